@@ -1,0 +1,3 @@
+"""snncompile: a compiler for spiking neural networks."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,140 @@
+"""Every diagnostic code, its title and its explanation: the source of `snnc explain` and of the docs page.
+
+Blocks: SNN1xx reading a file, SNN2xx the graph, SNN3xx time, SNN4xx numbers, SNN5xx data given at
+run time, SNN6xx emission and the tools it needs, SNN7xx the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    title: str
+    explanation: str
+
+
+CODES: dict[str, Code] = {
+    "SNN101": Code(
+        "cannot read the file",
+        "The file is missing, unreadable, or not of the kind its name says. NIR files are HDF5; check that the "
+        "file arrived whole (a git-lfs pointer or a truncated download is the usual cause).",
+    ),
+    "SNN102": Code(
+        "the file's structure is wrong",
+        "A group, dataset or field that the format requires is missing, has another type than the format says, "
+        "or is not known to the format. The place names the path inside the file.",
+    ),
+    "SNN103": Code(
+        "the file is too large to be read safely",
+        "Files are treated as hostile: sizes, node counts and nesting are bounded before anything is allocated. "
+        "The limits are constants in the frontend that names them.",
+    ),
+    "SNN104": Code(
+        "operator not supported",
+        "The source uses a layer or node type that the compiler has no operator for.",
+    ),
+    "SNN105": Code(
+        "a default was assumed",
+        "The source does not say something that changes the spikes (time step, reset, comparison, spikes per "
+        "step, discretization). The named default was used; the help names the option that sets it.",
+    ),
+    "SNN106": Code(
+        "the format cannot say this",
+        "The graph holds something that the file format being written has no word for. Nothing was written.",
+    ),
+    "SNN107": Code(
+        "unknown source",
+        "The compiler recognises a source by its type or file name: `.nir` (NIR), `.snn` (the compiler's own text form).",
+    ),
+    "SNN201": Code(
+        "the graph is malformed",
+        "An edge names a node that does not exist, a name is used twice, or an input slot has no edge.",
+    ),
+    "SNN202": Code(
+        "shapes do not fit",
+        "The tensor that arrives at an operator is not of a shape it accepts, or two edges into one input slot "
+        "carry different shapes.",
+    ),
+    "SNN203": Code(
+        "a parameter is not usable",
+        "A weight or neuron parameter is not finite, has a shape that does not broadcast to its layer, or is "
+        "outside the range in which the operator is defined.",
+    ),
+    "SNN204": Code(
+        "not allowed at this stage",
+        "Each stage of the compiler is a stricter table of what a graph may hold. The pass that should have "
+        "removed this construct did not run, or could not.",
+    ),
+    "SNN205": Code(
+        "the graph is too large",
+        "The number of nodes, edges or neurons exceeds what the compiler will process.",
+    ),
+    "SNN206": Code(
+        "unknown neuron rule",
+        "The text form names a neuron rule that is not registered. Define it with `@neuron_rule` and pass it in.",
+    ),
+    "SNN207": Code(
+        "the neuron rule is not well-typed",
+        "A rule may add, compare and select between membrane quantities, and multiply them by real numbers or by "
+        "counts; it may not multiply two membrane quantities, nor mix a membrane quantity with a pure number.",
+    ),
+    "SNN301": Code(
+        "a cycle without delay",
+        "Edges of delay 0 must form a directed acyclic graph: within one tick a spike crosses the whole network. "
+        "A loop must hold at least one edge of delay 1 or more.",
+    ),
+    "SNN401": Code(
+        "cannot be quantized with these options",
+        "Weights, decays or thresholds have no usable integer representation at the requested widths.",
+    ),
+    "SNN402": Code(
+        "an integer could overflow",
+        "Interval analysis found an intermediate value whose range exceeds the widest type the target offers.",
+    ),
+    "SNN403": Code(
+        "a function of two changing quantities cannot be tabulated",
+        "exp, tanh and division become look-up tables of one integer argument. Put one of the two quantities "
+        "into a state of its own, so that each function depends on one quantity only.",
+    ),
+    "SNN404": Code(
+        "an option is out of range",
+        "The value given for an option is not one the compiler accepts.",
+    ),
+    "SNN405": Code(
+        "calibration is needed",
+        "A real-valued input, or a membrane width, has to be chosen from samples. Give some with `calibration`.",
+    ),
+    "SNN501": Code(
+        "the input data do not fit the network",
+        "Input is [sample, tick, ...] with the shape of the network's input, finite, and inside the range that "
+        "the network was compiled for.",
+    ),
+    "SNN502": Code(
+        "cannot read the data file",
+        "Data files are .npz or .npy (never pickled objects), N-MNIST .bs2 or .bin event files, or .csv event lists.",
+    ),
+    "SNN601": Code(
+        "the C compiler failed",
+        "The generated C was handed to the system's compiler, which refused it or is not installed. Set CC to "
+        "name another compiler. Without one, the integer interpreter runs the network instead.",
+    ),
+    "SNN602": Code(
+        "the output folder cannot be written",
+        "Output appears whole or not at all: it is written to a temporary folder beside the destination and renamed.",
+    ),
+    "SNN603": Code(
+        "verification failed",
+        "The emitted program does not give the golden vectors recorded when it was compiled. Either the folder "
+        "was changed, or the compiler or toolchain has a defect: please report it with the folder.",
+    ),
+    "SNN604": Code(
+        "not a build folder",
+        "The folder was not written by `snnc compile -o`, or files are missing from it or were changed.",
+    ),
+    "SNN701": Code(
+        "the command line is not usable",
+        "An argument or option does not have a form that the command accepts.",
+    ),
+}

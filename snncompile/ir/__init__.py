@@ -1,0 +1,1 @@
+"""The graph, its operators, the neuron rules, and the reference interpreter."""

@@ -1,0 +1,81 @@
+"""Linear algebra that is exact on integers and quick on both: integers ride through BLAS while they provably fit.
+
+A float64 product of integers is exact as long as every partial sum stays below 2**53 (float32: 2**24), whatever
+the order of summation.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from snncompile.ir.types import Array, Shape
+
+CHUNK_BYTES = 1 << 25
+
+
+def _carrier(x: Array, weight: Array, axes: tuple[int, ...]) -> Any:
+    """The dtype in which `x @ weight` is computed: its own for floats, an exact one for integers."""
+    if x.dtype.kind == "f":
+        return x.dtype
+    if x.size == 0:
+        return np.float64
+    peak = max(abs(int(x.max())), abs(int(x.min())))
+    gain = int(np.abs(weight.astype(np.int64)).sum(axis=axes).max(initial=0))
+    bound = peak * gain
+    return np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
+
+
+def _result(y: Array, x: Array) -> Array:
+    return y if x.dtype.kind == "f" else y.astype(np.int64)
+
+
+def matmul(x: Array, weight: Any) -> Array:
+    """`[n, in]` by `[out, in]` to `[n, out]`; int64 for integer inputs."""
+    carrier = _carrier(x, weight, (1,))
+    return _result(np.asarray(x.astype(carrier, copy=False) @ weight.T.astype(carrier, copy=False)), x)
+
+
+def convolve(x: Array, weight: Any, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,
+             groups: int) -> Array:
+    """Cross-correlation of `[n, channel, *space]` with `[out, channel/groups, *kernel]`."""
+    if weight.ndim == 3:
+        flat = convolve(x[:, :, None], weight[:, :, None], (1, *stride), ((0, 0), *padding), (1, *dilation), groups)
+        return np.asarray(flat[:, :, 0])
+    carrier = _carrier(x, weight, (1, 2, 3))
+    w = weight.astype(carrier, copy=False).reshape(groups, weight.shape[0] // groups, -1)
+    reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True))
+    patch_bytes = max(1, x[:1].size * int(np.prod(weight.shape[2:])) * np.dtype(carrier).itemsize)
+    step = max(1, CHUNK_BYTES // patch_bytes)
+    parts = [_convolve(x[i:i + step].astype(carrier), w, stride, padding, dilation, reach)
+             for i in range(0, max(len(x), 1), step)]
+    return _result(np.concatenate(parts), x)
+
+
+def _convolve(x: Array, w: Array, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,
+              reach: Shape) -> Array:
+    x = np.pad(x, ((0, 0), (0, 0), *padding))
+    windows = sliding_window_view(x, reach, (2, 3))[:, :, ::stride[0], ::stride[1], ::dilation[0], ::dilation[1]]
+    n, _, height, width = windows.shape[:4]
+    groups, out, fan_in = w.shape
+    patches = windows.transpose(1, 4, 5, 0, 2, 3).reshape(groups, fan_in, n * height * width)
+    y = np.matmul(w, patches).reshape(groups * out, n, height, width)
+    return np.ascontiguousarray(y.transpose(1, 0, 2, 3))
+
+
+def window_reduce(x: Array, kernel: Shape, stride: Shape, padding: tuple[tuple[int, int], ...],
+                  mode: Literal["sum", "max"]) -> Array:
+    """Sum or maximum of each window of `[n, channel, *space]`; padding is zeros, and never wins a maximum."""
+    fill = 0 if mode == "sum" else -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    wide = x.astype(np.int64) if x.dtype.kind in "iu" and mode == "sum" else x
+    padded = np.pad(wide, ((0, 0), (0, 0), *padding), constant_values=fill)
+    out = tuple((n - k) // s + 1 for n, k, s in zip(padded.shape[2:], kernel, stride, strict=True))
+    y: Array | None = None
+    for offset in np.ndindex(*kernel):
+        cut = tuple(slice(o, o + s * (m - 1) + 1, s) for o, s, m in zip(offset, stride, out, strict=True))
+        part = padded[(slice(None), slice(None), *cut)]
+        y = part.copy() if y is None else np.add(y, part) if mode == "sum" else np.maximum(y, part)
+    assert y is not None
+    return y

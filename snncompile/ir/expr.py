@@ -1,0 +1,311 @@
+"""The expression language of neuron rules: small, closed, and evaluated in one place.
+
+A rule is traced into `Expr` nodes, then flattened into a `Program`: a list of `Step`s in which every
+step names its arguments by position. Everything downstream (the interpreter, the typing of membrane
+quantities, interval analysis, the C printer) is a loop over those steps.
+
+Operations
+    leaves      const param state input
+    arithmetic  add sub mul neg abs sign min max
+    real only   div exp tanh floor
+    integers    shr(a; bits, rounding)  floordiv(a, b)  wrap(a; bits)  lut(a; table, low, shift)
+    logic       ge gt and or not select
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from snncompile.ir.types import Array
+
+Rounding: TypeAlias = Literal["floor", "zero", "nearest"]
+ROUNDINGS: tuple[Rounding, ...] = ("floor", "zero", "nearest")
+
+LEAVES = {"const", "param", "state", "input"}
+ARITY = {
+    **dict.fromkeys(LEAVES, 0),
+    **dict.fromkeys(("neg", "abs", "sign", "exp", "tanh", "floor", "shr", "wrap", "lut", "not"), 1),
+    **dict.fromkeys(("add", "sub", "mul", "div", "min", "max", "floordiv", "ge", "gt", "and", "or"), 2),
+    "select": 3,
+}
+REAL_ONLY = {"div", "exp", "tanh", "floor"}
+
+Value: TypeAlias = "float | int | str | tuple[Any, ...] | None"
+Operand: TypeAlias = "Expr | float | int"
+
+
+class Expr:
+    """A symbolic scalar. Equality is identity; use `ge`/`gt` or the operators to compare values."""
+
+    __slots__ = ("args", "op", "value")
+
+    def __init__(self, op: str, args: tuple[Expr, ...] = (), value: Value = None):
+        self.op, self.args, self.value = op, args, value
+
+    def __add__(self, other: Operand) -> Expr:
+        return binary("add", self, other)
+
+    def __radd__(self, other: Operand) -> Expr:
+        return binary("add", other, self)
+
+    def __sub__(self, other: Operand) -> Expr:
+        return binary("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Expr:
+        return binary("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Expr:
+        return binary("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Expr:
+        return binary("mul", other, self)
+
+    def __truediv__(self, other: Operand) -> Expr:
+        return binary("div", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Expr:
+        return binary("div", other, self)
+
+    def __floordiv__(self, other: Operand) -> Expr:
+        return binary("floordiv", self, other)
+
+    def __neg__(self) -> Expr:
+        return Expr("neg", (self,))
+
+    def __ge__(self, other: Operand) -> Expr:
+        return binary("ge", self, other)
+
+    def __gt__(self, other: Operand) -> Expr:
+        return binary("gt", self, other)
+
+    def __le__(self, other: Operand) -> Expr:
+        return binary("ge", other, self)
+
+    def __lt__(self, other: Operand) -> Expr:
+        return binary("gt", other, self)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a neuron rule cannot branch on a symbolic value; use select(condition, a, b)")
+
+
+def as_expr(value: Operand) -> Expr:
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Expr("const", (), value)
+    raise TypeError(f"{value!r} cannot stand in a neuron rule")
+
+
+def binary(op: str, a: Operand, b: Operand) -> Expr:
+    return Expr(op, (as_expr(a), as_expr(b)))
+
+
+def select(condition: Expr, then: Operand, otherwise: Operand) -> Expr:
+    """`then` where the condition holds, else `otherwise`."""
+    return Expr("select", (condition, as_expr(then), as_expr(otherwise)))
+
+
+def minimum(a: Operand, b: Operand) -> Expr:
+    return binary("min", a, b)
+
+
+def maximum(a: Operand, b: Operand) -> Expr:
+    return binary("max", a, b)
+
+
+def clip(a: Operand, low: Operand, high: Operand) -> Expr:
+    return minimum(maximum(a, low), high)
+
+
+def exp(a: Operand) -> Expr:
+    return Expr("exp", (as_expr(a),))
+
+
+def tanh(a: Operand) -> Expr:
+    return Expr("tanh", (as_expr(a),))
+
+
+def floor(a: Operand) -> Expr:
+    return Expr("floor", (as_expr(a),))
+
+
+def absolute(a: Operand) -> Expr:
+    return Expr("abs", (as_expr(a),))
+
+
+def sign(a: Operand) -> Expr:
+    return Expr("sign", (as_expr(a),))
+
+
+def both(a: Expr, b: Expr) -> Expr:
+    return Expr("and", (a, b))
+
+
+def either(a: Expr, b: Expr) -> Expr:
+    return Expr("or", (a, b))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a `Program`; `args` are positions of earlier steps."""
+
+    op: str
+    args: tuple[int, ...] = ()
+    value: Value = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A rule in flat form: what leaves the neuron (`output`) and every state's next value."""
+
+    steps: tuple[Step, ...]
+    output: int
+    next_state: tuple[tuple[str, int], ...]
+
+    def names(self, op: str) -> tuple[str, ...]:
+        """The distinct names that leaves of one kind (`param`, `state`) refer to, in order of use."""
+        return tuple(dict.fromkeys(str(s.value) for s in self.steps if s.op == op))
+
+
+def flatten(output: Expr, next_state: Mapping[str, Expr]) -> Program:
+    """Flatten expressions into a program, computing each distinct operation once."""
+    steps: list[Step] = []
+    seen: dict[Step, int] = {}
+    done: dict[int, int] = {}
+
+    def visit(root: Expr) -> int:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            pending = [a for a in node.args if id(a) not in done]
+            if id(node) in done or not pending:
+                stack.pop()
+                if id(node) not in done:
+                    step = Step(node.op, tuple(done[id(a)] for a in node.args), node.value)
+                    done[id(node)] = seen.setdefault(step, len(steps))
+                    if seen[step] == len(steps):
+                        steps.append(step)
+            else:
+                stack.extend(reversed(pending))
+        return done[id(root)]
+
+    nexts = tuple((name, visit(e)) for name, e in next_state.items())
+    last = visit(output)
+    return Program(tuple(steps), last, nexts)
+
+
+def prune(program: Program) -> Program:
+    """The same program without the steps that nothing reads."""
+    live = {program.output, *(i for _, i in program.next_state)}
+    for i in range(len(program.steps) - 1, -1, -1):
+        if i in live:
+            live.update(program.steps[i].args)
+    order = {old: new for new, old in enumerate(sorted(live))}
+    steps = tuple(
+        Step(program.steps[i].op, tuple(order[a] for a in program.steps[i].args), program.steps[i].value)
+        for i in sorted(live)
+    )
+    return Program(steps, order[program.output], tuple((n, order[i]) for n, i in program.next_state))
+
+
+def shift_right(a: Array, bits: int, rounding: Rounding) -> Array:
+    """`a / 2**bits` in integers, rounded down, toward zero, or to nearest (halves up)."""
+    if bits == 0:
+        return a
+    if rounding == "floor":
+        return a >> bits
+    if rounding == "zero":
+        return (a + ((a >> 63) & ((1 << bits) - 1))) >> bits
+    return (a + (1 << (bits - 1))) >> bits
+
+
+def wrap(a: Array, bits: int) -> Array:
+    """`a` modulo `2**bits`, as a signed number of that width."""
+    half = 1 << (bits - 1)
+    return ((a + half) & ((1 << bits) - 1)) - half
+
+
+def _floor_divide(a: Array, b: Array) -> Array:
+    quotient: Array = np.floor_divide(a, b) if _integral(a) else np.floor(a / b)
+    return quotient
+
+
+def _integral(a: Any) -> bool:
+    return np.asarray(a).dtype.kind in "iub"
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "min": np.minimum,
+    "max": np.maximum,
+    "neg": np.negative,
+    "abs": np.abs,
+    "sign": np.sign,
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "floor": np.floor,
+    "floordiv": _floor_divide,
+    "ge": lambda a, b: (a >= b).astype(a.dtype),
+    "gt": lambda a, b: (a > b).astype(a.dtype),
+    "and": np.multiply,
+    "or": np.maximum,
+    "not": lambda a: 1 - a,
+    "select": lambda c, a, b: np.where(c != 0, a, b),
+}
+
+
+def evaluate(
+    program: Program, params: Mapping[str, Any], states: Mapping[str, Array], x: Array
+) -> tuple[Array, dict[str, Array]]:
+    """Run one step of a rule on arrays.
+
+    Args:
+        params: numbers or arrays that broadcast against `x`; look-up tables are 1-d arrays.
+        states: one array of the shape of `x` for each state.
+        x: input of this step, any shape; its dtype (float or int64) is the dtype of the arithmetic.
+
+    Returns:
+        What leaves the neuron, and the next states.
+    """
+    values: list[Any] = []
+    dtype = x.dtype.type
+    for step in program.steps:
+        args = [values[i] for i in step.args]
+        values.append(_apply(step, args, params, states, x, dtype))
+    full = [np.broadcast_to(values[i], x.shape) for _, i in program.next_state]
+    output = np.broadcast_to(values[program.output], x.shape)
+    return output, {name: v for (name, _), v in zip(program.next_state, full, strict=True)}
+
+
+def _apply(step: Step, args: list[Any], params: Mapping[str, Any], states: Mapping[str, Array], x: Array,
+           dtype: Any) -> Any:
+    value: Any = step.value
+    match step.op:
+        case "const":
+            return dtype(value)
+        case "param":
+            return np.asarray(params[value], dtype)
+        case "state":
+            return states[value]
+        case "input":
+            return x
+        case "shr":
+            return shift_right(args[0], *value)
+        case "wrap":
+            return wrap(args[0], value)
+        case "lut":
+            return _look_up(args[0], params[value[0]], value[1], value[2])
+    return FUNCTIONS[step.op](*args)
+
+
+def _look_up(index: Array, table: Array, low: int, shift: int) -> Array:
+    table = np.asarray(table, np.int64)
+    position: Array = np.clip((index - low) >> shift, 0, len(table) - 1)
+    return np.asarray(table[position])

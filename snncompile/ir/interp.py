@@ -1,0 +1,209 @@
+"""The reference interpreter: runs a graph of any stage, tick by tick, over all samples at once.
+
+FLOAT and LEGAL graphs run in floats (float64 unless told otherwise), INT graphs in exact integers.
+Parts of the graph without loops run layer by layer over all ticks; loops run tick by tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snncompile.ir.expr import Program, evaluate
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Neuron, Op, Population
+from snncompile.ir.types import Array, Shape, Stage
+
+Watch = Callable[[str, str, Array], None]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a run gave.
+
+    Attributes:
+        outputs: `[sample, tick, *shape]` by output name; integers for an INT graph.
+        emitted: what each recorded population sent out, `[sample, tick, *shape]`.
+        states: the states of each recorded population after each tick, by state name.
+    """
+
+    outputs: Mapping[str, Array]
+    emitted: Mapping[str, Array] = field(default_factory=dict)
+    states: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+
+@dataclass
+class Cell:
+    """The dynamic part of one node while it runs."""
+
+    program: Program
+    params: Mapping[str, Any]
+    states: dict[str, Array]
+    history: dict[str, list[Array]] | None
+
+    def step(self, x: Array) -> Array:
+        output, self.states = evaluate(self.program, self.params, self.states, x)
+        if self.history is not None:
+            for name, value in self.states.items():
+                self.history[name].append(np.array(value))
+        return output
+
+
+def run(graph: Graph, x: Array | Mapping[str, Array], *, record: bool | Iterable[str] = False,
+        states: bool = False, dtype: npt.DTypeLike = np.float64) -> Traces:
+    """Run a graph.
+
+    Args:
+        x: input `[sample, tick, *shape]`, or a mapping of such by input name. Integers for an INT graph.
+        record: whether to keep what populations emit: all of them, or those named.
+        states: whether to keep the states of the recorded populations too.
+        dtype: arithmetic of FLOAT and LEGAL graphs.
+    """
+    kind = np.dtype(np.int64) if graph.stage >= Stage.INT else np.dtype(dtype)
+    given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, x)
+    names = set(graph.populations) if record is True else set() if record is False else set(record)
+    runner = _Runner(graph, {n: np.asarray(v).astype(kind, copy=False) for n, v in given.items()}, kind, names, states)
+    return runner.run()
+
+
+class _Runner:
+    def __init__(self, graph: Graph, given: Mapping[str, Array], dtype: np.dtype[Any], record: set[str],
+                 states: bool):
+        self.graph, self.given, self.dtype, self.record, self.keep_states = graph, given, dtype, record, states
+        self.samples, self.ticks = next(iter(given.values())).shape[:2]
+        self.values: dict[str, Array] = {}
+        self.state_traces: dict[str, dict[str, Array]] = {}
+        self.kept: dict[str, Array] = {}
+        self.readers = {name: len(graph.edges_from[name]) for name in graph.nodes}
+
+    def run(self) -> Traces:
+        for component in self.graph.components:
+            if len(component) == 1 and not self.graph.loops(component[0]):
+                self._run_all_ticks(component[0])
+            else:
+                self._run_tick_by_tick(component)
+            self._retire(component)
+        outputs = {name: self.kept[name] for name in self.graph.outputs}
+        emitted = {name: v for name, v in self.kept.items() if name in self.record}
+        return Traces(outputs, emitted, self.state_traces)
+
+    def _run_all_ticks(self, name: str) -> None:
+        op = self.graph.nodes[name]
+        if isinstance(op, Input):
+            self.values[name] = self.given[name]
+            return
+        x = self._sum(name, [self._whole(e) for e in self.graph.edges_into[name]], (self.samples, self.ticks))
+        if not isinstance(op, (Neuron, Population)):
+            self.values[name] = _batched(op, x)
+            return
+        cell = self._cell(name, op)
+        out = np.empty((self.ticks, self.samples, *self.graph.shapes[name]), _narrow(op, self.dtype))
+        for t in range(self.ticks):
+            out[t] = cell.step(x[:, t])
+        self.values[name] = out.swapaxes(0, 1)
+        self._keep_states(name, cell)
+
+    def _run_tick_by_tick(self, component: tuple[str, ...]) -> None:
+        cells = {n: self._cell(n, op) for n, op in self.graph.populations.items() if n in component}
+        inside = set(component)
+        outside = {e: self._whole(e) for n in component for e in self.graph.edges_into[n] if e.src not in inside}
+        past: dict[str, list[Array]] = {n: [] for n in component}
+        for t in range(self.ticks):
+            for name in component:
+                parts = [outside[e][:, t] if e in outside else self._delayed(e, past, t)
+                         for e in self.graph.edges_into[name]]
+                x = self._sum(name, [p for p in parts if p is not None], (self.samples,))
+                op = self.graph.nodes[name]
+                past[name].append(cells[name].step(x) if name in cells else op.apply(x))
+        for name in component:
+            self.values[name] = np.stack(past[name], 1) if past[name] else self._empty(name)
+            if name in cells:
+                self._keep_states(name, cells[name])
+
+    def _empty(self, name: str) -> Array:
+        return np.zeros((self.samples, 0, *self.graph.shapes[name]), self.dtype)
+
+    def _delayed(self, edge: Edge, past: Mapping[str, list[Array]], t: int) -> Array | None:
+        """What an edge inside a loop delivers at tick t; None for the zeros of its first ticks."""
+        if t < edge.delay:
+            return None
+        y = past[edge.src][t - edge.delay].astype(self.dtype, copy=False)
+        for op in edge.chain:
+            y = op.apply(y)
+        return y
+
+    def _whole(self, edge: Edge) -> Array:
+        """What an edge delivers over all ticks; operators see nothing but ticks that have happened."""
+        y = self.values[edge.src].astype(self.dtype, copy=False)
+        y = y[:, : max(self.ticks - edge.delay, 0)]
+        for op in edge.chain:
+            y = _batched(op, y)
+        late = min(edge.delay, self.ticks)
+        return np.pad(y, ((0, 0), (late, 0), *((0, 0),) * (y.ndim - 2))) if late else y
+
+    def _sum(self, name: str, parts: list[Array], lead: Shape) -> Array:
+        if not parts:
+            first = self.graph.edges_into[name]
+            shape = self.graph.arriving(first[0]) if first else self.graph.shapes[name]
+            return np.zeros((*lead, *shape), self.dtype)
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+    def _cell(self, name: str, op: Neuron | Population) -> Cell:
+        shape = (self.samples, *self.graph.shapes[name])
+        program = op.traced.program if isinstance(op, Neuron) else op.program
+        first = ({n: op.first(n) for n in op.traced.states} if isinstance(op, Neuron)
+                 else {n: s.initial for n, s in op.states.items()})
+        states = {n: np.broadcast_to(np.asarray(v, self.dtype), shape) for n, v in first.items()}
+        keep = self.keep_states and name in self.record
+        program = with_bias(program) if isinstance(op, Neuron) and "bias" in op.params else program
+        return Cell(program, op.params, states, {n: [] for n in states} if keep else None)
+
+    def _keep_states(self, name: str, cell: Cell) -> None:
+        if cell.history is not None:
+            self.state_traces[name] = {
+                n: np.stack(v, 1) if v else self._empty(name) for n, v in cell.history.items()}
+
+    def _retire(self, component: tuple[str, ...]) -> None:
+        """Keep what was asked for, and let go of what nothing will read again."""
+        for name in component:
+            if name in self.record or name in self.graph.outputs:
+                self.kept[name] = self.values[name]
+        for edge in (e for n in component for e in self.graph.edges_into[n]):
+            self.readers[edge.src] -= 1
+        for name in [n for n in self.values if self.readers[n] == 0]:
+            del self.values[name]
+
+
+def with_bias(program: Program) -> Program:
+    """The program with the parameter `bias` added to its input."""
+    from snncompile.ir.expr import Step
+
+    steps: list[Step] = []
+    moved: dict[int, int] = {}
+    for i, step in enumerate(program.steps):
+        steps.append(Step(step.op, tuple(moved[a] for a in step.args), step.value))
+        moved[i] = len(steps) - 1
+        if step.op == "input":
+            steps += [Step("param", (), "bias"), Step("add", (moved[i], moved[i] + 1))]
+            moved[i] += 2
+    return Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state))
+
+
+def _batched(op: Op, x: Array) -> Array:
+    """Apply an operator to `[sample, tick, *shape]`."""
+    y = op.apply(x.reshape(-1, *x.shape[2:]))
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def _narrow(op: Neuron | Population, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which a node's output is kept between ticks."""
+    if isinstance(op, Population):
+        return np.dtype(np.result_type(np.min_scalar_type(op.output_low), np.min_scalar_type(op.output_high)))
+    return dtype

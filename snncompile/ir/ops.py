@@ -1,0 +1,439 @@
+"""The operators. Each is a small frozen class that owns its rules: shape inference, synapse count, evaluation.
+
+Tensors of one tick are `[*shape]`; `apply` takes arrays with one leading axis (samples, ticks or both)
+and computes in the dtype it is given: floats in floats, integers exactly in integers. Several edges into
+one operator are summed before it sees them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from snncompile.ir.exact import convolve, matmul, window_reduce
+from snncompile.ir.expr import Program
+from snncompile.ir.library import RULES
+from snncompile.ir.rules import Firing, Rule, Traced
+from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, freeze_arrays, frozen
+
+Pads = tuple[tuple[int, int], ...]
+
+
+class ShapeError(ValueError):
+    """A tensor of this shape cannot enter the operator; the message says what is expected."""
+
+
+def expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise ShapeError(message)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """What stands at a node, or in the chain of a projection."""
+
+    linear: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, value in self.attributes():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, frozen(value))
+
+    @classmethod
+    def kind(cls) -> str:
+        """The operator's word in the text form."""
+        return cls.__name__.lower()
+
+    def attributes(self) -> Iterator[tuple[str, Any]]:
+        for f in dataclasses.fields(self):
+            yield f.name, getattr(self, f.name)
+
+    def arrays(self) -> dict[str, Weight]:
+        """The attributes that are weights, by name."""
+        return {n: v for n, v in self.attributes() if isinstance(v, (np.ndarray, ShapeOnly))}
+
+    def infer(self, shape: Shape) -> Shape:
+        """The output shape for an input shape; raises `ShapeError`."""
+        raise AssertionError(f"{type(self).__name__} does not infer shapes")
+
+    def apply(self, x: Array) -> Array:
+        """The output `[n, *shape]` for an input `[n, *shape]`."""
+        raise AssertionError(f"{type(self).__name__} is not evaluated by itself")
+
+    def synapses(self, shape: Shape) -> int:
+        """Connections of this operator, borders counted exactly, for an input of this shape."""
+        return 0
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Op):
+    """Where data enter, one tensor of `shape` a tick.
+
+    Attributes:
+        values: `spike` (0 or a small count), or `real` (numbers; quantized at the door of an integer graph).
+        low, high: the range of the values; for an INT graph, of the integers.
+        unit: the real value of an integer 1.
+    """
+
+    shape: Shape
+    values: Literal["spike", "real"] = "spike"
+    low: float = 0
+    high: float = 1
+    unit: float = 1.0
+
+    def infer(self, shape: Shape) -> Shape:
+        return self.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Output(Op):
+    """Where results leave; `decode` says how ticks become a decision."""
+
+    decode: Literal["rate", "last", "max"] = "rate"
+
+    def infer(self, shape: Shape) -> Shape:
+        return shape
+
+    def apply(self, x: Array) -> Array:
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class Identity(Op):
+    """Passes the sum of its edges on: also how an addition is written."""
+
+    def infer(self, shape: Shape) -> Shape:
+        return shape
+
+    def apply(self, x: Array) -> Array:
+        return x
+
+    def synapses(self, shape: Shape) -> int:
+        return math.prod(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Op):
+    """`y = weight x + bias` over the last axis; weight `[out, in]`, bias `[out]`."""
+
+    weight: Weight
+    bias: Weight | None = None
+
+    def infer(self, shape: Shape) -> Shape:
+        out, fan_in = self.weight.shape
+        expect(len(shape) == 1 and shape[0] == fan_in, f"expects [{fan_in}]")
+        return (out,)
+
+    def apply(self, x: Array) -> Array:
+        return _add_bias(matmul(x, self.weight), self.bias, 1)
+
+    def synapses(self, shape: Shape) -> int:
+        return self.weight.size
+
+
+@dataclass(frozen=True, eq=False)
+class Conv(Op):
+    """Cross-correlation over one or two axes; weight `[out, in/groups, *kernel]`, bias `[out]`."""
+
+    weight: Weight
+    bias: Weight | None = None
+    stride: Shape = (1, 1)
+    padding: Pads = ((0, 0), (0, 0))
+    dilation: Shape = (1, 1)
+    groups: int = 1
+
+    @property
+    def kernel(self) -> Shape:
+        return tuple(self.weight.shape[2:])
+
+    def infer(self, shape: Shape) -> Shape:
+        axes = len(self.kernel)
+        channels = self.weight.shape[1] * self.groups
+        expect(len(shape) == axes + 1 and shape[0] == channels,
+               f"expects [{channels}{', length' if axes == 1 else ', height, width'}]")
+        out = tuple(
+            (n + sum(p) - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        )
+        expect(min(out) > 0, f"a kernel of {list(self.kernel)} does not fit into {list(shape[1:])}")
+        return (self.weight.shape[0], *out)
+
+    def apply(self, x: Array) -> Array:
+        y = convolve(x, self.weight, self.stride, self.padding, self.dilation, self.groups)
+        return _add_bias(y, self.bias, y.ndim - 1)
+
+    def synapses(self, shape: Shape) -> int:
+        out = self.infer(shape)
+        taps = math.prod(
+            sum(0 <= o * s + k * d - p[0] < n for o in range(m) for k in range(kn))
+            for n, m, kn, s, p, d in zip(shape[1:], out[1:], self.kernel, self.stride, self.padding, self.dilation,
+                                         strict=True)
+        )
+        return taps * self.weight.shape[0] * self.weight.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Op):
+    """What sum, average and max pooling share: a window over the last axes."""
+
+    kernel: Shape
+    stride: Shape
+    padding: Pads = ((0, 0), (0, 0))
+    mode: ClassVar[Literal["sum", "max"]] = "sum"
+
+    def infer(self, shape: Shape) -> Shape:
+        expect(len(shape) == len(self.kernel) + 1, f"expects {len(self.kernel) + 1} axes, channels first")
+        out = tuple((n + sum(p) - k) // s + 1
+                    for n, k, s, p in zip(shape[1:], self.kernel, self.stride, self.padding, strict=True))
+        expect(min(out) > 0, f"a window of {list(self.kernel)} does not fit into {list(shape[1:])}")
+        return (shape[0], *out)
+
+    def apply(self, x: Array) -> Array:
+        return window_reduce(x, self.kernel, self.stride, self.padding, self.mode)
+
+    def synapses(self, shape: Shape) -> int:
+        return math.prod(self.infer(shape)) * math.prod(self.kernel)
+
+
+@dataclass(frozen=True, eq=False)
+class SumPool(Pool):
+    """The sum of each window."""
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPool(Pool):
+    """The mean of each window, padding counted."""
+
+    def apply(self, x: Array) -> Array:
+        return np.asarray(super().apply(x) / math.prod(self.kernel), x.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool(Pool):
+    """The largest of each window: on spikes, a logical OR."""
+
+    linear: ClassVar[bool] = False
+    mode: ClassVar[Literal["sum", "max"]] = "max"
+
+
+@dataclass(frozen=True, eq=False)
+class Upsample(Op):
+    """Nearest-neighbour upsampling by whole factors."""
+
+    factor: Shape
+
+    def infer(self, shape: Shape) -> Shape:
+        expect(len(shape) == len(self.factor) + 1, f"expects {len(self.factor) + 1} axes, channels first")
+        return (shape[0], *(n * f for n, f in zip(shape[1:], self.factor, strict=True)))
+
+    def apply(self, x: Array) -> Array:
+        y = x
+        for axis, factor in enumerate(self.factor, start=2):
+            y = np.repeat(y, factor, axis)
+        return y
+
+
+@dataclass(frozen=True, eq=False)
+class Scale(Op):
+    """Elementwise `y = factor x + bias`; both broadcast against the tensor: an inference-time batch norm."""
+
+    factor: Weight | float
+    bias: Weight | float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in freeze_arrays({"factor": self.factor, "bias": self.bias}).items():
+            object.__setattr__(self, name, value)
+
+    def infer(self, shape: Shape) -> Shape:
+        for value in (self.factor, self.bias):
+            broadcasts(value, shape)
+        return shape
+
+    def apply(self, x: Array) -> Array:
+        y = x * _as_dtype(self.factor, x)
+        return y if self.bias is None else y + _as_dtype(self.bias, x)
+
+    def synapses(self, shape: Shape) -> int:
+        return math.prod(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Op):
+    """The same numbers, in row-major order, under another shape."""
+
+    shape: Shape
+
+    def infer(self, shape: Shape) -> Shape:
+        expect(math.prod(shape) == math.prod(self.shape),
+               f"cannot lay {math.prod(shape)} values out as {list(self.shape)}")
+        return self.shape
+
+    def apply(self, x: Array) -> Array:
+        return x.reshape(len(x), *self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Rectify(Op):
+    """`max(x, 0)`, or with `sign=-1` the negative part `min(x, 0)`."""
+
+    sign: Literal[1, -1] = 1
+    linear: ClassVar[bool] = False
+
+    def infer(self, shape: Shape) -> Shape:
+        return shape
+
+    def apply(self, x: Array) -> Array:
+        return np.maximum(x, 0) if self.sign > 0 else np.minimum(x, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Pad(Op):
+    """Zeros around a tensor, `amounts` before and after each axis: how a concatenation meets a sum.
+
+    The concatenation of tensors along an axis is the sum of each one padded to its place.
+    """
+
+    amounts: Pads
+
+    def infer(self, shape: Shape) -> Shape:
+        expect(len(shape) == len(self.amounts), f"expects {len(self.amounts)} axes")
+        return tuple(n + a + b for n, (a, b) in zip(shape, self.amounts, strict=True))
+
+    def apply(self, x: Array) -> Array:
+        return np.pad(x, ((0, 0), *self.amounts))
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron(Op):
+    """A neuron rule with its parameters: the stateful operator of FLOAT and LEGAL graphs.
+
+    Attributes:
+        rule: the model; `firing` and `options` fix its choices.
+        params: numbers, or arrays that broadcast against the layer's shape. `bias` is added to the
+            input before the rule sees it.
+        initial: the states' first values, where they differ from the rule's.
+    """
+
+    rule: Rule
+    params: Mapping[str, Any] = field(default_factory=dict)
+    firing: Firing = Firing()
+    options: Mapping[str, str] = field(default_factory=dict)
+    initial: Mapping[str, Any] = field(default_factory=dict)
+    linear: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        defaults = {n: q.default for n, q in self.rule.params.items() if q.default is not None}
+        object.__setattr__(self, "params", freeze_arrays({**defaults, **self.params}))
+        object.__setattr__(self, "initial", freeze_arrays(self.initial))
+
+    @classmethod
+    def of(cls, rule: str, firing: Firing = Firing(), options: Mapping[str, str] | None = None,
+           initial: Mapping[str, Any] | None = None, **params: Any) -> Neuron:
+        """A neuron of a library rule, by its name."""
+        return cls(RULES[rule], params, firing, options or {}, initial or {})
+
+    def arrays(self) -> dict[str, Weight]:
+        both = {**self.params, **{f"initial.{k}": v for k, v in self.initial.items()}}
+        return {n: v for n, v in both.items() if isinstance(v, (np.ndarray, ShapeOnly))}
+
+    @cached_property
+    def traced(self) -> Traced:
+        """The rule's program for the parameters this instance has."""
+        return self.rule.trace(frozenset(self.params), self.firing, self.options)
+
+    def first(self, state: str) -> Any:
+        """The initial value of a state."""
+        return self.initial.get(state, self.traced.states[state].default)
+
+    def infer(self, shape: Shape) -> Shape:
+        for value in (*self.params.values(), *self.initial.values()):
+            broadcasts(value, shape)
+        return shape
+
+
+@dataclass(frozen=True)
+class IntState:
+    """A state of an integer population: its width (for the reader; the program saturates) and first value."""
+
+    bits: int
+    initial: Any = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Population(Op):
+    """A population of an INT graph: an integer program is its definition.
+
+    Attributes:
+        program: the rule in integers; its input is the sum of the projections.
+        params: integer parameters and look-up tables (1-d, named by the `lut` steps that read them).
+        states: by name.
+        unit: real value of one integer step of the membrane; a number, or an array that broadcasts.
+        output_low, output_high: proven range of what leaves in one step.
+        graded: whether that is a membrane quantity (in `unit`) or spikes.
+        rule: the rule it came from, for the reader.
+    """
+
+    program: Program
+    params: Mapping[str, Any]
+    states: Mapping[str, IntState]
+    unit: Any = 1.0
+    output_low: int = 0
+    output_high: int = 1
+    graded: bool = False
+    rule: str = ""
+    linear: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", freeze_arrays(self.params))
+        unit = freeze_arrays({"unit": self.unit})["unit"]
+        object.__setattr__(self, "unit", unit)
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """The parameters that are look-up tables."""
+        return frozenset(s.value[0] for s in self.program.steps if s.op == "lut" and isinstance(s.value, tuple))
+
+    def arrays(self) -> dict[str, Weight]:
+        both = {**self.params, "unit": self.unit, **{f"initial.{k}": s.initial for k, s in self.states.items()}}
+        return {n: v for n, v in both.items() if isinstance(v, np.ndarray)}
+
+    def infer(self, shape: Shape) -> Shape:
+        for name, value in (*self.params.items(), ("unit", self.unit)):
+            if name not in self.tables:
+                broadcasts(value, shape)
+        return shape
+
+
+OPERATORS: dict[str, type[Op]] = {
+    op.kind(): op
+    for op in (Input, Output, Identity, Linear, Conv, SumPool, AvgPool, MaxPool, Upsample, Scale, Reshape, Rectify,
+               Pad, Neuron, Population)
+}
+
+
+def broadcasts(value: Any, shape: Shape) -> None:
+    """Raise `ShapeError` unless the value broadcasts against the shape without growing it."""
+    if isinstance(value, (np.ndarray, ShapeOnly)):
+        try:
+            fits = np.broadcast_shapes(value.shape, shape) == shape
+        except ValueError:
+            fits = False
+        expect(fits, f"a parameter of shape {list(value.shape)} does not broadcast to it")
+
+
+def _as_dtype(value: Any, like: Array) -> Array:
+    return np.asarray(value, like.dtype)
+
+
+def _add_bias(y: Array, bias: Weight | None, channel_axes: int) -> Array:
+    if bias is None:
+        return y
+    b = _as_dtype(bias, y)
+    return np.asarray(y + b.reshape(-1, *(1,) * (channel_axes - 1)))

@@ -1,0 +1,285 @@
+"""The text form of a graph: stable, readable, diffable, and parsed back.
+
+One line a node or edge; projections list their chain, and integer populations their program, on indented
+lines. Attribute values are JSON; arrays stand as `@dtype[shape]#hash` and live beside the text, by hash
+(`serde`); weights without numbers stand as `?dtype[shape]`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
+from snncompile.ir.expr import ARITY, Program, Step
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.library import RULES
+from snncompile.ir.ops import OPERATORS, IntState, Neuron, Op, Population
+from snncompile.ir.rules import Firing, Rule
+from snncompile.ir.types import Array, ShapeOnly, Stage
+
+VERSION = 1
+HEADER = f"snnc {VERSION}"
+MAX_LINES = 2_000_000
+
+
+def digest(array: Array) -> str:
+    """The name of an array in the text: its dtype, shape and the first 64 bits of its SHA-256."""
+    data = np.ascontiguousarray(array)
+    shape = ",".join(map(str, data.shape))
+    code = hashlib.sha256(data.tobytes()).hexdigest()[:16]
+    return f"{data.dtype.kind}{data.dtype.itemsize * 8}[{shape}]#{code}"
+
+
+def arrays_of(graph: Graph) -> dict[str, Array]:
+    """Every array of a graph by the name it has in the text."""
+    ops = [*graph.nodes.values(), *(op for e in graph.edges for op in e.chain)]
+    return {digest(a): a for op in ops for a in op.arrays().values() if isinstance(a, np.ndarray)}
+
+
+def to_text(graph: Graph) -> str:
+    lines = [HEADER, f"graph {_json(graph.name)} {graph.stage.name.lower()}"]
+    if graph.meta:
+        lines.append(f"meta {_json(graph.meta)}")
+    for name, op in graph.nodes.items():
+        lines += [f"{op.kind()} {_json(name)}{_attributes(op)}", *_body(op)]
+    for edge in graph.edges:
+        delay = f" delay={edge.delay}" if edge.delay else ""
+        lines.append(f"edge {_json(edge.src)} {_json(edge.dst)}{delay}")
+        lines += [f"  {op.kind()}{_attributes(op)}" for op in edge.chain]
+    return "\n".join(lines) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, sort_keys=isinstance(value, Mapping), default=dict)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return "@" + digest(value)
+    if isinstance(value, ShapeOnly):
+        return f"?{value.dtype}[{','.join(map(str, value.shape))}]"
+    return _json(value.item() if isinstance(value, np.generic) else value)
+
+
+def _attributes(op: Op) -> str:
+    if isinstance(op, Neuron):
+        pairs: Iterator[tuple[str, Any]] | list[tuple[str, Any]] = _neuron_attributes(op)
+    elif isinstance(op, Population):
+        pairs = [(n, getattr(op, n)) for n in ("rule", "unit", "output_low", "output_high", "graded")]
+        pairs += [(f"p.{k}", v) for k, v in op.params.items()]
+    else:
+        pairs = op.attributes()
+    return "".join(f" {name}={_value(value)}" for name, value in pairs if value is not None)
+
+
+def _neuron_attributes(op: Neuron) -> Iterator[tuple[str, Any]]:
+    yield "rule", op.rule.name
+    if op.rule.spiking:
+        yield from vars(op.firing).items()
+    yield from ((f"o.{k}", v) for k, v in op.options.items())
+    yield from ((f"p.{k}", v) for k, v in op.params.items())
+    yield from ((f"initial.{k}", v) for k, v in op.initial.items())
+
+
+def _body(op: Op) -> list[str]:
+    if not isinstance(op, Population):
+        return []
+    lines = [f"  state {_json(n)} bits={s.bits} initial={_value(s.initial)}" for n, s in op.states.items()]
+    for i, step in enumerate(op.program.steps):
+        value = "" if step.value is None else " " + _json(step.value)
+        lines.append(f"  %{i} = {step.op}{''.join(f' %{a}' for a in step.args)}{value}")
+    lines += [f"  next {_json(n)} %{i}" for n, i in op.program.next_state]
+    return [*lines, f"  out %{op.program.output}"]
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+_DECODER = json.JSONDecoder()
+_ARRAY = re.compile(r"@([a-z]\d+\[[\d,]*\]#[0-9a-f]{16})")
+_SHAPE = re.compile(r"\?([a-z]+\d+)\[([\d,]*)\]")
+_KEY = re.compile(r" ([A-Za-z_][\w.]*)=")
+_STEP = re.compile(r"  %(\d+) = (\w+)((?: %\d+)*)(?: (.*))?$")
+
+
+@dataclass
+class _Reader:
+    """A cursor over the lines of a text."""
+
+    lines: list[str]
+    weights: Mapping[str, Array]
+    rules: Mapping[str, Rule]
+    where: str
+    at: int = 0
+
+    def bad(self, found: str, limit: str = "") -> None:
+        fail("SNN102", f"{self.where}, line {self.at + 1}", found, limit)
+
+    def more(self, prefix: str = "") -> bool:
+        return self.at < len(self.lines) and self.lines[self.at].startswith(prefix)
+
+    def json(self, text: str) -> tuple[Any, str]:
+        """A JSON value at the start of the text, and the rest of the text."""
+        try:
+            value, end = _DECODER.raw_decode(text)
+        except (ValueError, RecursionError):
+            self.bad(shorten(text), "a JSON value")
+        return value, text[end:]
+
+    def value(self, text: str) -> tuple[Any, str]:
+        """An attribute value at the start of the text, and the rest."""
+        if m := _ARRAY.match(text):
+            if m[1] not in self.weights:
+                self.bad(f"array {m[1]} is not among the weights")
+            return self.weights[m[1]], text[m.end():]
+        if m := _SHAPE.match(text):
+            return ShapeOnly(tuple(int(n) for n in m[2].split(",") if n), m[1]), text[m.end():]
+        return self.json(text)
+
+    def attributes(self, text: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while text:
+            m = _KEY.match(text)
+            if m is None:
+                self.bad(shorten(text), "name=value")
+            else:
+                found[m[1]], text = self.value(text[m.end():])
+        return found
+
+
+def from_text(text: str, weights: Mapping[str, Array] | None = None, *, rules: Mapping[str, Rule] | None = None,
+              where: str = "text form") -> Graph:
+    """Parse a graph.
+
+    Args:
+        weights: arrays by the name they have in the text; see `arrays_of`.
+        rules: neuron rules beyond the library's, by name.
+
+    Raises:
+        CompileError: SNN102 with the line, SNN206 for an unknown rule.
+    """
+    r = _Reader(text.splitlines(), weights or {}, {**RULES, **(rules or {})}, where)
+    if len(r.lines) > MAX_LINES:
+        fail("SNN103", where, f"{len(r.lines)} lines", f"{MAX_LINES}")
+    if not r.more(HEADER):
+        r.bad(shorten(r.lines[0]) if r.lines else "an empty text", f'the first line is "{HEADER}"')
+    r.at = 1
+    try:
+        return _read_graph(r)
+    except CompileError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
+        raise CompileError((Diagnostic("SNN102", f"{where}, line {r.at + 1}", str(e)[:200]),)) from None
+
+
+def _read_graph(r: _Reader) -> Graph:
+    if not r.more("graph "):
+        r.bad("no graph line", 'graph "name" stage')
+    name, rest = r.json(r.lines[r.at][6:])
+    stage = Stage[rest.strip().upper()]
+    r.at += 1
+    meta: dict[str, Any] = {}
+    if r.more("meta "):
+        meta = r.json(r.lines[r.at][5:])[0]
+        r.at += 1
+    nodes: dict[str, Op] = {}
+    edges: list[Edge] = []
+    while r.more():
+        word, _, rest = r.lines[r.at].partition(" ")
+        if word == "edge":
+            edges.append(_read_edge(r, rest))
+        else:
+            key, rest = r.json(rest)
+            if key in nodes:
+                r.bad(f"node {shorten(key)} stands twice")
+            nodes[key] = _read_op(r, word, rest)
+    for edge in edges:
+        if edge.src not in nodes or edge.dst not in nodes:
+            fail("SNN201", r.where, f"edge {shorten(edge.label)} names a node that does not exist")
+    return Graph(str(name), nodes, tuple(edges), stage, meta)
+
+
+def _read_edge(r: _Reader, rest: str) -> Edge:
+    src, rest = r.json(rest)
+    dst, rest = r.json(rest[1:])
+    delay = int(r.attributes(rest).get("delay", 0))
+    r.at += 1
+    chain: list[Op] = []
+    while r.more("  "):
+        word, space, tail = r.lines[r.at][2:].partition(" ")
+        chain.append(_read_op(r, word, space + tail))
+    return Edge(str(src), str(dst), delay, tuple(chain))
+
+
+def _read_op(r: _Reader, word: str, rest: str) -> Op:
+    if word not in OPERATORS:
+        r.bad(f"unknown operator {shorten(word)}", ", ".join(OPERATORS))
+    found = r.attributes(rest)
+    if word == "neuron":
+        op: Op = _read_neuron(r, found)
+    elif word == "population":
+        return _read_population(r, found)
+    else:
+        op = OPERATORS[word](**{k: _tuples(v) for k, v in found.items()})
+    r.at += 1
+    return op
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _split(found: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k[len(prefix):]: v for k, v in found.items() if k.startswith(prefix)}
+
+
+def _read_neuron(r: _Reader, found: dict[str, Any]) -> Neuron:
+    rule = found["rule"]
+    if rule not in r.rules:
+        fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(rule)}", ", ".join(sorted(r.rules)))
+    fields = Firing.__dataclass_fields__
+    firing = Firing(**{k: v for k, v in found.items() if k in fields})
+    if r.rules[rule].spiking and "max_spikes" not in found:
+        firing = Firing(firing.compare, firing.reset, firing.when, None)
+    return Neuron(r.rules[rule], _split(found, "p."), firing, _split(found, "o."), _split(found, "initial."))
+
+
+def _read_population(r: _Reader, found: dict[str, Any]) -> Population:
+    r.at += 1
+    states: dict[str, IntState] = {}
+    steps: list[Step] = []
+    nexts: list[tuple[str, int]] = []
+    output = 0
+    while r.more("  "):
+        line = r.lines[r.at]
+        if m := _STEP.match(line):
+            steps.append(_read_step(r, m, len(steps)))
+        elif line.startswith("  state "):
+            name, rest = r.json(line[8:])
+            states[name] = IntState(**r.attributes(rest))
+        elif line.startswith("  next "):
+            name, rest = r.json(line[7:])
+            nexts.append((name, int(rest.strip().lstrip("%"))))
+        elif line.startswith("  out %"):
+            output = int(line[7:])
+        else:
+            r.bad(shorten(line), "a state, step, next or out line")
+        r.at += 1
+    program = Program(tuple(steps), output, tuple(nexts))
+    if max([output, *(i for _, i in nexts)]) >= len(steps):
+        r.bad("the program names a step that does not exist")
+    plain = {k: v for k, v in found.items() if not k.startswith("p.")}
+    return Population(program, _split(found, "p."), states, **plain)
+
+
+def _read_step(r: _Reader, m: re.Match[str], count: int) -> Step:
+    op, args = m[2], tuple(int(a) for a in m[3].replace("%", "").split())
+    if int(m[1]) != count or op not in ARITY or len(args) != ARITY[op] or any(a >= count for a in args):
+        r.bad(shorten(m[0]), "steps in order, each naming earlier ones")
+    return Step(op, args, _tuples(json.loads(m[4])) if m[4] else None)

@@ -1,0 +1,168 @@
+"""`verify`: what must hold for a graph of each stage. Runs after every pass."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snncompile.diagnostics import Collector, Diagnostic, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.ops import Input, Neuron, Op, Output, Population, ShapeError
+from snncompile.ir.types import Stage
+
+MAX_NODES = 100_000
+MAX_NEURONS = 1 << 31
+
+
+def findings(graph: Graph) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with a graph, most basic problem first."""
+    found = Collector()
+    if len(graph.nodes) > MAX_NODES:
+        found.error("SNN205", f"graph {shorten(graph.name)}", f"{len(graph.nodes)} nodes", f"at most {MAX_NODES}")
+        return found.errors
+    _check_edges(graph, found)
+    if found.errors:
+        return found.errors
+    _check_cycles(graph, found)
+    _check_stage(graph, found)
+    _check_numbers(graph, found)
+    if not found.errors:
+        _check_shapes(graph, found)
+    return found.errors
+
+
+def verify(graph: Graph) -> Graph:
+    """The graph itself, or `CompileError` with all findings."""
+    collector = Collector(list(findings(graph)))
+    collector.finish()
+    return graph
+
+
+def _check_edges(graph: Graph, found: Collector) -> None:
+    for edge in graph.edges:
+        for end in (edge.src, edge.dst):
+            if end not in graph.nodes:
+                found.error("SNN201", f"edge {shorten(edge.label)}", f"node {shorten(end)} does not exist")
+        if edge.delay < 0:
+            found.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", "0 ticks or more")
+    if found.errors:
+        return
+    for name, op in graph.nodes.items():
+        if isinstance(op, Input) and graph.edges_into[name]:
+            found.error("SNN201", f"input {shorten(name)}", "edges lead into it")
+        if not isinstance(op, Input) and not graph.edges_into[name]:
+            found.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
+        if isinstance(op, Output) and graph.edges_from[name]:
+            found.error("SNN201", f"output {shorten(name)}", "edges lead out of it")
+    for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
+        if not ends:
+            found.error("SNN201", f"graph {shorten(graph.name)}", f"it has no {what}", "at least one")
+
+
+def _check_cycles(graph: Graph, found: Collector) -> None:
+    cycle = instant_cycle(graph)
+    if cycle:
+        path = " -> ".join(shorten(n, 30) for n in [*cycle, cycle[0]])
+        found.error("SNN301", path, f"{len(cycle)} edges of delay 0 form a loop",
+                    "a loop must hold at least one edge of delay 1 or more",
+                    "give the backward edge a delay of 1: what a recurrent layer means")
+
+
+def instant_cycle(graph: Graph) -> list[str]:
+    """The nodes of a loop of zero delay, or nothing."""
+    follow = {n: [e.dst for e in graph.edges_from[n] if e.delay == 0] for n in graph.nodes}
+    color: dict[str, int] = {}
+    for root in follow:
+        path: list[str] = []
+        stack = [(root, iter(follow[root]))] if root not in color else []
+        while stack:
+            node, rest = stack[-1]
+            if color.get(node, 0) == 0:
+                color[node] = 1
+                path.append(node)
+            following = next(rest, None)
+            if following is None:
+                color[node] = 2
+                path.pop()
+                stack.pop()
+            elif color.get(following, 0) == 1:
+                return path[path.index(following):]
+            elif color.get(following, 0) == 0:
+                stack.append((following, iter(follow[following])))
+    return []
+
+
+ENDS = (Input, Output)
+ALLOWED: dict[Stage, tuple[type[Op], ...]] = {
+    Stage.LEGAL: (*ENDS, Neuron),
+    Stage.INT: (*ENDS, Population),
+}
+
+
+def _check_stage(graph: Graph, found: Collector) -> None:
+    if graph.stage == Stage.FLOAT:
+        for name, op in graph.nodes.items():
+            if isinstance(op, Population):
+                found.error("SNN204", f"node {shorten(name)}", "an integer population in a FLOAT graph")
+        return
+    for name, op in graph.nodes.items():
+        if not isinstance(op, ALLOWED[graph.stage]):
+            found.error("SNN204", f"node {shorten(name)}", f"operator {op.kind()} in a graph of stage "
+                        f"{graph.stage.name}", "inputs, populations and outputs; operators stand in projections")
+    if graph.stage == Stage.INT:
+        for edge in graph.edges:
+            for op in edge.chain:
+                if any(isinstance(w, np.ndarray) and w.dtype.kind not in "iu" for w in op.arrays().values()):
+                    found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} with real weights in an INT graph")
+
+
+def _check_numbers(graph: Graph, found: Collector) -> None:
+    places = [(f"node {shorten(n)}", op) for n, op in graph.nodes.items()]
+    places += [(f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain]
+    for place, op in places:
+        for name, array in op.arrays().items():
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
+                bad = int((~np.isfinite(array)).sum())
+                found.error("SNN203", f"{place}, {name}", f"{bad} of {array.size} values are NaN or infinite",
+                            "finite numbers")
+        scalars = op.params.items() if isinstance(op, (Neuron, Population)) else op.attributes()
+        for name, value in scalars:
+            if isinstance(value, float) and not np.isfinite(value):
+                found.error("SNN203", f"{place}, {name}", str(value), "a finite number")
+        if isinstance(op, Neuron):
+            _check_neuron(place, op, found)
+
+
+def _check_neuron(place: str, op: Neuron, found: Collector) -> None:
+    unknown = set(op.params) - set(op.rule.params) - {"bias"}
+    if unknown:
+        found.error("SNN203", place, f"parameters {sorted(unknown)}", f"{op.rule.name} has {sorted(op.rule.params)}")
+    missing = {n for n, q in op.rule.params.items() if q.default is not None} - set(op.params)
+    if missing:
+        found.error("SNN203", place, f"no value for {sorted(missing)}")
+    allowed = {"same"} if op.rule.name == "qlif" else {"same", "before-decay", "after-decay", "drop-input"}
+    if op.firing.when not in allowed:
+        found.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets: {sorted(allowed)}")
+    several = op.rule.spiking and op.firing.max_spikes != 1
+    threshold = op.params.get("threshold")
+    if several and threshold is not None and isinstance(threshold, (int, float, np.ndarray)) and np.min(threshold) <= 0:
+        found.error("SNN203", f"{place}, threshold", f"{np.min(threshold)}",
+                    "above 0, since several spikes a step are allowed")
+
+
+def _check_shapes(graph: Graph, found: Collector) -> None:
+    try:
+        shapes = graph.shapes
+        for name in graph.nodes:
+            arriving = {graph.arriving(e) for e in graph.edges_into[name] if e.src in shapes}
+            if len(arriving) > 1:
+                found.error("SNN202", f"node {shorten(name)}", f"edges deliver {sorted(map(list, arriving))}",
+                            "edges into one node are summed, so their shapes must be equal")
+    except ShapeError as e:
+        place, _, rest = str(e).partition(": ")
+        found.error("SNN202", place, *rest.split("; ", 1))
+        return
+    for name in graph.nodes:
+        if name not in shapes:
+            found.error("SNN201", f"node {shorten(name)}", "no input reaches it")
+    if sum(int(np.prod(shapes[n])) for n in graph.populations if n in shapes) > MAX_NEURONS:
+        found.error("SNN205", f"graph {shorten(graph.name)}", "too many neurons", f"at most {MAX_NEURONS}")
