@@ -46,7 +46,8 @@ CODES: dict[str, Code] = {
     ),
     "SNN107": Code(
         "unknown source",
-        "The compiler recognises a source by its type or file name: `.nir` (NIR), `.snn` (the compiler's own text form).",
+        "The compiler recognises a source by its type or file name: `.nir` (NIR), `.snn` (the compiler's own text "
+        "form).",
     ),
     "SNN201": Code(
         "the graph is malformed",

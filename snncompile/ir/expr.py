@@ -216,17 +216,19 @@ def shift_right(a: Array, bits: int, rounding: Rounding) -> Array:
     """`a / 2**bits` in integers, rounded down, toward zero, or to nearest (halves up)."""
     if bits == 0:
         return a
-    if rounding == "floor":
-        return a >> bits
     if rounding == "zero":
-        return (a + ((a >> 63) & ((1 << bits) - 1))) >> bits
-    return (a + (1 << (bits - 1))) >> bits
+        a = a + ((a >> 63) & ((1 << bits) - 1))
+    elif rounding == "nearest":
+        a = a + (1 << (bits - 1))
+    shifted: Array = a >> bits
+    return shifted
 
 
 def wrap(a: Array, bits: int) -> Array:
     """`a` modulo `2**bits`, as a signed number of that width."""
     half = 1 << (bits - 1)
-    return ((a + half) & ((1 << bits) - 1)) - half
+    wrapped: Array = ((a + half) & ((1 << bits) - 1)) - half
+    return wrapped
 
 
 def _floor_divide(a: Array, b: Array) -> Array:

@@ -6,12 +6,19 @@ Times are in ticks and every rule is already discrete. `v_min` (lowest membrane 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from snncompile.ir.expr import Expr, clip, exp, maximum, select, tanh
-from snncompile.ir.rules import Count, Membrane, Real, Rule, charge, discharge, fires, neuron_rule, reset
+from snncompile.ir.rules import Count, Membrane, Quantity, Real, Rule, charge, discharge, fires, neuron_rule, reset
 
-_FIRE = {"threshold": Membrane(1.0), "v_reset": Membrane(None), "v_min": Membrane(None)}
+
+class _Fire(TypedDict):
+    threshold: Quantity
+    v_reset: Quantity
+    v_min: Quantity
+
+
+_FIRE: _Fire = {"threshold": Membrane(1.0), "v_reset": Membrane(None), "v_min": Membrane(None)}
 _SPIKE_STATE = {"v": Membrane(0.0), "spike": Count(0)}
 
 
@@ -40,11 +47,13 @@ def plif(state: Any, x: Expr, p: Any) -> Expr:
 
 def _synapse(state: Any, x: Expr, p: Any) -> Expr:
     """The synaptic current that the membrane sees this step."""
+    current: Expr
     if p.options["filter"] == "decay-first":
-        state.i = p.decay_syn * state.i + p.gain_syn * x
-        return p.decay_syn * state.i + p.gain_syn * x
-    current = state.i + p.gain_syn * x
-    state.i = p.decay_syn * current
+        current = p.decay_syn * state.i + p.gain_syn * x
+        state.i = current
+    else:
+        current = state.i + p.gain_syn * x
+        state.i = p.decay_syn * current
     return current
 
 
@@ -66,7 +75,7 @@ def cubalif(state: Any, x: Expr, p: Any) -> Expr:
 @neuron_rule(spiking=False, decay=Real(0.9), gain=Real(1.0))
 def li(state: Any, x: Expr, p: Any) -> Expr:
     """Leaky integrator, a readout: `v' = decay v + gain x`, and the membrane itself is the output."""
-    v = p.decay * state.v + p.gain * x
+    v: Expr = p.decay * state.v + p.gain * x
     state.v = v
     return v
 
@@ -74,7 +83,7 @@ def li(state: Any, x: Expr, p: Any) -> Expr:
 @neuron_rule(spiking=False, gain=Real(1.0))
 def integrator(state: Any, x: Expr, p: Any) -> Expr:
     """Integrator without leak: `v' = v + gain x`, and the membrane itself is the output."""
-    v = state.v + p.gain * x
+    v: Expr = state.v + p.gain * x
     state.v = v
     return v
 
@@ -83,7 +92,7 @@ def integrator(state: Any, x: Expr, p: Any) -> Expr:
              gain_syn=Real(1.0))
 def cubali(state: Any, x: Expr, p: Any) -> Expr:
     """Current-based leaky integrator: `cubalif` without a threshold; the membrane is the output."""
-    v = p.decay * state.v + p.gain * _synapse(state, x, p)
+    v: Expr = p.decay * state.v + p.gain * _synapse(state, x, p)
     state.v = v
     return v
 

@@ -170,12 +170,12 @@ class Conv(Op):
 
     def synapses(self, shape: Shape) -> int:
         out = self.infer(shape)
-        taps = math.prod(
+        taps: int = math.prod(
             sum(0 <= o * s + k * d - p[0] < n for o in range(m) for k in range(kn))
             for n, m, kn, s, p, d in zip(shape[1:], out[1:], self.kernel, self.stride, self.padding, self.dilation,
                                          strict=True)
         )
-        return taps * self.weight.shape[0] * self.weight.shape[1]
+        return taps * math.prod(self.weight.shape[:2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +323,7 @@ class Neuron(Op):
 
     rule: Rule
     params: Mapping[str, Any] = field(default_factory=dict)
-    firing: Firing = Firing()
+    firing: Firing = field(default_factory=Firing)
     options: Mapping[str, str] = field(default_factory=dict)
     initial: Mapping[str, Any] = field(default_factory=dict)
     linear: ClassVar[bool] = False

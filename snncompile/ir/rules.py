@@ -77,6 +77,9 @@ class Firing:
 class States:
     """The states of a rule while it is traced."""
 
+    _quantities: dict[str, Quantity]
+    _next: dict[str, Expr]
+
     def __init__(self, quantities: dict[str, Quantity]):
         self.__dict__["_quantities"] = quantities
         self.__dict__["_next"] = {}

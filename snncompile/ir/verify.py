@@ -112,7 +112,8 @@ def _check_stage(graph: Graph, found: Collector) -> None:
         for edge in graph.edges:
             for op in edge.chain:
                 if any(isinstance(w, np.ndarray) and w.dtype.kind not in "iu" for w in op.arrays().values()):
-                    found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} with real weights in an INT graph")
+                    found.error("SNN204", f"edge {shorten(edge.label)}",
+                                f"{op.kind()} with real weights in an INT graph")
 
 
 def _check_numbers(graph: Graph, found: Collector) -> None:
