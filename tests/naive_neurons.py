@@ -117,7 +117,7 @@ def _slif(x: float, s: State, p: Any) -> float:
 
 def _qlif(x: float, s: State, p: Any) -> float:
     def level(v: float) -> float:
-        return min(max(math.floor(v / p.step + 0.5), -p.levels), p.levels)
+        return float(min(max(math.floor(v / p.step + 0.5), -p.levels), p.levels))
 
     q = level(p.decay * s.get("q", 0.0) * p.step + p.gain * x)
     spikes = _spikes(q * p.step, p.threshold, p)
