@@ -1,0 +1,8 @@
+"""Data given at run time: arrays, event recordings, labels, and the encoding of static frames as spikes."""
+
+from snncompile.data.encode import ENCODINGS, encode
+from snncompile.data.events import Events, bin_events, read_event_csv, read_event_file
+from snncompile.data.read import read_input, read_labels
+
+__all__ = ["ENCODINGS", "Events", "bin_events", "encode", "read_event_csv", "read_event_file", "read_input",
+           "read_labels"]

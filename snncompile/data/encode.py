@@ -1,0 +1,67 @@
+"""Static frames as input over time: rate, latency and direct encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from snncompile.data.events import check_ticks
+from snncompile.data.files import check_room
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.types import Array
+
+Encoder: TypeAlias = Callable[[Array, int, int], Array]
+
+
+def encode(frames: Array, how: str, ticks: int, *, seed: int = 0, place: str = "frames") -> Array:
+    """Frames `[sample, *shape]` as input `[sample, tick, *shape]`.
+
+    `direct` repeats the frame's numbers every tick (a read-only view). `rate` and `latency` read intensities
+    from 0 to 1, and 8-bit integers as 0 to 255: `rate` spikes with the intensity as probability, drawn
+    independently from a generator that is seeded per sample; `latency` spikes once, the brighter the
+    sooner, at tick `round((1 - intensity) (ticks - 1))`, and never for an intensity of 0.
+
+    Raises:
+        CompileError: SNN404 for an unknown encoding or number of ticks, SNN501 for intensities out of range.
+    """
+    encoder = ENCODINGS.get(how)
+    if encoder is None:
+        fail("SNN404", "option encode", shorten(how), f"one of {', '.join(ENCODINGS)}")
+    if seed < 0:
+        fail("SNN404", "option seed", str(seed), "0 or more")
+    if how != "direct":
+        check_room((len(frames), check_ticks(ticks), *frames.shape[1:]), place)
+        frames = _intensities(frames, place)
+    return encoder(frames, check_ticks(ticks), seed)
+
+
+def _direct(frames: Array, ticks: int, seed: int) -> Array:
+    return np.broadcast_to(frames[:, None], (len(frames), ticks, *frames.shape[1:]))
+
+
+def _rate(frames: Array, ticks: int, seed: int) -> Array:
+    out = np.empty((len(frames), ticks, *frames.shape[1:]), np.uint8)
+    for i, frame in enumerate(frames):
+        # Seeded per sample, so that a sample's spikes do not depend on which others are read with it.
+        out[i] = np.random.default_rng([seed, i]).random((ticks, *frame.shape)) < frame
+    return out
+
+
+def _latency(frames: Array, ticks: int, seed: int) -> Array:
+    first = np.floor((1 - frames) * (ticks - 1) + 0.5)
+    first[frames == 0] = ticks
+    tick = np.arange(ticks).reshape(-1, *(1,) * (frames.ndim - 1))
+    return np.asarray(first[:, None] == tick, np.uint8)
+
+
+ENCODINGS: dict[str, Encoder] = {"rate": _rate, "latency": _latency, "direct": _direct}
+
+
+def _intensities(frames: Array, place: str) -> Array:
+    values = frames / 255 if frames.dtype == np.uint8 else frames.astype(np.float64)
+    if values.size and not 0 <= values.min() <= values.max() <= 1:
+        fail("SNN501", place, f"intensities from {values.min():g} to {values.max():g}",
+             "0 to 1, or 8-bit integers", "give the scale of the data, or encode them directly")
+    return np.asarray(values)

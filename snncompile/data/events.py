@@ -1,0 +1,182 @@
+"""Event recordings: N-MNIST's binary files and CSV lists, and the binning of events into ticks."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snncompile.data.files import MAX_TICKS, check_room, place_of, read_bytes
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.types import Array, Shape
+
+RECORD_BYTES = 5
+MAX_SAMPLES = 1 << 20
+SENSOR_COLUMNS = ("x", "y", "p")
+INDEX_COLUMNS = ("index",)
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """One recording.
+
+    Attributes:
+        t: time of each event in microseconds, `[event]`; the order of the events does not matter.
+        address: where each event is, `[event, coordinate]`: the columns `x`, `y`, `p`, or one column that
+            counts through the network's input in row-major order.
+        place: the recording's name in messages.
+    """
+
+    t: Array
+    address: Array
+    place: str = "events"
+
+
+def read_event_file(path: Path) -> Events:
+    """A recording in N-MNIST's format (Orchard et al., Frontiers in Neuroscience, 2015).
+
+    Five bytes an event: x; y; polarity in the top bit, then 23 bits of time in microseconds.
+
+    Raises:
+        CompileError: SNN502 where the file is missing, too large, or ends within an event.
+    """
+    data = read_bytes(path)
+    if len(data) % RECORD_BYTES:
+        fail("SNN502", place_of(path), f"{len(data)} bytes, which is not a whole number of events",
+             f"{RECORD_BYTES} bytes an event", "the file was truncated, or is not an N-MNIST recording")
+    b = np.frombuffer(data, np.uint8).reshape(-1, RECORD_BYTES).astype(np.int64)
+    t = (b[:, 2] & 0x7F) << 16 | b[:, 3] << 8 | b[:, 4]
+    return Events(t, np.stack([b[:, 0], b[:, 1], b[:, 2] >> 7], 1), place_of(path))
+
+
+def csv_header(path: Path) -> tuple[str, ...]:
+    """The column names of a CSV file, in lower case."""
+    line, _, _ = read_bytes(path).partition(b"\n")
+    return tuple(c.strip().lower() for c in line.decode("utf-8-sig", "replace").split(","))
+
+
+def read_event_csv(path: Path) -> tuple[Events, ...]:
+    """The recordings of a CSV list of events, one line an event, under a header that names the columns.
+
+    Columns, all integers: `t` in microseconds; where it happened, `x,y,p` or `index` (row-major, from 0);
+    and, where the file holds several recordings, `sample`, from 0. A sample without events is silent.
+
+    Raises:
+        CompileError: SNN502 where columns are missing or unknown, or a value is no integer.
+    """
+    header = csv_header(path)
+    address = SENSOR_COLUMNS if "x" in header else INDEX_COLUMNS
+    known = {"t", *address, "sample"}
+    if len(set(header)) != len(header) or not {"t", *address} <= set(header) <= known:
+        fail("SNN502", place_of(path), f"columns {shorten(','.join(header))}",
+             "t,x,y,p or t,index, and sample where there are several; or file,label for a list of files")
+    column = dict(zip(header, _csv_integers(path, len(header)).T, strict=True))
+    if column["t"].size and column["t"].min() < 0:
+        fail("SNN502", place_of(path), f"time {column['t'].min()}", "microseconds from 0")
+    where = np.stack([column[c] for c in address], 1)
+    sample = column.get("sample", np.zeros(len(where), np.int64))
+    return _by_sample(sample, column["t"], where, place_of(path))
+
+
+def _csv_integers(path: Path, columns: int) -> Array:
+    text = io.BytesIO(read_bytes(path))
+    try:
+        with warnings.catch_warnings():
+            # An empty list is a silent recording, and a fraction where an integer belongs is an error.
+            warnings.filterwarnings("ignore", message=".*input contained no data.*")
+            warnings.filterwarnings("error", category=DeprecationWarning)
+            table = np.loadtxt(text, np.int64, delimiter=",", skiprows=1, ndmin=2, encoding="utf-8", comments=None)
+    except (ValueError, OverflowError, DeprecationWarning) as e:
+        fail("SNN502", place_of(path), shorten(e, 160), "integers, the same number in every line")
+    if table.size and table.shape[1] != columns:
+        fail("SNN502", place_of(path), f"{table.shape[1]} values a line", f"{columns}, as the header says")
+    return np.asarray(table).reshape(-1, columns)
+
+
+def _by_sample(sample: Array, t: Array, address: Array, place: str) -> tuple[Events, ...]:
+    if sample.size and not 0 <= sample.min() <= sample.max() < MAX_SAMPLES:
+        fail("SNN502", place, f"samples {sample.min()} to {sample.max()}", f"numbers from 0, below {MAX_SAMPLES}")
+    count = int(sample.max()) + 1 if sample.size else 1
+    order = np.argsort(sample, kind="stable")
+    ends = np.searchsorted(sample[order], np.arange(count + 1))
+    several = count > 1
+    return tuple(
+        Events(t[order[a:b]], address[order[a:b]], f"{place}, sample {i}" if several else place)
+        for i, (a, b) in enumerate(itertools.pairwise(ends))
+    )
+
+
+def bin_events(recordings: Sequence[Events], shape: Shape, *, tick_us: int = 1000,
+               ticks: int | None = None) -> Array:
+    """Recordings as counts per tick, `[sample, tick, *shape]`.
+
+    Several events in one bin add up. With `x,y,p` the shape is `[channel, height, width]`: of two channels the
+    polarity bit (or sign) chooses, a single one takes both. Events at or after the last tick are left out.
+
+    Args:
+        tick_us: length of a tick in microseconds.
+        ticks: of every sample; without it, as many as the longest recording needs.
+
+    Raises:
+        CompileError: SNN404 for an option out of range, SNN501 where an event lies outside the shape or the
+            tensor would be too large.
+    """
+    if tick_us < 1:
+        fail("SNN404", "option tick_us", str(tick_us), "1 microsecond or more")
+    ends = [int(r.t.max()) // tick_us + 1 for r in recordings if r.t.size]
+    length = check_ticks(max(ends, default=1) if ticks is None else ticks)
+    whole = (len(recordings), length, *shape)
+    check_room(whole, recordings[0].place if recordings else "events")
+    counts = [_counts(r, shape, tick_us, length) for r in recordings]
+    top = max((int(c.max(initial=0)) for c in counts), default=0)
+    out = np.empty(whole, np.min_scalar_type(top))
+    for i, c in enumerate(counts):
+        out[i] = c
+    return out
+
+
+def check_ticks(ticks: int) -> int:
+    if not 1 <= ticks <= MAX_TICKS:
+        fail("SNN404", "option ticks", str(ticks), f"1 to {MAX_TICKS}", "a longer tick_us makes fewer ticks")
+    return ticks
+
+
+def _counts(recording: Events, shape: Shape, tick_us: int, ticks: int) -> Array:
+    """Counts `[tick, *shape]` of one recording, in the narrowest type that holds them."""
+    index = _flat_index(recording, shape)
+    bins = recording.t // tick_us
+    inside = bins < ticks
+    size = math.prod(shape)
+    cell, events = np.unique(bins[inside] * size + index[inside], return_counts=True)
+    out = np.zeros(ticks * size, np.min_scalar_type(int(events.max(initial=0))))
+    out[cell] = events
+    return out.reshape(ticks, *shape)
+
+
+def _flat_index(recording: Events, shape: Shape) -> Array:
+    """The row-major place of each event in the input."""
+    if recording.address.shape[1] == len(INDEX_COLUMNS):
+        index = recording.address[:, 0]
+        _expect_inside(recording, (index >= 0) & (index < math.prod(shape)), shape)
+        return index
+    if len(shape) != 3 or shape[0] not in (1, 2):
+        fail("SNN501", recording.place, f"events with x, y and polarity for an input of shape {list(shape)}",
+             "an input of [1 or 2, height, width]", "a CSV list with the columns t,index fits any shape")
+    channels, height, width = shape
+    x, y, p = recording.address.T
+    _expect_inside(recording, (x >= 0) & (x < width) & (y >= 0) & (y < height) & (abs(p) <= 1), shape)
+    channel = (p > 0) if channels == 2 else np.zeros_like(p)
+    return np.asarray((channel * height + y) * width + x)
+
+
+def _expect_inside(recording: Events, inside: Array, shape: Shape) -> None:
+    if not inside.all():
+        first = recording.address[np.argmin(inside)].tolist()
+        fail("SNN501", recording.place, f"{int((~inside).sum())} of {inside.size} events lie outside; the first at "
+             f"{first}", f"addresses within the input {list(shape)}", "crop or scale the recording to the input")

@@ -1,0 +1,228 @@
+"""`read_input` and `read_labels`: any data file as the tensor that a network takes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from snncompile.data.encode import encode as encode_frames
+from snncompile.data.events import (
+    MAX_SAMPLES,
+    Events,
+    bin_events,
+    check_ticks,
+    csv_header,
+    read_event_csv,
+    read_event_file,
+)
+from snncompile.data.files import check_room, npz_names, place_of, read_bytes, read_npy, read_npz
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.types import Array, Shape
+
+Source = str | os.PathLike[str]
+ARRAY_SUFFIXES = (".npz", ".npy")
+EVENT_SUFFIXES = (".bs2", ".bin")
+INPUT_KEYS = ("x", "input", "inputs", "data", "spikes", "frames", "images")
+LABEL_KEYS = ("y", "label", "labels", "target", "targets")
+
+
+def read_input(path: Source | Sequence[Source], shape: Shape, *, key: str | None = None, ticks: int | None = None,
+               tick_us: int = 1000, encode: str | None = None, seed: int = 0, scale: float | None = None) -> Array:
+    """Input `[sample, tick, *shape]` from a file, a folder of recordings, or a list of them.
+
+    - `.npz`, `.npy`: a tensor `[sample, tick, *shape]`, or with `encode` static frames `[sample, *shape]`. Axes of
+      length 1 may be missing and the shape may be flat. Of several arrays `key` names one.
+    - `.bs2`, `.bin` (N-MNIST) and `.csv` event lists (`t,x,y,p` or `t,index`): see `bin_events`.
+    - `.csv` with the column `file`: a list of recordings, named relative to it; a folder: its recordings in
+      natural order (`2.bs2` before `10.bs2`).
+
+    Args:
+        shape: of the network's input for one tick.
+        ticks: of every sample; longer ones are cut, shorter ones end in silence. Encodings need it.
+        tick_us: length of a tick in microseconds, for events.
+        encode: `rate`, `latency` or `direct`, for static frames.
+        seed: of the rate encoding.
+        scale: what the arrays are divided by first: 16 for frames from 0 to 16.
+
+    Raises:
+        CompileError: SNN404, SNN501 or SNN502: nothing else, whatever the file holds.
+    """
+    paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
+    if len(paths) == 1 and paths[0].suffix.lower() in ARRAY_SUFFIXES:
+        return _from_array(paths[0], shape, key, ticks, encode, seed, scale)
+    if encode is not None:
+        fail("SNN404", "option encode", shorten(encode), "only for static frames in .npz or .npy files",
+             "events have times already")
+    recordings = [r for p in paths for r in _recordings(p)]
+    if not recordings:
+        fail("SNN502", ", ".join(map(place_of, paths[:3])) or "input", "no recordings", "at least one")
+    return bin_events(recordings, shape, tick_us=tick_us, ticks=ticks)
+
+
+def read_labels(path: Source, *, key: str | None = None, inputs: Source | None = None) -> Array:
+    """Labels `[sample]`, whole numbers from 0: a column `label` of a CSV file, or a vector in `.npz` or `.npy`.
+
+    Args:
+        key: the array of an `.npz`; by default the only one named like labels.
+        inputs: what `read_input` was given. Where that is a folder, the CSV's column `file` is matched to it.
+
+    Raises:
+        CompileError: SNN501 or SNN502.
+    """
+    file = Path(path)
+    folder = Path(inputs) if inputs is not None else None
+    if file.suffix.lower() in ARRAY_SUFFIXES:
+        return _as_labels(_read_array(file, key, LABEL_KEYS), place_of(file))
+    rows = _csv_rows(file, "label")
+    if folder is not None and folder.is_dir():
+        labels = {row.get("file", ""): row["label"] for row in rows}
+        rows = [{"label": _label_of(recording, labels, file)} for recording in _listed(folder)]
+    return _label_column(rows, place_of(file))
+
+
+def _from_array(path: Path, shape: Shape, key: str | None, ticks: int | None, encode: str | None, seed: int,
+                scale: float | None) -> Array:
+    raw = _read_array(path, key, INPUT_KEYS)
+    x = _fit(raw, shape, 2 if encode is None else 1, place_of(path))
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        fail("SNN501", place_of(path), f"{int((~np.isfinite(x)).sum())} of {x.size} values are NaN or infinite",
+             "finite numbers")
+    if scale is not None:
+        x = _scaled(x, scale)
+    if encode is None:
+        return x if ticks is None else _of_length(x, check_ticks(ticks), place_of(path))
+    if ticks is None:
+        fail("SNN404", "option ticks", "none", "how many ticks a frame is shown, for an encoding")
+    return encode_frames(x, encode, ticks, seed=seed, place=place_of(path))
+
+
+def _scaled(x: Array, scale: float) -> Array:
+    if not (math.isfinite(scale) and scale > 0):
+        fail("SNN404", "option scale", str(scale), "a finite number above 0")
+    return np.asarray(x / scale, np.float32)
+
+
+def _fit(x: Array, shape: Shape, lead: int, place: str) -> Array:
+    """The array with its axes after the first `lead` laid out as the network's input."""
+    rest = x.shape[lead:]
+    fits = x.ndim >= lead and (rest == (math.prod(shape),) or _without_ones(rest) == _without_ones(shape))
+    if not fits:
+        axes = "sample, tick" if lead == 2 else "sample"
+        fail("SNN501", place, f"an array {list(x.shape)}", f"[{', '.join([axes, *map(str, shape)])}]",
+             "static frames need an encoding" if lead == 2 else "without an encoding, an array has a tick axis")
+    check_room(x.shape, place)
+    if 0 in x.shape[:lead]:
+        fail("SNN501", place, f"an array {list(x.shape)}", "at least one sample and one tick")
+    if x.dtype == np.bool_:
+        x = x.view(np.uint8)
+    return x.reshape(*x.shape[:lead], *shape)
+
+
+def _without_ones(shape: Shape) -> Shape:
+    return tuple(n for n in shape if n != 1)
+
+
+def _of_length(x: Array, ticks: int, place: str) -> Array:
+    """The first ticks of every sample, followed by silence where there are too few."""
+    missing = ticks - x.shape[1]
+    if missing <= 0:
+        return x[:, :ticks]
+    check_room((len(x), ticks, *x.shape[2:]), place)
+    return np.pad(x, ((0, 0), (0, missing), *((0, 0),) * (x.ndim - 2)))
+
+
+def _read_array(path: Path, key: str | None, usual: tuple[str, ...]) -> Array:
+    """The array of a file: the one named, the only one, or the only one with a usual name."""
+    if path.suffix.lower() == ".npy":
+        return read_npy(path)
+    names = npz_names(path)
+    found = [key] if key is not None else list(names) if len(names) == 1 else [n for n in names if n in usual]
+    if len(found) != 1 or found[0] not in names:
+        fail("SNN502", place_of(path), f"arrays {', '.join(shorten(n, 30) for n in names[:8])}",
+             f"an array {shorten(key)}" if key is not None else f"one array, or one named {' or '.join(usual[:3])}",
+             "give the name of the array as key")
+    return read_npz(path, found[0])
+
+
+def _recordings(path: Path) -> tuple[Events, ...]:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return tuple(r for file in _listed(path) for r in _recordings(file))
+    if suffix in EVENT_SUFFIXES:
+        return (read_event_file(path),)
+    if suffix != ".csv":
+        fail("SNN502", place_of(path), f"a name that ends in {shorten(suffix)}",
+             f"{', '.join((*ARRAY_SUFFIXES, *EVENT_SUFFIXES, '.csv'))}, or a folder of recordings")
+    if "file" not in csv_header(path):
+        return read_event_csv(path)
+    return tuple(read_event_file(_beside(path, row["file"])) for row in _csv_rows(path, "file"))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The recordings of a folder in natural order."""
+    try:
+        found = [p for p in folder.iterdir() if p.suffix.lower() in EVENT_SUFFIXES]
+    except OSError as e:
+        fail("SNN502", f"folder {shorten(folder)}", str(e)[:200])
+    if not 0 < len(found) <= MAX_SAMPLES:
+        fail("SNN502", f"folder {shorten(folder)}", f"{len(found)} recordings ({', '.join(EVENT_SUFFIXES)})",
+             f"1 to {MAX_SAMPLES}")
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> tuple[tuple[int, int, str], ...]:
+    parts = re.split(r"([0-9]{1,18})", path.name)
+    return tuple((0, int(p), p) if p[:1] in tuple("0123456789") else (1, 0, p) for p in parts if p)
+
+
+def _beside(listing: Path, name: str) -> Path:
+    """A file that a list names; it may not lead out of the list's folder."""
+    relative = PurePosixPath(name)
+    outside = relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name
+    if not name or outside or relative.suffix.lower() not in EVENT_SUFFIXES:
+        fail("SNN502", place_of(listing), f"file {shorten(name)}",
+             f"a {' or '.join(EVENT_SUFFIXES)} file in the list's own folder")
+    return listing.parent / relative
+
+
+def _csv_rows(path: Path, column: str) -> list[dict[str, str]]:
+    """The lines of a CSV file by column name; SNN502 where the column is missing anywhere."""
+    header = csv_header(path)
+    if column not in header:
+        fail("SNN502", place_of(path), f"columns {shorten(','.join(header))}", f"a column {column}")
+    text = read_bytes(path).decode("utf-8-sig", "replace")
+    try:
+        lines = [[c.strip() for c in line] for line in csv.reader(io.StringIO(text, newline="")) if line][1:]
+    except csv.Error as e:
+        fail("SNN502", place_of(path), str(e)[:200], "comma-separated values")
+    if len(lines) > MAX_SAMPLES or any(len(line) != len(header) for line in lines):
+        fail("SNN502", place_of(path), f"{len(lines)} lines", f"up to {MAX_SAMPLES}, with {len(header)} values each")
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+def _label_of(recording: Path, labels: dict[str, str], file: Path) -> str:
+    if recording.name not in labels:
+        fail("SNN501", place_of(file), f"no label for {shorten(recording.name)}", "one line for every recording")
+    return labels[recording.name]
+
+
+def _label_column(rows: list[dict[str, str]], place: str) -> Array:
+    bad = [row["label"] for row in rows if not re.fullmatch(r"[0-9]{1,9}", row["label"], re.ASCII)]
+    if bad:
+        fail("SNN501", place, f"label {shorten(bad[0])}", "whole numbers from 0")
+    return np.array([int(row["label"]) for row in rows], np.int64)
+
+
+def _as_labels(y: Array, place: str) -> Array:
+    whole = y.dtype.kind != "f" or bool((np.isfinite(y) & (y == np.floor(y))).all())
+    if y.ndim != 1 or not whole or (y < 0).any():
+        fail("SNN501", place, f"labels of shape {list(y.shape)} and type {y.dtype.name}",
+             "a vector [sample] of whole numbers from 0")
+    return y.astype(np.int64)
