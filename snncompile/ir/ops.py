@@ -70,6 +70,10 @@ class Op:
         """Connections of this operator, borders counted exactly, for an input of this shape."""
         return 0
 
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        """The range of integer outputs, and of all partial sums on the way, for inputs in a range that holds 0."""
+        return low, high
+
 
 @dataclass(frozen=True, eq=False)
 class Input(Op):
@@ -135,6 +139,9 @@ class Linear(Op):
 
     def synapses(self, shape: Shape) -> int:
         return self.weight.size
+
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        return _weighted_bounds(self.weight, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +212,9 @@ class Pool(Op):
 class SumPool(Pool):
     """The sum of each window."""
 
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        return low * math.prod(self.kernel), high * math.prod(self.kernel)
+
 
 @dataclass(frozen=True, eq=False)
 class AvgPool(Pool):
@@ -263,6 +273,11 @@ class Scale(Op):
     def synapses(self, shape: Shape) -> int:
         return math.prod(shape)
 
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        factor = np.asarray(self.factor)
+        ends = [end * f for end in (low, high) for f in (int(factor.min()), int(factor.max()))]
+        return min(0, *ends), max(0, *ends)
+
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Op):
@@ -291,6 +306,9 @@ class Rectify(Op):
 
     def apply(self, x: Array) -> Array:
         return np.maximum(x, 0) if self.sign > 0 else np.minimum(x, 0)
+
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        return (0, high) if self.sign > 0 else (low, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,6 +444,15 @@ def broadcasts(value: Any, shape: Shape) -> None:
         except ValueError:
             fits = False
         expect(fits, f"a parameter of shape {list(value.shape)} does not broadcast to it")
+
+
+def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:
+    assert isinstance(weight, np.ndarray)
+    rows = weight.reshape(len(weight), -1)
+    up = np.maximum(rows, 0).sum(1, dtype=np.int64)
+    down = np.minimum(rows, 0).sum(1, dtype=np.int64)
+    lows = int((up * low + down * high).min(initial=0))
+    return lows, int((up * high + down * low).max(initial=0))
 
 
 def _as_dtype(value: Any, like: Array) -> Array:

@@ -1,0 +1,76 @@
+"""Calibration: what a network does on the user's samples, in reals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces, run
+from snncompile.ir.types import Array
+
+CHUNK_VALUES = 40_000_000
+
+
+@dataclass
+class Activity:
+    """What one population did: extremes, and totals over all samples and ticks."""
+
+    peak_state: float = 0.0
+    peak_output: float = 0.0
+    emitted: float = 0.0
+    opportunities: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Spikes a neuron and tick."""
+        return self.emitted / self.opportunities if self.opportunities else 0.0
+
+
+@dataclass
+class Calibration:
+    """Ranges of the inputs and activity of the populations, by name."""
+
+    input_low: dict[str, float] = field(default_factory=dict)
+    input_high: dict[str, float] = field(default_factory=dict)
+    activity: dict[str, Activity] = field(default_factory=dict)
+
+
+def sample_chunks(graph: Graph, samples: int, ticks: int, copies: int = 3) -> Iterator[slice]:
+    """Slices of the samples such that all traces of a chunk fit comfortably in memory."""
+    widest = sum(math.prod(graph.shapes[n]) for n in graph.nodes) * max(ticks, 1) * copies
+    step = max(1, CHUNK_VALUES // max(widest, 1))
+    for start in range(0, samples, step):
+        yield slice(start, min(start + step, samples))
+
+
+def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], None] | None = None) -> Calibration:
+    """Run a LEGAL graph on samples and note what quantization needs to know.
+
+    Args:
+        x: by input name, `[sample, tick, *shape]`.
+        progress: called with samples done and samples in all.
+    """
+    found = Calibration({n: float(v.min(initial=0)) for n, v in x.items()},
+                        {n: float(v.max(initial=0)) for n, v in x.items()},
+                        {n: Activity() for n in graph.populations})
+    samples, ticks = next(iter(x.values())).shape[:2]
+    for part in sample_chunks(graph, samples, ticks):
+        traces = run(graph, {n: v[part] for n, v in x.items()}, record=True, states=True, dtype=np.float32)
+        for name, seen in found.activity.items():
+            _note(seen, traces, name)
+        if progress:
+            progress(part.stop, samples)
+    return found
+
+
+def _note(seen: Activity, traces: Traces, name: str) -> None:
+    out = traces.emitted[name]
+    seen.peak_output = max(seen.peak_output, float(np.abs(out).max(initial=0)))
+    seen.emitted += float(np.abs(out).sum(dtype=np.float64))
+    seen.opportunities += out.size
+    for state in traces.states.get(name, {}).values():
+        seen.peak_state = max(seen.peak_state, float(np.abs(state).max(initial=0)))

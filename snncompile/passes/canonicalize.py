@@ -1,0 +1,83 @@
+"""canonicalize: drop what does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import networkx as nx
+import numpy as np
+
+from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Identity, Op, Pad, Pool, Reshape, Scale, Upsample
+from snncompile.ir.types import Shape, Stage
+
+
+@dataclass(frozen=True)
+class Canonicalize:
+    """Remove operators that change nothing, and nodes that no output depends on.
+
+    An `Identity` that only adds is dissolved into its edges where either side has one edge.
+    """
+
+    name: ClassVar[str] = "canonicalize"
+    needs: ClassVar[Stage] = Stage.FLOAT
+    ensures: ClassVar[Stage] = Stage.FLOAT
+
+    def run(self, graph: Graph) -> Graph:
+        graph = _drop_dead(graph)
+        for name in [n for n in graph.nodes if _does_nothing(graph.nodes[n], _arriving(graph, n))]:
+            graph = _dissolve(graph, name)
+        return graph
+
+
+def _drop_dead(graph: Graph) -> Graph:
+    """Without the nodes that no output can be reached from; inputs stay."""
+    net: nx.DiGraph[str] = nx.DiGraph()
+    net.add_nodes_from(graph.nodes)
+    net.add_edges_from((e.src, e.dst) for e in graph.edges)
+    live = set(graph.inputs) | set(graph.outputs)
+    for output in graph.outputs:
+        live |= nx.ancestors(net, output)
+    dead = [n for n in graph.nodes if n not in live]
+    if not dead:
+        return graph
+    named = ", ".join(shorten(n) for n in dead[:5]) + (", ..." if len(dead) > 5 else "")
+    note = Diagnostic("SNN201", f"graph {shorten(graph.name)}", f"{len(dead)} nodes lead to no output: {named}",
+                      help="they were removed; connect them to an output to keep them", severity="warning")
+    return graph.replace(nodes={n: op for n, op in graph.nodes.items() if n in live},
+                         edges=tuple(e for e in graph.edges if e.src in live and e.dst in live)).noting([note])
+
+
+def _arriving(graph: Graph, name: str) -> Shape:
+    edges = graph.edges_into[name]
+    return graph.arriving(edges[0]) if edges else ()
+
+
+def _does_nothing(op: Op, shape: Shape) -> bool:
+    match op:
+        case Identity():
+            return True
+        case Reshape():
+            return op.shape == shape
+        case Scale():
+            return op.bias is None and not isinstance(op.factor, np.ndarray) and op.factor == 1
+        case Pool():
+            return set(op.kernel) == {1} == set(op.stride) and not np.any(op.padding)
+        case Upsample():
+            return set(op.factor) == {1}
+        case Pad():
+            return not np.any(op.amounts)
+    return False
+
+
+def _dissolve(graph: Graph, name: str) -> Graph:
+    """Join a node's incoming and outgoing edges, where that does not multiply them."""
+    into, out = graph.edges_into[name], graph.edges_from[name]
+    if min(len(into), len(out)) != 1 or any(e.dst == name for e in out):
+        return graph
+    joined = tuple(Edge(a.src, b.dst, a.delay + b.delay, a.chain + b.chain) for a in into for b in out)
+    rest = tuple(e for e in graph.edges if name not in (e.src, e.dst))
+    nodes = {n: op for n, op in graph.nodes.items() if n != name}
+    return graph.replace(nodes=nodes, edges=rest + joined)

@@ -1,0 +1,126 @@
+"""fold-scales: batch norms and average pools become part of the synapses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import AvgPool, Conv, Linear, Op, Pad, Reshape, Scale, SumPool, Upsample
+from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
+
+
+@dataclass(frozen=True)
+class FoldScales:
+    """Move every `Scale` of a projection into the weights beside it, and average pools likewise.
+
+    An average pool is a sum pool and a scale. A scale with no weights to join stays, last but for
+    operators it cannot pass.
+    """
+
+    name: ClassVar[str] = "fold-scales"
+    needs: ClassVar[Stage] = Stage.LEGAL
+    ensures: ClassVar[Stage] = Stage.LEGAL
+
+    def run(self, graph: Graph) -> Graph:
+        edges = tuple(_fold(graph, e) for e in graph.edges)
+        return graph if all(a is b for a, b in zip(edges, graph.edges, strict=True)) else graph.replace(edges=edges)
+
+
+def _fold(graph: Graph, edge: Edge) -> Edge:
+    chain = fold_chain(edge.chain, graph.shapes[edge.src])
+    return edge if chain == edge.chain else dataclasses.replace(edge, chain=chain)
+
+
+def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
+    """The chain with its scales folded; `shape` is what enters it."""
+    ops: list[Op] = []
+    for op in chain:
+        ops += [SumPool(op.kernel, op.stride, op.padding), Scale(1 / math.prod(op.kernel))] \
+            if isinstance(op, AvgPool) else [op]
+    if not any(isinstance(op, Scale) for op in ops):
+        return chain if len(ops) == len(chain) else tuple(ops)
+    at = 0
+    while at < len(ops):
+        at = _fold_at(ops, at, shape)
+    return tuple(ops)
+
+
+def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
+    """Fold or move the scale at a position; returns where to look next."""
+    scale = ops[at]
+    if not isinstance(scale, Scale):
+        return at + 1
+    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and (joined := _after(ops[at - 1], scale.factor)):
+        ops[at - 1:at + 1] = [joined]
+        return at
+    if at + 1 == len(ops):
+        return at + 1
+    following = ops[at + 1]
+    if isinstance(following, Scale):
+        ops[at:at + 2] = [Scale(_times(scale.factor, following.factor))]
+        return at
+    if isinstance(following, (Linear, Conv)):
+        joined = _before(following, scale.factor)
+        if joined:
+            ops[at:at + 2] = [joined]
+        return at + 1
+    here = shape
+    for op in ops[:at]:
+        here = op.infer(here)
+    moved = _past(following, scale.factor, here)
+    if moved is not None:
+        ops[at:at + 2] = [following, Scale(moved)]
+    return at + 1
+
+
+def _times(a: Any, b: Any) -> Any:
+    return a if isinstance(a, ShapeOnly) else b if isinstance(b, ShapeOnly) else a * b
+
+
+def _weighted(weight: Weight, factor: Any) -> Weight:
+    """The weight times a factor that broadcasts against it, in the weight's own precision."""
+    if isinstance(weight, ShapeOnly) or isinstance(factor, ShapeOnly):
+        return ShapeOnly(weight.shape, str(weight.dtype))
+    return np.asarray(weight * factor, weight.dtype)
+
+
+def _after(op: Op, factor: Any) -> Op | None:
+    """A linear layer followed by the factor, as one layer; None where the factor varies over space."""
+    assert isinstance(op, (Linear, Conv))
+    if isinstance(factor, (np.ndarray, ShapeOnly)):
+        if not math.prod(factor.shape) == factor.shape[0] == op.weight.shape[0]:
+            return None
+        factor = factor.reshape(-1, *(1,) * (len(op.weight.shape) - 1)) if isinstance(factor, np.ndarray) else factor
+    return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+
+
+def _before(op: Linear | Conv, factor: Any) -> Op | None:
+    """The factor followed by a linear layer, as one layer."""
+    if isinstance(factor, np.ndarray):
+        out, fan_in = op.weight.shape[:2]
+        groups = op.groups if isinstance(op, Conv) else 1
+        if not factor.size == factor.shape[0] == fan_in * groups:
+            return None
+        by_group = factor.reshape(groups, 1, fan_in, *(1,) * (len(op.weight.shape) - 2))
+        factor = np.broadcast_to(by_group, (groups, out // groups, *by_group.shape[2:])).reshape(
+            out, fan_in, *by_group.shape[3:])
+    return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+
+
+def _past(op: Op, factor: Any, shape: Shape) -> Any:
+    """The factor that does the same after an operator; None where there is none."""
+    if not isinstance(op, (SumPool, Upsample, Reshape, Pad)) or isinstance(factor, ShapeOnly):
+        return None
+    if not isinstance(factor, np.ndarray):
+        return factor
+    if isinstance(op, Reshape):
+        return np.broadcast_to(factor, shape).reshape(op.shape)
+    per_channel = factor.size == shape[0] == factor.shape[0] and len(shape) > 1
+    return factor if per_channel and not isinstance(op, Pad) else None
+
+

@@ -1,0 +1,60 @@
+"""Weight grids: which integers stand for real weights, and the step between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from snncompile.ir.types import Array
+
+TERNARY_CUT = 0.7  # Li, Zhang & Liu, "Ternary weight networks" (2016), eq. 6
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid of `bits` bits: symmetric integers, -1/0/+1 ("ternary"), or -1/+1 (1 bit)."""
+
+    bits: int | Literal["ternary"]
+
+    @property
+    def largest(self) -> int:
+        return 1 if self.bits in (1, "ternary") else (1 << (int(self.bits) - 1)) - 1
+
+    @property
+    def coarse(self) -> bool:
+        """Whether codes are -1, 0 and 1 only, so that the step carries all of the magnitude."""
+        return self.largest == 1
+
+    def step(self, weight: Array, per_row: bool) -> Array:
+        """The real value of one code: `[out]`, or 0-d for the whole layer. Zero where all weights are.
+
+        Symmetric grids span the largest weight. Ternary steps are the mean of the weights above 0.7 of the
+        mean magnitude (Li et al., 2016), bipolar ones the mean magnitude (Rastegari et al., 2016).
+        """
+        rows = np.abs(weight.reshape(len(weight) if per_row else 1, -1))
+        if self.bits == "ternary":
+            kept = rows > self._cut(rows)
+            step = (rows * kept).sum(1, dtype=np.float64) / np.maximum(kept.sum(1), 1)
+        elif self.bits == 1:
+            step = rows.mean(1, dtype=np.float64)
+        else:
+            step = rows.max(1, initial=0).astype(np.float64) / self.largest
+        return step if per_row else np.asarray(step[0])
+
+    def codes(self, weight: Array, step: Array, per_row: bool) -> Array:
+        """Integers of the grid, int8 or int16, of the weight's shape; `step` as given by `step`, or larger."""
+        rows = weight.reshape(len(weight) if per_row else 1, -1)
+        if self.bits == "ternary":
+            found = np.sign(rows) * (np.abs(rows) > self._cut(np.abs(rows)))
+        elif self.bits == 1:
+            found = np.where(rows >= 0, 1, -1)
+        else:
+            scale = np.divide(1.0, step, out=np.zeros_like(np.asarray(step, np.float64)), where=np.asarray(step) > 0)
+            found = np.rint(rows * scale.reshape(-1, 1).astype(weight.dtype))
+            found = np.clip(found, -self.largest, self.largest, out=found)
+        return found.astype(np.int8 if self.largest < 128 else np.int16).reshape(weight.shape)
+
+    def _cut(self, rows: Array) -> Array:
+        return np.asarray(TERNARY_CUT * rows.mean(1, keepdims=True))

@@ -1,0 +1,255 @@
+"""A neuron rule in integers: from the traced real program to the program that every backend prints.
+
+Membrane quantities become integers in the population's unit, real factors `m / 2**n` with the target's
+rounding, curved functions look-up tables. Every state ends in a clip (or wrap) to its width;
+prove-ranges removes the ones that can't act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import fail
+from snncompile.ir.expr import Expr, Program, clip, flatten
+from snncompile.ir.ops import IntState, Neuron
+from snncompile.ir.rules import Quantity
+from snncompile.ir.types import Array
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.dimensions import Kind, Typed, type_program
+from snncompile.passes.tables import Curves, find_curves, tabulate
+
+REAL_BITS = 14
+COUNT_BITS = 17
+MAX_DECAY_BITS = 24
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """An integer program with its parameters and states, and the range its output is clipped to."""
+
+    program: Program
+    params: Mapping[str, Any]
+    states: Mapping[str, IntState]
+    output: tuple[int, int]
+    graded: bool
+
+
+def typed_program(neuron: Neuron, place: str) -> Typed:
+    """The neuron's program, typed; its `bias`, if any, is left to the caller."""
+    traced = neuron.traced
+    return type_program(traced.program, neuron.params, neuron.rule.params, traced.states, place)
+
+
+def input_gain(typed: Typed) -> tuple[int, Any] | None:
+    """The step that multiplies the input by a constant, and the constant, where nothing else reads the input."""
+    steps = typed.program.steps
+    readers = [i for i, s in enumerate(steps) if any(steps[a].op == "input" for a in s.args)]
+    if len(readers) != 1 or steps[readers[0]].op != "mul":
+        return None
+    factors = [typed.values[a] for a in steps[readers[0]].args if typed.static(a)]
+    return (readers[0], factors[0]) if factors else None
+
+
+def is_curved(typed: Typed) -> bool:
+    return bool(find_curves(typed).arguments)
+
+
+def lower(neuron: Neuron, typed: Typed, unit: Any, bias: Any, membrane_bits: int, arithmetic: Arithmetic,
+          gain_at: int | None, place: str) -> Lowered:
+    """Lower a neuron to integers.
+
+    Args:
+        typed: of `typed_program`.
+        unit: real value of one membrane step; a number, or an array that broadcasts against the layer.
+        bias: integer constant added to the input, or None.
+        gain_at: the step of `input_gain`, when the caller has folded that gain into the synapses.
+    """
+    low = _Lowering(typed, np.asarray(unit, np.float64), bias, membrane_bits, arithmetic, gain_at, place,
+                    find_curves(typed))
+    states, nexts = {}, {}
+    for name, i in typed.program.next_state:
+        quantity = neuron.traced.states[name]
+        bits, nexts[name] = low.state(i, quantity)
+        states[name] = IntState(bits, low.number(neuron.first(name), quantity.dimension))
+    output, bounds = low.output()
+    graded = typed.kinds[typed.program.output] == "membrane"
+    return Lowered(flatten(output, nexts), low.params, states, bounds, graded)
+
+
+@dataclass
+class _Lowering:
+    typed: Typed
+    unit: Array
+    bias: Any
+    membrane_bits: int
+    arithmetic: Arithmetic
+    gain_at: int | None
+    place: str
+    curves: Curves
+    params: dict[str, Any] = field(default_factory=dict)
+    done: dict[int, Expr] = field(default_factory=dict)
+
+    def state(self, i: int, quantity: Quantity) -> tuple[int, Expr]:
+        """The width of a state and its next value, kept inside it."""
+        value = self.coerce(i, quantity.dimension)
+        if quantity.dimension == "membrane" and self.arithmetic.overflow == "wrap":
+            return self.membrane_bits, Expr("wrap", (value,), self.membrane_bits)
+        bits = {"membrane": self.membrane_bits, "real": 32, "count": COUNT_BITS}[quantity.dimension]
+        half = 1 << (bits - 1)
+        return bits, clip(value, -half, half - 1)
+
+    def output(self) -> tuple[Expr, tuple[int, int]]:
+        """What leaves the neuron, and the range it is kept in."""
+        i = self.typed.program.output
+        kind, value = self.typed.kinds[i], self.emit(i)
+        if kind not in ("membrane", "count"):
+            fail("SNN207", self.place, f"the rule emits a {kind} quantity", "spikes, a count, or a membrane quantity")
+        if value.op in ("ge", "gt"):
+            return value, (0, 1)
+        half = 1 << (self.arithmetic.graded_bits - 1)
+        low, high = (-half, half - 1) if kind == "membrane" else (0, self.arithmetic.max_count)
+        return clip(value, low, high), (low, high)
+
+    def number(self, value: Any, kind: Kind) -> Any:
+        """A real constant as integers of a kind."""
+        scale = self.unit if kind == "membrane" else 2.0**-REAL_BITS if kind == "real" else 1.0
+        exact = np.asarray(value, np.float64) / scale
+        whole = np.rint(exact)
+        if kind in ("count", "constant") and not np.array_equal(whole, exact):
+            fail("SNN207", self.place, f"the constant {value} where a count is expected", "a whole number")
+        if np.abs(whole).max(initial=0) >= 2**40:
+            fail("SNN401", self.place, f"a constant of {np.abs(whole).max():.3g} membrane steps", "below 2**40",
+                 "the layer's weights are too small beside it")
+        return _scalar(whole.astype(np.int64))
+
+    def constant(self, i: int, kind: Kind) -> Expr:
+        """A static step as an integer: named after its parameter, or anonymous."""
+        step = self.typed.program.steps[i]
+        value = self.number(self.typed.values[i], kind)
+        if step.op == "param":
+            return self.parameter(str(step.value), value)
+        return Expr("const", (), value) if isinstance(value, int) else self.parameter(f"k{i}", value)
+
+    def parameter(self, name: str, value: Any) -> Expr:
+        while name in self.params and not np.array_equal(self.params[name], value):
+            name += "_"
+        self.params[name] = value
+        return Expr("param", (), name)
+
+    def coerce(self, i: int, kind: Kind) -> Expr:
+        """A step as integers of a kind."""
+        if self.typed.static(i):
+            return self.constant(i, kind)
+        if self.typed.kinds[i] == "count" and kind == "real":
+            return self.emit(i) * (1 << REAL_BITS)
+        return self.emit(i)
+
+    def emit(self, i: int) -> Expr:
+        if i not in self.done:
+            self.done[i] = self._emit(i)
+        return self.done[i]
+
+    def _emit(self, i: int) -> Expr:
+        step = self.typed.program.steps[i]
+        kinds = self.typed.kinds
+        if self.typed.static(i):
+            return self.constant(i, kinds[i])
+        if self.curves.tabulable(i):
+            return self._table(i)
+        match step.op:
+            case "input":
+                x = Expr("input")
+                return x if self.bias is None else x + self.parameter("bias", self.bias)
+            case "state":
+                return Expr("state", (), step.value)
+            case "mul":
+                return self._product(i, *step.args)
+            case "div":
+                return self._quotient(i, *step.args)
+            case "select":
+                return Expr("select", (self.emit(step.args[0]), *(self.coerce(a, kinds[i]) for a in step.args[1:])))
+            case "exp" | "tanh":
+                fail("SNN403", self.place, f"{step.op} of a quantity that depends on several states")
+            case "floor":
+                return Expr("shr", (self.emit(step.args[0]),), (REAL_BITS, "floor"))
+        common = self._common(step.args)
+        return Expr(step.op, tuple(self.coerce(a, common) for a in step.args))
+
+    def _common(self, args: tuple[int, ...]) -> Kind:
+        """The kind that the operands of a sum or comparison share."""
+        found = {self.typed.kinds[a] for a in args} - {"constant"}
+        if found == {"real", "count"}:
+            return "real"
+        return found.pop() if found else "count"
+
+    def _product(self, i: int, a: int, b: int) -> Expr:
+        if i == self.gain_at:
+            return self.emit(b if self.typed.static(a) else a)
+        if self.typed.static(b):
+            a, b = b, a
+        kinds = self.typed.kinds
+        if self.typed.static(a) and kinds[a] in ("real", "constant"):
+            if kinds[b] == "count":
+                return self.emit(b) * self.constant(a, kinds[i])
+            return self._scaled(self.emit(b), self.typed.values[a])
+        product = self.emit(a) * self.emit(b)
+        if "real" in (kinds[a], kinds[b]) and "count" not in (kinds[a], kinds[b]):
+            return Expr("shr", (product,), (REAL_BITS, self.arithmetic.rounding))
+        return product
+
+    def _quotient(self, i: int, a: int, b: int) -> Expr:
+        if not self.typed.static(b):
+            fail("SNN403", self.place, "a division by a quantity that depends on several states")
+        if self.typed.kinds[a] == "membrane" and self.typed.kinds[b] == "membrane":
+            return Expr("floordiv", (self.emit(a) * (1 << REAL_BITS), self.constant(b, "membrane")))
+        if self.typed.kinds[a] == "count":
+            return self.emit(a) * Expr("const", (), self.number(1 / self.typed.values[b], "real"))
+        return self._scaled(self.emit(a), 1 / self.typed.values[b])
+
+    def _scaled(self, value: Expr, factor: Any) -> Expr:
+        """A value times a real factor, as m / 2**n."""
+        m, bits = fixed_point(factor, self.arithmetic.decay_bits)
+        if bits == 0 and np.all(m == 1):
+            return value
+        multiplier = Expr("const", (), m) if isinstance(m, int) else self.parameter(f"m{len(self.params)}", m)
+        product = value * multiplier
+        return Expr("shr", (product,), (bits, self.arithmetic.rounding)) if bits else product
+
+    def _table(self, i: int) -> Expr:
+        (argument,) = self.curves.arguments[i]
+        if self.unit.size != 1:
+            raise AssertionError("a curved rule has one unit for its layer")
+        units = {"membrane": float(self.unit.reshape(())), "real": 2.0**-REAL_BITS}
+        bits = {"membrane": self.membrane_bits, "real": 31}.get(self.typed.kinds[argument], COUNT_BITS)
+        table = tabulate(self.typed, i, argument, units.get(self.typed.kinds[argument], 1.0), bits,
+                         units.get(self.typed.kinds[i], 1.0), self.arithmetic.table_bits, self.place)
+        name = f"table{i}"
+        self.params[name] = table.values
+        return Expr("lut", (self.emit(argument),), (name, table.low, table.shift))
+
+
+def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:
+    """The factor as integers `m` and `n` with `m / 2**n` nearest to it, `n` no larger than needed.
+
+    With `decay_bits=None`, n starts at 12 and grows until what the factor is short of 1 is right to 1/16.
+    """
+    value = np.asarray(factor, np.float64)
+    bits = 12 if decay_bits is None else decay_bits
+    m = np.rint(value * 2.0**bits)
+    while decay_bits is None and bits < MAX_DECAY_BITS and np.any(
+            np.abs(m / 2.0**bits - value) > np.abs(1 - value) / 16):
+        bits += 1
+        m = np.rint(value * 2.0**bits)
+    whole = m.astype(np.int64)
+    while bits and not np.any(whole & 1):
+        whole, bits = whole >> 1, bits - 1
+    return _scalar(whole), bits
+
+
+def _scalar(values: Array) -> Any:
+    """A Python integer where all values are one, else the array."""
+    return int(values.flat[0]) if values.size and np.all(values == values.flat[0]) else values

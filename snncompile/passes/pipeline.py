@@ -1,0 +1,48 @@
+"""What a pass is, and how passes are run one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from snncompile.ir.graph import Graph
+from snncompile.ir.types import Stage
+from snncompile.ir.verify import verify
+
+
+class Pass(Protocol):
+    """Graph in, graph out; the same object where nothing changed.
+
+    Attributes:
+        name: kebab-case, as `--print-after` takes it.
+        needs: the stage it accepts.
+        ensures: the stage it gives.
+    """
+
+    name: str
+    needs: Stage
+    ensures: Stage
+
+    def run(self, graph: Graph) -> Graph: ...
+
+
+Observer = Callable[[str, Graph, float], None]
+
+
+def run_passes(graph: Graph, passes: Iterable[Pass], observe: Observer | None = None) -> Graph:
+    """Run passes in order, verifying the graph after each.
+
+    Args:
+        observe: called after each pass with its name, the graph it gave, and the seconds it took.
+    """
+    for one in passes:
+        if graph.stage != one.needs:
+            raise AssertionError(f"pass {one.name} needs stage {one.needs.name}, got {graph.stage.name}")
+        start = time.perf_counter()
+        graph = verify(one.run(graph))
+        if graph.stage != one.ensures:
+            raise AssertionError(f"pass {one.name} ensures stage {one.ensures.name}, gave {graph.stage.name}")
+        if observe:
+            observe(one.name, graph, time.perf_counter() - start)
+    return graph

@@ -1,0 +1,83 @@
+"""prove-ranges: bound every integer by interval analysis, and drop the clips that can't act."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from snncompile.diagnostics import Collector, shorten
+from snncompile.ir.expr import Program, Step, prune
+from snncompile.ir.graph import Graph
+from snncompile.ir.ops import Op, Population
+from snncompile.ir.ranges import Interval, PopulationRanges, population_ranges
+from snncompile.ir.types import Stage
+
+WIDEST_BITS = 64
+
+
+@dataclass(frozen=True)
+class ProveRanges:
+    """Bound every state and intermediate; narrow states and outputs to what can occur.
+
+    Raises SNN402 where an intermediate could leave 64 bits.
+    """
+
+    name: ClassVar[str] = "prove-ranges"
+    needs: ClassVar[Stage] = Stage.INT
+    ensures: ClassVar[Stage] = Stage.INT
+
+    def run(self, graph: Graph) -> Graph:
+        found = Collector()
+        for name in [n for c in graph.components for n in c if isinstance(graph.nodes[n], Population)]:
+            ranges = population_ranges(graph, name)
+            _check(name, ranges, found)
+            graph = graph.replace(nodes={**graph.nodes, name: _tightened(graph.nodes[name], ranges)})
+        found.finish()
+        return graph
+
+
+def _check(name: str, ranges: PopulationRanges, found: Collector) -> None:
+    widest = max(max(-low, high) for low, high in (*ranges.steps, ranges.x))
+    if widest.bit_length() >= WIDEST_BITS:
+        found.error("SNN402", f"population {shorten(name)}", f"an intermediate of {widest.bit_length() + 1} bits",
+                    f"{WIDEST_BITS} bits", "fewer membrane, weight or spike bits, or a limit on spikes a step")
+
+
+def _tightened(op: Op, ranges: PopulationRanges) -> Op:
+    assert isinstance(op, Population)
+    program = _without_idle_clips(op.program, ranges.steps)
+    low, high = ranges.steps[op.program.output]
+    states = {n: dataclasses.replace(s, bits=max(_bits(ranges.states[n]), 1)) for n, s in op.states.items()}
+    params = {n: v for n, v in op.params.items() if n in program.names("param") or n in op.tables}
+    return dataclasses.replace(op, program=program, states=states, params=params, output_low=low, output_high=high)
+
+
+def _bits(interval: Interval) -> int:
+    """The width of the narrowest signed integer that holds an interval."""
+    return max(interval[1].bit_length(), (-interval[0] - 1).bit_length()) + 1
+
+
+def _without_idle_clips(program: Program, ranges: tuple[Interval, ...]) -> Program:
+    """The program without the minima, maxima and wraps that always give their first argument."""
+    moved: list[int] = []
+    steps: list[Step] = []
+    for step in program.steps:
+        if _idle(step, ranges):
+            moved.append(moved[step.args[0]])
+            continue
+        steps.append(Step(step.op, tuple(moved[a] for a in step.args), step.value))
+        moved.append(len(steps) - 1)
+    return prune(Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state)))
+
+
+def _idle(step: Step, ranges: tuple[Interval, ...]) -> bool:
+    value: Any = step.value
+    if step.op not in ("min", "max", "wrap"):
+        return False
+    a = ranges[step.args[0]]
+    if step.op == "wrap":
+        half = 1 << (int(value) - 1)
+        return -half <= a[0] and a[1] < half
+    b = ranges[step.args[1]]
+    return a[1] <= b[0] if step.op == "min" else a[0] >= b[1]

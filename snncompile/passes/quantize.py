@@ -1,0 +1,323 @@
+"""quantize: every population gets a unit, and everything that reaches it is expressed in that unit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Conv, Input, Linear, Neuron, Op, Population, Scale, SumPool, Upsample
+from snncompile.ir.rules import Firing
+from snncompile.ir.types import Array, ShapeOnly, Stage
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.calibrate import Calibration
+from snncompile.passes.dimensions import Typed
+from snncompile.passes.grids import Grid
+from snncompile.passes.lowering import input_gain, is_curved, lower, typed_program
+from snncompile.passes.units import Scales, choose_unit, multiplier
+
+LOOP_BITS = 14
+KEEPS_CHANNELS = (SumPool, Upsample)
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Turn a LEGAL graph into integers.
+
+    Weights go to the grid of `weight_bits`; thresholds, biases and initial states to the unit of their
+    population; decays to m / 2**n. Where several projections meet, or the membrane needs a finer unit
+    than the weights, a projection ends in a `Scale` by whole numbers.
+    """
+
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    calibration: Calibration = field(default_factory=Calibration)
+    name: ClassVar[str] = "quantize"
+    needs: ClassVar[Stage] = Stage.LEGAL
+    ensures: ClassVar[Stage] = Stage.INT
+
+    def run(self, graph: Graph) -> Graph:
+        nodes: dict[str, Op] = {n: self._input(n, op) for n, op in graph.inputs.items()}
+        units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
+        units.update(self._loop_units(graph))
+        edges: dict[Edge, Edge] = {}
+        for name in _order(graph):
+            neuron = graph.nodes[name]
+            assert isinstance(neuron, Neuron)
+            one = _One(graph, name, neuron, self.arithmetic, self.calibration, units)
+            population, projections = one.run()
+            nodes[name] = population
+            units[name] = float(population.unit) if population.graded else 1.0
+            edges.update(projections)
+        ordered = {n: nodes.get(n, op) for n, op in graph.nodes.items()}
+        notes = _range_notes(self.arithmetic, self.calibration)
+        return graph.replace(nodes=ordered, edges=tuple(edges.get(e, e) for e in graph.edges),
+                             stage=Stage.INT).noting(notes)
+
+    def _loop_units(self, graph: Graph) -> dict[str, float]:
+        """Units of the populations that project backward, which must be known before they are reached.
+
+        A graded one takes what calibration saw, spread over LOOP_BITS bits.
+        """
+        order = {n: i for i, n in enumerate(_order(graph))}
+        backward = {e.src for e in graph.edges if e.src in order and e.dst in order and order[e.src] >= order[e.dst]}
+        found: dict[str, float] = {}
+        for name in backward:
+            neuron = graph.nodes[name]
+            assert isinstance(neuron, Neuron)
+            seen = self.calibration.activity.get(name)
+            if neuron.rule.spiking:
+                found[name] = 1.0
+            elif seen is None:
+                fail("SNN405", f"population {shorten(name)}", "a graded population inside a loop",
+                     help="give samples with `calibration`, so that its unit can be chosen")
+            else:
+                found[name] = (max(seen.peak_state, seen.peak_output) or 1.0) / (1 << LOOP_BITS)
+        return found
+
+    def _input(self, name: str, op: Input) -> Input:
+        low = min(0.0, self.calibration.input_low.get(name, op.low))
+        high = max(self.calibration.input_high.get(name, op.high), 1e-12)
+        if op.values == "spike":
+            bits = max(1, math.ceil(math.log2(high + 1))) if high > 1 else 1
+            return dataclasses.replace(op, low=0 if low >= 0 else -(1 << bits), high=(1 << bits) - 1, unit=1.0)
+        bits = self.arithmetic.input_bits
+        largest = (1 << bits) - 1 if low >= 0 else (1 << (bits - 1)) - 1
+        unit = max(high, -low) / max(largest, 1)
+        return dataclasses.replace(op, low=0 if low >= 0 else -largest, high=largest, unit=unit)
+
+
+def _order(graph: Graph) -> list[str]:
+    """Populations, sources before what they project to as far as loops allow."""
+    return [n for c in graph.components for n in c if isinstance(graph.nodes[n], Neuron)]
+
+
+def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagnostic]:
+    if calibration.activity:
+        return []
+    return [Diagnostic("SNN405", "quantize", "no calibration samples were given",
+                       "input ranges as declared, 32-bit membranes", "give samples with `calibration` (--calibrate)",
+                       "warning")]
+
+
+@dataclass
+class _One:
+    """One population on its way to integers."""
+
+    graph: Graph
+    name: str
+    neuron: Neuron
+    arithmetic: Arithmetic
+    calibration: Calibration
+    units: dict[str, float]
+
+    @property
+    def place(self) -> str:
+        return f"population {shorten(self.name)}"
+
+    def run(self) -> tuple[Population, dict[Edge, Edge]]:
+        neuron = self._capped()
+        typed = typed_program(neuron, self.place)
+        gain_at, gain = self._gain(typed)
+        edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
+        channels = self._per_channel(typed, edges)
+        axes = len(self.graph.shapes[self.name])
+        sources = {e: _Source.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
+                   for before, e in edges.items()}
+        scales = Scales([s.step for s in sources.values()], self._threshold(channels), is_leaky(typed, gain_at))
+        unit = self._fixed_unit()
+        if unit is None:
+            unit = choose_unit(scales, self.arithmetic, self._peak(neuron), Grid(self.arithmetic.weight_bits).coarse)
+        projections = {before: dataclasses.replace(e, chain=sources[e].quantized(unit))
+                       for before, e in edges.items()}
+        shaped = _broadcastable(unit, axes)
+        bias = self._bias(shaped, gain)
+        lowered = lower(neuron, typed, shaped, bias, self._membrane_bits(neuron, unit), self.arithmetic, gain_at,
+                        self.place)
+        population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
+                                lowered.graded, neuron.rule.name)
+        return population, projections
+
+    def _capped(self) -> Neuron:
+        """The neuron with its spikes a step limited to what a count can carry."""
+        most, firing = self.arithmetic.max_count, self.neuron.firing
+        if firing.max_spikes is not None and firing.max_spikes <= most:
+            return self.neuron
+        capped = Firing(firing.compare, firing.reset, firing.when, most)
+        return dataclasses.replace(self.neuron, firing=capped)
+
+    def _gain(self, typed: Typed) -> tuple[int | None, Array]:
+        """The input gain that can be folded into the synapses: one number, or one a channel."""
+        found = input_gain(typed)
+        if found is None:
+            return None, np.ones(())
+        at, gain = found[0], np.asarray(found[1], np.float64)
+        if gain.size == 1:
+            return at, gain.reshape(())
+        return (at, gain.reshape(-1)) if gain.size == gain.shape[0] else (None, np.ones(()))
+
+    def _prepare(self, edge: Edge) -> Edge:
+        """The projection with its weights at hand, and a `Scale` where it has none."""
+        for op in edge.chain:
+            if any(isinstance(w, ShapeOnly) for w in op.arrays().values()):
+                fail("SNN401", f"projection {shorten(edge.label)}", "weights without numbers", "trained weights")
+        if not any(isinstance(op, (Linear, Conv, Scale)) for op in edge.chain):
+            return dataclasses.replace(edge, chain=(*edge.chain, Scale(1.0)))
+        return dataclasses.replace(edge)
+
+    def _fixed_unit(self) -> Array | None:
+        """The unit that a projection of a loop has counted on already, if any."""
+        return np.asarray(self.units[self.name]) if self.name in self.units and not self.neuron.rule.spiking else None
+
+    def _per_channel(self, typed: Typed, edges: dict[Edge, Edge]) -> int:
+        """How many units the population has: one a channel where everything allows it, else one (0)."""
+        if self.arithmetic.per == "layer" or is_curved(typed) or not self.neuron.rule.spiking:
+            return 0
+        shape = self.graph.shapes[self.name]
+        for e in edges.values():
+            last = max(i for i, op in enumerate(e.chain) if isinstance(op, (Linear, Conv, Scale)))
+            if not all(isinstance(op, KEEPS_CHANNELS) for op in e.chain[last + 1:]):
+                return 0
+        return shape[0]
+
+    def _threshold(self, channels: int) -> Array | None:
+        """The threshold, one a channel or one in all; where it varies inside a channel, its smallest size."""
+        value = self.neuron.params.get("threshold")
+        if value is None or not self.neuron.rule.spiking:
+            return None
+        full = np.abs(np.broadcast_to(np.asarray(value, np.float64), self.graph.shapes[self.name]))
+        rows = full.reshape(max(channels, 1), -1).min(1)
+        return None if not np.all(rows > 0) else rows if channels else rows[0]
+
+    def _peak(self, neuron: Neuron) -> float | None:
+        """The largest membrane that calibration saw, in reals."""
+        seen = self.calibration.activity.get(self.name)
+        return None if seen is None else max(seen.peak_state, seen.peak_output if not neuron.rule.spiking else 0)
+
+    def _membrane_bits(self, neuron: Neuron, unit: Array) -> int:
+        if self.arithmetic.membrane_bits is not None:
+            return self.arithmetic.membrane_bits
+        peak = self._peak(neuron)
+        if peak is None or not neuron.rule.spiking:
+            return 32
+        return 16 if 2 * peak / float(np.min(unit)) < (1 << 15) else 32
+
+    def _bias(self, unit: Any, gain: Array) -> Any:
+        bias = self.neuron.params.get("bias")
+        if bias is None:
+            return None
+        exact = np.asarray(bias, np.float64) * _broadcastable(gain, len(self.graph.shapes[self.name])) / unit
+        whole = np.rint(exact)
+        if np.abs(whole).max(initial=0) >= 2**31:
+            fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**31")
+        found = whole.astype(np.int64)
+        return int(found.flat[0]) if found.size == 1 else found
+
+
+def is_leaky(typed: Typed, gain_at: int | None) -> bool:
+    """Whether the rule multiplies what it keeps by a real factor, so that a finer unit buys accuracy."""
+    kinds, steps = typed.kinds, typed.program.steps
+    return any(s.op in ("mul", "div") and not typed.static(i) and i != gain_at
+               and any(kinds[a] in ("real", "constant") for a in s.args) for i, s in enumerate(steps))
+
+
+def _broadcastable(values: Any, axes: int) -> Any:
+    """One value a channel, shaped to broadcast against a tensor of that many axes; or one number."""
+    array = np.asarray(values)
+    return array.reshape(-1, *(1,) * (axes - 1)) if array.ndim else float(array)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One projection: what stands before its last weights, those weights, and their real step."""
+
+    before: tuple[Op, ...]
+    last: Linear | Conv | Scale
+    after: tuple[Op, ...]
+    grid: Grid
+    weight: Array
+    natural: Array
+    step: Array
+
+    @classmethod
+    def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
+           arithmetic: Arithmetic) -> _Source:
+        at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+        before: list[Op] = []
+        for op in chain[:at]:
+            if isinstance(op, (Linear, Conv, Scale)):
+                op, factor = _whole_layer(op, arithmetic)
+                unit *= factor
+            before.append(op)
+        last = chain[at]
+        assert isinstance(last, (Linear, Conv, Scale))
+        grid = _grid_for(last, arithmetic)
+        weight = weight_of(last, gain.size if gain.ndim else channels, axes)
+        if gain.ndim or float(gain) < 0:
+            weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
+                                weight.dtype)
+            gain = np.ones(())
+        natural = grid.step(weight, bool(channels))
+        return cls(tuple(before), last, chain[at + 1:], grid, weight, natural, natural * unit * float(gain))
+
+    def quantized(self, unit: Array) -> tuple[Op, ...]:
+        """The chain in integers, for a population of this unit."""
+        times = multiplier(self.step, unit, self.grid.coarse)
+        scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
+        codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
+        if isinstance(self.last, Scale):
+            factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
+            return (*self.before, Scale(_int(factor)), *self.after)
+        op = dataclasses.replace(self.last, weight=codes, bias=None)
+        rest = () if np.all(times == 1) else (Scale(_channels(times, self.last)),)
+        return (*self.before, op, *rest, *self.after)
+
+
+def _channels(times: Array, op: Linear | Conv) -> Any:
+    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
+    return _int(times.reshape(-1, *(1,) * (axes - 1))) if times.ndim else int(times)
+
+
+def _int(values: Array) -> Any:
+    whole = values.astype(np.int64)
+    if np.all(whole == whole.flat[0]):
+        return int(whole.flat[0])
+    return whole.astype(np.min_scalar_type(-int(np.abs(whole).max())))
+
+
+def _grid_for(op: Op, arithmetic: Arithmetic) -> Grid:
+    """A scale is one multiplication a channel: it keeps at least 8 bits."""
+    grid = Grid(arithmetic.weight_bits)
+    return Grid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
+
+
+def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
+    """The real weights, with the population's channels (if it has a unit for each) along the first axis.
+
+    A scale by one number is spread over the channels of a tensor of that many axes.
+    """
+    weight = np.asarray(op.factor if isinstance(op, Scale) else op.weight)
+    weight = weight.astype(np.float64) if weight.dtype.kind != "f" else weight
+    if not isinstance(op, Scale):
+        return weight
+    if weight.ndim == 0 or weight.size == 1:
+        return np.full((channels, *(1,) * (axes - 1)) if channels else (1,), float(weight.reshape(())))
+    return weight
+
+
+def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
+    """A layer inside a chain in integers, and the real value of one of its integers."""
+    grid = _grid_for(op, arithmetic)
+    weight = weight_of(op, 0, 1)
+    step = grid.step(weight, False)
+    codes = grid.codes(weight, step, False)
+    factor = float(step) or 1.0
+    if isinstance(op, Scale):
+        return Scale(_int(codes)), factor
+    return dataclasses.replace(op, weight=codes, bias=None), factor
+
+

@@ -1,0 +1,89 @@
+"""Choosing the unit of a population: the real value of one integer step of its membrane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snncompile.ir.types import Array
+from snncompile.passes.arithmetic import Arithmetic
+
+LEAKY_THRESHOLD_BITS = 10
+THRESHOLD_BITS = 6
+COARSE_BITS = 6
+GRADED_BITS = 12
+MAX_EXTRA_BITS = 16
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What a unit must suit, in reals.
+
+    Attributes:
+        steps: of the weights of each projection; one a channel, or 0-d.
+        threshold: one a channel, or 0-d; None where the population does not fire.
+        leaky: whether the membrane is multiplied every tick, and so wants fine steps.
+    """
+
+    steps: list[Array]
+    threshold: Array | None
+    leaky: bool
+
+
+def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
+    """The unit, one a channel or 0-d.
+
+    It is a power of two finer than the finest weight step, so fine that the threshold is at least 2**10
+    units for a leaky neuron (2**6 otherwise), then enlarged a little so that the threshold is a whole
+    number of units. With a membrane of k bits, the threshold stays within 2**(k-2) units.
+    """
+    step = _finest(scales.steps, scales.threshold)
+    extra = COARSE_BITS if coarse and len(scales.steps) > 1 else 0
+    if scales.threshold is None:
+        return _graded_unit(step, scales.leaky, extra, peak, arithmetic)
+    threshold = np.asarray(scales.threshold, np.float64)
+    wanted = 2.0 ** (LEAKY_THRESHOLD_BITS if scales.leaky else THRESHOLD_BITS)
+    shortfall = float(np.max(np.log2(wanted * step / threshold)))
+    extra = max(extra, min(max(0, int(np.ceil(shortfall))), MAX_EXTRA_BITS))
+    units = np.maximum(np.floor(threshold * 2.0**extra / step + 1e-6), 1)
+    most = 1 << ((arithmetic.membrane_bits or 30) - 2)
+    return np.asarray(threshold / np.minimum(units, most))
+
+
+def _finest(steps: list[Array], threshold: Array | None) -> Array:
+    """The smallest step of any projection; a channel without weights takes a share of its threshold."""
+    empty = (np.asarray(threshold) if threshold is not None else np.ones(())) / 2.0**LEAKY_THRESHOLD_BITS
+    shaped = np.broadcast_arrays(*(np.asarray(s, np.float64) for s in steps)) if steps else [empty]
+    positive = [np.where(s > 0, s, np.inf) for s in shaped]
+    finest = np.minimum.reduce(positive)
+    return np.asarray(np.where(np.isfinite(finest), finest, empty))
+
+
+def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, arithmetic: Arithmetic) -> Array:
+    """A unit for a membrane that is read out: fine enough for its leak, coarse enough for its width."""
+    if leaky and peak:
+        extra = max(extra, min(max(0, int(np.ceil(np.log2(2.0**GRADED_BITS * float(np.max(step)) / peak)))),
+                               MAX_EXTRA_BITS))
+    elif leaky:
+        extra = max(extra, COARSE_BITS)
+    unit = step / 2.0**extra
+    bits = arithmetic.membrane_bits
+    if bits and peak:
+        unit = np.maximum(unit, peak / (1 << (bits - 2)))
+    return np.asarray(unit)
+
+
+def multiplier(step: Array, unit: Array, exact: bool) -> Array:
+    """Whole numbers by which a projection's sum is multiplied: its weight step in units.
+
+    A power of two for the whole projection, so that no weight leaves its grid; or, with `exact`, for grids
+    whose step carries all of the magnitude, the nearest whole number of each channel.
+    """
+    ratio = np.asarray(step, np.float64) / unit
+    if exact and np.ndim(ratio):
+        return np.maximum(np.rint(ratio), 1)
+    top = float(np.max(ratio, initial=0))
+    if exact:
+        return np.asarray(max(round(top), 1), np.float64)
+    return np.asarray(2.0 ** max(0, np.ceil(np.log2(top) - 1e-6)) if top > 0 else 1.0)
