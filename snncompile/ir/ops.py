@@ -231,6 +231,12 @@ class MaxPool(Pool):
     linear: ClassVar[bool] = False
     mode: ClassVar[Literal["sum", "max"]] = "max"
 
+    def infer(self, shape: Shape) -> Shape:
+        out = super().infer(shape)
+        expect(all(max(p) < k for p, k in zip(self.padding, self.kernel, strict=True)),
+               "the padding of a maximum must be smaller than its window")
+        return out
+
 
 @dataclass(frozen=True, eq=False)
 class Upsample(Op):
