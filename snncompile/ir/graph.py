@@ -11,7 +11,7 @@ from typing import Any
 
 import networkx as nx
 
-from snncompile.diagnostics import Diagnostic
+from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.ops import Input, Neuron, Op, Output, Population, ShapeError
 from snncompile.ir.types import Shape, Stage
 
@@ -100,7 +100,7 @@ class Graph:
             for edge in self.edges_from[ready.pop()]:
                 arriving = self._arriving(edge, shapes[edge.src])
                 if edge.dst not in shapes:
-                    shapes[edge.dst] = self._infer(f'node "{edge.dst}"', self.nodes[edge.dst], arriving)
+                    shapes[edge.dst] = self._infer(f"node {shorten(edge.dst)}", self.nodes[edge.dst], arriving)
                     ready.append(edge.dst)
         return shapes
 
@@ -110,7 +110,7 @@ class Graph:
 
     def _arriving(self, edge: Edge, shape: Shape) -> Shape:
         for op in edge.chain:
-            shape = self._infer(f'edge "{edge.label}", {op.kind()}', op, shape)
+            shape = self._infer(f"edge {shorten(edge.label)}, {op.kind()}", op, shape)
         return shape
 
     @staticmethod
@@ -118,7 +118,7 @@ class Graph:
         try:
             return op.infer(shape)
         except ShapeError as e:
-            raise ShapeError(f"{place}: {list(shape)} arrives; {e}") from None
+            raise ShapeError(e.expected, place, f"{list(shape)} arrives") from None
 
     @cached_property
     def components(self) -> tuple[tuple[str, ...], ...]:

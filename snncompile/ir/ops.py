@@ -26,7 +26,11 @@ Pads = tuple[tuple[int, int], ...]
 
 
 class ShapeError(ValueError):
-    """A tensor of this shape cannot enter the operator; the message says what is expected."""
+    """A tensor of this shape cannot enter the operator; `expected` says what could, `place` where in a graph."""
+
+    def __init__(self, expected: str, place: str = "", found: str = ""):
+        super().__init__(f"{place}: {found}; {expected}" if place else expected)
+        self.expected, self.place, self.found = expected, place, found
 
 
 def expect(condition: bool, message: str) -> None:

@@ -27,6 +27,7 @@ from snncompile.ir.types import Array, ShapeOnly, Stage
 VERSION = 1
 HEADER = f"snnc {VERSION}"
 MAX_LINES = 2_000_000
+MAX_NESTING = 32
 
 
 def digest(array: Array) -> str:
@@ -130,7 +131,16 @@ class _Reader:
             value, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError):
             self.bad(shorten(text), "a JSON value")
+        if not _shallow(value, MAX_NESTING):
+            self.bad(shorten(text), f"values nested at most {MAX_NESTING} deep")
         return value, text[end:]
+
+    def name(self, text: str) -> tuple[str, str]:
+        """A name at the start of the text, and the rest."""
+        found, rest = self.json(text)
+        if not isinstance(found, str):
+            self.bad(shorten(text), "a name in quotes")
+        return found, rest
 
     def value(self, text: str) -> tuple[Any, str]:
         """An attribute value at the start of the text, and the rest."""
@@ -151,6 +161,11 @@ class _Reader:
             else:
                 found[m[1]], text = self.value(text[m.end():])
         return found
+
+
+def _shallow(value: Any, levels: int) -> bool:
+    parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+    return levels > 0 and all(_shallow(v, levels - 1) for v in parts)
 
 
 def from_text(text: str, weights: Mapping[str, Array] | None = None, *, rules: Mapping[str, Rule] | None = None,
@@ -174,14 +189,14 @@ def from_text(text: str, weights: Mapping[str, Array] | None = None, *, rules: M
         return _read_graph(r)
     except CompileError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as e:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as e:
         raise CompileError((Diagnostic("SNN102", f"{where}, line {r.at + 1}", str(e)[:200]),)) from None
 
 
 def _read_graph(r: _Reader) -> Graph:
     if not r.more("graph "):
         r.bad("no graph line", 'graph "name" stage')
-    name, rest = r.json(r.lines[r.at][6:])
+    name, rest = r.name(r.lines[r.at][6:])
     stage = Stage[rest.strip().upper()]
     r.at += 1
     meta: dict[str, Any] = {}
@@ -195,26 +210,29 @@ def _read_graph(r: _Reader) -> Graph:
         if word == "edge":
             edges.append(_read_edge(r, rest))
         else:
-            key, rest = r.json(rest)
+            key, rest = r.name(rest)
             if key in nodes:
                 r.bad(f"node {shorten(key)} stands twice")
             nodes[key] = _read_op(r, word, rest)
     for edge in edges:
         if edge.src not in nodes or edge.dst not in nodes:
             fail("SNN201", r.where, f"edge {shorten(edge.label)} names a node that does not exist")
-    return Graph(str(name), nodes, tuple(edges), stage, meta)
+    return Graph(name, nodes, tuple(edges), stage, meta)
 
 
 def _read_edge(r: _Reader, rest: str) -> Edge:
-    src, rest = r.json(rest)
-    dst, rest = r.json(rest[1:])
-    delay = int(r.attributes(rest).get("delay", 0))
+    src, rest = r.name(rest)
+    dst, rest = r.name(rest[1:])
+    found = r.attributes(rest)
+    delay = found.pop("delay", 0)
+    if type(delay) is not int or found:
+        r.bad(shorten(rest), "delay=ticks, and nothing else")
     r.at += 1
     chain: list[Op] = []
     while r.more("  "):
         word, space, tail = r.lines[r.at][2:].partition(" ")
         chain.append(_read_op(r, word, space + tail))
-    return Edge(str(src), str(dst), delay, tuple(chain))
+    return Edge(src, dst, delay, tuple(chain))
 
 
 def _read_op(r: _Reader, word: str, rest: str) -> Op:
@@ -244,6 +262,9 @@ def _read_neuron(r: _Reader, found: dict[str, Any]) -> Neuron:
     if rule not in r.rules:
         fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(rule)}", ", ".join(sorted(r.rules)))
     fields = Firing.__dataclass_fields__
+    strange = [k for k in found if k != "rule" and k not in fields and not k.startswith(("p.", "o.", "initial."))]
+    if strange:
+        r.bad(f"attributes {strange}", "rule, p.NAME, o.NAME, initial.NAME, " + ", ".join(fields))
     firing = Firing(**{k: v for k, v in found.items() if k in fields})
     if r.rules[rule].spiking and "max_spikes" not in found:
         firing = Firing(firing.compare, firing.reset, firing.when, None)
@@ -261,10 +282,10 @@ def _read_population(r: _Reader, found: dict[str, Any]) -> Population:
         if m := _STEP.match(line):
             steps.append(_read_step(r, m, len(steps)))
         elif line.startswith("  state "):
-            name, rest = r.json(line[8:])
+            name, rest = r.name(line[8:])
             states[name] = IntState(**r.attributes(rest))
         elif line.startswith("  next "):
-            name, rest = r.json(line[7:])
+            name, rest = r.name(line[7:])
             nexts.append((name, int(rest.strip().lstrip("%"))))
         elif line.startswith("  out %"):
             output = int(line[7:])
@@ -282,4 +303,4 @@ def _read_step(r: _Reader, m: re.Match[str], count: int) -> Step:
     op, args = m[2], tuple(int(a) for a in m[3].replace("%", "").split())
     if int(m[1]) != count or op not in ARITY or len(args) != ARITY[op] or any(a >= count for a in args):
         r.bad(shorten(m[0]), "steps in order, each naming earlier ones")
-    return Step(op, args, _tuples(json.loads(m[4])) if m[4] else None)
+    return Step(op, args, _tuples(r.json(m[4])[0]) if m[4] else None)

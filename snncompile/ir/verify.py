@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from snncompile.diagnostics import Collector, Diagnostic, shorten
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Input, Neuron, Op, Output, Population, ShapeError
+from snncompile.ir.ops import AvgPool, Input, Neuron, Op, Output, Population, ShapeError
 from snncompile.ir.types import Stage
+from snncompile.ir.wellformed import problems
 
 MAX_NODES = 100_000
 MAX_NEURONS = 1 << 31
+MAX_DELAY = 1 << 16
 
 
 def findings(graph: Graph) -> tuple[Diagnostic, ...]:
@@ -20,6 +24,9 @@ def findings(graph: Graph) -> tuple[Diagnostic, ...]:
         found.error("SNN205", f"graph {shorten(graph.name)}", f"{len(graph.nodes)} nodes", f"at most {MAX_NODES}")
         return found.errors
     _check_edges(graph, found)
+    if found.errors:
+        return found.errors
+    _check_attributes(graph, found)
     if found.errors:
         return found.errors
     _check_cycles(graph, found)
@@ -38,12 +45,15 @@ def verify(graph: Graph) -> Graph:
 
 
 def _check_edges(graph: Graph, found: Collector) -> None:
+    for name in graph.nodes:
+        if not _is_text(name):
+            found.error("SNN201", f"node {shorten(name)}", "a name that is not text")
     for edge in graph.edges:
         for end in (edge.src, edge.dst):
             if end not in graph.nodes:
                 found.error("SNN201", f"edge {shorten(edge.label)}", f"node {shorten(end)} does not exist")
-        if edge.delay < 0:
-            found.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", "0 ticks or more")
+        if not 0 <= edge.delay <= MAX_DELAY:
+            found.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", f"0 to {MAX_DELAY} ticks")
     if found.errors:
         return
     for name, op in graph.nodes.items():
@@ -56,6 +66,22 @@ def _check_edges(graph: Graph, found: Collector) -> None:
     for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
         if not ends:
             found.error("SNN201", f"graph {shorten(graph.name)}", f"it has no {what}", "at least one")
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str) and name.encode("utf-8", "replace").decode() == name
+
+
+def _check_attributes(graph: Graph, found: Collector) -> None:
+    for place, op in _operators(graph):
+        for problem in problems(op):
+            found.error("SNN203", f"{place}, {problem.attribute}", problem.found, problem.expected)
+
+
+def _operators(graph: Graph) -> list[tuple[str, Op]]:
+    """Every operator with its place, those of the edges' chains too."""
+    places = [(f"node {shorten(n)}", op) for n, op in graph.nodes.items()]
+    return places + [(f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain]
 
 
 def _check_cycles(graph: Graph, found: Collector) -> None:
@@ -99,6 +125,11 @@ ALLOWED: dict[Stage, tuple[type[Op], ...]] = {
 
 
 def _check_stage(graph: Graph, found: Collector) -> None:
+    for edge in graph.edges:
+        for op in edge.chain:
+            if isinstance(op, (*ENDS, Neuron, Population)):
+                found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} in a projection",
+                            "operators without a state of their own")
     if graph.stage == Stage.FLOAT:
         for name, op in graph.nodes.items():
             if isinstance(op, Population):
@@ -111,22 +142,27 @@ def _check_stage(graph: Graph, found: Collector) -> None:
     if graph.stage == Stage.INT:
         for edge in graph.edges:
             for op in edge.chain:
-                if any(isinstance(w, np.ndarray) and w.dtype.kind not in "iu" for w in op.arrays().values()):
+                if _is_real(op):
                     found.error("SNN204", f"edge {shorten(edge.label)}",
-                                f"{op.kind()} with real weights in an INT graph")
+                                f"{op.kind()} with real numbers in an INT graph")
+
+
+def _is_real(op: Op) -> bool:
+    values = [value for _, value in op.attributes()]
+    return isinstance(op, AvgPool) or any(isinstance(v, float) for v in values) or any(
+        isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in values)
 
 
 def _check_numbers(graph: Graph, found: Collector) -> None:
-    places = [(f"node {shorten(n)}", op) for n, op in graph.nodes.items()]
-    places += [(f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain]
-    for place, op in places:
+    for place, op in _operators(graph):
         for name, array in op.arrays().items():
             if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
                 bad = int((~np.isfinite(array)).sum())
                 found.error("SNN203", f"{place}, {name}", f"{bad} of {array.size} values are NaN or infinite",
                             "finite numbers")
-        scalars = op.params.items() if isinstance(op, (Neuron, Population)) else op.attributes()
-        for name, value in scalars:
+        scalars = dict(op.params) if isinstance(op, (Neuron, Population)) else dict(op.attributes())
+        scalars |= {f"initial.{k}": v for k, v in op.initial.items()} if isinstance(op, Neuron) else {}
+        for name, value in scalars.items():
             if isinstance(value, float) and not np.isfinite(value):
                 found.error("SNN203", f"{place}, {name}", str(value), "a finite number")
         if isinstance(op, Neuron):
@@ -159,11 +195,10 @@ def _check_shapes(graph: Graph, found: Collector) -> None:
                 found.error("SNN202", f"node {shorten(name)}", f"edges deliver {sorted(map(list, arriving))}",
                             "edges into one node are summed, so their shapes must be equal")
     except ShapeError as e:
-        place, _, rest = str(e).partition(": ")
-        found.error("SNN202", place, *rest.split("; ", 1))
+        found.error("SNN202", e.place, e.found, e.expected)
         return
     for name in graph.nodes:
         if name not in shapes:
             found.error("SNN201", f"node {shorten(name)}", "no input reaches it")
-    if sum(int(np.prod(shapes[n])) for n in graph.populations if n in shapes) > MAX_NEURONS:
-        found.error("SNN205", f"graph {shorten(graph.name)}", "too many neurons", f"at most {MAX_NEURONS}")
+    if sum(math.prod(shape) for shape in shapes.values()) > MAX_NEURONS:
+        found.error("SNN205", f"graph {shorten(graph.name)}", "too many values a tick", f"at most {MAX_NEURONS}")

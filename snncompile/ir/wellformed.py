@@ -1,0 +1,206 @@
+"""Whether the attributes of an operator are what its class says: their types, then what each operator demands.
+
+Graphs come from files, and files are hostile; everything after this check may rely on the annotations in `ops`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from snncompile.diagnostics import shorten
+from snncompile.ir.expr import ARITY, REAL_ONLY, ROUNDINGS, Step
+from snncompile.ir.ops import OPERATORS, Conv, Input, Linear, Neuron, Op, Pad, Pool, Population, Reshape, Upsample
+from snncompile.ir.rules import Firing
+from snncompile.ir.types import ShapeOnly, Weight
+
+MAX_BITS = 62
+INT64 = range(-(1 << 63), 1 << 63)
+
+
+class Problem(NamedTuple):
+    """An attribute, what was found in it, and what is expected."""
+
+    attribute: str
+    found: str
+    expected: str
+
+
+Demand = tuple[str, bool, str]
+
+
+def problems(op: Op) -> list[Problem]:
+    """What is wrong with an operator's own attributes; shapes between operators are `verify`'s matter."""
+    wrong = _mistyped(op)
+    if wrong:
+        return wrong
+    for kind, demands in DEMANDS.items():
+        if isinstance(op, kind):
+            return [Problem(name, describe(getattr(op, name, "")), limit) for name, ok, limit in demands(op) if not ok]
+    return []
+
+
+def matches(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type; a bool is no number, and whole numbers fit 64 bits."""
+    if hint is Any:
+        return True
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(matches(value, a) for a in args)
+    if origin is typing.Literal:
+        return any(type(value) is type(a) and value == a for a in args)
+    if origin is np.ndarray:
+        return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+    if origin is tuple:
+        return isinstance(value, tuple) and _match_items(value, args)
+    if hint in (int, float) and type(value) is int:
+        return value in INT64
+    return isinstance(value, origin or hint) and not isinstance(value, bool)
+
+
+def _match_items(value: tuple[Any, ...], args: tuple[Any, ...]) -> bool:
+    if args[-1:] == (...,):
+        return all(matches(v, args[0]) for v in value)
+    return len(value) == len(args) and all(map(matches, value, args))
+
+
+def describe(value: Any) -> str:
+    """A value for a message."""
+    if isinstance(value, (np.ndarray, ShapeOnly)):
+        return f"an array of {list(value.shape)}"
+    return shorten(value)
+
+
+HINTS: dict[type, dict[str, Any]] = {kind: typing.get_type_hints(kind) for kind in (*OPERATORS.values(), Firing)}
+
+
+def _mistyped(instance: Op | Firing) -> list[Problem]:
+    hints = HINTS[type(instance)]
+    return [Problem(f.name, describe(getattr(instance, f.name)), str(f.type)) for f in dataclasses.fields(instance)
+            if not matches(getattr(instance, f.name), hints[f.name])]
+
+
+def _sizes(values: tuple[int, ...]) -> bool:
+    return all(v >= 1 for v in values)
+
+
+def _pads(values: tuple[tuple[int, int], ...]) -> bool:
+    return all(v >= 0 for pair in values for v in pair)
+
+
+def _input(op: Input) -> Iterator[Demand]:
+    yield "shape", _sizes(op.shape), "sizes of 1 or more"
+    yield "low", math.isfinite(op.low) and math.isfinite(op.high) and op.low <= op.high, "low <= high, both finite"
+    yield "unit", math.isfinite(op.unit) and op.unit > 0, "above 0"
+    if op.values == "spike":
+        yield "high", op.low == 0 and op.high >= 1 and op.high % 1 == 0, "spikes are counts from 0 to 1 or more"
+
+
+def _bias(bias: Weight | None, out: int) -> Demand:
+    return "bias", bias is None or bias.shape == (out,), f"[{out}]"
+
+
+def _linear(op: Linear) -> Iterator[Demand]:
+    yield "weight", len(op.weight.shape) == 2 and _sizes(op.weight.shape), "[out, in]"
+    yield _bias(op.bias, op.weight.shape[0] if op.weight.shape else 0)
+
+
+def _conv(op: Conv) -> Iterator[Demand]:
+    axes = len(op.kernel)
+    whole = axes in (1, 2) and _sizes(op.weight.shape)
+    yield "weight", whole, "[out, in/groups, *kernel] with one or two kernel axes"
+    yield _bias(op.bias, op.weight.shape[0] if op.weight.shape else 0)
+    yield "stride", len(op.stride) == axes and _sizes(op.stride), f"{axes} numbers of 1 or more"
+    yield "padding", len(op.padding) == axes and _pads(op.padding), f"{axes} pairs of 0 or more"
+    yield "dilation", len(op.dilation) == axes and _sizes(op.dilation), f"{axes} numbers of 1 or more"
+    yield "groups", whole and op.groups >= 1 and op.weight.shape[0] % op.groups == 0, "a divisor of the outputs"
+
+
+def _pool(op: Pool) -> Iterator[Demand]:
+    axes = len(op.kernel)
+    yield "kernel", axes in (1, 2) and _sizes(op.kernel), "one or two numbers of 1 or more"
+    yield "stride", len(op.stride) == axes and _sizes(op.stride), f"{axes} numbers of 1 or more"
+    yield "padding", len(op.padding) == axes and _pads(op.padding), f"{axes} pairs of 0 or more"
+
+
+def _upsample(op: Upsample) -> Iterator[Demand]:
+    yield "factor", _sizes(op.factor), "numbers of 1 or more"
+
+
+def _reshape(op: Reshape) -> Iterator[Demand]:
+    yield "shape", _sizes(op.shape), "sizes of 1 or more"
+
+
+def _pad(op: Pad) -> Iterator[Demand]:
+    yield "amounts", _pads(op.amounts), "pairs of 0 or more"
+
+
+def _neuron(op: Neuron) -> Iterator[Demand]:
+    for name, value in (*op.params.items(), *op.initial.items()):
+        yield name, matches(value, Weight | float), f"{name}: a number or an array, not {describe(value)}"
+    for wrong in _mistyped(op.firing):
+        yield "firing", False, f"{wrong.attribute}: {HINTS[Firing][wrong.attribute]}"
+    if isinstance(op.firing.max_spikes, int):
+        yield "firing", op.firing.max_spikes >= 1, "max_spikes: 1 or more"
+    allowed = all(n in op.rule.options and v in op.rule.options[n] for n, v in op.options.items())
+    yield "options", allowed, f"{dict(op.rule.options)}"
+    if allowed and not _mistyped(op.firing):
+        yield "initial", set(op.initial) <= set(op.traced.states), f"the states {sorted(op.traced.states)}"
+
+
+def _population(op: Population) -> Iterator[Demand]:
+    for name, value in op.params.items():
+        yield "params", _integers(value), f"{name}: a whole number or an array of them"
+    for name, state in op.states.items():
+        yield "states", 1 <= state.bits <= 64 and _integers(state.initial), f"{name}: 1 to 64 bits, a whole first value"
+    yield "unit", matches(op.unit, Weight | float), "a number or an array"
+    for i, step in enumerate(op.program.steps):
+        fine = step.op in ARITY and len(step.args) == ARITY[step.op] and all(0 <= a < i for a in step.args)
+        yield "program", fine and _step(op, step), f"step {i} to be an integer operation on earlier steps"
+    count = range(len(op.program.steps))
+    ends = op.program.output in count and all(i in count for _, i in op.program.next_state)
+    yield "program", ends and {n for n, _ in op.program.next_state} == set(op.states), "a next value for every state"
+
+
+def _integers(value: Any) -> bool:
+    return matches(value, int) or (isinstance(value, np.ndarray) and value.dtype.kind in "biu")
+
+
+def _step(op: Population, step: Step) -> bool:
+    """Whether a step's value is one that its operation has in an integer program."""
+    value: Any = step.value
+    match step.op:
+        case "const":
+            return matches(value, int)
+        case "param":
+            return matches(value, str) and value in op.params and not _is_table(op, value)
+        case "state":
+            return matches(value, str) and value in op.states
+        case "shr":
+            return matches(value, tuple[int, str]) and 0 <= value[0] <= MAX_BITS and value[1] in ROUNDINGS
+        case "wrap":
+            return matches(value, int) and 1 <= value <= MAX_BITS
+        case "lut":
+            return matches(value, tuple[str, int, int]) and 0 <= value[2] <= MAX_BITS and _table(op.params, value[0])
+    return value is None and step.op not in REAL_ONLY
+
+
+def _is_table(op: Population, name: str) -> bool:
+    return any(s.op == "lut" and isinstance(s.value, tuple) and s.value[:1] == (name,) for s in op.program.steps)
+
+
+def _table(params: Mapping[str, Any], name: str) -> bool:
+    table = params.get(name)
+    return isinstance(table, np.ndarray) and table.ndim == 1 and table.size > 0
+
+
+DEMANDS: dict[type[Op], Callable[[Any], Iterator[Demand]]] = {
+    Input: _input, Linear: _linear, Conv: _conv, Pool: _pool, Upsample: _upsample, Reshape: _reshape, Pad: _pad,
+    Neuron: _neuron, Population: _population,
+}
