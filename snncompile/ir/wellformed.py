@@ -99,7 +99,8 @@ def _input(op: Input) -> Iterator[Demand]:
     yield "low", math.isfinite(op.low) and math.isfinite(op.high) and op.low <= op.high, "low <= high, both finite"
     yield "unit", math.isfinite(op.unit) and op.unit > 0, "above 0"
     if op.values == "spike":
-        yield "high", op.low == 0 and op.high >= 1 and op.high % 1 == 0, "spikes are counts from 0 to 1 or more"
+        whole = op.low % 1 == 0 and op.high % 1 == 0
+        yield "high", whole and op.low <= 0 < op.high, "spikes are whole numbers, 0 and 1 among them"
 
 
 def _bias(bias: Weight | None, out: int) -> Demand:
