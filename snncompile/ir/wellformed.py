@@ -61,7 +61,7 @@ def matches(value: Any, hint: Any) -> bool:
         return isinstance(value, tuple) and _match_items(value, args)
     if hint in (int, float) and type(value) is int:
         return value in INT64
-    return isinstance(value, origin or hint) and not isinstance(value, bool)
+    return isinstance(value, origin or hint) and (hint is bool or not isinstance(value, bool))
 
 
 def _match_items(value: tuple[Any, ...], args: tuple[Any, ...]) -> bool:
