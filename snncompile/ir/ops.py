@@ -188,6 +188,9 @@ class Conv(Op):
         )
         return taps * math.prod(self.weight.shape[:2])
 
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        return _weighted_bounds(self.weight, low, high)
+
 
 @dataclass(frozen=True, eq=False)
 class Pool(Op):
