@@ -70,6 +70,8 @@ def _initial(pick: Choices, rule: str, shape: Shape) -> dict[str, Any]:
 
 Maker = Callable[[Choices, Shape], Any]
 
+# Whatever stands inside tanh or exp is one number for the layer: it becomes part of a table.
+
 
 def _decay(pick: Choices, shape: Shape) -> Any:
     return _spread(pick, shape, 0, 8, 8)
@@ -93,9 +95,10 @@ PARAMS: dict[str, dict[str, Maker]] = {
     "plif": {"w": lambda pick, shape: pick.dyadic(-8, 8, 4), "gain": _maybe_gain},
     "cubalif": {"decay": _decay, "decay_syn": _decay, "gain": _gain, "gain_syn": _gain},
     "alif": {"decay": _decay, "gain": _gain, "decay_b": _decay, "jump_b": _small},
-    "llif": {"decay": _decay, "gain": _gain, "jump": _small},
+    "llif": {"decay": _decay, "gain": lambda pick, shape: pick.dyadic(1, 6, 4),
+             "jump": lambda pick, shape: pick.dyadic(0, 32)},
     "slif": {"tau": lambda pick, shape: pick.dyadic(6, 16, 4), "beta": lambda pick, shape: pick.dyadic(0, 4, 8),
-             "gain": _gain},
+             "gain": lambda pick, shape: pick.dyadic(1, 6, 4)},
     "qlif": {"decay": _decay, "gain": _gain, "step": lambda pick, shape: pick.one([0.125, 0.25, 0.5]),
              "levels": lambda pick, shape: pick.one([1, 3, 7, 15, 127])},
     "threshold": {"gain": _gain},
