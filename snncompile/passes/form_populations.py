@@ -143,7 +143,7 @@ class _Former:
         return dataclasses.replace(op, params={**op.params, "bias": bias})
 
     def projections(self, name: str) -> Iterator[Edge]:
-        own = (_unbiased(self.graph.nodes[name]),) if name in self.cuts else ()
+        own = _operators(self.graph.nodes[name]) if name in self.cuts else ()
         for edge in self.graph.edges_into[name]:
             for src, delay, chain in self._paths(edge):
                 yield Edge(src, name, delay, chain + own)
@@ -155,7 +155,7 @@ class _Former:
             return
         for before in self.graph.edges_into[edge.src]:
             for src, delay, chain in self._paths(before):
-                yield src, delay + edge.delay, (*chain, _unbiased(op), *edge.chain)
+                yield src, delay + edge.delay, (*chain, *_operators(op), *edge.chain)
 
     def _constant(self, name: str) -> Array | float | None:
         """What the biases between the sources and this node add to its input, every tick."""
@@ -175,6 +175,11 @@ class _Former:
             if part is not None:
                 total = part if total is None else total + part
         return total
+
+
+def _operators(op: Op) -> tuple[Op, ...]:
+    """What an operator leaves in a chain, its bias being counted apart."""
+    return () if isinstance(op, Identity) else (_unbiased(op),)
 
 
 def _unbiased(op: Op) -> Op:

@@ -216,7 +216,7 @@ class _Lowering:
         if bits == 0 and np.all(m == 1):
             return value
         multiplier = Expr("const", (), m) if isinstance(m, int) else self.parameter(f"m{len(self.params)}", m)
-        product = value * multiplier
+        product = value if isinstance(m, int) and m == 1 else value * multiplier
         return Expr("shr", (product,), (bits, self.arithmetic.rounding)) if bits else product
 
     def _table(self, i: int) -> Expr:

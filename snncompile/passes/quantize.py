@@ -273,13 +273,16 @@ class _Source:
             factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
             return (*self.before, Scale(_int(factor)), *self.after)
         op = dataclasses.replace(self.last, weight=codes, bias=None)
-        rest = () if np.all(times == 1) else (Scale(_channels(times, self.last)),)
-        return (*self.before, op, *rest, *self.after)
+        if np.all(times == 1):
+            return (*self.before, op, *self.after)
+        if not times.ndim:
+            return (*self.before, op, *self.after, Scale(int(times)))
+        return (*self.before, op, Scale(_channels(times, self.last)), *self.after)
 
 
 def _channels(times: Array, op: Linear | Conv) -> Any:
     axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
-    return _int(times.reshape(-1, *(1,) * (axes - 1))) if times.ndim else int(times)
+    return _int(times.reshape(-1, *(1,) * (axes - 1)))
 
 
 def _int(values: Array) -> Any:

@@ -1,0 +1,164 @@
+"""Running emitted C on this machine: built once with the system's compiler, cached by content, called in-process."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from snncompile.backends.c.context import Net, lower
+from snncompile.backends.c.emit import emit, fields_per_population
+from snncompile.backends.c.layout import DTYPES
+from snncompile.backends.names import identifier
+from snncompile.diagnostics import fail
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces
+from snncompile.ir.types import Array
+
+FLAGS = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared")
+TIMEOUT_S = 300
+
+
+def compiler() -> list[str] | None:
+    """The C compiler's command: from `CC`, or the first of cc, gcc and clang; None where there is none."""
+    named = os.environ.get("CC")
+    if named:
+        words = shlex.split(named)
+        return words if words and shutil.which(words[0]) else None
+    found = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
+    return [found] if found else None
+
+
+def cache_folder() -> Path:
+    """Where built libraries are kept: `SNNC_CACHE`, or the user's cache folder."""
+    given = os.environ.get("SNNC_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(given) if given else Path(base) / "snncompile"
+
+
+def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> Path:
+    """Compile emitted files into a shared library; the same content is compiled once.
+
+    Raises:
+        CompileError: SNN601 where the compiler refuses.
+    """
+    command = compiler()
+    if command is None:
+        fail("SNN601", "this machine", "no C compiler", "cc, gcc or clang", "install one, or set CC")
+    sources = [n for n in sorted(files) if n.endswith((".c", ".S")) and not n.endswith("_selftest.c")]
+    key = hashlib.sha256(repr((command, flags, sorted(files))).encode())
+    for name in sorted(files):
+        content = files[name]
+        key.update(content.encode() if isinstance(content, str) else content)
+    library = cache_folder() / f"{key.hexdigest()[:32]}.so"
+    if not library.exists():
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            for name in files:
+                content = files[name]
+                (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
+            _compile([*command, *flags, "-o", "net.so", *sources], folder)
+            os.replace(Path(folder) / "net.so", library)
+    return library
+
+
+def _compile(command: list[str], folder: str) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        fail("SNN601", command[0], str(e)[:300])
+    if done.returncode:
+        fail("SNN601", command[0], done.stderr.strip()[:600])
+
+
+@dataclass(frozen=True)
+class Host:
+    """An emitted network, loaded into this process."""
+
+    graph: Graph
+    net: Net
+    library: ctypes.CDLL
+
+    @classmethod
+    def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS) -> Host:
+        """Emit, build and load a graph."""
+        files = {n: t for n, t in emit(graph, rates=rates).files.items()}
+        return cls.load(graph, rates, build(files, flags))
+
+    @classmethod
+    def load(cls, graph: Graph, rates: Mapping[str, float] | None, library: Path) -> Host:
+        """Load a library that was built from this graph."""
+        return cls(graph, lower(graph, identifier(graph.name), rates or {}), ctypes.CDLL(str(library)))
+
+    @cached_property
+    def _memory(self) -> ctypes.Array[ctypes.c_char]:
+        size = getattr(self.library, f"{self.net.prefix}_size")
+        size.restype = ctypes.c_size_t
+        return ctypes.create_string_buffer(size())
+
+    def _call(self, name: str, *args: object) -> None:
+        getattr(self.library, f"{self.net.prefix}_{name}")(ctypes.byref(self._memory), *args)
+
+    def _inputs(self, x: Mapping[str, Array]) -> list[Array]:
+        return [np.ascontiguousarray(x[n], DTYPES[p.source.type])
+                for n, p in zip(self.graph.inputs, self.net.inputs, strict=True)]
+
+    def run(self, x: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs `[sample, tick, *shape]` for integer inputs of that form, each sample from a reset."""
+        inputs = self._inputs(x)
+        samples, ticks = inputs[0].shape[:2]
+        outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
+        self._call("init")
+        for s in range(samples):
+            self._call("reset")
+            self._call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs)))
+        return dict(zip(self.graph.outputs, outputs, strict=True))
+
+    def trace(self, x: Mapping[str, Array]) -> Traces:
+        """Run tick by tick, and read what every population emitted and every state after each tick."""
+        inputs = self._inputs(x)
+        samples, ticks = inputs[0].shape[:2]
+        outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
+        fields = list(self._fields())
+        kept = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
+        self._call("init")
+        for s in range(samples):
+            self._call("reset")
+            for t in range(ticks):
+                self._call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs)))
+                for name, state, population, field in fields:
+                    self._call("read", ctypes.c_int32(population), ctypes.c_int32(field),
+                               _pointer(kept[name, state][s, t]))
+        emitted = {n: kept[n, ""] for n, state, _, _ in fields if state == ""}
+        states = {n: {s: kept[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
+        return Traces(dict(zip(self.graph.outputs, outputs, strict=True)), emitted, states)
+
+    def _fields(self) -> list[tuple[str, str, int, int]]:
+        """What can be read: population, state ("" for what it emits), and their numbers in the program."""
+        by_identifier = {p.source.name: i for i, p in enumerate(self.net.populations)}
+        assert fields_per_population(self.net) >= 1
+        found = []
+        for name, op in self.graph.populations.items():
+            at = by_identifier[self._identifier(name)]
+            names = ["", *getattr(op, "states")]
+            found += [(name, state, at, k) for k, state in enumerate(names)]
+        return found
+
+    def _identifier(self, name: str) -> str:
+        from snncompile.backends.names import identifiers
+
+        return identifiers(self.graph.nodes)[name]
+
+
+def _pointer(array: Array) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
