@@ -7,6 +7,7 @@ lines. Attribute values are JSON; arrays stand as `@dtype[shape]#hash` and live 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -26,6 +27,7 @@ from snncompile.ir.types import Array, ShapeOnly, Stage
 
 VERSION = 1
 HEADER = f"snnc {VERSION}"
+POPULATION_ATTRIBUTES = ("rule", "unit", "output_low", "output_high", "graded")
 MAX_LINES = 2_000_000
 MAX_NESTING = 32
 
@@ -73,7 +75,7 @@ def _attributes(op: Op) -> str:
     if isinstance(op, Neuron):
         pairs: Iterator[tuple[str, Any]] | list[tuple[str, Any]] = _neuron_attributes(op)
     elif isinstance(op, Population):
-        pairs = [(n, getattr(op, n)) for n in ("rule", "unit", "output_low", "output_high", "graded")]
+        pairs = [(n, getattr(op, n)) for n in POPULATION_ATTRIBUTES]
         pairs += [(f"p.{k}", v) for k, v in op.params.items()]
     else:
         pairs = op.attributes()
@@ -197,7 +199,10 @@ def _read_graph(r: _Reader) -> Graph:
     if not r.more("graph "):
         r.bad("no graph line", 'graph "name" stage')
     name, rest = r.name(r.lines[r.at][6:])
-    stage = Stage[rest.strip().upper()]
+    stages = {s.name.lower(): s for s in Stage}
+    if rest.strip() not in stages:
+        r.bad(f"stage {shorten(rest.strip())}", ", ".join(stages))
+    stage = stages[rest.strip()]
     r.at += 1
     meta: dict[str, Any] = {}
     if r.more("meta "):
@@ -244,9 +249,27 @@ def _read_op(r: _Reader, word: str, rest: str) -> Op:
     elif word == "population":
         return _read_population(r, found)
     else:
+        _check_names(r, found, _needed(OPERATORS[word]))
         op = OPERATORS[word](**{k: _tuples(v) for k, v in found.items()})
     r.at += 1
     return op
+
+
+def _needed(kind: Any) -> dict[str, bool]:
+    """The attributes of a class, and whether each must be given."""
+    absent = dataclasses.MISSING
+    return {f.name: f.default is absent and f.default_factory is absent for f in dataclasses.fields(kind)}
+
+
+def _check_names(r: _Reader, found: Mapping[str, Any], needed: Mapping[str, bool], prefixes: tuple[str, ...] = ()
+                 ) -> None:
+    """Refuse attributes that mean nothing, and miss those that must be there."""
+    known = [*needed, *(f"{p}NAME" for p in prefixes)]
+    strange = [name for name in found if name not in needed and not name.startswith(prefixes)]
+    missing = [name for name, must in needed.items() if must and name not in found]
+    if strange or missing:
+        words = [f"unknown {shorten(n)}" for n in strange] + [f"no {shorten(n)}" for n in missing]
+        r.bad(", ".join(words), ", ".join(known))
 
 
 def _tuples(value: Any) -> Any:
@@ -258,13 +281,11 @@ def _split(found: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _read_neuron(r: _Reader, found: dict[str, Any]) -> Neuron:
+    fields = Firing.__dataclass_fields__
+    _check_names(r, found, {"rule": True, **dict.fromkeys(fields, False)}, ("p.", "o.", "initial."))
     rule = found["rule"]
     if rule not in r.rules:
         fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(rule)}", ", ".join(sorted(r.rules)))
-    fields = Firing.__dataclass_fields__
-    strange = [k for k in found if k != "rule" and k not in fields and not k.startswith(("p.", "o.", "initial."))]
-    if strange:
-        r.bad(f"attributes {strange}", "rule, p.NAME, o.NAME, initial.NAME, " + ", ".join(fields))
     firing = Firing(**{k: v for k, v in found.items() if k in fields})
     if r.rules[rule].spiking and "max_spikes" not in found:
         firing = Firing(firing.compare, firing.reset, firing.when, None)
@@ -272,6 +293,7 @@ def _read_neuron(r: _Reader, found: dict[str, Any]) -> Neuron:
 
 
 def _read_population(r: _Reader, found: dict[str, Any]) -> Population:
+    _check_names(r, found, dict.fromkeys(POPULATION_ATTRIBUTES, False), ("p.",))
     r.at += 1
     states: dict[str, IntState] = {}
     steps: list[Step] = []
@@ -283,7 +305,9 @@ def _read_population(r: _Reader, found: dict[str, Any]) -> Population:
             steps.append(_read_step(r, m, len(steps)))
         elif line.startswith("  state "):
             name, rest = r.name(line[8:])
-            states[name] = IntState(**r.attributes(rest))
+            values = r.attributes(rest)
+            _check_names(r, values, _needed(IntState))
+            states[name] = IntState(**values)
         elif line.startswith("  next "):
             name, rest = r.name(line[7:])
             nexts.append((name, int(rest.strip().lstrip("%"))))
