@@ -1,0 +1,87 @@
+"""Diagnostics: their text, their JSON, collecting them, and names that try to be clever."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import snncompile
+from snncompile.codes import CODES
+from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
+
+FULL = Diagnostic("SNN301", 'edge "b -> a"', "3 edges of delay 0 form a loop", "at least one delay", "give it a delay")
+
+
+def test_a_diagnostic_prints_place_found_limit_and_help():
+    assert str(FULL) == (
+        "error[SNN301]: a cycle without delay\n"
+        '  --> edge "b -> a"\n'
+        "  found: 3 edges of delay 0 form a loop\n"
+        "  limit: at least one delay\n"
+        "  help:  give it a delay"
+    )
+
+
+def test_what_is_not_known_is_not_printed():
+    assert str(Diagnostic("SNN105", "file", "dt = 1", severity="warning")).splitlines() == [
+        "warning[SNN105]: a default was assumed", "  --> file", "  found: dt = 1"]
+
+
+def test_json_holds_the_same_facts():
+    assert json.loads(json.dumps(FULL.to_json())) == {
+        "severity": "error", "code": "SNN301", "title": "a cycle without delay", "place": 'edge "b -> a"',
+        "found": "3 edges of delay 0 form a loop", "limit": "at least one delay", "help": "give it a delay"}
+
+
+def test_a_code_that_does_not_exist_cannot_be_used():
+    with pytest.raises(KeyError, match="SNN999"):
+        Diagnostic("SNN999", "here", "something")
+
+
+def test_fail_raises_one_diagnostic():
+    with pytest.raises(CompileError, match="SNN101") as caught:
+        fail("SNN101", "file net.nir", "no such file")
+    assert [d.place for d in caught.value.diagnostics] == ["file net.nir"]
+
+
+def test_all_errors_are_reported_together_and_warnings_are_handed_back():
+    found = Collector()
+    found.warn("SNN105", "a", "dt = 1")
+    assert [d.severity for d in found.finish()] == ["warning"]
+    found.error("SNN201", "b", "lost")
+    found.error("SNN202", "c", "odd")
+    with pytest.raises(CompileError) as caught:
+        found.finish()
+    assert [d.code for d in caught.value.diagnostics] == ["SNN201", "SNN202"]
+    assert str(caught.value).count("-->") == 2
+
+
+@given(st.text(max_size=200))
+def test_a_name_in_a_message_is_one_printable_line_of_bounded_length(name):
+    text = shorten(name)
+    assert text.isprintable()
+    assert len(text) <= 62
+    assert text[0] == text[-1] == '"'
+
+
+def test_a_name_cannot_steer_a_terminal():
+    assert shorten("\x1b[2Jconv") == '"\\x1b[2Jconv"'
+
+
+def test_every_code_has_a_title_and_an_explanation():
+    for code, entry in CODES.items():
+        assert re.fullmatch(r"SNN[1-7]\d\d", code)
+        assert entry.title
+        assert not entry.title.endswith(".")
+        assert entry.explanation.endswith(".")
+
+
+def test_every_code_in_the_sources_exists():
+    sources = Path(snncompile.__file__).parent.rglob("*.py")
+    text = "\n".join(p.read_text(encoding="utf-8") for p in sources if p.name != "codes.py")
+    assert set(re.findall(r"SNN\d{3}", text)) <= set(CODES)
