@@ -1,0 +1,56 @@
+"""The digits example: the trained network in the repository is as accurate as its README says."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snncompile.frontends import load
+from snncompile.ir.interp import run
+
+FOLDER = Path(__file__).parents[1] / "examples" / "digits"
+
+
+@pytest.fixture(scope="module")
+def split():
+    """The training part and the held-out part, as the example itself splits them."""
+    pytest.importorskip("sklearn", reason="scikit-learn holds the digits")
+    sys.path.insert(0, str(FOLDER))
+    try:
+        import dataset
+    finally:
+        sys.path.remove(str(FOLDER))
+    yield dataset.digits()
+    del sys.modules["dataset"]
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return load(FOLDER / "digits.nir")
+
+
+def test_no_sample_is_both_trained_on_and_held_out(split):
+    training, held_out = split
+    assert (len(training.x), len(held_out.x)) == (1438, 359)
+    frames = {frame.tobytes() for frame in training.x}
+    assert sum(frame.tobytes() in frames for frame in held_out.x) == 0
+
+
+def test_loading_the_network_assumes_nothing(graph):
+    assert graph.notes == ()
+    layers = [op for name, op in graph.nodes.items() if name not in graph.populations]
+    assert sum(a.size for op in layers for a in op.arrays().values()) == 9930
+
+
+def test_the_float_network_is_as_accurate_and_as_sparse_as_the_readme_says(graph, split):
+    text = (FOLDER / "README.md").read_text()
+    claimed = int(re.search(r"\((\d+) of 359\)", text)[1])
+    rates = [float(r) / 100 for r in re.search(r"In a tick ([\d.]+) %, ([\d.]+) %\s+and ([\d.]+) %", text).groups()]
+    _, held_out = split
+    traces = run(graph, held_out.over_time(), record=True)
+    assert int((traces.outputs["output"].sum(1).argmax(1) == held_out.y).sum()) == claimed
+    assert claimed / len(held_out.y) >= 0.97
+    for emitted, rate in zip(traces.emitted.values(), rates, strict=True):
+        assert np.mean(emitted) == pytest.approx(rate, abs=0.001)
