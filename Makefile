@@ -1,0 +1,56 @@
+# Everything a fresh machine needs is Python 3.10 or later, a C compiler and a network for the first `make`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
+
+# The first of these that starts, is new enough and can make a virtual environment. PYTHON=... overrides.
+FITS = import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 10))
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3 python3.10,\
+	$(shell $(p) -c '$(FITS)' >/dev/null 2>&1 && echo $(p))))
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or later, with venv, is needed; none was found on PATH."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+.PHONY: demo
+demo: $(READY)  ## compile the digits network to C and run it on the held-out digits
+	$(BIN)/python examples/digits/demo.py
+
+.PHONY: lint
+lint: $(READY)  ## style and the direction of imports
+	$(BIN)/ruff check
+
+.PHONY: types
+types: $(READY)  ## mypy, strictly
+	$(BIN)/mypy
+
+.PHONY: test
+test: lint types  ## lint, types, the whole suite, and a quick run under Python 3.10
+	$(BIN)/python -m pytest -n auto
+	.ci/oldest
+
+.PHONY: docs
+docs: $(READY)  ## regenerate the pages that are made from the code
+	$(BIN)/python docs/generate.py
+
+.PHONY: bench
+bench: $(BENCH)  ## speed of compiling, and of the emitted C against other runtimes
+	$(BIN)/python benchmarks/compile.py
+	$(BIN)/python benchmarks/inference.py
