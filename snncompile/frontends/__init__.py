@@ -1,1 +1,79 @@
+"""Sources to graphs: `load` recognises what it is given."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Graph
+
+MAX_TEXT_BYTES = 1 << 28
+MAX_WEIGHT_BYTES = 1 << 33
+
+
+def load(source: str | Path | Graph, **options: Any) -> Graph:
+    """The graph that a source means.
+
+    Args:
+        source: a `.nir` file; a `.snn` file in the compiler's text form, its weights in a `.safetensors` file of
+            the same name beside it; or a graph, which passes through.
+        options: what NIR leaves open: dt, discretization, reset, ... (docs/nir.md). The others need none.
+
+    Raises:
+        CompileError: SNN107 for anything else, and whatever is wrong with the source.
+    """
+    if isinstance(source, Graph):
+        _no_options(options, "a graph")
+        return source
+    if isinstance(source, (str, Path)):
+        reader = READERS.get(Path(source).suffix.lower())
+        if reader is not None:
+            return reader(Path(source), options)
+        fail("SNN107", f"source {shorten(source)}", f"a file named *{shorten(Path(source).suffix)[1:-1]}",
+             ", ".join(READERS))
+    fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}", "a file name or a Graph")
+
+
+def _no_options(options: Mapping[str, Any], what: str) -> None:
+    if options:
+        fail("SNN404", f"options {', '.join(map(shorten, options))}", f"{what} leaves nothing open",
+             "options are for NIR files")
+
+
+def _load_nir(path: Path, options: Mapping[str, Any]) -> Graph:
+    from snncompile.frontends.nir import load_nir
+
+    return load_nir(path, **options)
+
+
+def _load_text(path: Path, options: Mapping[str, Any]) -> Graph:
+    from snncompile.ir.serde import restore
+    from snncompile.ir.verify import verify
+
+    _no_options(options, "the text form")
+    text = _bytes(path, MAX_TEXT_BYTES)
+    beside = path.with_suffix(".safetensors")
+    weights = _bytes(beside, MAX_WEIGHT_BYTES) if beside.exists() else _NO_WEIGHTS
+    try:
+        return verify(restore(text.decode("utf-8"), weights, where=path.name))
+    except UnicodeDecodeError:
+        fail("SNN101", f"file {shorten(path.name)}", "bytes that are not UTF-8", "the compiler's text form")
+
+
+# A safetensors file without tensors: the length of its header, and the header.
+_NO_WEIGHTS = (2).to_bytes(8, "little") + b"{}"
+
+
+def _bytes(path: Path, limit: int) -> bytes:
+    place = f"file {shorten(path.name)}"
+    try:
+        if path.stat().st_size > limit:
+            fail("SNN103", place, f"{path.stat().st_size} bytes", f"at most {limit}")
+        return path.read_bytes()
+    except OSError as e:
+        fail("SNN101", place, e.strerror or type(e).__name__)
+
+
+READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {".nir": _load_nir, ".snn": _load_text}

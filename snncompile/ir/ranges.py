@@ -117,7 +117,7 @@ def intervals(program: Program, params: Mapping[str, Any], states: Mapping[str, 
 
 def _transfer(step: Step, args: list[Interval], params: Mapping[str, Any]) -> Interval:
     value: Any = step.value
-    (a, b) = (args + [(0, 0), (0, 0)])[:2]
+    (a, b) = ([*args, (0, 0), (0, 0)])[:2]
     match step.op:
         case "const":
             return int(value), int(value)
@@ -138,7 +138,11 @@ def _transfer(step: Step, args: list[Interval], params: Mapping[str, Any]) -> In
             return max(a[0], b[0]), max(a[1], b[1])
         case "sign":
             return _sign(a[0]), _sign(a[1])
-        case "ge" | "gt" | "not":
+        case "ge":
+            return int(a[0] >= b[1]), int(a[1] >= b[0])
+        case "gt":
+            return int(a[0] > b[1]), int(a[1] > b[0])
+        case "not":
             return 0, 1
         case "floordiv":
             quotients = [p // q for p in a for q in (max(b[0], 1), max(b[1], 1))]

@@ -138,9 +138,9 @@ class _Former:
             return Neuron(RULES["accumulator"], {} if constant is None else {"bias": constant})
         if constant is None:
             return op
-        given = op.params.get("bias")
-        bias = constant if given is None else collapse(np.asarray(given + constant))
-        return dataclasses.replace(op, params={**op.params, "bias": bias})
+        others = {n: v for n, v in op.params.items() if n != "bias"}
+        bias = collapse(np.broadcast_to(op.params.get("bias", 0.0) + np.asarray(constant), self.graph.shapes[name]))
+        return dataclasses.replace(op, params=others if bias is None else {**others, "bias": bias})
 
     def projections(self, name: str) -> Iterator[Edge]:
         own = _operators(self.graph.nodes[name]) if name in self.cuts else ()

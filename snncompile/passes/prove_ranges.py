@@ -1,4 +1,4 @@
-"""prove-ranges: bound every integer by interval analysis, and drop the clips that can't act."""
+"""prove-ranges: bound every integer by interval analysis, and drop what can't act."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ def _check(name: str, ranges: PopulationRanges, found: Collector) -> None:
 
 def _tightened(op: Op, ranges: PopulationRanges) -> Op:
     assert isinstance(op, Population)
-    program = _without_idle_clips(op.program, ranges.steps)
+    program = _simplified(op.program, ranges.steps)
     low, high = ranges.steps[op.program.output]
     states = {n: dataclasses.replace(s, bits=max(_bits(ranges.states[n]), 1)) for n, s in op.states.items()}
-    params = {n: v for n, v in op.params.items() if n in program.names("param") or n in op.tables}
-    return dataclasses.replace(op, program=program, states=states, params=params, output_low=low, output_high=high)
+    tighter = dataclasses.replace(op, program=program, states=states, output_low=low, output_high=high)
+    params = {n: v for n, v in op.params.items() if n in program.names("param") or n in tighter.tables}
+    return dataclasses.replace(tighter, params=params)
 
 
 def _bits(interval: Interval) -> int:
@@ -58,26 +59,34 @@ def _bits(interval: Interval) -> int:
     return max(interval[1].bit_length(), (-interval[0] - 1).bit_length()) + 1
 
 
-def _without_idle_clips(program: Program, ranges: tuple[Interval, ...]) -> Program:
-    """The program without the minima, maxima and wraps that always give their first argument."""
+def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
+    """The program without what the ranges decide: steps of one value, and clips and choices that never act."""
     moved: list[int] = []
     steps: list[Step] = []
-    for step in program.steps:
-        if _idle(step, ranges):
-            moved.append(moved[step.args[0]])
+    for step, (low, high) in zip(program.steps, ranges, strict=True):
+        keeps = _decided(step, ranges)
+        if keeps is not None:
+            moved.append(moved[keeps])
             continue
-        steps.append(Step(step.op, tuple(moved[a] for a in step.args), step.value))
+        constant = low == high and step.op not in ("param", "const")
+        steps.append(Step("const", (), low) if constant else
+                     Step(step.op, tuple(moved[a] for a in step.args), step.value))
         moved.append(len(steps) - 1)
     return prune(Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state)))
 
 
-def _idle(step: Step, ranges: tuple[Interval, ...]) -> bool:
+def _decided(step: Step, ranges: tuple[Interval, ...]) -> int | None:
+    """The argument that a step always gives, where its ranges say so."""
     value: Any = step.value
-    if step.op not in ("min", "max", "wrap"):
-        return False
+    if step.op not in ("min", "max", "wrap", "select"):
+        return None
     a = ranges[step.args[0]]
+    if step.op == "select":
+        return step.args[1] if a[0] > 0 else step.args[2] if a == (0, 0) else None
     if step.op == "wrap":
         half = 1 << (int(value) - 1)
-        return -half <= a[0] and a[1] < half
+        return step.args[0] if -half <= a[0] and a[1] < half else None
     b = ranges[step.args[1]]
-    return a[1] <= b[0] if step.op == "min" else a[0] >= b[1]
+    first = a[1] <= b[0] if step.op == "min" else a[0] >= b[1]
+    second = b[1] <= a[0] if step.op == "min" else b[0] >= a[1]
+    return step.args[0] if first else step.args[1] if second else None

@@ -122,9 +122,10 @@ class _One:
     def run(self) -> tuple[Population, dict[Edge, Edge]]:
         neuron = self._capped()
         typed = typed_program(neuron, self.place)
-        gain_at, gain = self._gain(typed)
         edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
-        channels = self._per_channel(typed, edges)
+        aligned = all(_keeps_channels(e.chain) for e in edges.values())
+        gain_at, gain = self._gain(typed, aligned)
+        channels = self._channels(typed) if aligned else 0
         axes = len(self.graph.shapes[self.name])
         sources = {e: _Source.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
                    for before, e in edges.items()}
@@ -150,15 +151,15 @@ class _One:
         capped = Firing(firing.compare, firing.reset, firing.when, most)
         return dataclasses.replace(self.neuron, firing=capped)
 
-    def _gain(self, typed: Typed) -> tuple[int | None, Array]:
-        """The input gain that can be folded into the synapses: one number, or one a channel."""
+    def _gain(self, typed: Typed, aligned: bool) -> tuple[int | None, Array]:
+        """The input gain that can be folded into the synapses: one number, or one a channel where they allow it."""
         found = input_gain(typed)
         if found is None:
             return None, np.ones(())
         at, gain = found[0], np.asarray(found[1], np.float64)
         if gain.size == 1:
             return at, gain.reshape(())
-        return (at, gain.reshape(-1)) if gain.size == gain.shape[0] else (None, np.ones(()))
+        return (at, gain.reshape(-1)) if aligned and gain.size == gain.shape[0] else (None, np.ones(()))
 
     def _prepare(self, edge: Edge) -> Edge:
         """The projection with its weights at hand, and a `Scale` where it has none."""
@@ -173,16 +174,11 @@ class _One:
         """The unit that a projection of a loop has counted on already, if any."""
         return np.asarray(self.units[self.name]) if self.name in self.units and not self.neuron.rule.spiking else None
 
-    def _per_channel(self, typed: Typed, edges: dict[Edge, Edge]) -> int:
-        """How many units the population has: one a channel where everything allows it, else one (0)."""
+    def _channels(self, typed: Typed) -> int:
+        """How many units the population has: one a channel where its rule allows it, else one in all (0)."""
         if self.arithmetic.per == "layer" or is_curved(typed) or not self.neuron.rule.spiking:
             return 0
-        shape = self.graph.shapes[self.name]
-        for e in edges.values():
-            last = max(i for i, op in enumerate(e.chain) if isinstance(op, (Linear, Conv, Scale)))
-            if not all(isinstance(op, KEEPS_CHANNELS) for op in e.chain[last + 1:]):
-                return 0
-        return shape[0]
+        return self.graph.shapes[self.name][0]
 
     def _threshold(self, channels: int) -> Array | None:
         """The threshold, one a channel or one in all; where it varies inside a channel, its smallest size."""
@@ -216,6 +212,12 @@ class _One:
             fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**31")
         found = whole.astype(np.int64)
         return int(found.flat[0]) if found.size == 1 else found
+
+
+def _keeps_channels(chain: tuple[Op, ...]) -> bool:
+    """Whether the outputs of a chain's last weights are the channels of its population."""
+    last = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+    return all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
 
 
 def is_leaky(typed: Typed, gain_at: int | None) -> bool:

@@ -57,7 +57,7 @@ def literal(value: int) -> str:
 
 
 def _text(step: Step, args: list[str], ranges: list[Interval], kind: str, leaf: Callable[[Step], str]) -> str:
-    a, b = (args + ["", ""])[:2]
+    a, b = ([*args, "", ""])[:2]
     match step.op:
         case "param" | "state" | "input":
             return leaf(step)

@@ -92,7 +92,7 @@ class Host:
     @classmethod
     def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS) -> Host:
         """Emit, build and load a graph."""
-        files = {n: t for n, t in emit(graph, rates=rates).files.items()}
+        files = dict(emit(graph, rates=rates).files.items())
         return cls.load(graph, rates, build(files, flags))
 
     @classmethod
@@ -150,7 +150,7 @@ class Host:
         found = []
         for name, op in self.graph.populations.items():
             at = by_identifier[self._identifier(name)]
-            names = ["", *getattr(op, "states")]
+            names = ["", *op.states]
             found += [(name, state, at, k) for k, state in enumerate(names)]
         return found
 

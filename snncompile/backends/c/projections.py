@@ -28,7 +28,7 @@ from snncompile.backends.c.kernels import (
     UpsampleKernel,
 )
 from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, narrow
-from snncompile.ir.ops import Conv, Linear, MaxPool, Op, Pad, Pool, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.ops import Conv, Linear, Op, Pad, Pool, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.ranges import Interval
 from snncompile.ir.types import Array, Shape
 

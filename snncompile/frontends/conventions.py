@@ -1,0 +1,248 @@
+"""What NIR leaves open, and who answers it: options, metadata in the file, presets, defaults.
+
+NIR gives differential equations. A network of ticks needs a time step, a discretization, a reset, a
+comparison, a limit of spikes per step. `Choices.pick` answers each question for one node, in this order:
+an option of the caller, metadata of the node, metadata of the graph, the preset, what the node itself
+says, the default. Defaults that were used are remembered and reported, one SNN105 a question.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snncompile.diagnostics import Diagnostic, fail, shorten
+
+DEFAULTS: Mapping[str, Any] = {
+    "dt": 1e-4,
+    "discretization": "euler",
+    "gain": "auto",
+    "reset": "value",
+    "reset_when": "same",
+    "compare": ">=",
+    "max_spikes": 1,
+    "v_min": None,
+    "filter": "decay-first",
+    "v_init": 0.0,
+    "recurrent_delay": 1,
+    "values": "spike",
+    "decode": "rate",
+}
+
+# Questions that change the spikes, and what it means that the default answered them.
+QUESTIONS: Mapping[str, str] = {
+    "dt": "a time step of 0.0001 s was assumed",
+    "discretization": "forward Euler (decay = 1 - dt / tau) was assumed",
+    "reset": "a reset of the membrane to 0 was assumed",
+    "compare": "firing at membrane >= threshold was assumed",
+    "max_spikes": "at most 1 spike of a neuron in a step was assumed",
+    "v_min": "a membrane without lower bound was assumed",
+    "filter": "a synaptic current that decays before the step's input is added was assumed",
+    "v_init": "a membrane that starts at 0, not at its reset or leak potential, was assumed",
+    "recurrent_delay": "a delay of 1 step was assumed, which is what every framework has",
+}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "snntorch": {"dt": 1e-4, "discretization": "euler", "gain": "unit", "reset": "zero", "reset_when": "same",
+                 "compare": ">", "max_spikes": 1, "v_min": None, "filter": "decay-first", "v_init": 0.0},
+    "spikingjelly": {"dt": 1e-4, "discretization": "euler", "gain": "auto", "reset": "value", "reset_when": "same",
+                     "compare": ">=", "max_spikes": 1, "v_min": None, "filter": "decay-first", "v_init": "reset"},
+    "sinabs": {"dt": 1.0, "discretization": "exp", "gain": "euler", "reset": "subtract", "reset_when": "same",
+               "compare": ">=", "max_spikes": None, "v_min": None, "filter": "decay-first", "v_init": 0.0},
+    "norse": {"discretization": "euler", "gain": "auto", "reset": "value", "reset_when": "same", "compare": ">",
+              "max_spikes": 1, "v_min": None, "filter": "decay-first", "v_init": "leak"},
+    "rockpool": {"discretization": "exp", "gain": "rockpool", "reset": "subtract", "reset_when": "same",
+                 "compare": ">=", "max_spikes": None, "v_min": None, "filter": "decay-first", "v_init": 0.0},
+}
+
+# Where a framework's importer treats one kind of node unlike the others.
+PRESETS_BY_KIND: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("snntorch", "IF"): {"reset": "subtract"},
+    ("sinabs", "IF"): {"v_min": "-threshold"},
+}
+
+# What a preset answers as the framework's importer does, although its exporter may have lost the truth.
+DOUBTS: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("snntorch", "reset"): ("a reset to 0 was taken, as snnTorch's importer does",
+                            "snnTorch writes v_reset = 0 whatever the neuron's reset_mechanism was"),
+}
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _positive(value: Any) -> float:
+    if _number(value) <= 0:
+        raise ValueError
+    return _number(value)
+
+
+def _number_or(*words: str) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        return value if isinstance(value, str) and value in words else _number(value)
+    return check
+
+
+def _v_min(value: Any) -> Any:
+    return None if value in (None, "none") else _number_or("-threshold")(value)
+
+
+def _count(value: Any) -> int | None:
+    if value in (None, "unlimited"):
+        return None
+    if _number(value) != int(_number(value)) or not 1 <= int(value) < 1 << 31:
+        raise ValueError
+    return int(value)
+
+
+def _one_of(*words: str) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError
+        return value
+    return check
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of the NIR frontend: its command-line flag, what it accepts in words, and the check."""
+
+    flag: str
+    accepts: str
+    check: Callable[[Any], Any] = field(repr=False)
+
+
+def _words(flag: str, *words: str) -> Option:
+    return Option(flag, " | ".join(words), _one_of(*words))
+
+
+OPTIONS: Mapping[str, Option] = {
+    "as_": _words("--as", *PRESETS),
+    "dt": Option("--dt", "seconds, above 0", _positive),
+    "discretization": _words("--discretization", "euler", "exp"),
+    "gain": _words("--gain", "auto", "ode", "euler", "unit", "rockpool"),
+    "reset": _words("--reset", "subtract", "value", "zero", "none"),
+    "reset_when": _words("--reset-when", "same", "before-decay", "after-decay", "drop-input"),
+    "compare": _words("--compare", ">=", ">"),
+    "max_spikes": Option("--max-spikes", "a number from 1, or unlimited", _count),
+    "v_min": Option("--v-min", "a number, -threshold, or none", _v_min),
+    "filter": _words("--filter", "decay-first", "add-first"),
+    "v_init": Option("--v-init", "a number, reset, or leak", _number_or("reset", "leak")),
+    "values": _words("--values", "spike", "real"),
+    "decode": _words("--decode", "rate", "last", "max"),
+}
+
+# None is an answer to these; for the others it means that nothing was said.
+_NONE_IS_AN_ANSWER = {"max_spikes", "v_min"}
+
+
+def checked(name: str, value: Any, place: str) -> Any:
+    """A value of the option `name`, normalised. Raises SNN404, naming the place."""
+    try:
+        return OPTIONS[name].check(value)
+    except (ValueError, TypeError, OverflowError):
+        fail("SNN404", place, shorten(value), OPTIONS[name].accepts)
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that say something, checked. Raises SNN404 for unknown names and values."""
+    for name in options:
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, 1)
+            fail("SNN404", f"option {shorten(name)}", "no such option", ", ".join(OPTIONS),
+                 f"did you mean {near[0]}?" if near else "")
+    said = {n: v for n, v in options.items() if v is not None or n in _NONE_IS_AN_ANSWER}
+    return {n: checked(n, v, f"option {n}") for n, v in said.items()}
+
+
+def from_metadata(metadata: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The options that a metadata group states. Raises SNN404 for values that an option would refuse."""
+    found = {n: metadata[n] for n in OPTIONS if n != "as_" and n in metadata}
+    return {n: checked(n, v, f"{place}, metadata, {n}") for n, v in found.items()}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Who says what about the open questions of one file.
+
+    Attributes:
+        given: options of the caller, checked.
+        file: what the graph's metadata say, checked.
+        assumed: for each question, the nodes for which its default was used.
+        doubted: for each question, the nodes for which the preset's answer may not be the truth.
+    """
+
+    given: Mapping[str, Any]
+    file: Mapping[str, Any] = field(default_factory=dict)
+    assumed: dict[str, list[str]] = field(default_factory=dict)
+    doubted: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def preset(self) -> str | None:
+        return self.given.get("as_")
+
+    def pick(self, name: str, node: str, kind: str = "", said: Mapping[str, Any] | None = None,
+             own: Mapping[str, Any] | None = None) -> Any:
+        """The answer to the question `name` for a node.
+
+        Args:
+            kind: the node's NIR type.
+            said: metadata of the node.
+            own: what the node itself says, such as a reset potential.
+        """
+        for source in (self.given, said or {}, self.file):
+            if name in source:
+                return source[name]
+        if self.preset is not None:
+            if name in (special := PRESETS_BY_KIND.get((self.preset, kind), {})):
+                return special[name]
+            if name in PRESETS[self.preset]:
+                if (self.preset, name) in DOUBTS:
+                    self.doubted.setdefault(name, []).append(node)
+                return PRESETS[self.preset][name]
+        if own and name in own:
+            return own[name]
+        if name in QUESTIONS:
+            self.assumed.setdefault(name, []).append(node)
+        return DEFAULTS[name]
+
+    def known(self, name: str) -> Any:
+        """The answer for the file as a whole, if somebody gave one or a default was used; otherwise None."""
+        for source in (self.given, self.file, PRESETS.get(self.preset or "", {})):
+            if name in source:
+                return source[name]
+        return DEFAULTS[name] if name in self.assumed else None
+
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """A warning for every question that a default answered."""
+        found = [_assumption(name, self.assumed[name]) for name in QUESTIONS if name in self.assumed]
+        for name, nodes in self.doubted.items():
+            taken, why = DOUBTS[(str(self.preset), name)]
+            found.append(Diagnostic("SNN105", places(nodes), taken, why, _help(name), "warning"))
+        return tuple(found)
+
+
+def _assumption(name: str, nodes: list[str]) -> Diagnostic:
+    place = places(nodes, "edge" if name == "recurrent_delay" else "node")
+    return Diagnostic("SNN105", place, QUESTIONS[name], "the file does not say", _help(name), "warning")
+
+
+def _help(name: str) -> str:
+    if name not in OPTIONS:
+        return "a Delay node on the connection says otherwise"
+    option = OPTIONS[name]
+    return f"{option.flag} ({name}=...) sets it: {option.accepts}"
+
+
+def places(names: Iterable[str], what: str = "node", limit: int = 4) -> str:
+    """A few names for a message."""
+    distinct = list(dict.fromkeys(names))
+    rest = f" and {len(distinct) - limit} more" if len(distinct) > limit else ""
+    return what + ("s " if len(distinct) > 1 else " ") + ", ".join(shorten(n, 40) for n in distinct[:limit]) + rest
