@@ -1,3 +1,50 @@
-"""snncompile: a compiler for spiking neural networks."""
+"""snncompile: a compiler for spiking neural networks, in which every stage computes the same spikes.
+
+    import snncompile as sc
+    graph = sc.load("net.nir", as_="sinabs")
+    model = sc.compile(graph, target="c99", calibration=x, weight_bits=8)
+    model.run(x).decisions
+
+Names are imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from snncompile.diagnostics import CompileError as CompileError
+    from snncompile.diagnostics import Diagnostic as Diagnostic
+    from snncompile.driver import Watch as Watch
+    from snncompile.driver import compile as compile
+    from snncompile.folder import open_build as open_build
+    from snncompile.frontends import load as load
+    from snncompile.frontends.nir_export import export_nir as export_nir
+    from snncompile.ir.graph import Edge as Edge
+    from snncompile.ir.graph import Graph as Graph
+    from snncompile.ir.interp import run as run
+    from snncompile.model import CompiledModel as CompiledModel
+    from snncompile.targets.target import Target as Target
+
+_HOMES = {
+    "CompileError": "diagnostics", "Diagnostic": "diagnostics", "Watch": "driver", "compile": "driver",
+    "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir_export", "Edge": "ir.graph",
+    "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
+}
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'snncompile' has no attribute {name!r}")
+    module = import_module(f"snncompile.{_HOMES[name]}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

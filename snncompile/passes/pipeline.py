@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Stage
@@ -20,9 +20,9 @@ class Pass(Protocol):
         ensures: the stage it gives.
     """
 
-    name: str
-    needs: Stage
-    ensures: Stage
+    name: ClassVar[str]
+    needs: ClassVar[Stage]
+    ensures: ClassVar[Stage]
 
     def run(self, graph: Graph) -> Graph: ...
 

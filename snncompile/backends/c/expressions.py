@@ -22,7 +22,8 @@ class Line:
     text: str
 
 
-def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Step], str]) -> tuple[list[Line], list[str]]:
+def lines_of(program: Program, ranges: tuple[Interval, ...],
+             leaf: Callable[[Step], str]) -> tuple[list[Line], list[str]]:
     """The statements of a program, and the C operand that holds each step.
 
     Args:

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from snncompile.backends.c.context import Net, lower
-from snncompile.backends.c.emit import emit, fields_per_population
+from snncompile.backends.c.emit import emit
 from snncompile.backends.c.layout import DTYPES
-from snncompile.backends.names import identifier
+from snncompile.backends.names import identifier, identifiers
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array
 
-FLAGS = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared")
+FLAGS = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared", "-DSNN_COUNT")
 TIMEOUT_S = 300
 
 
@@ -113,16 +113,27 @@ class Host:
         return [np.ascontiguousarray(x[n], DTYPES[p.source.type])
                 for n, p in zip(self.graph.inputs, self.net.inputs, strict=True)]
 
-    def run(self, x: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs `[sample, tick, *shape]` for integer inputs of that form, each sample from a reset."""
+    def run(self, x: Mapping[str, Array], progress: Callable[[int, int], None] | None = None
+            ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Run integer inputs `[sample, tick, *shape]`, each sample from a reset.
+
+        Returns:
+            Outputs of the same form by name, and the sum of what each population emitted, `[sample]`.
+        """
         inputs = self._inputs(x)
         samples, ticks = inputs[0].shape[:2]
         outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
+        counts = np.zeros((samples, len(self.net.populations)), np.int64)
         self._call("init")
         for s in range(samples):
             self._call("reset")
             self._call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs)))
-        return dict(zip(self.graph.outputs, outputs, strict=True))
+            self._call("counts", _pointer(counts[s]))
+            if progress:
+                progress(s + 1, samples)
+        order = {p.source.name: i for i, p in enumerate(self.net.populations)}
+        by_name = {n: counts[:, order[self._identifiers[n]]] for n in self.graph.populations}
+        return dict(zip(self.graph.outputs, outputs, strict=True)), by_name
 
     def trace(self, x: Mapping[str, Array]) -> Traces:
         """Run tick by tick, and read what every population emitted and every state after each tick."""
@@ -146,18 +157,16 @@ class Host:
     def _fields(self) -> list[tuple[str, str, int, int]]:
         """What can be read: population, state ("" for what it emits), and their numbers in the program."""
         by_identifier = {p.source.name: i for i, p in enumerate(self.net.populations)}
-        assert fields_per_population(self.net) >= 1
         found = []
         for name, op in self.graph.populations.items():
-            at = by_identifier[self._identifier(name)]
+            at = by_identifier[self._identifiers[name]]
             names = ["", *op.states]
             found += [(name, state, at, k) for k, state in enumerate(names)]
         return found
 
-    def _identifier(self, name: str) -> str:
-        from snncompile.backends.names import identifiers
-
-        return identifiers(self.graph.nodes)[name]
+    @cached_property
+    def _identifiers(self) -> dict[str, str]:
+        return identifiers(self.graph.nodes)
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

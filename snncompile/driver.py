@@ -1,0 +1,178 @@
+"""The line, top to bottom: a source in, a compiled model out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snncompile.backends.artifact import Artifact, Golden
+from snncompile.backends.c.emit import emit as emit_c
+from snncompile.diagnostics import fail, shorten
+from snncompile.frontends import load
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import run
+from snncompile.ir.types import Array
+from snncompile.ir.verify import verify
+from snncompile.model import CompiledModel, by_name, integers
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.calibrate import Calibration, calibrate
+from snncompile.passes.canonicalize import Canonicalize
+from snncompile.passes.fold_scales import FoldScales
+from snncompile.passes.form_populations import FormPopulations
+from snncompile.passes.pipeline import Pass, run_passes
+from snncompile.passes.prove_ranges import ProveRanges
+from snncompile.passes.quantize import Quantize
+from snncompile.report import Agreement, Report, compare, population_reports
+from snncompile.targets.target import Target, load_target
+
+if TYPE_CHECKING:
+    Progress = Callable[[str, int, int], None]
+
+BACKENDS: dict[str, Callable[..., Artifact]] = {"c": emit_c}
+GOLDEN_VALUES = 2_000_000
+GOLDEN_SAMPLES = 4
+TRIAL_TICKS = 16
+TRIAL_RATE = 0.2
+
+
+@dataclass
+class Watch:
+    """What the caller wants to see on the way.
+
+    Attributes:
+        stage: called with the name of a pass or step, the graph it gave (or None), and the seconds it took.
+        progress: called with what is under way, how much is done, and how much there is.
+    """
+
+    stage: Callable[[str, Graph | None, float], None] | None = None
+    progress: Progress | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def saw(self, name: str, graph: Graph | None, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        if self.stage:
+            self.stage(name, graph, seconds)
+
+    def timed(self, name: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = work()
+        self.saw(name, result if isinstance(result, Graph) else None, time.perf_counter() - start)
+        return result
+
+    def counter(self, name: str) -> Callable[[int, int], None] | None:
+        report = self.progress
+        return None if report is None else lambda done, whole: report(name, done, whole)
+
+
+def legalize_passes(target: Target) -> tuple[Pass, ...]:
+    """From operators to populations that the target allows."""
+    return (
+        Canonicalize(),                                                     # first: less to look at for the rest
+        FormPopulations("accumulate" if target.graded else "flatten"),      # projections, so that scales meet weights
+        FoldScales(),                                                       # before weights are measured for their grid
+    )
+
+
+def integer_passes(arithmetic: Arithmetic, calibration: Calibration) -> tuple[Pass, ...]:
+    """From real numbers to integers whose ranges are proved."""
+    return (Quantize(arithmetic, calibration), ProveRanges())
+
+
+def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
+            watch: Watch | None = None, load_options: Mapping[str, Any] | None = None,
+            **arithmetic: Any) -> CompiledModel:
+    """Compile a network.
+
+    Args:
+        source: a graph, or anything `load` takes.
+        target: a target's name, its TOML file, or a `Target`.
+        calibration: samples `[sample, tick, *shape]` (by input name, for several inputs) on which ranges are
+            measured and float and integer network compared.
+        labels: the samples' classes, `[sample]`, to count correct decisions.
+        watch: callbacks for passes and progress.
+        load_options: what the source does not say; see `load`.
+        arithmetic: options of the integer representation, by the names of `passes.arithmetic.Arithmetic`.
+
+    Raises:
+        CompileError: with every problem found.
+    """
+    watch = watch or Watch()
+    chosen = load_target(target)
+    numbers = _arithmetic(chosen, arithmetic)
+    graph = watch.timed("read", lambda: verify(load(source, **(load_options or {}))))
+    legal = run_passes(graph, legalize_passes(chosen), watch.saw)
+    samples = None if calibration is None else by_name(legal, calibration)
+    seen = _calibrated(legal, samples, watch)
+    integer = run_passes(legal, integer_passes(numbers, seen), watch.saw)
+    agreement = _compared(legal, integer, samples, labels, watch)
+    golden = watch.timed("golden", lambda: record_golden(integer, samples))
+    rates = activity_rates(integer, seen, golden)
+    artifact = watch.timed("emit", lambda: BACKENDS[chosen.backend](integer, rates=rates, golden=golden))
+    report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
+                    artifact.sizes_bytes, dict(watch.seconds))
+    return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal)
+
+
+def _arithmetic(target: Target, given: Mapping[str, Any]) -> Arithmetic:
+    """The target's arithmetic with the user's choices."""
+    if target.backend not in BACKENDS:
+        fail("SNN404", f"target {shorten(target.name)}, backend", shorten(target.backend), ", ".join(BACKENDS))
+    known = {f.name for f in dataclasses.fields(Arithmetic)}
+    for name in (*given, *target.arithmetic):
+        if name not in known:
+            fail("SNN404", f"option {name}", "no such option", ", ".join(sorted(known)))
+    return Arithmetic(**{**target.arithmetic, **{k: v for k, v in given.items() if v is not None}})
+
+
+def _calibrated(legal: Graph, samples: Mapping[str, Array] | None, watch: Watch) -> Calibration:
+    if samples is None:
+        return Calibration()
+    found: Calibration = watch.timed("calibrate", lambda: calibrate(legal, dict(samples), watch.counter("calibrate")))
+    return found
+
+
+def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None, labels: Any,
+              watch: Watch) -> Agreement | None:
+    if samples is None:
+        return None
+    classes = None if labels is None else np.asarray(labels)
+    count = len(next(iter(samples.values())))
+    if classes is not None and classes.shape != (count,):
+        fail("SNN501", "labels", f"shape {list(classes.shape)}", f"[{count}], one a calibration sample")
+    found: Agreement = watch.timed("compare", lambda: compare(
+        legal, integer, samples, integers(integer, samples), classes, watch.counter("compare")))
+    return found
+
+
+def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
+    """Golden vectors: the first calibration samples, or seeded random input, with the interpreter's outputs."""
+    if samples is None:
+        rng = np.random.default_rng(0)
+        inputs = {}
+        for name, op in graph.inputs.items():
+            active = rng.random((2, TRIAL_TICKS, *op.shape)) < TRIAL_RATE
+            inputs[name] = active * rng.integers(int(op.low), int(op.high) + 1, active.shape)
+    else:
+        whole = {n: v[:GOLDEN_SAMPLES] for n, v in samples.items()}
+        values = sum(v[0].size for v in whole.values())
+        inputs = integers(graph, {n: v[:max(1, GOLDEN_VALUES // max(values, 1))] for n, v in whole.items()})
+    return Golden(inputs, run(graph, inputs).outputs)
+
+
+def activity_rates(graph: Graph, seen: Calibration, golden: Golden) -> dict[str, float]:
+    """Share of active elements: of the inputs in the golden vectors, of the populations in calibration."""
+    rates = {n: float(np.mean(v != 0)) if v.size else 0.0 for n, v in golden.inputs.items()}
+    for name, population in graph.populations.items():
+        activity = seen.activity.get(name)
+        graded = getattr(population, "graded", False)
+        if activity is not None:
+            rates[name] = 1.0 if graded else min(1.0, activity.rate)
+        elif graded:
+            rates[name] = 1.0
+    return rates

@@ -1,0 +1,226 @@
+"""A compiled network: run it, compare it, look inside it, save it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from snncompile.backends.artifact import Artifact, Golden
+from snncompile.backends.c.host import Host, build, compiler
+from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces, run
+from snncompile.ir.ops import Input, Population
+from snncompile.ir.types import Array
+from snncompile.passes.calibrate import sample_chunks
+from snncompile.report import Report, decide
+
+Data: TypeAlias = Array | Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes:
+        all_outputs: `[sample, tick, *shape]` integers by output name.
+        decisions: `[sample]`, the strongest element of the first output, decoded as the output says.
+        spike_counts: by population, `[sample]`: the sum of what it emitted; for graded ones of its magnitude.
+        backend: what ran: the emitted "c", or the "interpreter".
+        units: the real value of an integer 1, by output name.
+    """
+
+    all_outputs: Mapping[str, Array]
+    decisions: Array
+    spike_counts: Mapping[str, Array]
+    backend: Literal["c", "interpreter"]
+    units: Mapping[str, float]
+
+    @property
+    def outputs(self) -> Array:
+        """The first output."""
+        return next(iter(self.all_outputs.values()))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How golden vectors were reproduced: every finding is a place and what differed there."""
+
+    samples: int
+    ticks: int
+    populations: int
+    backend: str
+    differences: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A network in integers, with the program that was emitted for it.
+
+    Attributes:
+        graph: the INT graph, the definition of what every emitted program computes.
+        artifact: the emitted files.
+        golden: vectors that were recorded when it was compiled.
+        rates: share of active elements by node, as the backend used them.
+        report: what was measured and proved.
+        notes: warnings of the whole line.
+        float_graph: the LEGAL graph it came from; None for a model that was opened from a folder.
+    """
+
+    graph: Graph
+    artifact: Artifact
+    golden: Golden
+    rates: Mapping[str, float]
+    report: Report
+    notes: tuple[Diagnostic, ...] = ()
+    float_graph: Graph | None = field(default=None, repr=False)
+
+    @cached_property
+    def host(self) -> Host | None:
+        """The emitted C, built and loaded; None where there is no C compiler."""
+        if compiler() is None:
+            return None
+        return Host.load(self.graph, self.rates, build(self.artifact.files))
+
+    def run(self, x: Data, progress: Callable[[int, int], None] | None = None) -> Result:
+        """Run the emitted program, or the interpreter where this machine has no C compiler.
+
+        Args:
+            x: `[sample, tick, *shape]`, or such by input name: spikes as whole numbers, real inputs in reals.
+        """
+        given = integers(self.graph, x)
+        if self.host is None:
+            return self._interpret(given, progress)
+        outputs, counts = self.host.run(given, progress)
+        return self._result(outputs, counts, "c")
+
+    def reference(self, x: Data, progress: Callable[[int, int], None] | None = None) -> Result:
+        """Run the integer interpreter: the same type, the same numbers."""
+        return self._interpret(integers(self.graph, x), progress)
+
+    def trace(self, x: Data) -> Traces:
+        """What every population emits and every state after each tick, from the emitted program."""
+        given = integers(self.graph, x)
+        return self.host.trace(given) if self.host else run(self.graph, given, record=True, states=True)
+
+    def verify(self) -> Verification:
+        """Replay the golden vectors on the emitted program, and compare it with the interpreter inside too."""
+        inputs = self.golden.inputs
+        samples, ticks = next(iter(inputs.values())).shape[:2]
+        wanted = run(self.graph, inputs, record=True, states=True)
+        differences = [f"interpreter, output {shorten(n)}" for n, v in self.golden.outputs.items()
+                       if not np.array_equal(v, wanted.outputs[n])]
+        if self.host:
+            got = self.host.run(inputs)[0]
+            differences += [f"emitted program, output {shorten(n)}" for n, v in self.golden.outputs.items()
+                            if not np.array_equal(v, got[n])]
+            differences += inside_differences(wanted, self.host.trace(inputs))
+        return Verification(samples, ticks, len(wanted.emitted), "c" if self.host else "interpreter",
+                            tuple(differences))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write sources, weights, golden vectors and report; the folder appears whole or not at all."""
+        from snncompile.folder import save
+
+        return save(self, folder)
+
+    def _interpret(self, given: Mapping[str, Array], progress: Callable[[int, int], None] | None) -> Result:
+        samples, ticks = next(iter(given.values())).shape[:2]
+        parts = []
+        for part in sample_chunks(self.graph, samples, ticks):
+            traces = run(self.graph, {n: v[part] for n, v in given.items()}, record=True)
+            parts.append((traces.outputs, {n: _count(v) for n, v in traces.emitted.items()}))
+            if progress:
+                progress(part.stop, samples)
+        outputs, counts = ({n: np.concatenate([p[i][n] for p in parts]) for n in parts[0][i]} for i in (0, 1))
+        return self._result(outputs, counts, "interpreter")
+
+    def _result(self, outputs: Mapping[str, Array], counts: Mapping[str, Array],
+                backend: Literal["c", "interpreter"]) -> Result:
+        units = {n: self._unit(n) for n in self.graph.outputs}
+        return Result(outputs, decide(self.graph, outputs), counts, backend, units)
+
+    def _unit(self, output: str) -> float:
+        op = self.graph.nodes[self.graph.edges_into[output][0].src]
+        if isinstance(op, Population):
+            return float(op.unit) if op.graded else 1.0
+        return op.unit if isinstance(op, Input) else 1.0
+
+    def _repr_html_(self) -> str:
+        from snncompile.html import summary
+
+        return summary(self.report)
+
+    def __repr__(self) -> str:
+        populations = len(self.graph.populations)
+        return f"CompiledModel({self.report.name!r} for {self.report.target}, {populations} populations)"
+
+
+def _count(emitted: Array) -> Array:
+    return np.asarray(np.abs(emitted).reshape(len(emitted), -1).sum(1, dtype=np.int64))
+
+
+def inside_differences(wanted: Traces, got: Traces) -> list[str]:
+    """The populations and states in which two traces differ, and at which tick first."""
+    found = []
+    for name, emitted in wanted.emitted.items():
+        pairs = [("spikes", emitted, got.emitted[name])]
+        pairs += [(f"state {s}", v, got.states[name][s]) for s, v in wanted.states.get(name, {}).items()]
+        for what, a, b in pairs:
+            wrong = np.nonzero((a != b).reshape(*a.shape[:2], -1).any(2))
+            if len(wrong[0]):
+                found.append(f"population {shorten(name)}, {what}: first at sample {wrong[0][0]}, tick {wrong[1].min()}")
+    return found
+
+
+def integers(graph: Graph, x: Data) -> dict[str, Array]:
+    """The inputs of an INT graph in integers, by name.
+
+    Raises:
+        CompileError: SNN501 for data of the wrong shape, outside the compiled range, not finite or not whole.
+    """
+    return {n: _whole(n, op, v) for (n, v), op in zip(by_name(graph, x).items(), graph.inputs.values(), strict=True)}
+
+
+def by_name(graph: Graph, x: Data) -> dict[str, Array]:
+    """Input data by input name, with their shapes checked."""
+    given: dict[str, Array] = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, np.asarray(x))
+    if set(given) != set(graph.inputs):
+        fail("SNN501", "input data", f"inputs {sorted(map(str, given))}", f"inputs {sorted(graph.inputs)}")
+    found = {n: np.asarray(given[n]) for n in graph.inputs}
+    lead = {v.shape[:2] for v in found.values()}
+    for name, value in found.items():
+        shape = graph.shapes[name]
+        wanted = f"[sample, tick{''.join(f', {n}' for n in shape)}]"
+        if value.dtype.kind not in "biuf":
+            fail("SNN501", f"input {shorten(name)}", f"values of type {value.dtype}", "numbers")
+        if value.shape[2:] != shape or value.ndim != len(shape) + 2:
+            fail("SNN501", f"input {shorten(name)}", f"shape {list(value.shape)}", wanted)
+        if value.shape[0] == 0 or len(lead) > 1:
+            fail("SNN501", f"input {shorten(name)}", f"{value.shape[0]} samples of {value.shape[1]} ticks",
+                 "at least one sample, and as many for every input")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            fail("SNN501", f"input {shorten(name)}", "NaN or infinite values", "finite numbers")
+    return found
+
+
+def _whole(name: str, op: Input, value: Array) -> Array:
+    if op.values == "real":
+        whole = np.clip(np.rint(value / op.unit), op.low, op.high)
+        return whole.astype(np.int64)
+    if value.dtype.kind == "f" and np.any(value != np.rint(value)):
+        fail("SNN501", f"input {shorten(name)}", "fractions", "whole spike counts", "encode the data first")
+    low, high = (value.min(), value.max()) if value.size else (0, 0)
+    if low < op.low or high > op.high:
+        fail("SNN501", f"input {shorten(name)}", f"values from {low:g} to {high:g}",
+             f"{op.low:g} to {op.high:g}, as compiled", "calibrate with samples that hold the largest counts")
+    return value.astype(np.int64)
