@@ -178,7 +178,8 @@ def inside_differences(wanted: Traces, got: Traces) -> list[str]:
         for what, a, b in pairs:
             wrong = np.nonzero((a != b).reshape(*a.shape[:2], -1).any(2))
             if len(wrong[0]):
-                found.append(f"population {shorten(name)}, {what}: first at sample {wrong[0][0]}, tick {wrong[1].min()}")
+                where = f"sample {wrong[0][0]}, tick {wrong[1][0]}"
+                found.append(f"population {shorten(name)}, {what}: first at {where}")
     return found
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from dataset import TICKS, Split, digits
-from snncompile.frontends.nir_export import export_nir
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snncompile.frontends.nir_export import export_nir
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Neuron, Op, Output, Reshape

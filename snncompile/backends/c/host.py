@@ -23,6 +23,7 @@ from snncompile.backends.names import identifier, identifiers
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
+from snncompile.ir.ops import Population
 from snncompile.ir.types import Array
 
 FLAGS = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared", "-DSNN_COUNT")
@@ -160,8 +161,8 @@ class Host:
         found = []
         for name, op in self.graph.populations.items():
             at = by_identifier[self._identifiers[name]]
-            names = ["", *op.states]
-            found += [(name, state, at, k) for k, state in enumerate(names)]
+            assert isinstance(op, Population)
+            found += [(name, state, at, k) for k, state in enumerate(("", *op.states))]
         return found
 
     @cached_property
