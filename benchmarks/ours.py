@@ -23,7 +23,7 @@ def compiled(network: Network) -> sc.CompiledModel:
 def check(model: sc.CompiledModel, x: Array) -> str:
     """Raise unless the emitted C equals the integer reference in every population, tick and sample."""
     given = integers(model.graph, x)
-    wanted, got = sc.interpret(model.graph, given, record=True, states=True), model.trace(x)
+    wanted, got = sc.run(model.graph, given, record=True, states=True), model.trace(x)
     outputs = model.run(x).all_outputs
     for name, values in wanted.outputs.items():
         if not np.array_equal(values, outputs[name]):

@@ -1,6 +1,8 @@
 """The digits example: the trained network in the repository is as accurate as its README says."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,3 +56,23 @@ def test_the_float_network_is_as_accurate_and_as_sparse_as_the_readme_says(graph
     assert claimed / len(held_out.y) >= 0.97
     for emitted, rate in zip(traces.emitted.values(), rates, strict=True):
         assert np.mean(emitted) == pytest.approx(rate, abs=0.001)
+
+
+@pytest.mark.slow
+def test_the_demo_shows_c_equal_to_the_integer_reference_and_little_accuracy_lost(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn holds the digits")
+    root = str(FOLDER.parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run([sys.executable, str(FOLDER / "demo.py"), "--output", str(tmp_path / "digits")],
+                          env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "C = integer reference" in done.stdout
+    exact, integer, emitted = (float(n) for n in re.findall(r"([\d.]+)%", _line(done.stdout, "accuracy")))
+    assert integer == emitted >= 97
+    assert integer >= exact - 1
+    assert float(re.search(r"([\d.]+)%", _line(done.stdout, "spikes"))[1]) > 98
+    assert {"c", "golden.npz", "report.html"} <= {p.name for p in (tmp_path / "digits").iterdir()}
+
+
+def _line(text, start):
+    return next(line for line in text.splitlines() if line.strip().startswith(start))
