@@ -22,6 +22,11 @@ RATE = 0.1
 DECAY = 0.9
 # Of ResNet-19, whose rates settle near 10 % with it; the chains are scaled layer by layer.
 GAIN = np.float32(2)
+
+# Shape of the input at one tick, and ticks of a sample.
+INPUTS: dict[str, tuple[tuple[int, ...], int]] = {
+    "mlp": ((784,), 25), "conv": ((2, 34, 34), 30), "vgg9": ((3, 32, 32), 4), "resnet19": ((3, 32, 32), 4),
+}
 FIRING = Firing(compare=">", reset="subtract", when="same", max_spikes=1)
 Array = npt.NDArray[np.float32]
 
@@ -70,13 +75,13 @@ def population() -> Neuron:
 
 def mlp() -> Network:
     """784-800-10, 25 ticks."""
-    return _chain("mlp", (784,), 25, [*_fc(784, 800), *_fc(800, 10)])
+    return _chain("mlp", [*_fc(784, 800), *_fc(800, 10)])
 
 
 def small_conv() -> Network:
     """Two convolutions on a DVS of 34x34 pixels: 16c5 - pool 2 - 32c3 - pool 2 - 10, 30 ticks."""
     layers = [*_conv(2, 16, 5), _pool(), *_conv(16, 32, 3), _pool(), Reshape((2048,)), *_fc(2048, 10)]
-    return _chain("conv", (2, 34, 34), 30, layers)
+    return _chain("conv", layers)
 
 
 def vgg9() -> Network:
@@ -86,7 +91,7 @@ def vgg9() -> Network:
         for channels, filters in itertools.pairwise(widths):
             layers += _conv(channels, filters, 3)
         layers.append(_pool())
-    return _chain("vgg9", (3, 32, 32), 4, [*layers, Reshape((4096,)), *_fc(4096, 1024), *_fc(1024, 10)])
+    return _chain("vgg9", [*layers, Reshape((4096,)), *_fc(4096, 1024), *_fc(1024, 10)])
 
 
 def resnet19() -> Network:
@@ -96,7 +101,7 @@ def resnet19() -> Network:
     that change shape; the mean of each channel; ten outputs (Q-SNN, Wei et al., ACM MM 2024, table 2).
     """
     rng = np.random.default_rng(0)
-    nodes: dict[str, Op] = {"input": Input((3, 32, 32))}
+    nodes: dict[str, Op] = {"input": Input(INPUTS["resnet19"][0])}
     edges: list[Edge] = []
 
     def add(name: str, op: Op, *sources: str) -> str:
@@ -124,7 +129,7 @@ def resnet19() -> Network:
     pooled = add("flatten", Reshape((512,)), add("pool", AvgPool((8, 8), (8, 8)), last))
     head = add("linear", Linear(10 * _random(rng, (10, 512)), np.zeros(10, np.float32)), pooled)
     add("output", Output("rate"), add("lif", population(), head))
-    return Network("resnet19", Graph("resnet19", nodes, tuple(edges)), (3, 32, 32), 4)
+    return Network("resnet19", Graph("resnet19", nodes, tuple(edges)), *INPUTS["resnet19"])
 
 
 NETWORKS: dict[str, Callable[[], Network]] = {"mlp": mlp, "conv": small_conv, "vgg9": vgg9, "resnet19": resnet19}
@@ -148,7 +153,8 @@ def _pool() -> Op:
     return AvgPool((2, 2), (2, 2))
 
 
-def _chain(name: str, shape: tuple[int, ...], ticks: int, layers: list[Op]) -> Network:
+def _chain(name: str, layers: list[Op]) -> Network:
+    shape, ticks = INPUTS[name]
     filled = list(_filled(layers, random_spikes(shape, ticks, 4, 0)))
     nodes: dict[str, Op] = {"input": Input(shape)}
     nodes |= {f"{i}_{op.kind()}": op for i, op in enumerate(filled)}

@@ -75,7 +75,7 @@ def show_cost(model: sc.CompiledModel, x: np.ndarray) -> None:
     size = model.report.sizes_bytes
     whole = size["states"] + size["working"] + size["rows"]
     say("memory", f"{size['weights']:,} bytes of weights",
-        f"{size['states']:,} of membranes; {size['total_one_tick']:,} in all tick by tick, {whole:,} in chunks of ticks")
+        f"{size['states']:,} of membranes; {size['total_one_tick']:,} in all tick by tick, {whole:,} by chunks")
     best = min(_seconds(lambda: model.run(x)) for _ in range(5))
     say("time", f"{best / len(x) * 1e6:.0f} us a digit", "best of 5 runs, one thread of this machine")
 
