@@ -142,6 +142,15 @@ class Graph:
         """Whether a node feeds itself directly."""
         return any(e.dst == name for e in self.edges_from[name])
 
+    def __repr__(self) -> str:
+        return f"<Graph {shorten(self.name)} {self.stage.name}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
+
+    def _repr_svg_(self) -> str:
+        """The drawing that a notebook shows."""
+        from snncompile.ir.draw import to_svg
+
+        return to_svg(self)
+
     def __str__(self) -> str:
         from snncompile.ir.text import to_text
 

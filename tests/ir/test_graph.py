@@ -106,5 +106,11 @@ def test_components_keep_the_order_of_the_nodes_where_the_edges_leave_it_open():
     assert graph.components == (("c",), ("a",), ("b",), ("y",))
 
 
+def test_a_graph_introduces_itself_in_one_line_and_as_a_drawing():
+    graph = small(Edge("x", "y"))
+    assert repr(graph) == '<Graph "g" FLOAT: 2 nodes, 1 edges>'
+    assert graph._repr_svg_().startswith("<svg")
+
+
 def test_printing_a_graph_gives_its_text_form():
     assert str(small(Edge("x", "y"))).splitlines()[0] == "snnc 1"
