@@ -31,8 +31,8 @@ def main() -> None:
         print(json.dumps(measure(options.file, options.networks[0], options.calibrate)))
         return
     rows = []
-    print(f"{'network':<10}{'weights':>12}{'read s':>9}{'compile s':>11}{'in all s':>10}{'peak MB':>10}{'of weights':>12}"
-          "   slowest s")
+    print(f"{'network':<10}{'weights':>12}{'read s':>9}{'compile s':>11}{'in all s':>10}{'peak MB':>10}"
+          f"{'of weights':>12}   slowest s")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.networks:
             file = Path(folder) / f"{name}.nir"

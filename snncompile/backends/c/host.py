@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -26,7 +27,8 @@ from snncompile.ir.interp import Traces
 from snncompile.ir.ops import Population
 from snncompile.ir.types import Array
 
-FLAGS = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared", "-DSNN_COUNT")
+WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
+FLAGS = ("-std=c99", "-O3", "-march=native", *WIDE, "-fPIC", "-shared", "-DSNN_COUNT")
 TIMEOUT_S = 300
 
 

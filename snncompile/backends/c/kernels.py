@@ -49,11 +49,21 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Weighted(Kernel):
-    """A kernel with weights; `graded` when sources may be other than 0 and 1."""
+    """A kernel with weights; `largest` is the largest magnitude that a source element can have."""
 
     accumulates: ClassVar[bool] = True
     weight: Data
-    graded: bool
+    largest: int
+
+    @property
+    def graded(self) -> bool:
+        """Whether source elements may be other than 0 and 1."""
+        return self.largest > 1
+
+    @property
+    def small(self) -> bool:
+        """Whether four products with 8-bit weights fit 16 bits."""
+        return self.largest < 64
 
     @property
     def data(self) -> tuple[Data, ...]:
@@ -106,6 +116,12 @@ class ConvRuns(ConvKernel):
 
     macro: ClassVar[str] = "conv_runs"
     phases: tuple[int, ...] = ()
+
+    @property
+    def longest(self) -> int:
+        """Sums that an event reaches in one row, away from the borders, in the largest phase."""
+        taps = max(b - a for a, b in zip(self.phases, self.phases[1:], strict=False))
+        return taps * self.geometry.out_channels
     scans: ClassVar[bool] = True
 
 
