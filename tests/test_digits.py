@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snncompile.backends.c.host import compiler
 from snncompile.frontends import load
 from snncompile.ir.interp import run
 
@@ -59,6 +60,7 @@ def test_the_float_network_is_as_accurate_and_as_sparse_as_the_readme_says(graph
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="the demo compares emitted C, which needs a C compiler")
 def test_the_demo_shows_c_equal_to_the_integer_reference_and_little_accuracy_lost(tmp_path):
     pytest.importorskip("sklearn", reason="scikit-learn holds the digits")
     root = str(FOLDER.parents[1])
