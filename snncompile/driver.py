@@ -13,11 +13,11 @@ import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.c.emit import emit as emit_c
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends import load
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
-from snncompile.ir.types import Array
+from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import verify
 from snncompile.model import CompiledModel, by_name, integers
 from snncompile.passes.arithmetic import Arithmetic
@@ -93,7 +93,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         source: a graph, or anything `load` takes.
         target: a target's name, its TOML file, or a `Target`.
         calibration: samples `[sample, tick, *shape]` (by input name, for several inputs) on which ranges are
-            measured and float and integer network compared.
+            measured and float and integer network compared; or a function that gives them for the graph.
         labels: the samples' classes, `[sample]`, to count correct decisions.
         watch: callbacks for passes and progress.
         load_options: what the source does not say; see `load`.
@@ -105,17 +105,17 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     watch = watch or Watch()
     chosen = load_target(target)
     numbers = _arithmetic(chosen, arithmetic)
-    graph = watch.timed("read", lambda: verify(load(source, **(load_options or {}))))
+    graph = watch.timed("read", lambda: _uncompiled(verify(load(source, **(load_options or {})))))
     legal = run_passes(graph, legalize_passes(chosen), watch.saw)
-    samples = None if calibration is None else by_name(legal, calibration)
+    samples, classes = _given(legal, calibration, labels)
     seen = _calibrated(legal, samples, watch)
     integer = run_passes(legal, integer_passes(numbers, seen), watch.saw)
-    agreement = _compared(legal, integer, samples, labels, watch)
+    agreement = _compared(legal, integer, samples, classes, watch)
     golden = watch.timed("golden", lambda: record_golden(integer, samples))
     rates = activity_rates(integer, seen, golden)
     artifact = watch.timed("emit", lambda: BACKENDS[chosen.backend](integer, rates=rates, golden=golden))
     report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
-                    artifact.sizes_bytes, dict(watch.seconds))
+                    artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers))
     return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal)
 
 
@@ -130,6 +130,44 @@ def _arithmetic(target: Target, given: Mapping[str, Any]) -> Arithmetic:
     return Arithmetic(**{**target.arithmetic, **{k: v for k, v in given.items() if v is not None}})
 
 
+def _options(reading: Mapping[str, Any], numbers: Arithmetic) -> dict[str, Any]:
+    """Every option, those of reading first; values that are no plain data as text."""
+    said = {n: v if isinstance(v, (bool, int, float, str)) else str(v) for n, v in reading.items() if v is not None}
+    return {**said, **dataclasses.asdict(numbers)}
+
+
+def _uncompiled(graph: Graph) -> Graph:
+    """The graph, if it has its numbers and has not been through the line already."""
+    if graph.stage != Stage.FLOAT:
+        fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", f"stage {Stage.FLOAT.name}",
+             "compile the network that this one was made from")
+    operators = [*((f"node {shorten(n)}", op) for n, op in graph.nodes.items()),
+                 *((f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain)]
+    found = Collector()
+    for place, op in operators:
+        for name, value in op.arrays().items():
+            if isinstance(value, ShapeOnly):
+                found.error("SNN203", f"{place}, {name}", "a shape without numbers", "weights, to compile them")
+    found.finish()
+    return graph
+
+
+def _given(legal: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Array] | None, Array | None]:
+    """The calibration samples by input name, and their classes."""
+    if calibration is None:
+        if labels is not None:
+            fail("SNN501", "labels", "labels without samples", "calibration samples that they belong to")
+        return None, None
+    samples = by_name(legal, calibration(legal) if callable(calibration) else calibration)
+    if labels is None:
+        return samples, None
+    classes, count = np.asarray(labels), len(next(iter(samples.values())))
+    if classes.shape != (count,) or classes.dtype.kind not in "iu":
+        fail("SNN501", "labels", f"shape {list(classes.shape)} of type {classes.dtype}",
+             f"[{count}] whole numbers, one a calibration sample")
+    return samples, classes
+
+
 def _calibrated(legal: Graph, samples: Mapping[str, Array] | None, watch: Watch) -> Calibration:
     if samples is None:
         return Calibration()
@@ -137,14 +175,10 @@ def _calibrated(legal: Graph, samples: Mapping[str, Array] | None, watch: Watch)
     return found
 
 
-def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None, labels: Any,
-              watch: Watch) -> Agreement | None:
+def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None,
+              classes: Array | None, watch: Watch) -> Agreement | None:
     if samples is None:
         return None
-    classes = None if labels is None else np.asarray(labels)
-    count = len(next(iter(samples.values())))
-    if classes is not None and classes.shape != (count,):
-        fail("SNN501", "labels", f"shape {list(classes.shape)}", f"[{count}], one a calibration sample")
     found: Agreement = watch.timed("compare", lambda: compare(
         legal, integer, samples, integers(integer, samples), classes, watch.counter("compare")))
     return found

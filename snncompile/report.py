@@ -94,7 +94,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was measured or proved while compiling."""
+    """Everything that was measured or proved while compiling, and the options it was done with."""
 
     name: str
     target: str
@@ -102,6 +102,7 @@ class Report:
     agreement: Agreement | None
     sizes_bytes: Mapping[str, int]
     seconds: Mapping[str, float]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)
