@@ -28,7 +28,7 @@ from snncompile.passes.form_populations import FormPopulations
 from snncompile.passes.pipeline import Pass, run_passes
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
-from snncompile.report import Agreement, Report, compare, population_reports
+from snncompile.report import Agreement, Report, compare, population_reports, synapses_into
 from snncompile.targets.target import Target, load_target
 
 if TYPE_CHECKING:
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 BACKENDS: dict[str, Callable[..., Artifact]] = {"c": emit_c}
 GOLDEN_VALUES = 2_000_000
 GOLDEN_SAMPLES = 4
-TRIAL_TICKS = 16
+TRIAL_SAMPLES = 2
+TRIAL_TICKS = (4, 16)
 TRIAL_RATE = 0.2
+TRIAL_OPERATIONS = 1 << 30
 
 
 @dataclass
@@ -187,16 +189,25 @@ def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None,
 def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
     """Golden vectors: the first calibration samples, or seeded random input, with the interpreter's outputs."""
     if samples is None:
-        rng = np.random.default_rng(0)
-        inputs = {}
-        for name, op in graph.inputs.items():
-            active = rng.random((2, TRIAL_TICKS, *op.shape)) < TRIAL_RATE
-            inputs[name] = active * rng.integers(int(op.low), int(op.high) + 1, active.shape)
+        inputs = trial_inputs(graph)
     else:
         whole = {n: v[:GOLDEN_SAMPLES] for n, v in samples.items()}
         values = sum(v[0].size for v in whole.values())
         inputs = integers(graph, {n: v[:max(1, GOLDEN_VALUES // max(values, 1))] for n, v in whole.items()})
     return Golden(inputs, run(graph, inputs).outputs)
+
+
+def trial_inputs(graph: Graph) -> dict[str, Array]:
+    """Seeded random input in the declared range; shorter for networks that take long to interpret."""
+    operations = sum(synapses_into(graph, n) for n in graph.populations)
+    ticks = min(max(TRIAL_OPERATIONS // max(operations, 1), TRIAL_TICKS[0]), TRIAL_TICKS[1])
+    samples = TRIAL_SAMPLES if ticks == TRIAL_TICKS[1] else 1
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, op in graph.inputs.items():
+        active = rng.random((samples, ticks, *op.shape)) < TRIAL_RATE
+        found[name] = active * rng.integers(int(op.low), int(op.high) + 1, active.shape)
+    return found
 
 
 def activity_rates(graph: Graph, seen: Calibration, golden: Golden) -> dict[str, float]:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,22 @@ import numpy as np
 
 from snncompile import __version__
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.diagnostics import fail, shorten
+from snncompile.data.files import read_npz
+from snncompile.diagnostics import CompileError, fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.ops import Input
 from snncompile.ir.serde import dump, restore
-from snncompile.ir.types import Array, Stage
+from snncompile.ir.types import Stage
 from snncompile.ir.verify import verify
 from snncompile.model import CompiledModel
-from snncompile.report import Report
+from snncompile.passes.calibrate import Calibration
+from snncompile.report import Report, population_reports
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 MAX_BYTES = 4 << 30
+MAX_MANIFEST_BYTES = 1 << 24
+INT64 = 1 << 63
 SOURCES = "c"
 
 
@@ -66,31 +71,91 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
     """Write a build folder, replacing an earlier one.
 
     Raises:
-        CompileError: SNN602 where the folder exists and is something else, or cannot be written.
+        CompileError: SNN602 where the folder exists and holds anything else, or cannot be written.
     """
     target = Path(folder)
-    if target.exists() and not ((target / MANIFEST).is_file() or (target.is_dir() and not any(target.iterdir()))):
-        fail("SNN602", f"folder {shorten(target)}", "it exists and is not a build folder",
-             "a new folder, an empty one, or one that `snnc compile -o` wrote")
+    expect_free(target)
     files = contents(model)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".snnc-") as fresh:
+        with _beside(target) as fresh:
             for name, content in files.items():
                 path = Path(fresh) / "build" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            if target.exists():
-                os.replace(target, Path(fresh) / "old")
-            os.replace(Path(fresh) / "build", target)
-            shutil.rmtree(Path(fresh) / "old", ignore_errors=True)
-    except OSError as e:
+            _exchange(Path(fresh) / "build", target, Path(fresh) / "old")
+    except (OSError, ValueError) as e:
         fail("SNN602", f"folder {shorten(target)}", str(e)[:200])
+    return target
+
+
+def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder on the same file system, so that a rename moves what is in it."""
+    return tempfile.TemporaryDirectory(dir=target.parent, prefix=".snnc-", ignore_cleanup_errors=True)
+
+
+def _exchange(fresh: Path, target: Path, old: Path) -> None:
+    """Put a folder in another's place; the other stays where it was if that fails."""
+    if target.exists():
+        os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
+
+
+def expect_free(target: Path) -> None:
+    """SNN602 unless a build may be written there: nothing, an empty folder, or an earlier build and nothing else."""
+    place = f"folder {shorten(target)}"
+    allowed = "a new folder, an empty one, or one that `snnc compile -o` wrote"
+    try:
+        if not target.exists():
+            return
+        if not target.is_dir():
+            fail("SNN602", place, "it exists and is not a folder", allowed)
+        present = sorted(p.name for p in target.iterdir())
+    except (OSError, ValueError) as e:
+        fail("SNN602", place, str(e)[:200])
+    if present:
+        _expect_build(target, present, place, allowed)
+
+
+def _expect_build(target: Path, present: list[str], place: str, allowed: str) -> None:
+    """What a build is replaced with must not take the user's own files along."""
+    try:
+        written = {Path(n).parts[0] for n in _manifest(target, place)["files"]} | {MANIFEST}
+    except CompileError:
+        fail("SNN602", place, f"it exists and is not a build folder: it holds {shorten(present[0])}", allowed)
+    strange = [n for n in present if n not in written]
+    if strange:
+        fail("SNN602", place, f"it holds {shorten(strange[0])}, which the compiler did not write", allowed,
+             "move your own files elsewhere")
+
+
+def write_file(path: str | Path, content: bytes) -> Path:
+    """Write a file whole or not at all.
+
+    Raises:
+        CompileError: SNN602 where it cannot be written.
+    """
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            fail("SNN602", f"file {shorten(target)}", "it exists and is not a file")
+        with _beside(target) as fresh:
+            (Path(fresh) / "file").write_bytes(content)
+            os.replace(Path(fresh) / "file", target)
+    except (OSError, ValueError) as e:
+        fail("SNN602", f"file {shorten(target)}", str(e)[:200])
     return target
 
 
 def open_build(folder: str | Path) -> CompiledModel:
     """The model that `save` wrote.
+
+    Its report holds what the graph itself tells; what calibration measured stands in the folder's `report.json`.
 
     Raises:
         CompileError: SNN604 where files are missing, changed, or not those of a build folder.
@@ -106,9 +171,10 @@ def open_build(folder: str | Path) -> CompiledModel:
     if graph.stage != Stage.INT:
         fail("SNN604", f"{place}, graph.snn", f"a graph of stage {graph.stage.name}", "stage INT")
     sources = {n.removeprefix(f"{SOURCES}/"): b for n, b in files.items() if n.startswith(f"{SOURCES}/")}
-    golden = _read_golden(files["golden.npz"], list(graph.inputs), list(graph.outputs), place)
-    report = Report(graph.name, str(manifest.get("target", "")), (), None, dict(manifest.get("sizes_bytes", {})), {})
-    return CompiledModel(graph, Artifact(sources, report.sizes_bytes), golden, dict(manifest.get("rates", {})), report)
+    golden = _read_golden(root / "golden.npz", graph, place)
+    report = Report(graph.name, manifest["target"], population_reports(graph, Calibration(), None), None,
+                    manifest["sizes_bytes"], {})
+    return CompiledModel(graph, Artifact(sources, report.sizes_bytes), golden, manifest["rates"], report)
 
 
 def _text(content: bytes, place: str) -> str:
@@ -119,24 +185,33 @@ def _text(content: bytes, place: str) -> str:
 
 
 def _manifest(root: Path, place: str) -> dict[str, Any]:
+    """The manifest of a build folder, its fields of the types that `contents` writes."""
     try:
-        found = json.loads((root / MANIFEST).read_bytes())
+        with (root / MANIFEST).open("rb") as stream:
+            found = json.loads(stream.read(MAX_MANIFEST_BYTES))
     except (OSError, ValueError, RecursionError) as e:
         fail("SNN604", place, f"{MANIFEST}: {str(e)[:150]}", "a folder that `snnc compile -o` wrote")
-    if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("files"), dict):
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
         fail("SNN604", place, f"{MANIFEST} is not of format {FORMAT}", help="compile again with this version")
+    fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
+    whole = all(isinstance(found.get(n), dict) and all(isinstance(v, kind) for v in found[n].values())
+                for n, kind in fields.items())
+    if not whole or not isinstance(found.get("target"), str):
+        fail("SNN604", place, f"{MANIFEST} lacks a target, files, rates or sizes", help="compile again")
     return found
 
 
 def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
     """A file of the folder, of which the manifest says what it must hold."""
-    path = root / name
-    parts = Path(name).parts
-    if not parts or Path(name).is_absolute() or ".." in parts or len(parts) > 2:
+    parts = name.split("/")
+    if len(parts) > 2 or any(p in ("", ".", "..") or not p.isprintable() or "\\" in p for p in parts):
         fail("SNN604", place, f"the manifest names {shorten(name)}", "files inside the folder")
+    path = root / name
     try:
-        if path.is_symlink() or path.stat().st_size > MAX_BYTES:
-            fail("SNN604", f"{place}, {shorten(name)}", "a link or an oversized file")
+        if path.is_symlink() or path.parent.resolve() != root.resolve().joinpath(*parts[:-1]):
+            fail("SNN604", f"{place}, {shorten(name)}", "a link", "a file")
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            fail("SNN604", f"{place}, {shorten(name)}", "missing, or not a file, or oversized")
         content = path.read_bytes()
     except OSError as e:
         fail("SNN604", f"{place}, {shorten(name)}", str(e)[:150])
@@ -145,12 +220,15 @@ def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
     return content
 
 
-def _read_golden(content: bytes, inputs: list[str], outputs: list[str], place: str) -> Golden:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            def named(kind: str, names: list[str]) -> dict[str, Array]:
-                return {n: np.asarray(arrays[f"{kind}{i}"]) for i, n in enumerate(names)}
-
-            return Golden(named("input", inputs), named("output", outputs))
-    except (OSError, ValueError, KeyError) as e:
-        fail("SNN604", f"{place}, golden.npz", str(e)[:150])
+def _read_golden(path: Path, graph: Graph, place: str) -> Golden:
+    golden = Golden({n: read_npz(path, f"input{i}") for i, n in enumerate(graph.inputs)},
+                    {n: read_npz(path, f"output{i}") for i, n in enumerate(graph.outputs)})
+    whole = {**golden.inputs, **golden.outputs}
+    lead = next(iter(whole.values())).shape[:2]
+    for name, values in whole.items():
+        low, high = (op.low, op.high) if isinstance(op := graph.nodes[name], Input) else (-INT64, INT64)
+        if values.shape != (*lead, *graph.shapes[name]) or 0 in lead or values.dtype.kind not in "biu" or (
+                values.size and not low <= values.min() <= values.max() <= high):
+            fail("SNN604", f"{place}, golden.npz", f"vectors of {shorten(name)} that are not the network's",
+                 help="compile again")
+    return golden

@@ -1,7 +1,7 @@
-"""NIR files as plain data: a bounded, distrustful reader of their HDF5.
+"""NIR files as plain data: bounded, and distrustful of what they promise.
 
-Nothing is allocated before its declared size was checked, nothing outside the file is followed, and only
-numbers and strings are read. What the nodes mean is decided elsewhere (`snncompile.frontends.nir`).
+Nothing is allocated before its declared size was checked, no link is followed, and only numbers and strings are
+read. What the nodes mean is decided elsewhere (`snncompile.frontends.nir`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.frontends.hdf5 import SIGNATURE, Dataset, File, Group, Hdf5Error, begins
 from snncompile.ir.types import Array
 
 MAX_NODES = 20_000
+MAX_FIELDS = 200
 MAX_EDGES = 200_000
 MAX_DEPTH = 16
 MAX_NAME = 1_000
@@ -26,13 +27,8 @@ MAX_AXES = 8
 MAX_BYTES = 1 << 32
 # Constant arrays compress a thousandfold and are common, so small files may declare far more than they hold.
 SMALL_BYTES, MAX_RATIO = 1 << 28, 64
-MAX_METADATA = 200_000
 MAX_PROBLEMS = 20
-EDGE_SLICE = 64
-# deflate, shuffle, fletcher32, lzf: anything else would load a plug-in.
-FILTERS = {1, 2, 3, 32000}
-
-HINT = "write it with nir.write; a pickled graph, a git-lfs pointer or a cut download is not a NIR file"
+NO_HDF5 = "write it with nir.write; a pickled graph, a git-lfs pointer or a cut download is not a NIR file"
 
 _LIF = ("r", "v_leak", "v_threshold")
 _CUBA = ("tau_syn", "tau_mem", "r", "v_leak")
@@ -91,46 +87,38 @@ def read_nir(path: Path) -> NirGraph:
             SNN103 where a limit of this module is exceeded, SNN104 for an unknown node type.
     """
     place = f"file {shorten(path.name)}"
-    if not path.is_file():
-        fail("SNN101", place, "no such file")
-    if not h5py.is_hdf5(path):
-        fail("SNN101", place, f"it begins with {shorten(_first_bytes(path))}", "an HDF5 file", HINT)
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            return _Reader(place, path.stat().st_size).file(file)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, UnicodeError, MemoryError,
-            AttributeError, SystemError) as e:
-        fail("SNN101", place, f"{type(e).__name__}: {_one_line(e)}", "an HDF5 file as the NIR package writes it",
-             "check that the file arrived whole")
-
-
-def _first_bytes(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(16).decode("latin-1")
-    except OSError as e:
-        return e.strerror or "nothing"
-
-
-def _one_line(e: BaseException) -> str:
-    return " ".join(str(e).split())[:200]
+        if not path.is_file():
+            fail("SNN101", place, "no such file")
+        if path.stat().st_size > MAX_BYTES:
+            fail("SNN103", place, f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
+        data = path.read_bytes()
+    except (OSError, ValueError) as e:
+        fail("SNN101", place, str(getattr(e, "strerror", None) or e))
+    if not data.startswith(SIGNATURE):
+        fail("SNN101", place, f"it begins with {shorten(begins(data))}", "an HDF5 file", NO_HDF5)
+    return _Reader(place, data).file()
 
 
 class _Reader:
     """One pass over a file, counting what it has been promised so far."""
 
-    def __init__(self, place: str, file_bytes: int):
+    def __init__(self, place: str, data: bytes):
         self.place = place
-        self.byte_budget = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * file_bytes)
-        self.bytes = self.nodes = self.edges = self.metadata = 0
+        self.source = File(data)
+        self.byte_budget = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * len(data))
+        self.bytes = self.nodes = self.edges = 0
         self.found = Collector()
 
-    def file(self, file: Any) -> NirGraph:
-        members = self.members(file, self.place)
-        node = members.get("node")
-        if not isinstance(node, h5py.Group):
-            fail("SNN102", self.place, "no group named node", "a file as the NIR package writes it")
-        top = self.node(node, f"{self.place}, /node", 0)
+    def file(self) -> NirGraph:
+        try:
+            node = self.members(self.source.root, self.place).get("node")
+            if not isinstance(node, Group):
+                fail("SNN102", self.place, "no group named node", "a file as the NIR package writes it")
+            top = self.node(node, f"{self.place}, /node", 0)
+        except Hdf5Error as e:
+            fail("SNN101", self.place, str(e), "an undamaged HDF5 file in the layout that the NIR package writes",
+                 "check that the file arrived whole; if it did, read it with nir.read and write it with nir.write")
         self.found.finish()
         if not isinstance(top, NirGraph):
             fail("SNN102", f"{self.place}, /node", "the top node is not a NIRGraph")
@@ -141,23 +129,16 @@ class _Reader:
         if len(self.found.found) >= MAX_PROBLEMS:
             self.found.finish()
 
-    def members(self, group: Any, place: str) -> dict[str, Any]:
-        """The groups and datasets that really lie in a group, by name."""
-        if len(group) > MAX_NODES:
-            fail("SNN103", place, f"{len(group)} members", f"at most {MAX_NODES}")
-        found: dict[str, Any] = {}
-        for name in group:
-            if not _is_utf8(name) or len(name) > MAX_NAME:
-                fail("SNN102", place, f"the name {shorten(name)}", f"UTF-8 of at most {MAX_NAME} characters")
-            if group.get(name, getclass=True, getlink=True) is not h5py.HardLink:
-                fail("SNN102", f"{place}/{shorten(name)}", "a link to another place", "links are not followed")
-            item = group[name]
-            if not isinstance(item, (h5py.Group, h5py.Dataset)):
-                fail("SNN102", f"{place}/{shorten(name)}", "neither a group nor a dataset")
-            found[name] = item
+    def members(self, group: Group, place: str, limit: int = MAX_FIELDS) -> dict[str, Group | Dataset]:
+        """The groups and datasets in a group, by name."""
+        found: dict[str, Group | Dataset] = {}
+        for name, address in group.addresses(limit).items():
+            if len(name) > MAX_NAME:
+                fail("SNN102", place, f"the name {shorten(name)}", f"at most {MAX_NAME} characters")
+            found[name] = self.source.open(address)
         return found
 
-    def node(self, group: Any, place: str, depth: int) -> NirNode | NirGraph | None:
+    def node(self, group: Group, place: str, depth: int) -> NirNode | NirGraph | None:
         self.nodes += 1
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
             what = "nodes" if self.nodes > MAX_NODES else "levels of nested graphs"
@@ -174,12 +155,12 @@ class _Reader:
     def graph(self, members: Mapping[str, Any], place: str, depth: int) -> NirGraph:
         self.only(members, {"type", "nodes", "edges", "metadata"}, place)
         inside, edges = members.get("nodes"), members.get("edges")
-        if not isinstance(inside, h5py.Group) or not isinstance(edges, h5py.Dataset):
+        if not isinstance(inside, Group) or not isinstance(edges, Dataset):
             fail("SNN102", place, "no group named nodes, or no dataset named edges", "a NIRGraph has both")
         nodes: dict[str, NirNode | NirGraph] = {}
-        for name, item in self.members(inside, place).items():
+        for name, item in self.members(inside, place, MAX_NODES).items():
             where = f"{place}, node {shorten(name)}"
-            if not isinstance(item, h5py.Group):
+            if not isinstance(item, Group):
                 fail("SNN102", where, "a dataset where a node is expected")
             node = self.node(item, where, depth + 1)
             if node is not None:
@@ -195,7 +176,7 @@ class _Reader:
             if name not in members:
                 if name in needed:
                     self.problem("SNN102", where, "missing", f"{kind} has {', '.join(needed)}")
-            elif not isinstance(members[name], h5py.Dataset):
+            elif not isinstance(members[name], Dataset):
                 self.problem("SNN102", where, "a group where a dataset is expected")
             else:
                 value = self.value(members[name], where)
@@ -209,42 +190,32 @@ class _Reader:
             self.problem("SNN102", f"{place}, {shorten(name)}", "a field that NIR does not have",
                          ", ".join(sorted(known)))
 
-    def text(self, item: Any, place: str) -> str:
-        value = self.value(item, place) if isinstance(item, h5py.Dataset) else None
+    def text(self, item: Group | Dataset | None, place: str) -> str:
+        value = self.value(item, place) if isinstance(item, Dataset) else None
         if not isinstance(value, str):
             fail("SNN102", place, "missing, or not a string")
         return value
 
-    def value(self, dataset: Any, place: str) -> Value:
-        """A number array or a single string. Everything else is refused before it is read."""
+    def value(self, dataset: Dataset, place: str) -> Value:
+        """An array of numbers or a single string."""
         self.claim(dataset, place)
-        if h5py.check_string_dtype(dataset.dtype) is not None and dataset.shape == ():
-            return self.decoded(dataset[()], place)
-        if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
-            fail("SNN102", place, f"values of type {dataset.dtype}", "integers or real numbers of at most 64 bits")
-        array = np.asarray(dataset[()])
-        if not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
-        array.flags.writeable = False
-        return array
+        if dataset.dtype is not None and dataset.dtype.kind != "S":
+            return dataset.numbers()
+        if dataset.shape != ():
+            fail("SNN102", place, f"strings of shape {list(dataset.shape)}", "numbers, or a single string")
+        return self.decoded(next(dataset.strings()), place)
 
-    def claim(self, dataset: Any, place: str) -> None:
-        """Refuse a dataset that lies elsewhere, needs a plug-in, or declares more than the file can mean."""
-        creation = dataset.id.get_create_plist()
-        if dataset.external is not None or dataset.is_virtual:
-            fail("SNN102", place, "data that lie in another file")
-        filters = {creation.get_filter(i)[0] for i in range(creation.get_nfilters())}
-        if not filters <= FILTERS:
-            fail("SNN102", place, f"compressed by filter {min(filters - FILTERS)}", "gzip, lzf, shuffle, fletcher32")
-        if dataset.shape is None or len(dataset.shape) > MAX_AXES:
-            fail("SNN102", place, f"a dataset of shape {dataset.shape}", f"at most {MAX_AXES} axes")
-        self.bytes += int(np.prod(dataset.shape, dtype=object)) * max(dataset.dtype.itemsize, 1)
+    def claim(self, dataset: Dataset, place: str) -> None:
+        """Refuse a dataset that declares more than a file of this size can mean."""
+        if len(dataset.shape) > MAX_AXES:
+            fail("SNN102", place, f"a dataset of {len(dataset.shape)} axes", f"at most {MAX_AXES} axes")
+        self.bytes += dataset.nbytes
         if self.bytes > self.byte_budget:
             fail("SNN103", place, f"the file declares {self.bytes} bytes of data",
                  f"{self.byte_budget} for a file of its size")
 
-    def decoded(self, raw: Any, place: str) -> str:
-        data = raw if isinstance(raw, bytes) else str(raw).encode("utf-8", "surrogateescape")
+    def decoded(self, data: bytes, place: str) -> str:
+        self.bytes += len(data)
         if len(data) > MAX_STRING:
             fail("SNN103", place, f"a string of {len(data)} bytes", f"{MAX_STRING}")
         try:
@@ -252,48 +223,36 @@ class _Reader:
         except UnicodeDecodeError:
             fail("SNN102", place, f"the bytes {shorten(data[:40])}", "UTF-8")
 
-    def edge_list(self, dataset: Any, place: str) -> tuple[tuple[str, str], ...]:
+    def edge_list(self, dataset: Dataset, place: str) -> tuple[tuple[str, str], ...]:
         self.claim(dataset, place)
-        if dataset.shape and dataset.shape[0] == 0:
+        if dataset.size == 0:
             return ()
-        if h5py.check_string_dtype(dataset.dtype) is None or len(dataset.shape) != 2 or dataset.shape[1] != 2:
-            fail("SNN102", place, f"{dataset.dtype} of shape {list(dataset.shape)}", "pairs of strings, [edges, 2]")
+        if (dataset.dtype is not None and dataset.dtype.kind != "S") or dataset.shape[1:] != (2,):
+            fail("SNN102", place, f"a dataset of shape {list(dataset.shape)}", "pairs of strings, [edges, 2]")
         self.edges += dataset.shape[0]
         if self.edges > MAX_EDGES:
             fail("SNN103", place, f"{self.edges} edges", f"at most {MAX_EDGES}")
-        # A slice at a time: many entries may point at one long string, which HDF5 would copy for each of them.
-        slices = (dataset[i:i + EDGE_SLICE] for i in range(0, dataset.shape[0], EDGE_SLICE))
-        return tuple((self.name(a, place), self.name(b, place)) for part in slices for a, b in part)
+        names = [self.name(raw, place) for raw in dataset.strings()]
+        return tuple(zip(names[::2], names[1::2], strict=True))
 
-    def name(self, raw: Any, place: str) -> str:
-        name = self.decoded(raw, place)
-        if len(name) > MAX_NAME * MAX_DEPTH:
-            fail("SNN102", place, f"the name {shorten(name)}", f"at most {MAX_NAME} characters a level")
-        return name
+    def name(self, raw: bytes, place: str) -> str:
+        if len(raw) > MAX_NAME * MAX_DEPTH:
+            fail("SNN102", place, f"a name of {len(raw)} bytes", f"at most {MAX_NAME} characters a level")
+        return self.decoded(raw, place)
 
     def own_metadata(self, members: Mapping[str, Any], place: str) -> Mapping[str, Any]:
         """The group `metadata/snncompile`; metadata of others are left alone."""
         group = members.get("metadata")
-        if not isinstance(group, h5py.Group) or "snncompile" not in group:
-            return {}
         where = f"{place}, metadata"
-        own = self.members(group, where).get("snncompile")
-        if not isinstance(own, h5py.Group):
+        own = self.members(group, where).get("snncompile") if isinstance(group, Group) else None
+        if own is None:
+            return {}
+        if not isinstance(own, Group):
             fail("SNN102", where, "snncompile is not a group")
         found: dict[str, Any] = {}
         for name, item in self.members(own, where).items():
-            self.metadata += 1
-            if self.metadata > MAX_METADATA or not isinstance(item, h5py.Dataset):
-                fail("SNN102", f"{where}, {shorten(name)}", "a group, or too many entries",
-                     f"at most {MAX_METADATA} datasets")
+            if not isinstance(item, Dataset):
+                fail("SNN102", f"{where}, {shorten(name)}", "a group where a dataset is expected")
             value = self.value(item, f"{where}, {shorten(name)}")
             found[name] = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
         return found
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

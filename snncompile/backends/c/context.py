@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from snncompile.backends.c.kernels import (
     ConvRuns,
     ConvTaps,
     Data,
+    EventKernel,
     Kernel,
     LinearDense,
     LinearEvent,
     Packed,
+    PoolKernel,
     Row,
 )
 from snncompile.backends.c.layout import (
@@ -42,6 +45,7 @@ from snncompile.ir.types import Shape
 
 CHUNK_BYTES = 1 << 18
 MAX_CHUNK = 64
+MAX_LANES = 256
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class Projection:
 
     @property
     def index_type(self) -> str:
-        return "uint16_t" if self.scans <= 1 << 16 else "uint32_t"
+        largest = max((k.src.size for k in self.kernels if isinstance(k, EventKernel)), default=0)
+        return "uint16_t" if largest <= 1 << 16 else "uint32_t"
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,12 @@ class PopulationCode:
     next_state: tuple[tuple[str, str, str], ...]
     output: str
     data: tuple[Data, ...]
+    lanes: int
+
+    @property
+    def blocks(self) -> int:
+        """How often the update's inner loop, over `lanes` neurons, runs."""
+        return self.source.size // self.lanes
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,8 @@ class Net:
     groups: tuple[tuple[bool, tuple[PopulationCode, ...]], ...]
     data: tuple[Data, ...]
     add_types: tuple[tuple[str, str], ...]
-    scan_types: tuple[tuple[str, str], ...]
+    scan_types: tuple[tuple[str, str, bool], ...]
+    pool_types: tuple[tuple[str, str, str], ...]
     dot_types: tuple[tuple[str, str, str], ...]
     chunk: int
 
@@ -192,7 +204,8 @@ class _Lowering:
             tuple(self._input(n, op) for n, op in self.graph.inputs.items()),
             tuple(self._output(n) for n in self.graph.outputs),
             tuple(self.sources.values()), tuple(populations.values()), self._groups(populations), tuple(data),
-            _add_types(kernels), _scan_types(populations.values()), _dot_types(kernels), self._chunk(),
+            _add_types(kernels), _scan_types(populations.values()), _pool_types(kernels), _dot_types(kernels),
+            self._chunk(),
         )
 
     def _source(self, name: str) -> Source:
@@ -231,14 +244,13 @@ class _Lowering:
         assert isinstance(op, Population)
         projections, accumulators = self._projections(name)
         ranges = population_ranges(self.graph, name)
-        data: list[Data] = [a.factors for a in accumulators if a.factors]
-        printer = _Leaves(self.names[name], op, self.graph.shapes[name], accumulators, data)
+        printer = _Leaves(self.names[name], op, self.graph.shapes[name], accumulators)
         lines, operands = lines_of(op.program, ranges.steps, printer.leaf)
         states = tuple(printer.state(n, s.bits, s.initial) for n, s in op.states.items())
         types = {s.name: s.type for s in states}
         nexts = tuple((printer.states[n], types[printer.states[n]], operands[i]) for n, i in op.program.next_state)
         return PopulationCode(self.sources[name], comment(op.rule), tuple(accumulators), tuple(projections), states,
-                              tuple(lines), nexts, operands[op.program.output], tuple(data))
+                              tuple(lines), nexts, operands[op.program.output], tuple(printer.data), printer.lanes)
 
     def _projections(self, name: str) -> tuple[list[Projection], list[Accumulator]]:
         accumulators: list[Accumulator] = []
@@ -274,7 +286,8 @@ class _Lowering:
                         self.rates.get(edge.src, 0.1))
         target = Row("acc", accumulators[at].name, math.prod(self.graph.shapes[name]))
         builder.build(chain, signal, target, self.graph.shapes[name])
-        scans = max((k.src.size for k in builder.kernels if k.scans), default=0)
+        scans = max((k.src.size * (4 if k.lists_repeats else 1) for k in builder.kernels
+                     if isinstance(k, EventKernel)), default=0)
         bits = max((k.geometry.height * k.geometry.width * k.words for k in builder.kernels if isinstance(k, Packed)),
                    default=0)
         return Projection(builder.name, comment(edge.label), source, edge.delay, tuple(builder.kernels),
@@ -297,7 +310,21 @@ class _Leaves:
     op: Population
     shape: Shape
     accumulators: list[Accumulator]
-    data: list[Data]
+    data: list[Data] = field(default_factory=list)
+
+    @cached_property
+    def lanes(self) -> int:
+        """Neurons in the update's inner loop: all, or whole places where constants differ between channels.
+
+        Where there are few channels, their constants are repeated over several places, so that the loop is long
+        enough for wide vectors.
+        """
+        channels, height, width = as_image(self.shape)
+        constants = [a.factors.values for a in self.accumulators if a.factors] + list(self.op.params.values())
+        if all(not isinstance(v, np.ndarray) or v.size == 1 or v.size == math.prod(self.shape) for v in constants):
+            return math.prod(self.shape)
+        return channels * max(r for r in range(1, height * width + 1)
+                              if height * width % r == 0 and (r == 1 or channels * r <= MAX_LANES))
 
     @property
     def states(self) -> dict[str, str]:
@@ -309,8 +336,10 @@ class _Leaves:
             case "state":
                 return f"s_{self.states[key]}[i]"
             case "lut":
-                table = self._array(key, self.op.params[key])
-                return f"{table}, {len(self.op.params[key])}"
+                table = self._values(key, self.op.params[key])
+                if all(d.name != table.name for d in self.data):
+                    self.data.append(table)
+                return f"{table.name}, {table.values.size}"
             case "param":
                 return self._param(key)
         return self._input()
@@ -321,8 +350,8 @@ class _Leaves:
         low, high = 0, 0
         parts = []
         for a in self.accumulators:
-            factor = "" if a.factor == 1 else f" * {literal(a.factor)}" if a.factor is not None else \
-                f" * {a.factors.name}[{self._index(a.factors.values.size)}]" if a.factors else ""
+            factor = f" * {self._constant(a.factors)}" if a.factors else "" if a.factor == 1 else \
+                f" * {literal(a.factor or 0)}"
             values = a.factors.values if a.factors else np.asarray(a.factor)
             ends = [end * int(f) for end in (a.low, a.high) for f in (values.min(), values.max())]
             low, high = low + min(0, *ends), high + max(0, *ends)
@@ -330,26 +359,33 @@ class _Leaves:
         kind = accumulator_type(low, high)
         return " + ".join(p if kind == "int16_t" else f"({kind}){p}" for p in parts)
 
-    def _index(self, size: int) -> str:
-        return "c" if size == as_image(self.shape)[0] else "i"
+    def _constant(self, data: Data) -> str:
+        """The element of an array of constants that belongs to neuron i, lane c."""
+        channels = as_image(self.shape)[0]
+        if data.values.size == math.prod(self.shape) != self.lanes:
+            index = "i"
+        else:
+            index = "c"
+            data = Data(data.name, np.tile(data.values, self.lanes // channels) if data.values.size == channels
+                        else data.values)
+        if all(d.name != data.name for d in self.data):
+            self.data.append(data)
+        return f"{data.name}[{index}]"
 
     def _param(self, key: str) -> str:
         value: Any = self.op.params[key]
         if not isinstance(value, np.ndarray):
             return str(int(value))
         channels = as_image(self.shape)[0]
-        if value.size == value.shape[0] == channels:
-            return f"{self._array(key, value)}[c]"
-        return f"{self._array(key, np.broadcast_to(value, self.shape))}[i]"
+        full = value if value.size == value.shape[0] == channels else np.broadcast_to(value, self.shape)
+        return self._constant(self._values(key, full))
 
-    def _array(self, key: str, value: Any) -> str:
+    def _values(self, key: str, value: Any) -> Data:
+        """A parameter as constants, channels last."""
         values = np.asarray(value)
         if values.shape == self.shape and not is_plain(self.shape):
             values = values.reshape(-1)[channels_last(self.shape)]
-        data = Data(f"{self.name}_{identifiers(self.op.params)[key]}", narrow(values.reshape(-1)))
-        if all(d.name != data.name for d in self.data):
-            self.data.append(data)
-        return data.name
+        return Data(f"{self.name}_{identifiers(self.op.params)[key]}", narrow(values.reshape(-1)))
 
     def state(self, name: str, bits: int, initial: Any) -> StateArray:
         kind = c_type(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
@@ -374,7 +410,12 @@ def _dot_types(kernels: list[Kernel]) -> tuple[tuple[str, str, str], ...]:
                          if isinstance(k, (ConvDense, LinearDense))}))
 
 
-def _scan_types(populations: Iterable[PopulationCode]) -> tuple[tuple[str, str], ...]:
-    """Source element and index types for which event lists are made."""
-    return tuple(sorted({(k.src.type, p.index_type) for code in populations for p in code.projections
-                         for k in p.kernels if k.scans}))
+def _pool_types(kernels: list[Kernel]) -> tuple[tuple[str, str, str], ...]:
+    """Modes, source and destination types of pools."""
+    return tuple(sorted({(k.mode, k.src.type, k.dst.type) for k in kernels if isinstance(k, PoolKernel)}))
+
+
+def _scan_types(populations: Iterable[PopulationCode]) -> tuple[tuple[str, str, bool], ...]:
+    """Source element and index types for which event lists are made, and whether events repeat."""
+    return tuple(sorted({(k.src.type, p.index_type, k.lists_repeats) for code in populations for p in code.projections
+                         for k in p.kernels if isinstance(k, EventKernel)}))

@@ -30,6 +30,7 @@ from snncompile.ir.types import Array
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-std=c99", "-O3", "-march=native", *WIDE, "-fPIC", "-shared", "-DSNN_COUNT")
 TIMEOUT_S = 300
+EXPORTS = ("size", "init", "reset", "run", "step", "read", "counts")
 
 
 def compiler() -> list[str] | None:
@@ -65,13 +66,16 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
         key.update(content.encode() if isinstance(content, str) else content)
     library = cache_folder() / f"{key.hexdigest()[:32]}.so"
     if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-            for name in files:
-                content = files[name]
-                (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
-            _compile([*command, *flags, "-o", "net.so", *sources], folder)
-            os.replace(Path(folder) / "net.so", library)
+        try:
+            library.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+                for name in files:
+                    content = files[name]
+                    (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
+                _compile([*command, *flags, "-o", "net.so", *sources], folder)
+                os.replace(Path(folder) / "net.so", library)
+        except OSError as e:
+            fail("SNN601", "the cache of built libraries", str(e)[:200], "a folder that can be written", "set SNNC_CACHE")
     return library
 
 
@@ -100,8 +104,16 @@ class Host:
 
     @classmethod
     def load(cls, graph: Graph, rates: Mapping[str, float] | None, library: Path) -> Host:
-        """Load a library that was built from this graph."""
-        return cls(graph, lower(graph, identifier(graph.name), rates or {}), ctypes.CDLL(str(library)))
+        """Load a library that was built from this graph. Raises SNN601 for one that cannot be."""
+        net = lower(graph, identifier(graph.name), rates or {})
+        try:
+            loaded = ctypes.CDLL(str(library))
+        except OSError as e:
+            fail("SNN601", "the built library", str(e)[:300])
+        missing = [f for f in EXPORTS if not hasattr(loaded, f"{net.prefix}_{f}")]
+        if missing:
+            fail("SNN601", "the built library", f"no function {net.prefix}_{missing[0]}", "what the compiler emitted")
+        return cls(graph, net, loaded)
 
     @cached_property
     def _memory(self) -> ctypes.Array[ctypes.c_char]:

@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from snncompile.ir.types import Array
 
+MAX_REPEATS = 4
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,29 +43,28 @@ class Kernel:
     def data(self) -> tuple[Data, ...]:
         return ()
 
-    scans: ClassVar[bool] = False
-    """Whether the kernel lists the active elements of its source first."""
     accumulates: ClassVar[bool] = False
     """Whether the kernel adds to a destination that somebody else has cleared."""
 
 
 @dataclass(frozen=True)
 class Weighted(Kernel):
-    """A kernel with weights; `largest` is the largest magnitude that a source element can have."""
+    """A kernel with weights; `low` and `high` are the range of a source element."""
 
     accumulates: ClassVar[bool] = True
     weight: Data
-    largest: int
+    low: int
+    high: int
 
     @property
-    def graded(self) -> bool:
-        """Whether source elements may be other than 0 and 1."""
-        return self.largest > 1
+    def repeats(self) -> int:
+        """How often an event may stand in the list of events: small counts are spikes that repeat. 0 for values."""
+        return self.high if self.low >= 0 and self.high <= MAX_REPEATS and self.src.type == "uint8_t" else 0
 
     @property
     def small(self) -> bool:
         """Whether four products with 8-bit weights fit 16 bits."""
-        return self.largest < 64
+        return max(self.high, -self.low) < 64
 
     @property
     def data(self) -> tuple[Data, ...]:
@@ -71,11 +72,20 @@ class Weighted(Kernel):
 
 
 @dataclass(frozen=True)
-class LinearEvent(Weighted):
+class EventKernel(Weighted):
+    """A kernel that lists the active elements of its source first."""
+
+    @property
+    def lists_repeats(self) -> bool:
+        """Whether an element may stand in that list several times."""
+        return self.repeats > 1
+
+
+@dataclass(frozen=True)
+class LinearEvent(EventKernel):
     """Fully connected, one contiguous row of weights an event; weight `[in][out]`."""
 
     macro: ClassVar[str] = "linear_event"
-    scans: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ class ConvKernel(Weighted):
 
 
 @dataclass(frozen=True)
-class ConvRuns(ConvKernel):
+class ConvRuns(ConvKernel, EventKernel):
     """Event-driven convolution: the taps of one kernel row that an event reaches lie next to each other.
 
     Weight `[in][ky][phase][kx, descending][out]`; `phases[p]` is where the taps of a phase begin, in taps.
@@ -122,15 +132,17 @@ class ConvRuns(ConvKernel):
         """Sums that an event reaches in one row, away from the borders, in the largest phase."""
         taps = max(b - a for a, b in zip(self.phases, self.phases[1:], strict=False))
         return taps * self.geometry.out_channels
-    scans: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class ConvTaps(ConvKernel):
+class ConvTaps(ConvKernel, EventKernel):
     """Event-driven convolution, tap by tap: groups and horizontal dilation; weight `[in][ky][kx][out/groups]`."""
 
     macro: ClassVar[str] = "conv_taps"
-    scans: ClassVar[bool] = True
+
+    @property
+    def lists_repeats(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,6 @@ class Signal:
     high: int
     rate: float
 
-    @property
-    def largest(self) -> int:
-        """The largest magnitude; 2 where elements are -1, 0 and 1, which no kernel for spikes may take for them."""
-        return max(self.high, 2 * -self.low if self.low == -1 else -self.low)
-
 
 @dataclass
 class Builder:
@@ -159,8 +154,8 @@ class Builder:
             geometry = Geometry(weight.shape[1], 1, 1, weight.shape[0], 1, 1, (1, 1), (1, 1), (1, 1), (0, 0))
             return self._packed(weight[:, :, None, None], signal, geometry, dst)
         if signal.rate > DENSE_LINEAR_RATE:
-            return LinearDense(signal.row, dst, self._data(weight), signal.largest)
-        return LinearEvent(signal.row, dst, self._data(weight.T), signal.largest)
+            return LinearDense(signal.row, dst, self._data(weight), signal.low, signal.high)
+        return LinearEvent(signal.row, dst, self._data(weight.T), signal.low, signal.high)
 
     def _conv(self, op: Linear | Conv, signal: Signal, shape: Shape, dst: Row) -> Kernel:
         assert isinstance(op, Conv)
@@ -170,15 +165,15 @@ class Builder:
             return self._packed(weight, signal, geometry, dst)
         args = (signal.row, dst)
         if op.groups == geometry.channels == geometry.out_channels:
-            return ConvDepthwise(*args, self._data(weight[:, 0].transpose(1, 2, 0)), signal.largest, geometry)
+            return ConvDepthwise(*args, self._data(weight[:, 0].transpose(1, 2, 0)), signal.low, signal.high, geometry)
         if op.groups == 1 and signal.rate > DENSE_CONV_RATE:
-            return ConvDense(*args, self._data(weight.transpose(2, 3, 1, 0)), signal.largest, geometry)
+            return ConvDense(*args, self._data(weight.transpose(2, 3, 1, 0)), signal.low, signal.high, geometry)
         if op.groups == 1 and geometry.dilation[1] == 1:
             taps, phases = _phases(geometry)
-            return ConvRuns(*args, self._data(weight[:, :, :, taps].transpose(1, 2, 3, 0)), signal.largest, geometry,
-                            phases)
+            runs = self._data(weight[:, :, :, taps].transpose(1, 2, 3, 0))
+            return ConvRuns(*args, runs, signal.low, signal.high, geometry, phases)
         by_input = weight.reshape(op.groups, -1, *weight.shape[1:]).transpose(0, 2, 3, 4, 1)
-        return ConvTaps(*args, self._data(by_input), signal.largest, geometry)
+        return ConvTaps(*args, self._data(by_input), signal.low, signal.high, geometry)
 
     def _packed(self, weight: Array, signal: Signal, geometry: Geometry, dst: Row) -> Packed:
         bipolar = not np.any(weight == 0)
@@ -186,7 +181,7 @@ class Builder:
         minus = None if bipolar else self._data(_planes(weight < 0), "minus")
         bits = max(signal.high.bit_length(), (-signal.low - 1).bit_length() if signal.low < 0 else 0)
         planes = bits + (signal.low < 0)
-        return Packed(signal.row, dst, plus, signal.largest, geometry, minus, max(planes, 1), signal.low < 0)
+        return Packed(signal.row, dst, plus, signal.low, signal.high, geometry, minus, max(planes, 1), signal.low < 0)
 
 
 def packable(weight: Array, signal: Signal) -> bool:
