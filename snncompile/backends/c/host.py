@@ -75,7 +75,7 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
                 _compile([*command, *flags, "-o", "net.so", *sources], folder)
                 os.replace(Path(folder) / "net.so", library)
         except OSError as e:
-            fail("SNN601", "the cache of built libraries", str(e)[:200], "a folder that can be written", "set SNNC_CACHE")
+            fail("SNN601", "the cache of built libraries", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
     return library
 
 
