@@ -22,7 +22,7 @@ def spiking(pick: Choices, shape: Shape, features: Features) -> Neuron:
     params["threshold"] = _spread(pick, shape, 16, 80)
     if rule != "threshold":
         params |= _floor_and_reset(pick, shape)
-    return Neuron.of(rule, firing, _options(pick, rule), _initial(pick, rule, shape), **_present(params),
+    return Neuron.of(rule, firing, _options(pick, rule), _initial(pick, rule, firing, shape), **_present(params),
                      **_bias(pick, shape))
 
 
@@ -62,11 +62,19 @@ def _floor_and_reset(pick: Choices, shape: Shape) -> dict[str, Any]:
     }
 
 
-def _initial(pick: Choices, rule: str, shape: Shape) -> dict[str, Any]:
-    if rule in ("threshold", "qlif") or not pick.chance(20):
+def _initial(pick: Choices, rule: str, firing: Firing, shape: Shape) -> dict[str, Any]:
+    """First values of some of the states that the instance has."""
+    if rule == "threshold" or not pick.chance(20):
         return {}
-    return {"v": _spread(pick, shape, -32, 64)}
+    found = {name: _spread(pick, shape, -16, 32) for name in OTHER_STATES.get(rule, ()) if pick.chance(40)}
+    if rule == "qlif":
+        return {"q": pick.integer(-1, 1)}
+    if firing.when != "same" and firing.reset != "none" and pick.chance(30):
+        found["spike"] = pick.integer(0, 1)
+    return {"v": _spread(pick, shape, -32, 64), **found}
 
+
+OTHER_STATES = {"cubalif": ("i",), "alif": ("b",), "llif": ("theta", "i"), "slif": ("excess",)}
 
 Maker = Callable[[Choices, Shape], Any]
 
