@@ -166,7 +166,7 @@ class CompiledModel:
 
 
 def _count(emitted: Array) -> Array:
-    return np.asarray(np.abs(emitted).reshape(len(emitted), -1).sum(1, dtype=np.int64))
+    return np.asarray(np.abs(emitted.astype(np.int64)).reshape(len(emitted), -1).sum(1))
 
 
 def inside_differences(wanted: Traces, got: Traces) -> list[str]:

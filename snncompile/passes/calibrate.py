@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run
 from snncompile.ir.types import Array
@@ -53,15 +54,22 @@ def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], 
     Args:
         x: by input name, `[sample, tick, *shape]`.
         progress: called with samples done and samples in all.
+
+    Raises:
+        CompileError: SNN401 where a population diverges.
     """
     found = Calibration({n: float(v.min(initial=0)) for n, v in x.items()},
                         {n: float(v.max(initial=0)) for n, v in x.items()},
                         {n: Activity() for n in graph.populations})
     samples, ticks = next(iter(x.values())).shape[:2]
     for part in sample_chunks(graph, samples, ticks):
-        traces = run(graph, {n: v[part] for n, v in x.items()}, record=True, states=True, dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            traces = run(graph, {n: v[part] for n, v in x.items()}, record=True, states=True, dtype=np.float32)
         for name, seen in found.activity.items():
             _note(seen, traces, name)
+            if not math.isfinite(seen.peak_state + seen.peak_output):
+                fail("SNN401", f"population {shorten(name)}", "its values grow without bound on the calibration samples",
+                     help="a loop through graded populations must have a gain below 1")
         if progress:
             progress(part.stop, samples)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,6 +112,8 @@ class Builder:
             return self._pad(op, signal, shape)
         signal = self._ordered(signal)
         dst = self._fresh(low, high, int(np.prod(shape)), False)
+        if isinstance(op, Upsample):
+            self.scratch[-1] = dst = dataclasses.replace(dst, type=signal.row.type)  # whole places are copied
         rate = signal.rate
         if isinstance(op, Pool):
             self.kernels.append(PoolKernel(signal.row, dst, _window(op, signal.shape, shape), op.mode))

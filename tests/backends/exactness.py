@@ -1,0 +1,89 @@
+"""Random graphs through the whole line, and the emitted C against the integer interpreter inside and out."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snncompile.backends.c.host import FLAGS, Host, compiler
+from snncompile.driver import integer_passes, legalize_passes
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces, run
+from snncompile.ir.types import Array
+from snncompile.model import inside_differences, integers
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.calibrate import calibrate
+from snncompile.passes.pipeline import run_passes
+from snncompile.targets.target import load_target
+
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fPIC", "-shared", "-DSNN_COUNT")
+SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
+SAMPLES, TICKS = 2, 7
+
+
+@cache
+def flags(optimised: bool = False) -> tuple[str, ...]:
+    """Strict flags; with the undefined-behaviour sanitizer where the compiler has it, or as users build."""
+    if optimised:
+        return FLAGS
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "t.c").write_text("int t(int a) { return a + 1; }\n")
+        trial = [*(compiler() or ["cc"]), *STRICT, *SANITIZE, "-o", "t.so", "t.c"]
+        found = subprocess.run(trial, cwd=folder, capture_output=True, check=False).returncode == 0
+    return (*STRICT, "-O1", *SANITIZE) if found else (*STRICT, "-O1")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph in integers with input for it, and the rates that choose its kernels."""
+
+    graph: Graph
+    x: dict[str, Array]
+    rates: dict[str, float]
+    wanted: Traces
+
+
+def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
+    def one(*choices: Any) -> Any:
+        return choices[rng.integers(len(choices))]
+
+    return Arithmetic(
+        weight_bits=one(8, 8, 4, "ternary", 1, 12, 16, 2), membrane_bits=one(None, None, 16, 8, 24, 32),
+        decay_bits=one(None, 12, 4, 8), rounding=one("zero", "floor", "nearest"),
+        overflow=one("saturate", "saturate", "wrap"), per=one("channel", "layer"), spike_bits=one(8, 4, 2),
+        input_bits=one(8, 4, 12), table_bits=one(10, 6), graded_bits=one(32, 16))
+
+
+def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
+    """The graph quantized in one of many ways, with random input."""
+    rng = np.random.default_rng(seed)
+    real = {n: rng.integers(0, 2 + (seed % 3 == 0), (SAMPLES, ticks, *op.shape)) if op.values == "spike"
+            else rng.integers(-64, 64, (SAMPLES, ticks, *op.shape)) / 64 for n, op in graph.inputs.items()}
+    real = {n: np.clip(v, op.low, op.high) for (n, v), op in zip(real.items(), graph.inputs.values(), strict=True)}
+    legal = run_passes(graph, legalize_passes(load_target("c99")))
+    integer = run_passes(legal, integer_passes(random_arithmetic(rng), calibrate(legal, real)))
+    x = integers(integer, real)
+    rates = {n: float(rng.random()) for n in integer.nodes}
+    return Case(integer, x, rates, run(integer, x, record=True, states=True))
+
+
+def differences(case: Case, optimised: bool = False) -> list[str]:
+    """Where the emitted C differs from the interpreter: in whole runs, tick by tick, inside, or in its counts."""
+    host = Host.of(case.graph, case.rates, flags(optimised))
+    traced, (outputs, counts) = host.trace(case.x), host.run(case.x)
+    found = inside_differences(case.wanted, traced)
+    for name, wanted in case.wanted.outputs.items():
+        if not np.array_equal(wanted, traced.outputs[name]):
+            found.append(f"output {name}, tick by tick")
+        if not np.array_equal(wanted, outputs[name]):
+            found.append(f"output {name}, whole run")
+    for name, emitted in case.wanted.emitted.items():
+        if not np.array_equal(np.abs(emitted.astype(np.int64)).reshape(len(emitted), -1).sum(1), counts[name]):
+            found.append(f"count of {name}")
+    return found

@@ -1,0 +1,53 @@
+"""The emitted C computes what the integer interpreter computes: on random graphs, in every spike and membrane."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from snncompile.backends.c.host import compiler
+from snncompile.ir.graph import Graph
+from tests.backends.exactness import Case, differences, random_case
+from tests.strategies import Features, graphs, random_graph
+
+GRAPHS, BLOCK = 480, 8
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Build into a folder of the test run, not into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SNNC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@needs_compiler
+@pytest.mark.parametrize("first", range(0, GRAPHS, BLOCK))
+def test_c_equals_the_interpreter_on_random_graphs(first: int) -> None:
+    cases = [random_case(random_graph(seed), seed) for seed in range(first, first + BLOCK)]
+    for seed, case in enumerate(cases, start=first):
+        assert differences(case) == [], f"seed {seed}"
+    assert sum(_activity(c) > 0 for c in cases) >= BLOCK // 2, "most of the graphs must do something"
+
+
+def _activity(case: Case) -> float:
+    """The share of populations that emit anything."""
+    return float(np.mean([bool(np.any(v)) for v in case.wanted.emitted.values()] or [0.0]))
+
+
+@needs_compiler
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graphs())
+def test_c_equals_the_interpreter_on_graphs_that_hypothesis_finds(graph: Graph) -> None:
+    assert differences(random_case(graph, 1)) == []
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", range(1000, 1012))
+def test_c_is_the_same_when_built_as_users_build_it(seed: int) -> None:
+    """Full optimisation and wide vectors, and more ticks than a chunk holds."""
+    graph = random_graph(seed, Features(graded_loops=False))
+    assert differences(random_case(graph, seed, ticks=150), optimised=True) == []
