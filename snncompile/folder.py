@@ -61,9 +61,9 @@ def _bytes(content: str | bytes) -> bytes:
 def _golden(golden: Golden) -> bytes:
     """Names are free text, so arrays are stored by position; the graph gives their order."""
     buffer = io.BytesIO()
-    arrays = {f"input{i}": v for i, v in enumerate(golden.inputs.values())}
+    arrays: dict[str, Any] = {f"input{i}": v for i, v in enumerate(golden.inputs.values())}
     arrays |= {f"output{i}": v for i, v in enumerate(golden.outputs.values())}
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -167,7 +167,7 @@ def population_reports(graph: Graph, calibration: Calibration, agreement: Agreem
         ranges = population_ranges(graph, name)
         seen = calibration.activity.get(name)
         rows.append(PopulationReport(
-            name, op.rule, graph.shapes[name], synapses_into(graph, name), _weight_bits(graph, name),
+            name, op.rule, graph.shapes[name], synapses_into(graph, name), weight_bits(graph, name),
             float(np.min(op.unit)), float(np.max(op.unit)), {n: s.bits for n, s in op.states.items()},
             dict(ranges.states), (op.output_low, op.output_high), seen.rate if seen else None,
             agreement.equal(name) if agreement else None, agreement.shared(name) if agreement else None))
@@ -187,7 +187,7 @@ def synapses_into(graph: Graph, name: str) -> int:
     return total
 
 
-def _weight_bits(graph: Graph, name: str) -> int:
+def weight_bits(graph: Graph, name: str) -> int:
     """The narrowest signed width that holds the weights of all projections into a population."""
     ops = [op for e in graph.edges_into[name] for op in e.chain if isinstance(op, (Linear, Conv, Scale))]
     weights = [np.asarray(op.factor if isinstance(op, Scale) else op.weight) for op in ops]

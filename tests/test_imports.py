@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "backends": {"diagnostics", "ir", "targets", "passes"},
 }
 """What each part may import besides itself; what is not listed (the driver, the command line) stands above."""
+ABOVE = {"cli"}
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -51,7 +52,7 @@ def test_every_part_imports_only_what_lies_below_it(part):
 
 def test_every_folder_of_the_package_has_a_direction():
     folders = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
-    assert folders <= set(MAY_IMPORT)
+    assert folders <= set(MAY_IMPORT) | ABOVE
 
 
 @pytest.mark.parametrize(("place", "line"), [

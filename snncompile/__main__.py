@@ -1,0 +1,5 @@
+"""`python -m snncompile` is `snnc`."""
+
+from snncompile.cli import main
+
+main()

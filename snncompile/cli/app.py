@@ -1,0 +1,71 @@
+"""The program `snnc`: its commands, its version, and what happens when something unexpected does."""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from types import TracebackType
+from typing import Annotated
+
+import typer
+
+from snncompile import __version__
+from snncompile.cli.about import explain, targets
+from snncompile.cli.build import compile_
+from snncompile.cli.command import command
+from snncompile.cli.look import inspect
+from snncompile.cli.play import run, verify
+
+DEFECT = 3
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Compile spiking neural networks; every stage computes the same spikes.",
+                  epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
+                  context_settings={"help_option_names": ["-h", "--help"]})
+for name, work in (("inspect", inspect), ("compile", compile_), ("run", run), ("verify", verify),
+                   ("explain", explain), ("targets", targets)):
+    command(app, name)(work)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"snnc {__version__}")
+        raise typer.Exit
+
+
+def _debug(asked: bool) -> None:
+    if asked:
+        sys.excepthook = _whole_traceback
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                          help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", callback=_debug, is_eager=True,
+                                        help="Show where a defect of the compiler was met.")] = False,
+) -> None:
+    pass
+
+
+def _one_line(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """A defect of the compiler, said in a line; its own exit code tells it from a network that is infeasible."""
+    text = " ".join(str(error).split())[:300]
+    sys.stderr.write(f"snnc: a defect of the compiler: {kind.__name__}: {text}\n"
+                     "Please report it with your input; `snnc --debug ...` shows where it happened.\n")
+    raise SystemExit(DEFECT)
+
+
+def _whole_traceback(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    traceback.print_exception(kind, error, where)
+    raise SystemExit(DEFECT)
+
+
+def main() -> None:
+    """Run the program with the arguments of this process."""
+    sys.excepthook = _one_line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    typer.main.get_command(app)(prog_name="snnc")

@@ -1,0 +1,166 @@
+"""`snnc compile`, and the lines that are printed while a network goes down the line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snncompile.cli.data import reader
+from snncompile.cli.options import Group, Numbers, Reading, Samples
+from snncompile.cli.out import Out
+from snncompile.diagnostics import fail, shorten
+
+if TYPE_CHECKING:
+    from snncompile.ir.graph import Graph
+    from snncompile.line import Step
+    from snncompile.model import CompiledModel
+
+LOOKING = "Looking at passes"
+
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A network: .nir, or the compiler's own .snn.",
+                                       show_default=False)]
+TargetName = Annotated[str, typer.Option("--target", "-t", help="A target's name, or its .toml file.")]
+Calibrate = Annotated[str | None, typer.Option(
+    "--calibrate", help="Samples on which ranges and rates are measured, and float and integer network compared: .npz, "
+    ".npy, event files, .csv, or a folder of recordings.", show_default=False, metavar="FILE")]
+Labels = Annotated[str | None, typer.Option(
+    "--labels", help="The samples' classes: a .csv with a column label, or an .npz or .npy vector.", metavar="FILE",
+    show_default=False)]
+
+
+@dataclass(frozen=True)
+class Passes(Group):
+    """What to print of the passes."""
+
+    print_after: Annotated[list[str] | None, typer.Option(
+        "--print-after", help="Print the graph after this pass, in the text form; may be repeated.", metavar="PASS",
+        rich_help_panel=LOOKING, show_default=False)] = None
+    print_after_all: Annotated[bool, typer.Option(
+        "--print-after-all", help="Print the graph after every pass.", rich_help_panel=LOOKING)] = False
+    time_passes: Annotated[bool, typer.Option(
+        "--time-passes", help="Print the time of every pass.", rich_help_panel=LOOKING)] = False
+
+    def chosen(self, out: Out) -> frozenset[str]:
+        """The passes to print after."""
+        from snncompile.line import GRAPHS
+
+        known = tuple(GRAPHS)
+        names = known if self.print_after_all else tuple(self.print_after or ())
+        for name in names:
+            if name not in known:
+                fail("SNN701", "option --print-after", shorten(name), ", ".join(known))
+        if names and out.json:
+            fail("SNN701", "option --print-after", "graphs in the text form, and --json", "one of the two")
+        return frozenset(names)
+
+
+@dataclass
+class Lines:
+    """Prints the steps of the line as they end."""
+
+    out: Out
+    source: str
+    printing: frozenset[str] = frozenset()
+    seconds: dict[str, float] = field(default_factory=dict)
+    samples: tuple[int, int] = (0, 0)
+
+    def stage(self, part: str, graph: Graph | None, seconds: float) -> None:
+        """What `driver.Watch` calls after every part."""
+        from snncompile.line import PARTS, took
+
+        self.seconds[part] = seconds
+        for name, parts in PARTS.items():
+            if part == parts[-1] and self.out.talks:
+                self._show(self._steps().get(name), graph, took(self.seconds, name))
+        if graph is not None:
+            self.out.note(graph.notes)
+        if part in self.printing:
+            self.out.raw(f"; after {part}\n{graph}")
+
+    def _show(self, make: Callable[[Any], Step] | None, graph: Graph | None, seconds: float | None) -> None:
+        if make is not None:
+            self.out.step(replace(make(graph), seconds=seconds))
+
+    def _steps(self) -> Mapping[str, Callable[[Any], Step]]:
+        from snncompile import line
+        from snncompile.line import Step, plural
+
+        samples, ticks = self.samples
+        return {
+            "read": lambda g: line.reading(g, self.source), "legalize": line.legalized, "quantize": line.quantized,
+            "ranges": line.proved,
+            "calibrate": lambda g: Step("calibrate", plural(samples, "sample"), f"{plural(ticks, 'tick')} each"),
+        }
+
+    def count(self, samples: int, ticks: int) -> None:
+        self.samples = samples, ticks
+
+
+def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: str | None, labels: str | None,
+                 reading: Reading, numbers: Numbers, samples: Samples) -> CompiledModel:
+    """The compiled model of a source; what is seen on the way is printed."""
+    from snncompile import driver
+    from snncompile.line import compared, took
+
+    if calibrate is None:
+        samples.expect_none("no samples to read", "--calibrate FILE")
+    classes = _labels(labels, calibrate)
+    with out.counting() as counter:
+        watch = driver.Watch(lines.stage, counter)
+        model = driver.compile(source, target, calibration=calibrate and reader(calibrate, samples, lines.count),
+                               labels=classes, watch=watch, load_options=reading.said(), **numbers.said())
+    for step in compared(model.report.agreement) if model.report.agreement else ():
+        out.step(replace(step, seconds=took(lines.seconds, step.name)))
+    return model
+
+
+def _labels(labels: str | None, samples: str | None) -> Any:
+    from snncompile.data import read_labels
+
+    return None if labels is None else read_labels(labels, inputs=samples)
+
+
+def compile_(
+    out: Out,
+    source: Source,
+    reading: Reading,
+    numbers: Numbers,
+    samples: Samples,
+    passes: Passes,
+    target: TargetName = "c99",
+    output: Annotated[str | None, typer.Option("--output", "-o", help="Folder to write; without it, nothing is "
+                                               "written.", metavar="FOLDER", show_default=False)] = None,
+    calibrate: Calibrate = None,
+    labels: Labels = None,
+) -> dict[str, Any]:
+    """Compile a network for a target."""
+    from snncompile.folder import expect_free
+
+    if output is not None:
+        expect_free(Path(output))
+    lines = Lines(out, Path(source).name, passes.chosen(out))
+    model = compile_with(out, lines, source, target, calibrate, labels, reading, numbers, samples)
+    emitted = _emit(out, model, output, lines)
+    if passes.time_passes:
+        out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])
+    return {"folder": output, "files": emitted, **model.report.to_json()}
+
+
+def _emit(out: Out, model: CompiledModel, output: str | None, lines: Lines) -> list[str]:
+    """Save the model where that was asked for, and say what comes next."""
+    from snncompile.line import Step, sizes, took
+
+    start = time.perf_counter()
+    folder = model.save(output) if output is not None else None
+    seconds = (took(lines.seconds, "emit") or 0.0) + time.perf_counter() - start
+    out.step(Step("emit", f"{folder}/" if folder else "nothing written", sizes(model.report.sizes_bytes), seconds))
+    if folder is None:
+        out.say("Next: give -o FOLDER to write the program")
+        return []
+    out.say(f"Next: snnc verify {folder}   |   make -C {folder}/c   |   open {folder}/report.html")
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

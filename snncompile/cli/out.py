@@ -1,0 +1,178 @@
+"""Where a command's words go: lines and tables to stdout, warnings, errors and progress to stderr, or all as JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snncompile.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from snncompile.line import Step
+
+PIPED_WIDTH = 200
+REFRESH_S = 0.05
+BLOCKS_OF_INPUT = ("SNN1", "SNN5", "SNN7")
+CODES_OF_INPUT = frozenset({"SNN404", "SNN405", "SNN602", "SNN604"})
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """2 where what was given cannot be used: files, data, options, folders. 1 where it was understood, but fails."""
+    codes = [d.code for d in diagnostics]
+    return 2 if any(c.startswith(BLOCKS_OF_INPUT) or c in CODES_OF_INPUT for c in codes) else 1
+
+
+def printable(text: object) -> str:
+    """Text that does nothing to a terminal but appear; line breaks are kept."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+@dataclass
+class Out:
+    """Where a command's words go."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False
+    noted: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def talks(self) -> bool:
+        return not (self.json or self.quiet)
+
+    @cached_property
+    def console(self) -> Console:
+        return _console(stderr=False)
+
+    @cached_property
+    def errors(self) -> Console:
+        return _console(stderr=True)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        if self.talks:
+            self.console.print(_text(text), soft_wrap=True)
+
+    def step(self, step: Step) -> None:
+        """A step of the line."""
+        if self.talks:
+            took = "" if step.seconds is None else f"  {step.seconds:.2f} s"
+            rest = f"{printable(step.found):<23} {printable(step.detail):<66}{took}".rstrip()
+            name = _text(f" {step.name:<10} ", "bold cyan")
+            self.console.print(name.append(rest, "default not bold"), soft_wrap=True)
+
+    def raw(self, text: str) -> None:
+        """What the user asked to see: printed unless JSON was asked for too."""
+        if not self.json:
+            typer.echo(text, nl=not text.endswith("\n"))
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table; columns whose heading starts with `#` hold numbers."""
+        if not self.talks:
+            return
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 1))
+        for heading in headings:
+            right = heading.startswith("#")
+            table.add_column(heading.lstrip("#"), justify="right" if right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(_text(cell) for cell in row))
+        self.console.print(table)
+
+    def note(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Warnings: each once, to stderr or into the JSON."""
+        fresh = [d for d in diagnostics if d not in self.noted]
+        self.noted += fresh
+        if not self.json:
+            for diagnostic in fresh:
+                self._diagnose(diagnostic)
+
+    def answer(self, found: dict[str, Any]) -> None:
+        """The end of a command that did what it should."""
+        if self.json:
+            self._print_json({"ok": True, **found, "diagnostics": [d.to_json() for d in self.noted]})
+
+    def refuse(self, diagnostics: tuple[Diagnostic, ...]) -> int:
+        """The end of one that could not; returns the exit code."""
+        if self.json:
+            self._print_json({"ok": False, "diagnostics": [d.to_json() for d in (*diagnostics, *self.noted)]})
+        else:
+            for diagnostic in diagnostics:
+                self._diagnose(diagnostic)
+            if len(diagnostics) > 1:
+                self.errors.print(_text(f"{len(diagnostics)} problems"), soft_wrap=True)
+        return exit_code(diagnostics)
+
+    @contextmanager
+    def counting(self) -> Iterator[Counter]:
+        """A progress bar, on a terminal; it goes away when it has counted to the end."""
+        counter = Counter(self.errors if self.talks and self.errors.is_terminal else None)
+        try:
+            yield counter
+        finally:
+            counter.stop()
+
+    def _print_json(self, value: dict[str, Any]) -> None:
+        typer.echo(json.dumps(value))
+
+    def _diagnose(self, diagnostic: Diagnostic) -> None:
+        style = {"error": "bold red", "warning": "bold yellow"}.get(diagnostic.severity, "bold")
+        first, _, rest = str(diagnostic).partition("\n")
+        head, colon, title = first.partition(":")
+        text = _text(head, style).append(printable(f"{colon}{title}\n{rest}"), "default not bold")
+        self.errors.print(text, soft_wrap=True)
+
+
+@dataclass
+class Counter:
+    """Shows how far something is; called with what is under way, how much is done, and how much there is."""
+
+    console: Console | None
+    bar: Progress | None = None
+    shown: float = 0.0
+
+    def __call__(self, what: str, done: int, whole: int) -> None:
+        now = time.monotonic()
+        if self.console is None or (now - self.shown < REFRESH_S and done < whole):
+            return
+        self.shown = now
+        if done >= whole:
+            self.stop()
+            return
+        if self.bar is None:
+            from rich.progress import Progress
+
+            self.bar = Progress(console=self.console, transient=True)
+            self.bar.start()
+            self.bar.add_task(what, total=whole)
+        self.bar.update(self.bar.task_ids[0], description=what, completed=done, total=whole)
+
+    def stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def _text(value: object, style: str = "") -> Any:
+    from rich.text import Text
+
+    return Text(printable(value), style)

@@ -1,0 +1,157 @@
+"""`snnc run` and `snnc verify`: a compiled network on samples, and on the vectors recorded when it was compiled."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with
+from snncompile.cli.data import samples_for
+from snncompile.cli.options import Numbers, Reading, Samples
+from snncompile.cli.out import Out
+from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
+
+if TYPE_CHECKING:
+    from snncompile.ir.types import Array
+    from snncompile.model import CompiledModel, Result
+
+SHOWN_DECISIONS = 20
+MAX_DIFFERENCES = 20
+BACKENDS = {"c": "emitted C", "interpreter": "interpreter"}
+NO_COMPILER = Diagnostic("SNN601", "this machine", "no C compiler was found, so the integer interpreter runs instead",
+                         "cc, gcc or clang, or what CC names", "install one; the numbers are the same", "note")
+
+
+def run(
+    out: Out,
+    network: Annotated[str, typer.Argument(metavar="BUILD_OR_SOURCE", help="A build folder; or a network (.nir, .snn), "
+                                           "which is compiled first.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Samples: .npz, .npy, event files, .csv, or a folder of "
+                                        "recordings.", show_default=False)],
+    reading: Reading,
+    numbers: Numbers,
+    samples: Samples,
+    labels: Labels = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", help="Write outputs, decisions and spike counts.",
+                                               metavar="FILE.npz", show_default=False)] = None,
+    reference: Annotated[bool, typer.Option("--reference", help="Run the integer interpreter.")] = False,
+    target: TargetName = "c99",
+    calibrate: Calibrate = None,
+) -> dict[str, Any]:
+    """Run a compiled network on samples.
+
+    A source is compiled first; without --calibrate, its ranges are measured on the samples themselves.
+    """
+    from snncompile.data import read_labels
+
+    if output is not None and Path(output).suffix.lower() != ".npz":
+        fail("SNN701", "option --output", shorten(output), "a name that ends in .npz")
+    if Path(network).is_dir():
+        model = _opened(network, reading, numbers, calibrate)
+    else:
+        lines = Lines(out, Path(network).name)
+        model = compile_with(out, lines, network, target, calibrate or data, None, reading, numbers, samples)
+    given = samples_for(model.graph, data, samples)
+    classes = None if labels is None else read_labels(labels, inputs=data)
+    result, seconds = _timed(out, model, given, reference)
+    correct = None if classes is None else _correct(result, classes)
+    if output is not None:
+        _write(output, result)
+    _show(out, result, next(iter(given.values())).shape, seconds, correct)
+    return {"backend": result.backend, "samples": len(result.decisions), "seconds": seconds, "correct": correct,
+            "decisions": result.decisions.tolist(), "output": output,
+            "spike_counts": {n: v.tolist() for n, v in result.spike_counts.items()}}
+
+
+def _opened(folder: str, reading: Reading, numbers: Numbers, calibrate: str | None) -> CompiledModel:
+    from snncompile.folder import open_build
+
+    for group in (reading, numbers):
+        group.expect_none("a build folder, which is compiled already", "options for a source: .nir, .snn")
+    if calibrate is not None:
+        fail("SNN701", "option --calibrate", "a build folder, which is compiled already", "a source: .nir, .snn")
+    return open_build(folder)
+
+
+def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool) -> tuple[Result, float]:
+    if not reference and model.host is None:
+        out.note([NO_COMPILER])
+    start = time.perf_counter()
+    with out.counting() as counter:
+        work = model.reference if reference else model.run
+        result = work(given, lambda done, whole: counter("run", done, whole))
+    return result, time.perf_counter() - start
+
+
+def _correct(result: Result, classes: Array) -> int:
+    if classes.shape != result.decisions.shape:
+        fail("SNN501", "labels", f"{len(classes)} labels", f"{len(result.decisions)}, one a sample")
+    return int((result.decisions == classes).sum())
+
+
+def _write(path: str, result: Result) -> None:
+    """Names are free text, so arrays stand by position, and the names beside them."""
+    import numpy as np
+
+    from snncompile.folder import write_file
+
+    arrays: dict[str, Any] = {f"output{i}": v for i, v in enumerate(result.all_outputs.values())}
+    arrays |= {f"unit{i}": np.float64(result.units[n]) for i, n in enumerate(result.all_outputs)}
+    arrays |= {
+        "output_names": np.array(list(result.all_outputs), np.str_), "decisions": result.decisions,
+        "population_names": np.array(list(result.spike_counts), np.str_),
+        "spike_counts": np.stack(list(result.spike_counts.values())) if result.spike_counts else np.zeros((0, 0)),
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_file(path, buffer.getvalue())
+
+
+def _show(out: Out, result: Result, shape: tuple[int, ...], seconds: float, correct: int | None) -> None:
+    from snncompile.line import Step, percent, plural
+
+    count = len(result.decisions)
+    out.step(Step("run", BACKENDS[result.backend], f"{plural(count, 'sample')} of {plural(shape[1], 'tick')}, "
+                  f"{seconds / count * 1e3:.3g} ms a sample", seconds))
+    more = " ..." if count > SHOWN_DECISIONS else ""
+    out.step(Step("decide", "strongest output", " ".join(map(str, result.decisions[:SHOWN_DECISIONS])) + more))
+    if correct is not None:
+        out.step(Step("correct", f"{correct} of {count}", percent(correct / count)))
+    out.say("")
+    out.table(("population", "#spikes a sample", "#least", "#most"),
+              [(n, f"{v.mean():,.1f}", f"{v.min():,}", f"{v.max():,}") for n, v in result.spike_counts.items()])
+
+
+def verify(
+    out: Out,
+    build: Annotated[str, typer.Argument(metavar="BUILD", help="A folder that `snnc compile -o` wrote.",
+                                         show_default=False)],
+) -> dict[str, Any]:
+    """Replay the golden vectors of a build.
+
+    Every output, spike and state of every tick must be what the integer reference gives.
+    """
+    from snncompile.folder import open_build
+    from snncompile.line import Step, plural
+
+    model = open_build(build)
+    if model.host is None:
+        out.note([NO_COMPILER])
+    found = model.verify()
+    if not found.ok:
+        raise CompileError(_differences(build, found.differences))
+    out.step(Step("verify", f"{BACKENDS[found.backend]} = reference",
+                  f"{plural(found.samples, 'sample')} of {plural(found.ticks, 'tick')}, every spike and state of "
+                  f"{plural(found.populations, 'population')}"))
+    return {"samples": found.samples, "ticks": found.ticks, "populations": found.populations,
+            "backend": found.backend}
+
+
+def _differences(build: str, differences: tuple[str, ...]) -> tuple[Diagnostic, ...]:
+    rest = len(differences) - MAX_DIFFERENCES
+    shown = [*differences[:MAX_DIFFERENCES], *([f"and {rest} more"] if rest > 0 else [])]
+    return tuple(Diagnostic("SNN603", f"folder {shorten(build)}", text, "the golden vectors") for text in shown)
