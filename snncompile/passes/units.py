@@ -14,6 +14,7 @@ THRESHOLD_BITS = 6
 COARSE_BITS = 6
 GRADED_BITS = 12
 MAX_EXTRA_BITS = 16
+MAX_BITS = 30
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     shortfall = float(np.max(np.log2(wanted * step / threshold)))
     extra = max(extra, min(max(0, int(np.ceil(shortfall))), MAX_EXTRA_BITS))
     units = np.maximum(np.floor(threshold * 2.0**extra / step + 1e-6), 1)
-    most = 1 << ((arithmetic.membrane_bits or 30) - 2)
+    most = 1 << ((arithmetic.membrane_bits or MAX_BITS) - 2)
     return np.asarray(threshold / np.minimum(units, most))
 
 
@@ -68,9 +69,8 @@ def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, arith
     elif leaky:
         extra = max(extra, COARSE_BITS)
     unit = step / 2.0**extra
-    bits = arithmetic.membrane_bits
-    if bits and peak:
-        unit = np.maximum(unit, peak / (1 << (bits - 2)))
+    if peak:
+        unit = np.maximum(unit, peak / (1 << ((arithmetic.membrane_bits or MAX_BITS) - 2)))
     return np.asarray(unit)
 
 
