@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail
-from snncompile.ir.expr import Expr, Program, clip, flatten
+from snncompile.ir.expr import Expr, Program, clip, flatten, maximum
 from snncompile.ir.ops import IntState, Neuron
 from snncompile.ir.rules import Quantity
 from snncompile.ir.types import Array
@@ -177,7 +177,9 @@ class _Lowering:
             case "floor":
                 return Expr("shr", (self.emit(step.args[0]),), (REAL_BITS, "floor"))
         common = self._common(step.args)
-        return Expr(step.op, tuple(self.coerce(a, common) for a in step.args))
+        args = tuple(self.coerce(a, common) for a in step.args)
+        # A divisor is a threshold: at least one unit, however small it is or becomes.
+        return args[0] // maximum(args[1], 1) if step.op == "floordiv" else Expr(step.op, args)
 
     def _common(self, args: tuple[int, ...]) -> Kind:
         """The kind that the operands of a sum or comparison share."""
@@ -205,7 +207,7 @@ class _Lowering:
         if not self.typed.static(b):
             fail("SNN403", self.place, "a division by a quantity that depends on several states")
         if self.typed.kinds[a] == "membrane" and self.typed.kinds[b] == "membrane":
-            return Expr("floordiv", (self.emit(a) * (1 << REAL_BITS), self.constant(b, "membrane")))
+            return (self.emit(a) * (1 << REAL_BITS)) // maximum(self.constant(b, "membrane"), 1)
         if self.typed.kinds[a] == "count":
             return self.emit(a) * Expr("const", (), self.number(1 / self.typed.values[b], "real"))
         return self._scaled(self.emit(a), 1 / self.typed.values[b])
