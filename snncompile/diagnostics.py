@@ -98,3 +98,8 @@ def shorten(name: object, limit: int = 60) -> str:
     """A name for a message: quoted, printable, at most `limit` characters."""
     text = str(name).encode("unicode_escape").decode("ascii")
     return f'"{text if len(text) <= limit else text[: limit - 3] + "..."}"'
+
+
+def printable(text: object) -> str:
+    """Text that does nothing to a terminal or page but appear; line breaks are kept."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(text))

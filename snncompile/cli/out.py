@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snncompile.diagnostics import Diagnostic
+from snncompile.diagnostics import Diagnostic, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,11 +30,6 @@ def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
     """2 where what was given cannot be used: files, data, options, folders. 1 where it was understood, but fails."""
     codes = [d.code for d in diagnostics]
     return 2 if any(c.startswith(BLOCKS_OF_INPUT) or c in CODES_OF_INPUT for c in codes) else 1
-
-
-def printable(text: object) -> str:
-    """Text that does nothing to a terminal but appear; line breaks are kept."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
 @dataclass
