@@ -65,6 +65,8 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
     rng = np.random.default_rng(seed)
     real = {n: rng.integers(0, 2 + (seed % 3 == 0), (SAMPLES, ticks, *op.shape)) if op.values == "spike"
             else rng.integers(-64, 64, (SAMPLES, ticks, *op.shape)) / 64 for n, op in graph.inputs.items()}
+    if seed % 2:  # frames that stand still for some ticks
+        real = {n: v[:, np.arange(ticks) // 3] for n, v in real.items()}
     real = {n: np.clip(v, op.low, op.high) for (n, v), op in zip(real.items(), graph.inputs.values(), strict=True)}
     legal = run_passes(graph, legalize_passes(load_target("c99")))
     integer = run_passes(legal, integer_passes(random_arithmetic(rng), calibrate(legal, real)))

@@ -119,7 +119,11 @@ class StateArray:
 
 @dataclass(frozen=True)
 class PopulationCode:
-    """Everything printed for one population."""
+    """Everything printed for one population.
+
+    `lanes` is the length of the update's inner loop. A population that `keeps` its sums reads real-valued inputs
+    only: while a frame stands still, its synapses are not computed again.
+    """
 
     source: Source
     rule: str
@@ -131,6 +135,12 @@ class PopulationCode:
     output: str
     data: tuple[Data, ...]
     lanes: int
+    keeps: bool
+
+    @property
+    def home(self) -> str:
+        """The member of the network's state that holds the accumulators."""
+        return "kept" if self.keeps else "acc"
 
     @property
     def blocks(self) -> int:
@@ -208,13 +218,29 @@ class _Lowering:
             self._chunk(),
         )
 
+    def _symbol(self, name: str) -> str:
+        """What the names of a population's constants begin with.
+
+        Identifiers have no capitals, so that the capitals around one keep the names of several networks, populations
+        and constants apart.
+        """
+        return f"{self.prefix}_N_{self.names[name]}"
+
     def _source(self, name: str) -> Source:
         shape = self.graph.shapes[name]
         low, high = source_range(self.graph, name)
         history = max((e.delay for e in self.graph.edges_from[name]), default=0)
+        if any(self._keeps(e.dst) for e in self.graph.edges_from[name]):
+            history = max(history, 1)
         channels, height, width = as_image(shape)
         return Source(self.names[name], comment(name), c_type(low, high), math.prod(shape), channels, height * width,
                       history)
+
+    def _keeps(self, name: str) -> bool:
+        """Whether a population reads nothing but real-valued inputs of the same tick."""
+        sources = [(self.graph.nodes[e.src], e.delay) for e in self.graph.edges_into[name]]
+        return isinstance(self.graph.nodes[name], Population) and all(
+            isinstance(op, Input) and op.values == "real" and delay == 0 for op, delay in sources)
 
     def _input(self, name: str, op: Input) -> Port:
         return Port(f"in_{self.names[name]}", comment(name), self.sources[name], 0, op.shape, int(op.low), int(op.high))
@@ -244,13 +270,13 @@ class _Lowering:
         assert isinstance(op, Population)
         projections, accumulators = self._projections(name)
         ranges = population_ranges(self.graph, name)
-        printer = _Leaves(self.names[name], op, self.graph.shapes[name], accumulators)
+        printer = _Leaves(self._symbol(name), op, self.graph.shapes[name], accumulators)
         lines, operands = lines_of(op.program, ranges.steps, printer.leaf)
         states = tuple(printer.state(n, s.bits, s.initial) for n, s in op.states.items())
         types = {s.name: s.type for s in states}
         nexts = tuple((printer.states[n], types[printer.states[n]], operands[i]) for n, i in op.program.next_state)
         return PopulationCode(self.sources[name], comment(op.rule), tuple(accumulators), tuple(projections), states,
-                              tuple(lines), nexts, operands[op.program.output], tuple(printer.data), printer.lanes)
+                              tuple(lines), nexts, operands[op.program.output], tuple(printer.data), printer.lanes, self._keeps(name))
 
     def _projections(self, name: str) -> tuple[list[Projection], list[Accumulator]]:
         accumulators: list[Accumulator] = []
@@ -266,7 +292,7 @@ class _Lowering:
 
     def _accumulator(self, name: str, have: list[Accumulator], scale: Scale, sums: tuple[int, int]) -> int:
         """The accumulator for a multiplier: one that there is already, widened, or a new one."""
-        label = f"{self.names[name]}_times{len(have)}"
+        label = f"{self._symbol(name)}_TIMES{len(have)}"
         factor, factors = scale_factors(scale, self.graph.shapes[name], label)
         for i, a in enumerate(have):
             if factor is not None and a.factor == factor:
@@ -280,7 +306,7 @@ class _Lowering:
                     at: int) -> Projection:
         source = self.sources[edge.src]
         low, high = source_range(self.graph, edge.src)
-        builder = Builder(f"{self.names[name]}_{k}")
+        builder = Builder(f"{self.names[name]}_{k}", f"{self._symbol(name)}_{k}")
         shape = self.graph.shapes[edge.src]
         signal = Signal(Row("src", source.type, source.size), shape, channels_last(shape), low, high,
                         self.rates.get(edge.src, 0.1))
@@ -306,7 +332,7 @@ def _retyped(projection: Projection, typed: Mapping[str, str]) -> Projection:
 class _Leaves:
     """Prints the leaves of a population's program, and gathers the arrays they need."""
 
-    name: str
+    symbol: str
     op: Population
     shape: Shape
     accumulators: list[Accumulator]
@@ -385,7 +411,7 @@ class _Leaves:
         values = np.asarray(value)
         if values.shape == self.shape and not is_plain(self.shape):
             values = values.reshape(-1)[channels_last(self.shape)]
-        return Data(f"{self.name}_{identifiers(self.op.params)[key]}", narrow(values.reshape(-1)))
+        return Data(f"{self.symbol}_P_{identifiers(self.op.params)[key]}", narrow(values.reshape(-1)))
 
     def state(self, name: str, bits: int, initial: Any) -> StateArray:
         kind = c_type(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
@@ -393,7 +419,7 @@ class _Leaves:
         if not isinstance(initial, np.ndarray):
             return StateArray(own, kind, bits, int(initial), None)
         values = np.broadcast_to(initial, self.shape).reshape(-1)[channels_last(self.shape)]
-        data = Data(f"{self.name}_initial_{own}", narrow(values))
+        data = Data(f"{self.symbol}_INITIAL_{own}", narrow(values))
         self.data.append(data)
         return StateArray(own, kind, bits, None, data)
 

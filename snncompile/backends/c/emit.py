@@ -53,7 +53,8 @@ def memory(net: Net) -> dict[str, int]:
     item = {name: dtype.itemsize for name, dtype in DTYPES.items()}
     states = sum(item[s.type] * p.source.size for p in net.populations for s in p.states)
     rows = {c: sum(item[s.type] * s.size * (s.history + c) for s in net.sources) for c in (1, net.chunk)}
-    sums = max((sum(item[a.type] for a in p.accumulators) * p.source.size for p in net.populations), default=0)
+    sizes = [(p.keeps, sum(item[a.type] for a in p.accumulators) * p.source.size) for p in net.populations]
+    sums = sum(b for keeps, b in sizes if keeps) + max((b for keeps, b in sizes if not keeps), default=0)
     scratch = max((sum(item[r.type] * r.size for r in j.scratch) + 4 * j.bits
                    + (item[j.index_type] * (j.scans + 8) if j.scans else 0) for j in net.projections), default=0)
     return {"states": states, "working": sums + scratch, "rows": rows[net.chunk],

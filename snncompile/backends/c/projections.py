@@ -52,9 +52,10 @@ class Signal:
 
 @dataclass
 class Builder:
-    """Builds the kernels of one projection; `name` prefixes its data and scratch rows."""
+    """Builds the kernels of one projection; `name` names its scratch rows, `symbol` begins those of its constants."""
 
     name: str
+    symbol: str
     kernels: list[Kernel] = field(default_factory=list)
     scratch: list[Row] = field(default_factory=list)
 
@@ -83,7 +84,7 @@ class Builder:
         position = np.full(signal.row.size + 1, signal.row.size, np.int64)
         position[signal.order] = np.arange(signal.row.size)
         index = position[order]
-        data = Data(f"{self.name}_index{len(self.kernels)}", narrow(index))
+        data = Data(f"{self.symbol}_INDEX{len(self.kernels)}", narrow(index))
         return Gather(signal.row, dst, data, adds, bool(np.any(index == signal.row.size)))
 
     def _fresh(self, low: int, high: int, size: int, accumulates: bool) -> Row:
@@ -123,7 +124,7 @@ class Builder:
         elif isinstance(op, Rectify):
             self.kernels.append(RectifyKernel(signal.row, dst, op.sign))
         elif isinstance(op, Scale):
-            factor, factors = scale_factors(op, signal.shape, f"{self.name}_factor{len(self.kernels)}")
+            factor, factors = scale_factors(op, signal.shape, f"{self.symbol}_FACTOR{len(self.kernels)}")
             self.kernels.append(ScaleKernel(signal.row, dst, factor, factors))
         else:
             raise AssertionError(f"no kernel for {op.kind()}")
@@ -148,8 +149,8 @@ class Builder:
         self.kernels.append(make(op, signal, shape, dst))
         return Signal(dst, shape, channels_last(shape), min(low, 0), max(high, 0), 1.0)
 
-    def _data(self, weight: Array, name: str = "weight") -> Data:
-        return Data(f"{self.name}_{name}{len(self.kernels)}", np.ascontiguousarray(weight))
+    def _data(self, weight: Array, name: str = "WEIGHT") -> Data:
+        return Data(f"{self.symbol}_{name}{len(self.kernels)}", np.ascontiguousarray(weight))
 
     def _linear(self, op: Linear | Conv, signal: Signal, shape: Shape, dst: Row) -> Kernel:
         weight = np.asarray(op.weight)[:, signal.order]
@@ -180,8 +181,8 @@ class Builder:
 
     def _packed(self, weight: Array, signal: Signal, geometry: Geometry, dst: Row) -> Packed:
         bipolar = not np.any(weight == 0)
-        plus = self._data(_planes(weight > 0), "plus")
-        minus = None if bipolar else self._data(_planes(weight < 0), "minus")
+        plus = self._data(_planes(weight > 0), "PLUS")
+        minus = None if bipolar else self._data(_planes(weight < 0), "MINUS")
         bits = max(signal.high.bit_length(), (-signal.low - 1).bit_length() if signal.low < 0 else 0)
         planes = bits + (signal.low < 0)
         return Packed(signal.row, dst, plus, signal.low, signal.high, geometry, minus, max(planes, 1), signal.low < 0)
