@@ -85,7 +85,7 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
                 path.write_bytes(content)
             _exchange(Path(fresh) / "build", target, Path(fresh) / "old")
     except (OSError, ValueError) as e:
-        fail("SNN602", f"folder {shorten(target)}", str(e)[:200])
+        fail("SNN602", f"folder {shorten(target)}", _reason(e))
     return target
 
 
@@ -117,7 +117,7 @@ def expect_free(target: Path) -> None:
             fail("SNN602", place, "it exists and is not a folder", allowed)
         present = sorted(p.name for p in target.iterdir())
     except (OSError, ValueError) as e:
-        fail("SNN602", place, str(e)[:200])
+        fail("SNN602", place, _reason(e))
     if present:
         _expect_build(target, present, place, allowed)
 
@@ -148,7 +148,7 @@ def write_file(path: str | Path, content: bytes) -> Path:
             (Path(fresh) / "file").write_bytes(content)
             os.replace(Path(fresh) / "file", target)
     except (OSError, ValueError) as e:
-        fail("SNN602", f"file {shorten(target)}", str(e)[:200])
+        fail("SNN602", f"file {shorten(target)}", _reason(e))
     return target
 
 
@@ -177,6 +177,11 @@ def open_build(folder: str | Path) -> CompiledModel:
     return CompiledModel(graph, Artifact(sources, report.sizes_bytes), golden, manifest["rates"], report)
 
 
+def _reason(e: Exception) -> str:
+    """What went wrong, without the paths that the operating system names."""
+    return (getattr(e, "strerror", None) or str(e) or type(e).__name__)[:200]
+
+
 def _text(content: bytes, place: str) -> str:
     try:
         return content.decode()
@@ -190,7 +195,7 @@ def _manifest(root: Path, place: str) -> dict[str, Any]:
         with (root / MANIFEST).open("rb") as stream:
             found = json.loads(stream.read(MAX_MANIFEST_BYTES))
     except (OSError, ValueError, RecursionError) as e:
-        fail("SNN604", place, f"{MANIFEST}: {str(e)[:150]}", "a folder that `snnc compile -o` wrote")
+        fail("SNN604", place, f"{MANIFEST}: {_reason(e)}", "a folder that `snnc compile -o` wrote")
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         fail("SNN604", place, f"{MANIFEST} is not of format {FORMAT}", help="compile again with this version")
     fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
@@ -214,7 +219,7 @@ def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
             fail("SNN604", f"{place}, {shorten(name)}", "missing, or not a file, or oversized")
         content = path.read_bytes()
     except OSError as e:
-        fail("SNN604", f"{place}, {shorten(name)}", str(e)[:150])
+        fail("SNN604", f"{place}, {shorten(name)}", _reason(e))
     if hashlib.sha256(content).hexdigest() != digest:
         fail("SNN604", f"{place}, {shorten(name)}", "its content is not what was written", help="compile again")
     return content

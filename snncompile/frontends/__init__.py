@@ -31,7 +31,8 @@ def load(source: str | Path | Graph, **options: Any) -> Graph:
         reader = READERS.get(Path(source).suffix.lower())
         if reader is not None:
             return reader(Path(source), options)
-        fail("SNN107", f"source {shorten(source)}", f"a file named *{shorten(Path(source).suffix)[1:-1]}",
+        suffix = shorten(Path(source).suffix)[1:-1]
+        fail("SNN107", f"source {shorten(source)}", f"a file named *{suffix}" if suffix else "a name without an ending",
              ", ".join(READERS))
     fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}", "a file name or a Graph")
 
