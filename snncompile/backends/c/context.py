@@ -276,7 +276,8 @@ class _Lowering:
         types = {s.name: s.type for s in states}
         nexts = tuple((printer.states[n], types[printer.states[n]], operands[i]) for n, i in op.program.next_state)
         return PopulationCode(self.sources[name], comment(op.rule), tuple(accumulators), tuple(projections), states,
-                              tuple(lines), nexts, operands[op.program.output], tuple(printer.data), printer.lanes, self._keeps(name))
+                              tuple(lines), nexts, operands[op.program.output], tuple(printer.data), printer.lanes,
+                              self._keeps(name))
 
     def _projections(self, name: str) -> tuple[list[Projection], list[Accumulator]]:
         accumulators: list[Accumulator] = []
