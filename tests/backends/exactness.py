@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.backends.c.host import FLAGS, Host, compiler
+from snncompile.backends.c.host import Host, compiler
 from snncompile.driver import integer_passes, legalize_passes
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run
@@ -28,10 +28,8 @@ SAMPLES, TICKS = 2, 7
 
 
 @cache
-def flags(optimised: bool = False) -> tuple[str, ...]:
-    """Strict flags; with the undefined-behaviour sanitizer where the compiler has it, or as users build."""
-    if optimised:
-        return FLAGS
+def flags() -> tuple[str, ...]:
+    """Strict flags, with the undefined-behaviour sanitizer where the compiler has it."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "t.c").write_text("int t(int a) { return a + 1; }\n")
         trial = [*(compiler() or ["cc"]), *STRICT, *SANITIZE, "-o", "t.so", "t.c"]
@@ -75,9 +73,12 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
     return Case(integer, x, rates, run(integer, x, record=True, states=True))
 
 
-def differences(case: Case, optimised: bool = False) -> list[str]:
-    """Where the emitted C differs from the interpreter: in whole runs, tick by tick, inside, or in its counts."""
-    host = Host.of(case.graph, case.rates, flags(optimised))
+def differences(case: Case, built: tuple[str, ...] | None = None) -> list[str]:
+    """Where the emitted C differs from the interpreter: in whole runs, tick by tick, inside, or in its counts.
+
+    `built` are the C compiler's flags, `flags()` where there are none.
+    """
+    host = Host.of(case.graph, case.rates, built or flags())
     traced, (outputs, counts) = host.trace(case.x), host.run(case.x)
     found = inside_differences(case.wanted, traced)
     for name, wanted in case.wanted.outputs.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from snncompile.backends.c.host import compiler
+from snncompile.backends.c.host import FLAGS, compiler
 from snncompile.ir.graph import Graph
 from tests.backends.exactness import Case, differences, random_case
 from tests.strategies import Features, graphs, random_graph
@@ -50,4 +50,4 @@ def test_c_equals_the_interpreter_on_graphs_that_hypothesis_finds(graph: Graph) 
 def test_c_is_the_same_when_built_as_users_build_it(seed: int) -> None:
     """Full optimisation and wide vectors, and more ticks than a chunk holds."""
     graph = random_graph(seed, Features(graded_loops=False))
-    assert differences(random_case(graph, seed, ticks=150), optimised=True) == []
+    assert differences(random_case(graph, seed, ticks=150), FLAGS) == []

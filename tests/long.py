@@ -1,0 +1,67 @@
+"""As many random networks as you like through the whole line: `python -m tests.long --graphs 20000`.
+
+Every graph is quantized in a random way, emitted as C, built, and compared with the integer interpreter in every
+spike, state, tick and sample. Prints what differs, and a summary; exits with 1 if anything did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+
+import numpy as np
+
+from snncompile.diagnostics import CompileError
+from tests.backends.exactness import differences, flags, random_case
+from tests.strategies import random_graph
+
+CLEAN_EVERY = 500
+
+
+def main() -> int:
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SNNC_CACHE"] = os.path.join(folder, "cache")
+        wrong = _run(options)
+    return int(wrong > 0)
+
+
+def _run(options: argparse.Namespace) -> int:
+    built = tuple(options.flags.split()) if options.flags else flags()
+    start, wrong, populations, active = time.perf_counter(), 0, 0, 0
+    refused: Counter[str] = Counter()
+    for done, seed in enumerate(range(options.first, options.first + options.graphs), start=1):
+        try:
+            case = random_case(random_graph(seed), seed)
+            found = differences(case, built)
+        except CompileError as e:
+            refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
+            continue
+        populations += len(case.wanted.emitted)
+        active += sum(bool(np.any(v)) for v in case.wanted.emitted.values())
+        if found:
+            wrong += 1
+            print(f"seed {seed}: {found[:3]}", flush=True)
+        if done % CLEAN_EVERY == 0:
+            shutil.rmtree(os.environ["SNNC_CACHE"], ignore_errors=True)
+            print(f"{done} graphs, {wrong} wrong, {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"{options.graphs} graphs, {populations} populations ({active} of them active), {wrong} graphs wrong, "
+          f"{sum(refused.values())} refused {dict(refused)}, {time.perf_counter() - start:.0f} s")
+    return wrong
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--graphs", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=1_000_000, help="the first seed")
+    parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
