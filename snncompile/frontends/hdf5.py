@@ -2,13 +2,14 @@
 
 The HDF5 library loops for ever or worse on some damaged files, which no caller can prevent. This reader cannot: every
 walk goes forward or down, steps are counted, offsets checked, and nothing is allocated that was not asked for. It
-knows the classic layout (superblock 0 and 1, symbol-table groups), which h5py and the NIR package write by default.
+knows all that h5py and the NIR package write by default. `hdf5_groups` finds the members of groups.
 
 Layout after the HDF5 File Format Specification, version 3.0, sections II to IV; its names are used throughout.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import struct
@@ -27,12 +28,15 @@ UNDEFINED = (1 << 64) - 1
 MAX_MESSAGES = 1_000
 MAX_STEPS = 8_000_000
 MAX_AXES = 32
-MAX_NAME_BYTES = 1 << 16
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 
 
 class Hdf5Error(ValueError):
     """The file is damaged, or uses a part of HDF5 that is not read here; the message says which."""
+
+
+class TooLarge(Hdf5Error):
+    """The file holds, or claims to hold, more than is read."""
 
 
 def bad(message: str) -> NoReturn:
@@ -49,14 +53,15 @@ class Message:
     size: int
 
 
-DATASPACE, DATATYPE, LINK_INFO, EXTERNAL, LAYOUT, FILTERS, CONTINUATION, SYMBOL_TABLE = 1, 3, 2, 7, 8, 11, 16, 17
+DATASPACE, DATATYPE, EXTERNAL, LAYOUT, FILTERS, CONTINUATION = 1, 3, 7, 8, 11, 16
 
 
 @dataclass(eq=False)
 class File:
-    """The bytes of an HDF5 file, what was found of its global heaps, and how many steps reading took."""
+    """An HDF5 file, what was found of its global heaps, and how many steps reading took so far."""
 
-    data: bytes
+    stream: io.BufferedIOBase
+    size: int
     heaps: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
     steps: int = 0
 
@@ -64,78 +69,100 @@ class File:
         """Count work, so that structures that refer to each other end somewhere."""
         self.steps += count
         if self.steps > MAX_STEPS:
-            bad(f"more than {MAX_STEPS} entries")
+            raise TooLarge(f"more than {MAX_STEPS} entries")
+
+    def inside(self, at: int, size: int) -> None:
+        if not 0 <= at <= at + size <= self.size:
+            bad(f"{size} bytes at byte {at}, outside the file")
+
+    def raw(self, at: int, size: int) -> bytes:
+        self.inside(at, size)
+        self.stream.seek(at)
+        data = self.stream.read(size)
+        return data if len(data) == size else bad("a file that became shorter")
+
+    def array(self, at: int, dtype: np.dtype[Any], shape: Shape) -> Array:
+        """An array of its own, filled from the file."""
+        self.inside(at, math.prod(shape) * dtype.itemsize)
+        array = np.empty(shape, dtype)
+        self.stream.seek(at)
+        if self.stream.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
+            bad("a file that became shorter")
+        return array
 
     def unpack(self, layout: str, at: int) -> tuple[Any, ...]:
-        if not 0 <= at <= len(self.data) - struct.calcsize(layout):
-            bad(f"a structure at byte {at}, outside the file")
-        return struct.unpack_from(layout, self.data, at)
-
-    def raw(self, at: int, size: int) -> memoryview:
-        if not 0 <= at <= at + size <= len(self.data):
-            bad(f"{size} bytes at byte {at}, outside the file")
-        return memoryview(self.data)[at:at + size]
+        return struct.unpack(layout, self.raw(at, struct.calcsize(layout)))
 
     def expect(self, magic: bytes, at: int, what: str) -> None:
         if self.raw(at, len(magic)) != magic:
             bad(f"no {what} at byte {at}")
 
     @property
-    def root(self) -> Group:
-        """The root group."""
+    def root(self) -> int:
+        """The address of the root group's header."""
         self.expect(SIGNATURE, 0, "HDF5 signature")
-        version, offsets, lengths = self.data[8], *self.raw(13, 2)
-        if version > 1 or (offsets, lengths) != (8, 8):
-            bad(f"superblock version {version} with {offsets}-byte addresses; 0 or 1 with 8-byte ones is read")
-        base = 24 if version == 0 else 28
+        version = self.raw(8, 1)[0]
+        widths = self.raw(13 if version < 2 else 9, 2)
+        if version > 3 or widths != b"\x08\x08":
+            bad(f"superblock version {version}, or addresses that are not of 8 bytes")
+        base = (24, 28, 12, 12)[version]
         if self.unpack("<Q", base) != (0,):
             bad("a base address other than 0")
-        found = self.open(self.unpack("<Q", base + 40)[0])
-        return found if isinstance(found, Group) else bad("a root that is no group")
+        return int(self.unpack("<Q", base + (40 if version < 2 else 24))[0])
 
-    def open(self, address: int) -> Group | Dataset:
-        """The object whose header lies at an address."""
-        messages = {m.kind: m for m in self.messages(address)}
-        if SYMBOL_TABLE in messages:
-            return Group(self, *self.unpack("<QQ", messages[SYMBOL_TABLE].at))
-        if not {DATASPACE, DATATYPE, LAYOUT} <= set(messages):
-            bad(f"the object at byte {address} is neither a classic group nor a dataset")
-        if any(messages[k].flags & 2 for k in (DATASPACE, DATATYPE, LAYOUT, FILTERS) if k in messages):
-            bad("a shared header message")
-        return Dataset(self, messages)
+    def header(self, address: int) -> dict[int, list[Message]]:
+        """The messages of the object whose header lies at an address, by kind."""
+        found: dict[int, list[Message]] = {}
+        for message in self._messages(address):
+            found.setdefault(message.kind, []).append(message)
+        return found
 
-    def messages(self, address: int) -> Iterator[Message]:
-        """The messages of an object header of version 1, its continuations included."""
-        version, _, count, _, size = self.unpack("<BBHII", address)
-        if version != 1:
-            bad(f"no object header of version 1 at byte {address}")
-        blocks = [(address + 16, size)]
-        left = min(count, MAX_MESSAGES)
+    def _messages(self, address: int) -> Iterator[Message]:
+        if self.raw(address, 4) == b"OHDR":
+            blocks, form, left = *self._second_header(address), MAX_MESSAGES
+        else:
+            version, _, count, _, size = self.unpack("<BBHII", address)
+            if version != 1:
+                bad(f"no object header at byte {address}")
+            blocks, form, left = [(address + 16, size)], "<HHB3x", min(count, MAX_MESSAGES)
+        head = struct.calcsize(form)
         while blocks and left:
             at, size = blocks.pop(0)
-            end = at + len(self.raw(at, size))
-            while at + 8 <= end and left:
+            self.inside(at, size)
+            end = at + size
+            while at + head <= end and left:
                 self.step()
-                kind, length, flags = self.unpack("<HHB", at)
-                if at + 8 + length > end:
+                kind, length, flags = self.unpack(form, at)
+                if at + head + length > end:
                     bad(f"a header message at byte {at} that leaves its block")
-                yield Message(kind, flags, at + 8, length)
+                yield Message(kind, flags, at + head, length)
                 if kind == CONTINUATION:
-                    blocks.append(self.unpack("<QQ", at + 8))
-                at, left = at + 8 + length, left - 1
+                    more, size = self.unpack("<QQ", at + head)
+                    # Blocks of the second form lie between a signature and a checksum.
+                    blocks.append((more, size) if form == "<HHB3x" else (more + 4, max(size - 8, 0)))
+                at, left = at + head + length, left - 1
+
+    def _second_header(self, address: int) -> tuple[list[tuple[int, int]], str]:
+        """The first block of an object header of version 2, and the form of its messages."""
+        version, flags = self.unpack("<BB", address + 4)
+        if version != 2:
+            bad(f"an object header of version {version}")
+        at = address + 6 + (16 if flags & 32 else 0) + (4 if flags & 16 else 0)
+        size = self.unpack("<" + "BHIQ"[flags & 3], at)[0]
+        return [(at + (1 << (flags & 3)), size)], "<BHB2x" if flags & 4 else "<BHB"
 
     def heap_object(self, address: int, index: int, size: int) -> bytes:
         """The first `size` bytes of an object of the global heap."""
         if address not in self.heaps:
             self.heaps[address] = dict(self._heap(address))
         at, length = self.heaps[address].get(index) or bad(f"no object {index} in the heap at byte {address}")
-        return bytes(self.raw(at, size)) if size <= length else bad(f"{size} bytes of a heap object of {length}")
+        return self.raw(at, size) if size <= length else bad(f"{size} bytes of a heap object of {length}")
 
     def _heap(self, address: int) -> Iterator[tuple[int, tuple[int, int]]]:
         self.expect(b"GCOL\x01", address, "global heap")
         end = address + self.unpack("<Q", address + 8)[0]
         at = address + 16
-        self.raw(address, end - address)
+        self.inside(address, end - address)
         while at + 16 <= end:
             self.step()
             index, _, _, size = self.unpack("<HHIQ", at)
@@ -145,45 +172,7 @@ class File:
             at += 16 + (size + 7) // 8 * 8
 
 
-@dataclass(eq=False)
-class Group:
-    """A group: names that lead to objects of the same file."""
-
-    file: File
-    tree: int
-    heap: int
-
-    def addresses(self, limit: int) -> dict[str, int]:
-        """The address of every member. Raises `Hdf5Error` for links to other places, or more members than `limit`."""
-        self.file.expect(b"HEAP\x00", self.heap, "local heap")
-        size, _, start = self.file.unpack("<QQQ", self.heap + 8)
-        end = start + len(self.file.raw(start, size))
-        found: dict[str, int] = {}
-        for node in _leaves(self.file, self.tree, 0, 8):
-            self.file.expect(b"SNOD\x01", node, "symbol table node")
-            for i in range(self.file.unpack("<H", node + 6)[0]):
-                self.file.step()
-                name_at, address, cache = self.file.unpack("<QQI", node + 8 + 40 * i)
-                name = _name(self.file.data, start + name_at, end)
-                if cache == 2:
-                    bad(f"{name!r} is a link to another place")
-                if name in found or len(found) >= limit:
-                    bad(f"a group with two members {name!r}" if name in found else f"a group of more than {limit}")
-                found[name] = address
-        return dict(sorted(found.items()))
-
-
-def _name(data: bytes, at: int, heap_end: int) -> str:
-    end = data.find(b"\0", at, min(heap_end, at + MAX_NAME_BYTES))
-    if end < 0:
-        bad("a name outside its heap, or an endless one")
-    try:
-        return data[at:end].decode("utf-8")
-    except UnicodeDecodeError:
-        bad(f"the name {data[at:end][:40]!r}, which is not UTF-8")
-
-
-def _leaves(file: File, root: int, kind: int, key_bytes: int) -> Iterator[int]:
+def leaves(file: File, root: int, kind: int, key_bytes: int) -> Iterator[int]:
     """What the lowest level of a version 1 B-tree refers to; for chunks, the place of the key instead."""
     stack: list[tuple[int, int | None]] = [(root, None)]
     while stack:
@@ -207,6 +196,16 @@ class Dataset:
 
     file: File
     messages: Mapping[int, Message]
+
+    @classmethod
+    def of(cls, file: File, header: Mapping[int, list[Message]]) -> Dataset | None:
+        """The dataset of a header, if it is one."""
+        messages = {kind: found[-1] for kind, found in header.items()}
+        if not {DATASPACE, DATATYPE, LAYOUT} <= set(messages):
+            return None
+        if any(messages[k].flags & 2 for k in (DATASPACE, DATATYPE, LAYOUT, FILTERS) if k in messages):
+            bad("a shared header message")
+        return cls(file, messages)
 
     @cached_property
     def shape(self) -> Shape:
@@ -244,11 +243,10 @@ class Dataset:
         return self.size * (16 if self.dtype is None else self.dtype.itemsize)
 
     def numbers(self) -> Array:
-        """The values, read-only: a view of the file where it holds them as they are."""
+        """The values, read-only."""
         if self.dtype is None or self.dtype.kind == "S":
             bad("strings where numbers are expected")
-        array = self._elements(self.dtype)
-        native = array.astype(self.dtype.newbyteorder("="), copy=not array.flags.aligned)
+        native = self._elements(self.dtype).astype(self.dtype.newbyteorder("="), copy=False)
         native.flags.writeable = False
         return native
 
@@ -263,8 +261,8 @@ class Dataset:
     def _elements(self, dtype: np.dtype[Any]) -> Array:
         layout = self.messages[LAYOUT].at
         version, kind = self.file.unpack("<BB", layout)
-        if version != 3 or EXTERNAL in self.messages:
-            bad(f"a data layout of version {version}, or data in another file")
+        if version not in (3, 4) or (version, kind) == (4, 2) or EXTERNAL in self.messages:
+            bad(f"a data layout {kind} of version {version}, or data in another file")
         if self.size == 0:
             return np.empty(self.shape, dtype)
         if kind == 2:
@@ -272,7 +270,7 @@ class Dataset:
         at = layout + 4 if kind == 0 else self.file.unpack("<Q", layout + 2)[0]
         if kind > 2 or at == UNDEFINED:
             bad("a dataset that was never written")
-        return np.frombuffer(self.file.raw(at, self.size * dtype.itemsize), dtype).reshape(self.shape)
+        return self.file.array(at, dtype, self.shape)
 
     def _chunks(self, dtype: np.dtype[Any], layout: int) -> Array:
         axes = len(self.shape)
@@ -286,7 +284,7 @@ class Dataset:
         array = np.zeros(self.shape, dtype)
         filters = tuple(self._filters())
         done: set[Shape] = set()
-        for key in _leaves(self.file, root, 1, 8 + 8 * (axes + 1)):
+        for key in leaves(self.file, root, 1, 8 + 8 * (axes + 1)):
             stored, mask, *where = self.file.unpack(f"<II{axes}Q", key)
             origin = tuple(where)
             if origin in done or any(o % c or o >= n for o, c, n in zip(origin, chunk, self.shape, strict=True)):
@@ -326,7 +324,7 @@ class Dataset:
 IEEE: Mapping[int, tuple[int, ...]] = {2: (0, 16, 10, 5, 0, 10), 4: (0, 32, 23, 8, 0, 23), 8: (0, 64, 52, 11, 0, 52)}
 
 
-def _unfiltered(data: memoryview, filters: tuple[tuple[int, int], ...], mask: int, size: int) -> bytes:
+def _unfiltered(data: bytes, filters: tuple[tuple[int, int], ...], mask: int, size: int) -> bytes:
     """A chunk as it was before the filters, which must be `size` bytes."""
     used = [f for i, f in enumerate(filters) if not mask >> i & 1]
     for kind, width in reversed(used):
@@ -336,21 +334,21 @@ def _unfiltered(data: memoryview, filters: tuple[tuple[int, int], ...], mask: in
             data = data[:-4]
         else:
             data = _unshuffled(data, width)
-    return bytes(data) if len(data) == size else bad(f"a chunk of {len(data)} bytes, not {size}")
+    return data if len(data) == size else bad(f"a chunk of {len(data)} bytes, not {size}")
 
 
-def _inflated(data: memoryview, limit: int) -> memoryview:
+def _inflated(data: bytes, limit: int) -> bytes:
     try:
-        return memoryview(zlib.decompressobj().decompress(data, limit))
+        return zlib.decompressobj().decompress(data, limit)
     except zlib.error as e:
         bad(f"a compressed chunk: {e}")
 
 
-def _unshuffled(data: memoryview, width: int) -> memoryview:
+def _unshuffled(data: bytes, width: int) -> bytes:
     if width < 1 or len(data) % width:
         bad(f"{len(data)} shuffled bytes of elements of {width}")
     planes = np.frombuffer(data, np.uint8).reshape(width, -1)
-    return memoryview(planes.T.tobytes())
+    return planes.T.tobytes()
 
 
 def begins(data: bytes) -> str:

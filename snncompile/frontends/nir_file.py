@@ -6,6 +6,7 @@ read. What the nodes mean is decided elsewhere (`snncompile.frontends.nir`).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.hdf5 import SIGNATURE, Dataset, File, Group, Hdf5Error, begins
+from snncompile.frontends.hdf5 import SIGNATURE, Dataset, File, Hdf5Error, TooLarge, begins
+from snncompile.frontends.hdf5_groups import Group, open_object
 from snncompile.ir.types import Array
 
 MAX_NODES = 20_000
@@ -90,32 +92,35 @@ def read_nir(path: Path) -> NirGraph:
     try:
         if not path.is_file():
             fail("SNN101", place, "no such file")
-        if path.stat().st_size > MAX_BYTES:
-            fail("SNN103", place, f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
-        data = path.read_bytes()
+        with io.BufferedReader(io.FileIO(path), 1 << 16) as stream:
+            size = stream.seek(0, 2)
+            stream.seek(0)
+            first = stream.read(16)
+            if not first.startswith(SIGNATURE):
+                fail("SNN101", place, f"it begins with {shorten(begins(first))}", "an HDF5 file", NO_HDF5)
+            return _Reader(place, File(stream, size)).file()
     except (OSError, ValueError) as e:
         fail("SNN101", place, str(getattr(e, "strerror", None) or e))
-    if not data.startswith(SIGNATURE):
-        fail("SNN101", place, f"it begins with {shorten(begins(data))}", "an HDF5 file", NO_HDF5)
-    return _Reader(place, data).file()
 
 
 class _Reader:
     """One pass over a file, counting what it has been promised so far."""
 
-    def __init__(self, place: str, data: bytes):
-        self.place = place
-        self.source = File(data)
-        self.byte_budget = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * len(data))
+    def __init__(self, place: str, source: File):
+        self.place, self.source = place, source
+        self.byte_budget = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * source.size)
         self.bytes = self.nodes = self.edges = 0
         self.found = Collector()
 
     def file(self) -> NirGraph:
         try:
-            node = self.members(self.source.root, self.place).get("node")
+            root = open_object(self.source, self.source.root)
+            node = self.members(root, self.place).get("node") if isinstance(root, Group) else None
             if not isinstance(node, Group):
                 fail("SNN102", self.place, "no group named node", "a file as the NIR package writes it")
             top = self.node(node, f"{self.place}, /node", 0)
+        except TooLarge as e:
+            fail("SNN103", self.place, str(e), "the limits of the NIR reader")
         except Hdf5Error as e:
             fail("SNN101", self.place, str(e), "an undamaged HDF5 file in the layout that the NIR package writes",
                  "check that the file arrived whole; if it did, read it with nir.read and write it with nir.write")
@@ -135,7 +140,7 @@ class _Reader:
         for name, address in group.addresses(limit).items():
             if len(name) > MAX_NAME:
                 fail("SNN102", place, f"the name {shorten(name)}", f"at most {MAX_NAME} characters")
-            found[name] = self.source.open(address)
+            found[name] = open_object(self.source, address)
         return found
 
     def node(self, group: Group, place: str, depth: int) -> NirNode | NirGraph | None:
