@@ -205,6 +205,22 @@ def test_alif_raises_its_threshold_with_every_spike(drive):
     assert spikes(neuron, drive) == expected
 
 
+@pytest.mark.parametrize("when", ["before-decay", "after-decay", "drop-input"])
+def test_a_late_subtraction_takes_the_adapted_threshold_of_its_own_step(when, drive):
+    v = b = s = 0.0
+    expected = []
+    for x in drive:
+        threshold = 0.5 + b
+        taken = s * threshold
+        v = 0.5 * (v - taken) + x if when == "before-decay" else 0.5 * v + x - taken
+        s = float(v > threshold)
+        b = 0.75 * b + 0.25 * s
+        expected.append(s)
+    neuron = Neuron.of("alif", Firing(">", "subtract", when), decay=0.5, decay_b=0.75, jump_b=0.25, threshold=0.5)
+    assert sum(expected) > 5
+    assert spikes(neuron, drive) == expected
+
+
 def test_llif_threshold_follows_the_negative_input_of_the_step_before(drive):
     """`V_th[t] = V_th[t-1] + g tanh(I[t-1])` with `I = relu(x) - x`; hard reset."""
     v, i, th = 0.0, 0.0, 1.0
