@@ -161,6 +161,8 @@ def _given(legal: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Ar
             fail("SNN501", "labels", "labels without samples", "calibration samples that they belong to")
         return None, None
     samples = by_name(legal, calibration(legal) if callable(calibration) else calibration)
+    if next(iter(samples.values())).shape[1] == 0:
+        fail("SNN501", "calibration samples", "samples of 0 ticks", "at least one tick")
     if labels is None:
         return samples, None
     classes, count = np.asarray(labels), len(next(iter(samples.values())))

@@ -176,7 +176,7 @@ def inside_differences(wanted: Traces, got: Traces) -> list[str]:
         pairs = [("spikes", emitted, got.emitted[name])]
         pairs += [(f"state {s}", v, got.states[name][s]) for s, v in wanted.states.get(name, {}).items()]
         for what, a, b in pairs:
-            wrong = np.nonzero((a != b).reshape(*a.shape[:2], -1).any(2))
+            wrong = np.nonzero((a != b).any(axis=tuple(range(2, a.ndim))))
             if len(wrong[0]):
                 where = f"sample {wrong[0][0]}, tick {wrong[1][0]}"
                 found.append(f"population {shorten(name)}, {what}: first at {where}")

@@ -119,7 +119,7 @@ def decide(graph: Graph, outputs: Mapping[str, Array]) -> Array:
     """The class that each sample is given, `[sample]`: the strongest element of the first output."""
     name, op = next(iter(graph.outputs.items()))
     values = outputs[name]
-    flat = values.reshape(*values.shape[:2], -1).astype(np.float64)
+    flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:])).astype(np.float64)
     if flat.shape[1] == 0:
         return np.zeros(len(flat), np.int64)
     score = flat.sum(1) if op.decode == "rate" else flat[:, -1] if op.decode == "last" else flat.max(1)

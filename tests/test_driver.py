@@ -1,0 +1,198 @@
+"""The driver: options, samples, labels, what is watched, and what is refused before anything is done."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import snncompile as sc
+from snncompile.driver import integer_passes, legalize_passes
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Linear, Neuron, Output
+from snncompile.ir.types import ShapeOnly, Stage
+from snncompile.line import GRAPHS, PARTS
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.calibrate import Calibration
+from snncompile.targets.target import load_target
+from tests.nets import SAMPLES, nir_file, reals, small, spikes, two_inputs
+
+
+def refused(*args, **options):
+    with pytest.raises(sc.CompileError) as caught:
+        sc.compile(*args, **options)
+    return caught.value.diagnostics
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("weight_bits", 0), ("weight_bits", 17), ("weight_bits", "binary"), ("weight_bits", 2.5), ("membrane_bits", 3),
+    ("decay_bits", 25), ("rounding", "up"), ("overflow", "trap"), ("per", "neuron"), ("spike_bits", 0),
+    ("input_bits", 17), ("table_bits", 1), ("graded_bits", 4),
+])
+def test_an_option_out_of_range_is_named(name, value):
+    (found,) = refused(small(), **{name: value})
+    assert (found.code, found.place) == ("SNN404", f"option {name}")
+
+
+def test_an_option_that_does_not_exist_is_refused():
+    (found,) = refused(small(), weight_bit=8)
+    assert (found.code, found.place) == ("SNN404", "option weight_bit")
+    assert "weight_bits" in found.limit
+
+
+def test_every_bad_option_is_reported_at_once():
+    assert len(refused(small(), weight_bits=0, decay_bits=0, rounding="up")) == 3
+
+
+def test_options_are_checked_before_the_source_is_read():
+    assert [d.code for d in refused("no-such-file.nir", weight_bits=0)] == ["SNN404"]
+
+
+def test_a_misread_option_of_the_source_is_refused(tmp_path):
+    assert [d.code for d in refused(nir_file(tmp_path), load_options={"compare": "<"})] == ["SNN404"]
+    assert [d.code for d in refused(small(), load_options={"dt": 1.0})] == ["SNN404"]
+
+
+def test_a_file_compiles_to_what_its_graph_compiles_to(tmp_path):
+    a = sc.compile(nir_file(tmp_path), calibration=spikes())
+    b = sc.compile(small(), calibration=spikes())
+    assert np.array_equal(a.reference(spikes()).outputs, b.reference(spikes()).outputs)
+    assert a.artifact.files == b.artifact.files
+
+
+def test_the_report_keeps_every_option(tmp_path):
+    model = sc.compile(nir_file(tmp_path), load_options={"dt": np.float64(1e-4), "as_": None}, weight_bits="ternary")
+    options = json.loads(json.dumps(model.report.to_json()))["options"]
+    assert options["dt"] == 1e-4
+    assert options["weight_bits"] == "ternary"
+    assert options["rounding"] == load_target("c99").arithmetic["rounding"]
+    assert "as_" not in options
+
+
+def test_samples_may_come_from_a_function_of_the_graph():
+    asked = []
+
+    def samples(graph):
+        asked.append(graph.stage)
+        return spikes()
+
+    model = sc.compile(small(), calibration=samples)
+    assert asked == [Stage.LEGAL]
+    assert model.report.agreement.samples == SAMPLES
+
+
+def test_labels_count_correct_decisions():
+    x = spikes()
+    decisions = sc.compile(small()).reference(x).decisions
+    agreement = sc.compile(small(), calibration=x, labels=decisions).report.agreement
+    wrong = sc.compile(small(), calibration=x, labels=(decisions + 1) % 3).report.agreement
+    assert agreement.integer_correct == SAMPLES
+    assert wrong.integer_correct == 0
+    assert sc.compile(small(), calibration=x).report.agreement.integer_correct is None
+
+
+@pytest.mark.parametrize("labels", [
+    [0] * (SAMPLES + 1), [[0]] * SAMPLES, 0, ["0"] * SAMPLES, [0.5] * SAMPLES, [],
+], ids=["too many", "two axes", "a number", "text", "fractions", "none"])
+def test_labels_of_another_form_are_refused(labels):
+    (found,) = refused(small(), calibration=spikes(), labels=labels)
+    assert (found.code, found.place) == ("SNN501", "labels")
+
+
+def test_labels_without_samples_are_refused():
+    assert [d.code for d in refused(small(), labels=[0, 1])] == ["SNN501"]
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 3, 7)), np.full((2, 3, 6), np.inf), {"other": np.zeros((2, 3, 6))},
+                               np.zeros((0, 3, 6)), np.zeros((2, 0, 6)), "text"])
+def test_samples_that_do_not_fit_are_refused(x):
+    assert {d.code for d in refused(small(), calibration=x)} == {"SNN501"}
+
+
+def test_several_inputs_are_calibrated_by_name():
+    x = {"spikes": spikes(size=4), "frame": reals()}
+    model = sc.compile(two_inputs(), calibration=x)
+    assert set(model.golden.inputs) == {"spikes", "frame"}
+    assert refused(two_inputs(), calibration={"spikes": x["spikes"]})[0].code == "SNN501"
+    assert refused(two_inputs(), calibration={**x, "frame": reals(SAMPLES + 1)})[0].code == "SNN501"
+
+
+def test_without_samples_golden_vectors_are_random_but_always_the_same():
+    a, b = sc.compile(small()).golden, sc.compile(small()).golden
+    assert np.array_equal(a.inputs["in"], b.inputs["in"])
+    assert a.inputs["in"].any()
+
+
+def test_golden_vectors_are_the_first_samples():
+    golden = sc.compile(small(), calibration=spikes()).golden
+    assert np.array_equal(golden.inputs["in"], spikes()[:len(golden.inputs["in"])])
+
+
+def test_a_graph_of_a_later_stage_is_refused():
+    model = sc.compile(small())
+    for graph in (model.graph, model.float_graph):
+        (found,) = refused(graph)
+        assert (found.code, found.found) == ("SNN204", f"stage {graph.stage.name}")
+
+
+def test_a_graph_without_numbers_is_refused():
+    nodes = {"in": Input((6,)), "fc": Linear(ShapeOnly((3, 6))), "n": Neuron.of("if", threshold=1.0), "out": Output()}
+    graph = Graph("candidate", nodes, (Edge("in", "fc"), Edge("fc", "n"), Edge("n", "out")))
+    (found,) = refused(graph)
+    assert (found.code, found.place) == ("SNN203", 'node "fc", weight')
+
+
+def test_something_that_is_no_network_is_refused():
+    assert [d.code for d in refused(3)] == ["SNN107"]
+    assert [d.code for d in refused("net.onnx")] == ["SNN107"]
+
+
+def test_passes_and_progress_are_watched():
+    stages, counts = [], []
+    watch = sc.Watch(stage=lambda name, graph, seconds: stages.append((name, graph and graph.stage)),
+                     progress=lambda name, done, whole: counts.append((name, done, whole)))
+    model = sc.compile(small(), calibration=spikes(), watch=watch)
+    assert stages == [
+        ("read", Stage.FLOAT), ("canonicalize", Stage.FLOAT), ("form-populations", Stage.LEGAL),
+        ("fold-scales", Stage.LEGAL), ("calibrate", None), ("quantize", Stage.INT), ("prove-ranges", Stage.INT),
+        ("compare", None), ("golden", None), ("emit", None)]
+    assert counts == [("calibrate", SAMPLES, SAMPLES), ("compare", SAMPLES, SAMPLES)]
+    assert list(model.report.seconds) == [name for name, _ in stages]
+
+
+def test_every_part_that_is_watched_belongs_to_a_step_of_the_line():
+    passes = [*legalize_passes(load_target("c99")), *integer_passes(Arithmetic(), Calibration())]
+    assert ("read", *(p.name for p in passes)) == GRAPHS
+    parts = sc.compile(small(), calibration=spikes()).report.seconds
+    assert sorted(parts) == sorted(p for step in PARTS.values() for p in step)
+
+
+def test_populations_are_reported_as_they_are():
+    x = spikes()
+    model = sc.compile(small(), calibration=x, weight_bits=4)
+    one, two = model.report.populations
+    assert (one.name, one.rule, one.neurons, one.synapses, two.synapses) == ("lif1", "lif", 8, 6 * 8 + 8 * 8, 24)
+    assert one.weight_bits <= 4
+    traces = model.trace(x)
+    for row in (one, two):
+        low, high = row.state_range["v"]
+        assert low <= traces.states[row.name]["v"].min()
+        assert traces.states[row.name]["v"].max() <= high
+        assert -(1 << (row.state_bits["v"] - 1)) <= low
+        assert high < 1 << (row.state_bits["v"] - 1)
+    rate = sc.run(model.float_graph, x, record=True).emitted["lif1"].mean()
+    assert one.rate == pytest.approx(rate)
+
+
+def test_agreement_counts_equal_and_shared_spikes():
+    x = spikes()
+    model = sc.compile(small(), calibration=x, weight_bits=2)
+    real = sc.run(model.float_graph, x, record=True, dtype=np.float32).emitted
+    whole = sc.run(model.graph, x, record=True).emitted
+    agreement = model.report.agreement
+    for name in real:
+        both, either = (real[name] * whole[name]).sum(), np.maximum(real[name], whole[name]).sum()
+        assert agreement.shared(name) == pytest.approx(both / either)
+        assert agreement.equal(name) == pytest.approx((real[name] == whole[name]).mean())
+    assert agreement.spikes_equal < 1
