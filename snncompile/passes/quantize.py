@@ -22,6 +22,9 @@ from snncompile.passes.lowering import input_gain, is_curved, lower, typed_progr
 from snncompile.passes.units import Scales, choose_unit, multiplier
 
 LOOP_BITS = 14
+# 30 and not 32, so that a membrane and its input add up in 32 bits.
+MEMBRANE_BITS = (16, 24, 30, 32)
+UNCALIBRATED_BITS = 30
 KEEPS_CHANNELS = (SumPool, Upsample)
 
 
@@ -100,7 +103,7 @@ def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagn
     if calibration.activity:
         return []
     return [Diagnostic("SNN405", "quantize", "no calibration samples were given",
-                       "input ranges as declared, 32-bit membranes", "give samples with `calibration` (--calibrate)",
+                       f"input ranges as declared, {UNCALIBRATED_BITS}-bit membranes", "give samples with `calibration` (--calibrate)",
                        "warning")]
 
 
@@ -195,12 +198,14 @@ class _One:
         return None if seen is None else max(seen.peak_state, seen.peak_output if not neuron.rule.spiking else 0)
 
     def _membrane_bits(self, neuron: Neuron, unit: Array) -> int:
+        """The width asked for, or the narrowest that holds twice what calibration saw."""
         if self.arithmetic.membrane_bits is not None:
             return self.arithmetic.membrane_bits
         peak = self._peak(neuron)
         if peak is None or not neuron.rule.spiking:
-            return 32
-        return 16 if 2 * peak / float(np.min(unit)) < (1 << 15) else 32
+            return UNCALIBRATED_BITS
+        steps = 2 * peak / float(np.min(unit))
+        return next((bits for bits in MEMBRANE_BITS if steps < 1 << (bits - 1)), MEMBRANE_BITS[-1])
 
     def _bias(self, unit: Any, gain: Array) -> Any:
         bias = self.neuron.params.get("bias")

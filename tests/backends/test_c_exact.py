@@ -16,14 +16,6 @@ GRAPHS, BLOCK = 480, 8
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """Build into a folder of the test run, not into the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SNNC_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @needs_compiler
 @pytest.mark.parametrize("first", range(0, GRAPHS, BLOCK))
 def test_c_equals_the_interpreter_on_random_graphs(first: int) -> None:
