@@ -14,7 +14,7 @@ import numpy as np
 
 from snncompile import __version__
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.data.files import read_npz
+from snncompile.data.files import npz_names, read_npz
 from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Input
@@ -226,8 +226,11 @@ def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
 
 
 def _read_golden(path: Path, graph: Graph, place: str) -> Golden:
-    golden = Golden({n: read_npz(path, f"input{i}") for i, n in enumerate(graph.inputs)},
-                    {n: read_npz(path, f"output{i}") for i, n in enumerate(graph.outputs)})
+    inputs = {n: f"input{i}" for i, n in enumerate(graph.inputs)}
+    outputs = {n: f"output{i}" for i, n in enumerate(graph.outputs)}
+    if set(npz_names(path)) != {*inputs.values(), *outputs.values()}:
+        fail("SNN604", f"{place}, golden.npz", "vectors for other inputs and outputs", help="compile again")
+    golden = Golden(*({n: read_npz(path, key) for n, key in keys.items()} for keys in (inputs, outputs)))
     whole = {**golden.inputs, **golden.outputs}
     lead = next(iter(whole.values())).shape[:2]
     for name, values in whole.items():
