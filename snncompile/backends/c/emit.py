@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.c.context import Net, Port, lower
+from snncompile.backends.c.context import Net, Port
 from snncompile.backends.c.layout import DTYPES
+from snncompile.backends.c.lower import lower
 from snncompile.backends.c.weights import numbers, weight_files
 from snncompile.backends.names import identifier
 from snncompile.backends.render import render

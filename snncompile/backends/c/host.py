@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from snncompile.backends.c.context import Net, lower
+from snncompile.backends.c.context import Net
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.layout import DTYPES
+from snncompile.backends.c.lower import lower
 from snncompile.backends.names import identifier, identifiers
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
