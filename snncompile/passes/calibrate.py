@@ -68,7 +68,7 @@ def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], 
         for name, seen in found.activity.items():
             _note(seen, traces, name)
             if not math.isfinite(seen.peak_state + seen.peak_output):
-                fail("SNN401", f"population {shorten(name)}", "its values grow without bound on the calibration samples",
+                fail("SNN401", f"population {shorten(name)}", "its values grow without bound on the samples",
                      help="a loop through graded populations must have a gain below 1")
         if progress:
             progress(part.stop, samples)
