@@ -102,9 +102,9 @@ def _order(graph: Graph) -> list[str]:
 def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagnostic]:
     if calibration.activity:
         return []
-    return [Diagnostic("SNN405", "quantize", "no calibration samples were given",
-                       f"input ranges as declared, {UNCALIBRATED_BITS}-bit membranes", "give samples with `calibration` (--calibrate)",
-                       "warning")]
+    assumed = f"input ranges as declared, {UNCALIBRATED_BITS}-bit membranes"
+    return [Diagnostic("SNN405", "quantize", "no calibration samples were given", assumed,
+                       "give samples with `calibration` (--calibrate)", "warning")]
 
 
 @dataclass
