@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from snncompile.frontends.nir_export import export_nir
@@ -63,8 +64,11 @@ def reals(samples: int = SAMPLES, ticks: int = TICKS, size: int = 5, seed: int =
     return np.random.default_rng(seed).uniform(-1, 1, (samples, ticks, size))
 
 
-def nir_file(folder: Path, graph: Graph | None = None) -> Path:
-    """The small network, or another one, as a NIR file."""
-    path = folder / "small.nir"
-    export_nir(graph or small(), path)
+def nir_file(folder: Path, *, silent: bool = False) -> Path:
+    """The small network as a NIR file; `silent` leaves out everything that NIR itself has no word for."""
+    path = export_nir(small(), folder / ("silent.nir" if silent else "small.nir"))
+    if silent:
+        with h5py.File(path, "r+") as file:
+            for group in (file["node"], *file["node/nodes"].values()):
+                group.pop("metadata", None)
     return path

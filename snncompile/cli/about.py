@@ -29,7 +29,7 @@ def explain(
              f"did you mean {' or '.join(near)}?" if near else "snnc explain lists them")
     entry = CODES[name]
     out.say(f"{name}: {entry.title}\n")
-    out.say(entry.explanation)
+    out.say(entry.explanation, wrap=True)
     return {"code": name, "title": entry.title, "explanation": entry.explanation}
 
 

@@ -52,10 +52,10 @@ class Out:
     def errors(self) -> Console:
         return _console(stderr=True)
 
-    def say(self, text: str) -> None:
-        """A line for people."""
+    def say(self, text: str, wrap: bool = False) -> None:
+        """A line for people; prose wraps at the width of a terminal."""
         if self.talks:
-            self.console.print(_text(text), soft_wrap=True)
+            self.console.print(_text(text), soft_wrap=not wrap)
 
     def step(self, step: Step) -> None:
         """A step of the line."""
