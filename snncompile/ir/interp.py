@@ -6,19 +6,17 @@ Parts of the graph without loops run layer by layer over all ticks; loops run ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snncompile.ir.expr import Program, evaluate
+from snncompile.ir.expr import Program, Step, evaluate
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Neuron, Op, Population
 from snncompile.ir.types import Array, Shape, Stage
-
-Watch = Callable[[str, str, Array], None]
 
 
 @dataclass(frozen=True)
@@ -183,8 +181,6 @@ class _Runner:
 
 def with_bias(program: Program) -> Program:
     """The program with the parameter `bias` added to its input."""
-    from snncompile.ir.expr import Step
-
     steps: list[Step] = []
     moved: dict[int, int] = {}
     for i, step in enumerate(program.steps):
