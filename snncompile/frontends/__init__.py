@@ -56,7 +56,7 @@ def _load_text(path: Path, options: Mapping[str, Any]) -> Graph:
     _no_options(options, "the text form")
     text = _bytes(path, MAX_TEXT_BYTES)
     beside = path.with_suffix(".safetensors")
-    weights = _bytes(beside, MAX_WEIGHT_BYTES) if beside.exists() else _NO_WEIGHTS
+    weights = _bytes(beside, MAX_WEIGHT_BYTES) if beside.exists() else NO_WEIGHTS
     try:
         return verify(restore(text.decode("utf-8"), weights, where=path.name))
     except UnicodeDecodeError:
@@ -64,7 +64,7 @@ def _load_text(path: Path, options: Mapping[str, Any]) -> Graph:
 
 
 # A safetensors file without tensors: the length of its header, and the header.
-_NO_WEIGHTS = (2).to_bytes(8, "little") + b"{}"
+NO_WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 
 
 def _bytes(path: Path, limit: int) -> bytes:
@@ -73,8 +73,8 @@ def _bytes(path: Path, limit: int) -> bytes:
         if path.stat().st_size > limit:
             fail("SNN103", place, f"{path.stat().st_size} bytes", f"at most {limit}")
         return path.read_bytes()
-    except OSError as e:
-        fail("SNN101", place, e.strerror or type(e).__name__)
+    except (OSError, ValueError) as e:
+        fail("SNN101", place, str(getattr(e, "strerror", None) or e))
 
 
 READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {".nir": _load_nir, ".snn": _load_text}
