@@ -78,12 +78,11 @@ def multiplier(step: Array, unit: Array, exact: bool) -> Array:
     """Whole numbers by which a projection's sum is multiplied: its weight step in units.
 
     A power of two for the whole projection, so that no weight leaves its grid; or, with `exact`, for grids
-    whose step carries all of the magnitude, the nearest whole number of each channel.
+    whose step carries all of the magnitude, the nearest whole number of each channel: 0 where all its weights are
+    zero, since a bipolar grid has no code for that.
     """
     ratio = np.asarray(step, np.float64) / unit
-    if exact and np.ndim(ratio):
-        return np.maximum(np.rint(ratio), 1)
-    top = float(np.max(ratio, initial=0))
     if exact:
-        return np.asarray(max(round(top), 1), np.float64)
+        return np.where(ratio > 0, np.maximum(np.rint(ratio), 1), 0)
+    top = float(np.max(ratio, initial=0))
     return np.asarray(2.0 ** max(0, np.ceil(np.log2(top) - 1e-6)) if top > 0 else 1.0)
