@@ -23,7 +23,7 @@ from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.conventions import DEFAULTS, checked
 from snncompile.frontends.nir_neurons import RULES_OF, SPIKING, collapse
 from snncompile.frontends.nir_ode import Unsayable, continuous
-from snncompile.frontends.nir_structure import Wire, recur
+from snncompile.frontends.nir_structure import Wire, recur, unused
 from snncompile.ir.graph import Graph
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Neuron, Op, Output, Pool, Reshape, Scale, SumPool
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
@@ -154,13 +154,8 @@ def file_names(names: Mapping[str, Any]) -> dict[str, str]:
     spelled: dict[str, str] = {}
     taken = {n for n in names if _holds(n)}
     for name in names:
-        new = name if _holds(name) else _spelling(name)
-        base = new
-        i = 1
-        while not _holds(name) and new in taken:
-            new, i = f"{base}_{i}", i + 1
-        taken.add(new)
-        spelled[name] = new
+        spelled[name] = name if _holds(name) else unused(_spelling(name), taken)
+        taken.add(spelled[name])
     return spelled
 
 
@@ -186,7 +181,7 @@ def _connect(graph: Graph, names: Mapping[str, str], specs: dict[str, Spec],
             seen.add(pair)
             edges.append(pair)
             continue
-        middle = _unused(f"{pair[0]}.delay", specs)
+        middle = unused(f"{pair[0]}.delay", specs)
         seconds = np.full(graph.shapes[e.src], e.delay * dt)
         specs[middle] = Spec("Delay", {"delay": seconds})
         edges += [(pair[0], middle), (middle, pair[1])]
@@ -207,13 +202,6 @@ def _plain_loops(graph: Graph) -> set[tuple[str, str, int]]:
     if [w.delay for w in after] != [e.delay for e in graph.edges]:
         return set()
     return {(e.src, e.dst, 1) for e, b in zip(graph.edges, back, strict=True) if b}
-
-
-def _unused(name: str, taken: Mapping[str, Any]) -> str:
-    unique, i = name, 1
-    while unique in taken:
-        unique, i = f"{name}_{i}", i + 1
-    return unique
 
 
 # --- one function an operator ----------------------------------------------------------------------------

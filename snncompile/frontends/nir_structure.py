@@ -76,7 +76,7 @@ class _Flattener:
             if isinstance(node, NirGraph):
                 scope.entries[name] = self.open(node, full)
                 continue
-            full = _unused(full, self.nodes)
+            full = unused(full, self.nodes)
             self.nodes[full] = node
             if path:
                 self.nested.add(full)
@@ -152,7 +152,8 @@ def _counts(edges: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     return counts
 
 
-def _unused(name: str, taken: Collection[str]) -> str:
+def unused(name: str, taken: Collection[str]) -> str:
+    """The name itself, or with a number behind it, so that it is not among those taken."""
     unique, i = name, 1
     while unique in taken:
         unique, i = f"{name}_{i}", i + 1
