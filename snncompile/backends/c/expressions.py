@@ -22,6 +22,15 @@ class Line:
     text: str
 
 
+@dataclass(frozen=True)
+class Operand:
+    """A C expression without side effects, its type, and the range of its values."""
+
+    text: str
+    type: str
+    range: Interval
+
+
 def lines_of(program: Program, ranges: tuple[Interval, ...],
              leaf: Callable[[Step], str]) -> tuple[list[Line], list[str]]:
     """The statements of a program, and the C operand that holds each step.
@@ -30,23 +39,25 @@ def lines_of(program: Program, ranges: tuple[Interval, ...],
         leaf: the C expression of a `param`, `state` or `input`; for a `lut`, its table and the table's length.
     """
     lines: list[Line] = []
-    names: list[str] = []
+    operands: list[Operand] = []
     for i, step in enumerate(program.steps):
-        if step.op == "const":
-            names.append(literal(_whole(step.value)))
-            continue
-        if step.op == "param" and (text := leaf(step)).lstrip("-").isdigit():
-            names.append(literal(int(text)))
+        number = _number(step, leaf)
+        if number is not None:
+            operands.append(Operand(literal(number), accumulator_type(number, number), ranges[i]))
             continue
         kind = accumulator_type(*ranges[i])
-        args = [names[a] for a in step.args]
-        lines.append(Line(kind, f"t{i}", _text(step, args, [ranges[a] for a in step.args], kind, leaf)))
-        names.append(f"t{i}")
-    return lines, names
+        lines.append(Line(kind, f"t{i}", _text(step, [operands[a] for a in step.args], kind, leaf)))
+        operands.append(Operand(f"t{i}", kind, ranges[i]))
+    return lines, [o.text for o in operands]
 
 
-def _whole(value: Any) -> int:
-    return int(value)
+def _number(step: Step, leaf: Callable[[Step], str]) -> int | None:
+    """The value of a constant, or of a parameter that is the same for all neurons."""
+    value: Any = step.value
+    if step.op == "const":
+        return int(value)
+    text = leaf(step) if step.op == "param" else ""
+    return int(text) if text.lstrip("-").isdigit() else None
 
 
 def literal(value: int) -> str:
@@ -57,14 +68,15 @@ def literal(value: int) -> str:
     return f"({text})" if value < 0 else text
 
 
-def _text(step: Step, args: list[str], ranges: list[Interval], kind: str, leaf: Callable[[Step], str]) -> str:
-    a, b = ([*args, "", ""])[:2]
+def _text(step: Step, args: list[Operand], kind: str, leaf: Callable[[Step], str]) -> str:
+    a, b = ([*(o.text for o in args), "", ""])[:2]
     match step.op:
         case "param" | "state" | "input":
             return leaf(step)
         case "add" | "sub" | "mul":
-            sign = {"add": "+", "sub": "-", "mul": "*"}[step.op]
-            return f"({kind})({_wide(a, kind)} {sign} {b})"
+            return _arithmetic({"add": "+", "sub": "-", "mul": "*"}[step.op], args[0], args[1], kind)
+        case "neg":
+            return _arithmetic("-", Operand("0", "int16_t", (0, 0)), args[0], kind)
         case "min" | "max":
             return f"{a} {'<' if step.op == 'min' else '>'} {b} ? {a} : {b}"
         case "ge" | "gt":
@@ -73,18 +85,16 @@ def _text(step: Step, args: list[str], ranges: list[Interval], kind: str, leaf: 
             return f"{a} {'&' if step.op == 'and' else '|'} {b}"
         case "not":
             return f"!{a}"
-        case "neg":
-            return f"({kind})(-{_wide(a, kind)})"
         case "abs":
-            return f"({kind})({a} < 0 ? -{_wide(a, kind)} : {a})"
+            return f"({kind})({a} < 0 ? -{_wide(args[0], kind)} : {a})"
         case "sign":
             return f"({a} > 0) - ({a} < 0)"
         case "select":
-            return f"{a} ? {args[1]} : {args[2]}"
+            return f"{a} ? {b} : {args[2].text}"
         case "floordiv":
             return f"({kind})snn_floor_div({a}, {b})"
         case "shr":
-            return _shift(step, a, ranges[0], kind)
+            return _shift(step, args[0], kind)
         case "wrap":
             return f"({kind})snn_wrap({a}, {step.value})"
     assert step.op == "lut"
@@ -92,21 +102,27 @@ def _text(step: Step, args: list[str], ranges: list[Interval], kind: str, leaf: 
     return f"snn_look_up({leaf(step)}, {a}, {literal(value[1])}, {value[2]})"
 
 
-def _wide(operand: str, kind: str) -> str:
+def _arithmetic(sign: str, a: Operand, b: Operand, kind: str) -> str:
+    """`a sign b` in a type that holds the result, and cast to that type where it was computed in another."""
+    widest = max(BITS[a.type], BITS[b.type])
+    text = f"{a.text if widest >= BITS[kind] else _wide(a, kind)} {sign} {b.text}"
+    return f"({kind})({text})" if kind == "int16_t" or widest > BITS[kind] else text
+
+
+def _wide(a: Operand, kind: str) -> str:
     """An operand in the type of the result, so that the operation does not overflow `int`, of whatever width."""
-    return operand if kind == "int16_t" else f"({kind}){operand}"
+    return a.text if kind == "int16_t" or BITS[a.type] >= BITS[kind] else f"({kind}){a.text}"
 
 
-def _shift(step: Step, a: str, interval: Interval, kind: str) -> str:
+def _shift(step: Step, a: Operand, kind: str) -> str:
     """`a / 2**bits`, rounded as the step says; the addend of the rounding is part of the range."""
     value: Any = step.value
     bits, rounding = value
-    low, high = interval
+    low, high = a.range
     addend = {"floor": 0, "zero": (1 << bits) - 1, "nearest": 1 << (bits - 1)}[rounding]
-    wide = accumulator_type(low, high + addend)
     if rounding == "floor" or (rounding == "zero" and low >= 0):
-        return f"({kind})({a} >> {bits})"
-    if rounding == "nearest":
-        return f"({kind})(({wide})({_wide(a, wide)} + {literal(addend)}) >> {bits})"
-    width = BITS[accumulator_type(low, high)]
-    return f"({kind})(({wide})({_wide(a, wide)} + (({a} >> {width - 1}) & {literal(addend)})) >> {bits})"
+        text = f"{a.text} >> {bits}"
+    else:
+        added = literal(addend) if rounding == "nearest" else f"(({a.text} >> {BITS[a.type] - 1}) & {literal(addend)})"
+        text = f"({_wide(a, accumulator_type(low, high + addend))} + {added}) >> {bits}"
+    return f"({kind})({text})" if BITS[kind] < 64 else text
