@@ -22,8 +22,8 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
     returns what `--json` prints.
     """
     def register(work: Work) -> Work:
-        hints = get_type_hints(work, include_extras=True)
-        hints.pop("return", None)
+        signature = inspect.signature(work, eval_str=True)
+        hints = {n: p.annotation for n, p in signature.parameters.items()}
         groups: dict[str, Any] = {n: hint for n, hint in hints.items() if dataclasses.is_dataclass(hint)}
 
         def call(**given: Any) -> None:
@@ -35,7 +35,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
                 raise typer.Exit(out.refuse(e.diagnostics)) from None
             out.answer(answer)
 
-        parameters = list(_parameters(inspect.signature(work), hints))
+        parameters = list(_parameters(signature))
         call.__doc__ = work.__doc__
         call.__annotations__ = {p.name: p.annotation for p in parameters}
         call.__dict__["__signature__"] = inspect.Signature(parameters)
@@ -52,14 +52,15 @@ def options_of(group: Any) -> Mapping[str, Any]:
             and hasattr(hints[f.name], "__metadata__")}
 
 
-def _parameters(signature: inspect.Signature, hints: Mapping[str, Any]) -> list[inspect.Parameter]:
+def _parameters(signature: inspect.Signature) -> list[inspect.Parameter]:
     """The function's parameters with groups spread out, all by keyword."""
     found = []
     for name, parameter in signature.parameters.items():
-        if not dataclasses.is_dataclass(hints[name]):
-            found.append((name, hints[name], parameter.default))
+        group = parameter.annotation
+        if not dataclasses.is_dataclass(group):
+            found.append((name, group, parameter.default))
             continue
-        defaults = {f.name: f.default for f in dataclasses.fields(hints[name])}
-        found += [(n, hint, defaults[n]) for n, hint in options_of(hints[name]).items()]
+        defaults = {f.name: f.default for f in dataclasses.fields(group)}
+        found += [(n, hint, defaults[n]) for n, hint in options_of(group).items()]
     return [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
             for n, hint, default in found]
