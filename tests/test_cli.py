@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import snncompile as sc
 from snncompile.backends.c.host import compiler
 from snncompile.cli.app import app
+from snncompile.cli.build import Passes
 from snncompile.cli.command import options_of
 from snncompile.cli.options import Numbers, Reading, Samples
 from snncompile.cli.out import exit_code
@@ -26,6 +27,7 @@ from snncompile.data import read_input
 from snncompile.diagnostics import Diagnostic
 from snncompile.folder import MANIFEST
 from snncompile.frontends.conventions import OPTIONS
+from snncompile.line import GRAPHS
 from snncompile.passes.arithmetic import Arithmetic
 from tests.nets import SAMPLES, TICKS, nir_file, relay, small, spikes, two_inputs
 from tests.test_folder import forge
@@ -228,6 +230,16 @@ def test_the_flags_are_the_options_of_the_library():
         (option,) = hint.__metadata__
         words = {w for w in re.split(r" \| ", OPTIONS[name].accepts) if " " not in w}
         assert words <= set(option.metavar.split("|"))
+
+
+def test_the_page_about_the_command_line_names_every_command_option_and_pass():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w-]+", page))
+    options = [p for g in (Reading, Numbers, Samples, Passes) for h in options_of(g).values()
+               for p in [next(m for m in h.__metadata__).default]]
+    assert {c.name for c in app.registered_commands} <= words
+    assert {o for o in options if f"`{o}" not in page} == set()
+    assert set(GRAPHS) <= words
 
 
 # --- running ---------------------------------------------------------------------------------------------
