@@ -38,8 +38,12 @@ def main() -> int:
     say("run", f"{len(held_out.y)} held-out digits", f"{x.shape[1]} ticks each")
     same = show_results(model, held_out, x)
     show_cost(model, x)
-    print(f"\n{folder}/  holds the C sources, golden vectors and a report; try\n"
-          f"  snnc verify {folder}\n  open {folder}/report.html")
+    samples = folder.with_name(f"{folder.name}-samples.npz")
+    np.savez_compressed(samples, x=x, labels=held_out.y)
+    print(f"\n{folder}/  holds the C sources, golden vectors and a report; {samples} the held-out digits; try\n"
+          f"  .venv/bin/snnc verify {folder}\n"
+          f"  .venv/bin/snnc run {folder} {samples} --labels {samples}\n"
+          f"  open {folder}/report.html")
     return 0 if same else 1
 
 
