@@ -16,6 +16,7 @@ from snncompile import folder as module
 from snncompile.diagnostics import CompileError
 from snncompile.folder import MANIFEST, expect_free, open_build, write_file
 from tests.nets import relay, small, spikes, two_inputs
+from tests.strategies import random_graph
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,15 @@ def test_several_inputs_and_outputs_come_back_by_name(tmp_path):
     built = sc.compile(two_inputs()).save(tmp_path / "build")
     golden = open_build(built).golden
     assert [*golden.inputs, *golden.outputs] == ["spikes", "frame", "first", "second"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_network_comes_back_as_it_was(tmp_path, seed):
+    model = sc.compile(random_graph(seed))
+    found = open_build(model.save(tmp_path / "build"))
+    assert str(found.graph) == str(model.graph)
+    assert found.golden.outputs.keys() == model.golden.outputs.keys()
+    assert all(np.array_equal(v, model.golden.outputs[n]) for n, v in found.golden.outputs.items())
 
 
 # --- writing ---------------------------------------------------------------------------------------------
