@@ -16,7 +16,7 @@ from snncompile import folder as module
 from snncompile.diagnostics import CompileError
 from snncompile.folder import MANIFEST, expect_free, open_build, write_file
 from tests.nets import relay, small, spikes, two_inputs
-from tests.strategies import random_graph
+from tests.strategies import inputs_for, random_graph
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,8 @@ def test_several_inputs_and_outputs_come_back_by_name(tmp_path):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_any_network_comes_back_as_it_was(tmp_path, seed):
-    model = sc.compile(random_graph(seed))
+    graph = random_graph(seed)
+    model = sc.compile(graph, calibration=inputs_for(graph))
     found = open_build(model.save(tmp_path / "build"))
     assert str(found.graph) == str(model.graph)
     assert found.golden.outputs.keys() == model.golden.outputs.keys()
