@@ -15,7 +15,7 @@ import pytest
 from snncompile.codes import CODES
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").rglob("*.md")) + [p for p in ROOT.glob("*.md") if p.name != "README.md"]
+PAGES = sorted((ROOT / "docs").rglob("*.md")) + sorted(ROOT.glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n*```text\n(.*?)^```\n)?", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 MARK = "\x1e"
@@ -35,7 +35,9 @@ def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path):
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     script = tmp_path / "page.py"
     script.write_text("\n".join(f"{code}\nprint({MARK!r}, end='')" for code, _ in blocks), encoding="utf-8")
-    shutil.copy(ROOT / "examples" / "digits" / "digits.nir", tmp_path)
+    for place in (tmp_path, tmp_path / "examples" / "digits"):  # as the pages, and as the README, name it
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "examples" / "digits" / "digits.nir", place)
     run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False,
                          env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"})
     assert run.returncode == 0, run.stderr
