@@ -130,6 +130,12 @@ def _check_stage(graph: Graph, found: Collector) -> None:
             if isinstance(op, (*ENDS, Neuron, Population)):
                 found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} in a projection",
                             "operators without a state of their own")
+            elif graph.stage == Stage.FLOAT:
+                found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} on an edge of a FLOAT graph",
+                            "operators are nodes until populations are formed")
+            elif getattr(op, "bias", None) is not None:
+                found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} with a bias in a projection",
+                            "biases belong to the population that they reach")
     if graph.stage == Stage.FLOAT:
         for name, op in graph.nodes.items():
             if isinstance(op, Population):

@@ -211,7 +211,17 @@ def test_numbers_are_finite(value):
     assert codes(around(Scale(value))) == ["SNN203"]
     assert codes(around(Neuron.of("lif", decay=value))) == ["SNN203"]
     assert codes(around(Neuron.of("lif", initial={"v": value}))) == ["SNN203"]
-    assert codes(graph({}, Edge("x", "y", chain=(Scale(value),)))) == ["SNN203"]
+    assert codes(graph({}, Edge("x", "y", chain=(Scale(value),)), stage=Stage.LEGAL)) == ["SNN203"]
+
+
+def test_a_float_graph_has_its_operators_at_nodes():
+    edge = Edge("x", "y", chain=(Scale(2.0),))
+    assert codes(graph({}, edge)) == ["SNN204"]
+    assert codes(graph({}, edge, stage=Stage.LEGAL)) == []
+
+
+def test_a_projection_has_no_bias():
+    assert codes(graph({}, Edge("x", "y", chain=(Scale(2.0, 1.0),)), stage=Stage.LEGAL)) == ["SNN204"]
 
 
 def test_parameters_are_those_of_the_rule():
