@@ -8,6 +8,9 @@ from typing import Literal
 from snncompile.diagnostics import Collector
 from snncompile.ir.expr import ROUNDINGS, Rounding
 
+MAX_BITS = 30
+"""Widest membrane that is chosen unasked: with its input it adds up in 32 bits."""
+
 
 @dataclass(frozen=True)
 class Arithmetic:
@@ -53,6 +56,11 @@ class Arithmetic:
             if getattr(self, name) not in allowed:
                 found.error("SNN404", f"option {name}", repr(getattr(self, name))[:60], ", ".join(allowed))
         found.finish()
+
+    @property
+    def graded_width(self) -> int:
+        """The width in which a graded population is kept and sent."""
+        return min(self.membrane_bits or MAX_BITS, self.graded_bits)
 
     @property
     def max_count(self) -> int:

@@ -42,7 +42,7 @@ def type_program(program: Program, params: Mapping[str, Any], quantities: Mappin
     """Type every step and evaluate those that depend on parameters only.
 
     Raises:
-        CompileError: SNN207 where membrane quantities are multiplied or mixed with numbers.
+        CompileError: SNN207 where membrane quantities are multiplied, rounded or mixed with numbers.
     """
     kinds: list[Kind] = []
     values: list[Any] = []
@@ -60,7 +60,8 @@ def _value(step: Step, args: list[Any], params: Mapping[str, Any]) -> Any:
         return np.asarray(params[str(step.value)], np.float64)
     if step.op in ("state", "input") or any(a is None for a in args):
         return None
-    return FUNCTIONS[step.op](*args)
+    with np.errstate(all="ignore"):
+        return FUNCTIONS[step.op](*args)
 
 
 def _kind(step: Step, args: list[Kind], quantities: Mapping[str, Quantity], states: Mapping[str, Quantity],
@@ -84,6 +85,9 @@ def _kind(step: Step, args: list[Kind], quantities: Mapping[str, Quantity], stat
             return _product(step.op, args[0], args[1], place)
         case "exp" | "tanh":
             return "constant" if args[0] == "constant" else "real"
+        case "floor":
+            unify(args[0], "real", step.op, place)
+            return "count"
         case "ge" | "gt" | "floordiv":
             unify(args[0], args[1], step.op, place)
             return "count"

@@ -11,7 +11,7 @@ import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import AvgPool, Conv, Linear, Op, Pad, Reshape, Scale, SumPool, Upsample
-from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
+from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,33 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
     scale = ops[at]
     if not isinstance(scale, Scale):
         return at + 1
-    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and (joined := _after(ops[at - 1], scale.factor)):
+    factor = _number(scale.factor)
+    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and (joined := _after(ops[at - 1], factor)):
         ops[at - 1:at + 1] = [joined]
         return at
     if at + 1 == len(ops):
         return at + 1
     following = ops[at + 1]
     if isinstance(following, Scale):
-        ops[at:at + 2] = [Scale(_times(scale.factor, following.factor))]
+        ops[at:at + 2] = [Scale(_times(factor, following.factor))]
         return at
     if isinstance(following, (Linear, Conv)):
-        joined = _before(following, scale.factor)
+        joined = _before(following, factor)
         if joined:
             ops[at:at + 2] = [joined]
         return at + 1
     here = shape
     for op in ops[:at]:
         here = op.infer(here)
-    moved = _past(following, scale.factor, here)
+    moved = _past(following, factor, here)
     if moved is not None:
         ops[at:at + 2] = [following, Scale(moved)]
     return at + 1
+
+
+def _number(factor: Any) -> Any:
+    """A factor that is one number, as such."""
+    return factor.item() if isinstance(factor, np.ndarray) and factor.size == 1 else factor
 
 
 def _times(a: Any, b: Any) -> Any:
@@ -83,17 +89,22 @@ def _times(a: Any, b: Any) -> Any:
 
 
 def _weighted(weight: Weight, factor: Any) -> Weight:
-    """The weight times a factor that broadcasts against it, in the weight's own precision."""
+    """The weight times a factor that broadcasts against it, in the weight's own precision, or at least in float32."""
     if isinstance(weight, ShapeOnly) or isinstance(factor, ShapeOnly):
         return ShapeOnly(weight.shape, str(weight.dtype))
-    return np.asarray(weight * factor, weight.dtype)
+    return np.asarray(weight * factor, np.result_type(weight.dtype, np.float32))
+
+
+def _per_channel(factor: Array | ShapeOnly, axes: int) -> bool:
+    """Whether a factor has one value a channel of a tensor of that many axes, channels first."""
+    return len(factor.shape) == axes and math.prod(factor.shape) == factor.shape[0]
 
 
 def _after(op: Op, factor: Any) -> Op | None:
     """A linear layer followed by the factor, as one layer; None where the factor varies over space."""
     assert isinstance(op, (Linear, Conv))
     if isinstance(factor, (np.ndarray, ShapeOnly)):
-        if not math.prod(factor.shape) == factor.shape[0] == op.weight.shape[0]:
+        if not _per_channel(factor, _axes(op)):
             return None
         factor = factor.reshape(-1, *(1,) * (len(op.weight.shape) - 1)) if isinstance(factor, np.ndarray) else factor
     return dataclasses.replace(op, weight=_weighted(op.weight, factor))
@@ -101,15 +112,20 @@ def _after(op: Op, factor: Any) -> Op | None:
 
 def _before(op: Linear | Conv, factor: Any) -> Op | None:
     """The factor followed by a linear layer, as one layer."""
+    if isinstance(factor, (np.ndarray, ShapeOnly)) and not _per_channel(factor, _axes(op)):
+        return None
     if isinstance(factor, np.ndarray):
         out, fan_in = op.weight.shape[:2]
         groups = op.groups if isinstance(op, Conv) else 1
-        if not factor.size == factor.shape[0] == fan_in * groups:
-            return None
         by_group = factor.reshape(groups, 1, fan_in, *(1,) * (len(op.weight.shape) - 2))
         factor = np.broadcast_to(by_group, (groups, out // groups, *by_group.shape[2:])).reshape(
             out, fan_in, *by_group.shape[3:])
     return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+
+
+def _axes(op: Linear | Conv) -> int:
+    """Axes of the tensors that a layer reads and gives."""
+    return 1 if isinstance(op, Linear) else len(op.kernel) + 1
 
 
 def _past(op: Op, factor: Any, shape: Shape) -> Any:
@@ -120,7 +136,7 @@ def _past(op: Op, factor: Any, shape: Shape) -> Any:
         return factor
     if isinstance(op, Reshape):
         return np.broadcast_to(factor, shape).reshape(op.shape)
-    per_channel = factor.size == shape[0] == factor.shape[0] and len(shape) > 1
+    per_channel = _per_channel(factor, len(shape)) and len(shape) > 1
     return factor if per_channel and not isinstance(op, Pad) else None
 
 

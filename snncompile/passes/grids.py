@@ -10,6 +10,7 @@ import numpy as np
 from snncompile.ir.types import Array
 
 TERNARY_CUT = 0.7  # Li, Zhang & Liu, "Ternary weight networks" (2016), eq. 6
+MAX_SCALE = 1e30  # inverse steps above it are kept in float64
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Grid:
             found = np.where(rows >= 0, 1, -1)
         else:
             scale = np.divide(1.0, step, out=np.zeros_like(np.asarray(step, np.float64)), where=np.asarray(step) > 0)
-            found = np.rint(rows * scale.reshape(-1, 1).astype(weight.dtype))
+            precision = weight.dtype if scale.max(initial=0) < MAX_SCALE else np.float64
+            found = np.rint(rows * scale.reshape(-1, 1).astype(precision))
             found = np.clip(found, -self.largest, self.largest, out=found)
         return found.astype(np.int8 if self.largest < 128 else np.int16).reshape(weight.shape)
 

@@ -25,6 +25,7 @@ from snncompile.passes.tables import Curves, find_curves, tabulate
 REAL_BITS = 14
 COUNT_BITS = 17
 MAX_DECAY_BITS = 24
+MAX_FACTOR = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,32 @@ class Lowered:
 
 
 def typed_program(neuron: Neuron, place: str) -> Typed:
-    """The neuron's program, typed; its `bias`, if any, is left to the caller."""
+    """The neuron's program, typed; its `bias`, if any, is left to the caller.
+
+    Raises:
+        CompileError: SNN207 where the rule is not well-typed, or keeps or emits what it does not declare.
+    """
     traced = neuron.traced
-    return type_program(traced.program, neuron.params, neuron.rule.params, traced.states, place)
+    typed = type_program(traced.program, neuron.params, neuron.rule.params, traced.states, place)
+    for name, i in traced.program.next_state:
+        kind, declared = typed.kinds[i], traced.states[name].dimension
+        if not typed.static(i) and kind != declared and (kind, declared) != ("count", "real"):
+            fail("SNN207", place, f"a {kind} quantity becomes the state {name!r}", f"a {declared} quantity",
+                 f"declare it: @neuron_rule(states={{{name!r}: ...}}) with Membrane, Real or Count")
+    kind = typed.kinds[traced.program.output]
+    if kind not in ("membrane", "count") or (kind == "membrane") == neuron.rule.spiking:
+        fail("SNN207", place, f"the rule emits a {kind} quantity",
+             "spikes or a count" if neuron.rule.spiking else "a membrane quantity",
+             "a rule with a graded output is declared so: @neuron_rule(spiking=False)")
+    return typed
 
 
 def input_gain(typed: Typed) -> tuple[int, Any] | None:
     """The step that multiplies the input by a constant, and the constant, where nothing else reads the input."""
     steps = typed.program.steps
     readers = [i for i, s in enumerate(steps) if any(steps[a].op == "input" for a in s.args)]
-    if len(readers) != 1 or steps[readers[0]].op != "mul":
+    leaving = [typed.program.output, *(i for _, i in typed.program.next_state)]
+    if len(readers) != 1 or steps[readers[0]].op != "mul" or any(steps[i].op == "input" for i in leaving):
         return None
     factors = [typed.values[a] for a in steps[readers[0]].args if typed.static(a)]
     return (readers[0], factors[0]) if factors else None
@@ -106,12 +123,11 @@ class _Lowering:
         """What leaves the neuron, and the range it is kept in."""
         i = self.typed.program.output
         kind, value = self.typed.kinds[i], self.emit(i)
-        if kind not in ("membrane", "count"):
-            fail("SNN207", self.place, f"the rule emits a {kind} quantity", "spikes, a count, or a membrane quantity")
         if value.op in ("ge", "gt"):
             return value, (0, 1)
         half = 1 << (self.arithmetic.graded_bits - 1)
-        low, high = (-half, half - 1) if kind == "membrane" else (0, self.arithmetic.max_count)
+        most = self.arithmetic.max_count
+        low, high = (-half, half - 1) if kind == "membrane" else (-most, most)
         return clip(value, low, high), (low, high)
 
     def number(self, value: Any, kind: Kind) -> Any:
@@ -121,7 +137,7 @@ class _Lowering:
         whole = np.rint(exact)
         if kind in ("count", "constant") and not np.array_equal(whole, exact):
             fail("SNN207", self.place, f"the constant {value} where a count is expected", "a whole number")
-        if np.abs(whole).max(initial=0) >= 2**40:
+        if not np.abs(whole).max(initial=0) < 2**40:
             fail("SNN401", self.place, f"a constant of {np.abs(whole).max():.3g} membrane steps", "below 2**40",
                  "the layer's weights are too small beside it")
         return _scalar(whole.astype(np.int64))
@@ -132,7 +148,11 @@ class _Lowering:
         value = self.number(self.typed.values[i], kind)
         if step.op == "param":
             return self.parameter(str(step.value), value)
-        return Expr("const", (), value) if isinstance(value, int) else self.parameter(f"k{i}", value)
+        return self.anonymous(f"k{i}", value)
+
+    def anonymous(self, name: str, value: Any) -> Expr:
+        """Integers without a name of the user's: one as a constant, several as a parameter."""
+        return Expr("const", (), value) if isinstance(value, int) else self.parameter(name, value)
 
     def parameter(self, name: str, value: Any) -> Expr:
         while name in self.params and not np.array_equal(self.params[name], value):
@@ -175,11 +195,17 @@ class _Lowering:
             case "exp" | "tanh":
                 fail("SNN403", self.place, f"{step.op} of a quantity that depends on several states")
             case "floor":
-                return Expr("shr", (self.emit(step.args[0]),), (REAL_BITS, "floor"))
+                return Expr("shr", (self.coerce(step.args[0], "real"),), (REAL_BITS, "floor"))
         common = self._common(step.args)
         args = tuple(self.coerce(a, common) for a in step.args)
-        # A divisor is a threshold: at least one unit, however small it is or becomes.
-        return args[0] // maximum(args[1], 1) if step.op == "floordiv" else Expr(step.op, args)
+        return args[0] // self._divisor(step.args[1], common) if step.op == "floordiv" else Expr(step.op, args)
+
+    def _divisor(self, i: int, kind: Kind) -> Expr:
+        """What divides: a threshold, or the like. At least one unit, however small it is or becomes."""
+        value = self.typed.values[i]
+        if value is not None and not np.all(value > 0):
+            fail("SNN401", self.place, f"a division by {np.min(value):g}", "a divisor above 0")
+        return maximum(self.coerce(i, kind), 1)
 
     def _common(self, args: tuple[int, ...]) -> Kind:
         """The kind that the operands of a sum or comparison share."""
@@ -207,17 +233,21 @@ class _Lowering:
         if not self.typed.static(b):
             fail("SNN403", self.place, "a division by a quantity that depends on several states")
         if self.typed.kinds[a] == "membrane" and self.typed.kinds[b] == "membrane":
-            return (self.emit(a) * (1 << REAL_BITS)) // maximum(self.constant(b, "membrane"), 1)
+            return (self.emit(a) * (1 << REAL_BITS)) // self._divisor(b, "membrane")
+        with np.errstate(divide="ignore"):
+            inverse = 1 / self.typed.values[b]
         if self.typed.kinds[a] == "count":
-            return self.emit(a) * Expr("const", (), self.number(1 / self.typed.values[b], "real"))
-        return self._scaled(self.emit(a), 1 / self.typed.values[b])
+            return self.emit(a) * self.anonymous(f"r{b}", self.number(inverse, "real"))
+        return self._scaled(self.emit(a), inverse)
 
     def _scaled(self, value: Expr, factor: Any) -> Expr:
         """A value times a real factor, as m / 2**n."""
         m, bits = fixed_point(factor, self.arithmetic.decay_bits)
+        if not np.all(np.abs(m) < MAX_FACTOR):
+            fail("SNN401", self.place, f"a factor of {np.max(np.abs(factor)):.3g}", "below 2**16")
         if bits == 0 and np.all(m == 1):
             return value
-        multiplier = Expr("const", (), m) if isinstance(m, int) else self.parameter(f"m{len(self.params)}", m)
+        multiplier = self.anonymous(f"m{len(self.params)}", m)
         product = value if isinstance(m, int) and m == 1 else value * multiplier
         return Expr("shr", (product,), (bits, self.arithmetic.rounding)) if bits else product
 
@@ -229,24 +259,26 @@ class _Lowering:
         bits = {"membrane": self.membrane_bits, "real": 31}.get(self.typed.kinds[argument], COUNT_BITS)
         table = tabulate(self.typed, i, argument, units.get(self.typed.kinds[argument], 1.0), bits,
                          units.get(self.typed.kinds[i], 1.0), self.arithmetic.table_bits, self.place)
-        name = f"table{i}"
-        self.params[name] = table.values
+        name = self.parameter(f"table{i}", table.values).value
         return Expr("lut", (self.emit(argument),), (name, table.low, table.shift))
 
 
 def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:
     """The factor as integers `m` and `n` with `m / 2**n` nearest to it, `n` no larger than needed.
 
-    With `decay_bits=None`, n starts at 12 and grows until what the factor is short of 1 is right to 1/16.
+    With `decay_bits=None`, n starts at 12 and grows until the factor, and what it is short of 1, are right to
+    1/16: slow leaks and small gains. A factor that no n can hold counts as 0, and one that is too large is cut.
     """
     value = np.asarray(factor, np.float64)
+    tolerance = np.minimum(np.abs(1 - value), np.abs(value)) / 16
+    negligible = np.abs(value) < 2.0 ** -(MAX_DECAY_BITS + 1)
     bits = 12 if decay_bits is None else decay_bits
     m = np.rint(value * 2.0**bits)
     while decay_bits is None and bits < MAX_DECAY_BITS and np.any(
-            np.abs(m / 2.0**bits - value) > np.abs(1 - value) / 16):
+            (np.abs(m / 2.0**bits - value) > tolerance) & ~negligible):
         bits += 1
         m = np.rint(value * 2.0**bits)
-    whole = m.astype(np.int64)
+    whole = np.clip(np.nan_to_num(m, nan=MAX_FACTOR), -MAX_FACTOR, MAX_FACTOR).astype(np.int64)
     while bits and not np.any(whole & 1):
         whole, bits = whole >> 1, bits - 1
     return _scalar(whole), bits

@@ -64,11 +64,12 @@ class Quantize:
     def _loop_units(self, graph: Graph) -> dict[str, float]:
         """Units of the populations that project backward, which must be known before they are reached.
 
-        A graded one takes what calibration saw, spread over LOOP_BITS bits.
+        A graded one takes what calibration saw, spread over LOOP_BITS bits, or fewer where its width is narrow.
         """
         order = {n: i for i, n in enumerate(_order(graph))}
         backward = {e.src for e in graph.edges if e.src in order and e.dst in order and order[e.src] >= order[e.dst]}
         found: dict[str, float] = {}
+        bits = min(LOOP_BITS, self.arithmetic.graded_width - 2)
         for name in backward:
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
@@ -79,18 +80,18 @@ class Quantize:
                 fail("SNN405", f"population {shorten(name)}", "a graded population inside a loop",
                      help="give samples with `calibration`, so that its unit can be chosen")
             else:
-                found[name] = (max(seen.peak_state, seen.peak_output) or 1.0) / (1 << LOOP_BITS)
+                found[name] = (max(seen.peak_state, seen.peak_output) or 1.0) / (1 << bits)
         return found
 
     def _input(self, name: str, op: Input) -> Input:
         low = min(0.0, self.calibration.input_low.get(name, op.low))
         high = max(self.calibration.input_high.get(name, op.high), 1e-12)
         if op.values == "spike":
-            bits = max(1, math.ceil(math.log2(high + 1))) if high > 1 else 1
-            return dataclasses.replace(op, low=0 if low >= 0 else -(1 << bits), high=(1 << bits) - 1, unit=1.0)
+            below, above = math.ceil(-low).bit_length(), max(1, math.ceil(high).bit_length())
+            return dataclasses.replace(op, low=-(1 << below) if below else 0, high=(1 << above) - 1, unit=1.0)
         bits = self.arithmetic.input_bits
-        largest = (1 << bits) - 1 if low >= 0 else (1 << (bits - 1)) - 1
-        unit = max(high, -low) / max(largest, 1)
+        largest = (1 << bits) - 1 if low >= 0 else max(1, (1 << (bits - 1)) - 1)
+        unit = max(high, -low) / largest
         return dataclasses.replace(op, low=0 if low >= 0 else -largest, high=largest, unit=unit)
 
 
@@ -136,7 +137,7 @@ class _One:
         unit = self._fixed_unit()
         if unit is None:
             unit = choose_unit(scales, self.arithmetic, self._peak(neuron), Grid(self.arithmetic.weight_bits).coarse)
-        projections = {before: dataclasses.replace(e, chain=sources[e].quantized(unit))
+        projections = {before: dataclasses.replace(e, chain=sources[e].quantized(unit, e.label))
                        for before, e in edges.items()}
         shaped = _broadcastable(unit, axes)
         bias = self._bias(shaped, gain)
@@ -162,7 +163,8 @@ class _One:
         at, gain = found[0], np.asarray(found[1], np.float64)
         if gain.size == 1:
             return at, gain.reshape(())
-        return (at, gain.reshape(-1)) if aligned and gain.size == gain.shape[0] else (None, np.ones(()))
+        by_channel = gain.ndim == len(self.graph.shapes[self.name]) and gain.size == gain.shape[0]
+        return (at, gain.reshape(-1)) if aligned and by_channel else (None, np.ones(()))
 
     def _prepare(self, edge: Edge) -> Edge:
         """The projection with its weights at hand, and a `Scale` where it has none."""
@@ -198,13 +200,14 @@ class _One:
         return None if seen is None else max(seen.peak_state, seen.peak_output if not neuron.rule.spiking else 0)
 
     def _membrane_bits(self, neuron: Neuron, unit: Array) -> int:
-        """The width asked for, or the narrowest that holds twice what calibration saw."""
+        """The width asked for, or the narrowest that holds the threshold and twice what calibration saw."""
         if self.arithmetic.membrane_bits is not None:
             return self.arithmetic.membrane_bits
         peak = self._peak(neuron)
         if peak is None or not neuron.rule.spiking:
             return UNCALIBRATED_BITS
-        steps = 2 * peak / float(np.min(unit))
+        threshold = float(np.max(np.abs(neuron.params.get("threshold", 0.0))))
+        steps = max(2 * peak, threshold) / float(np.min(unit))
         return next((bits for bits in MEMBRANE_BITS if steps < 1 << (bits - 1)), MEMBRANE_BITS[-1])
 
     def _bias(self, unit: Any, gain: Array) -> Any:
@@ -264,16 +267,19 @@ class _Source:
         assert isinstance(last, (Linear, Conv, Scale))
         grid = _grid_for(last, arithmetic)
         weight = weight_of(last, gain.size if gain.ndim else channels, axes)
-        if gain.ndim or float(gain) < 0:
+        if gain.ndim or float(gain) <= 0:
             weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
                                 weight.dtype)
             gain = np.ones(())
         natural = grid.step(weight, bool(channels))
         return cls(tuple(before), last, chain[at + 1:], grid, weight, natural, natural * unit * float(gain))
 
-    def quantized(self, unit: Array) -> tuple[Op, ...]:
+    def quantized(self, unit: Array, label: str) -> tuple[Op, ...]:
         """The chain in integers, for a population of this unit."""
         times = multiplier(self.step, unit, self.grid.coarse)
+        if not np.max(times) < 2**31:
+            fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(times):.3g} membrane steps",
+                 "below 2**31", "the threshold is too small beside the weights")
         scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
         codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
         if isinstance(self.last, Scale):
@@ -308,15 +314,16 @@ def _grid_for(op: Op, arithmetic: Arithmetic) -> Grid:
 def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
     """The real weights, with the population's channels (if it has a unit for each) along the first axis.
 
-    A scale by one number is spread over the channels of a tensor of that many axes.
+    A scale that is the same for all channels of a tensor of that many axes is spread over them.
     """
     weight = np.asarray(op.factor if isinstance(op, Scale) else op.weight)
-    weight = weight.astype(np.float64) if weight.dtype.kind != "f" else weight
+    weight = weight.astype(np.result_type(weight.dtype, np.float32), copy=False)
     if not isinstance(op, Scale):
         return weight
-    if weight.ndim == 0 or weight.size == 1:
-        return np.full((channels, *(1,) * (axes - 1)) if channels else (1,), float(weight.reshape(())))
-    return weight
+    if not channels:
+        return weight.reshape(weight.shape or (1,))
+    aligned = weight.reshape((1,) * (axes - weight.ndim) + weight.shape)
+    return np.broadcast_to(aligned, (channels, *aligned.shape[1:]))
 
 
 def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:

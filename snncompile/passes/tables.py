@@ -55,7 +55,8 @@ def tabulate(typed: Typed, i: int, argument: int, argument_unit: float, argument
     """The table of step `i` as a function of the integer at step `argument`.
 
     The table spans the integers up to where the function no longer changes by half a unit of its result,
-    in at most `2**table_bits` cells; each holds the function at its middle.
+    in at most `2**table_bits` cells; each holds the function at its middle. Beyond, its ends go on: there a steep
+    function has come to rest, since it gets a cell an integer and twice that span, if there is room.
     """
     def function(index: Array) -> Array:
         return np.asarray(_evaluate(typed, i, argument, index * argument_unit, place) / result_unit)
@@ -63,6 +64,7 @@ def tabulate(typed: Typed, i: int, argument: int, argument_unit: float, argument
     ends = np.array([2.0**j for j in range(argument_bits)])
     far = np.maximum(np.abs(function(ends) - function(ends[-1:])), np.abs(function(-ends) - function(-ends[-1:])))
     reach = int(np.max(np.nonzero(far >= 0.5)[0], initial=-1)) + 1
+    reach += reach + 2 <= table_bits
     shift = max(0, reach + 1 - table_bits)
     low = -(1 << reach)
     middles = low + (np.arange(1 << (reach + 1 - shift)) << shift) + ((1 << shift) - 1) / 2

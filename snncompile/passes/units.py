@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.arithmetic import MAX_BITS, Arithmetic
 
 LEAKY_THRESHOLD_BITS = 10
 THRESHOLD_BITS = 6
 COARSE_BITS = 6
 GRADED_BITS = 12
 MAX_EXTRA_BITS = 16
-MAX_BITS = 30
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     threshold = np.asarray(scales.threshold, np.float64)
     wanted = 2.0 ** (LEAKY_THRESHOLD_BITS if scales.leaky else THRESHOLD_BITS)
     shortfall = float(np.max(np.log2(wanted * step / threshold)))
-    extra = max(extra, min(max(0, int(np.ceil(shortfall))), MAX_EXTRA_BITS))
+    extra = max(extra, _whole_bits(shortfall))
     units = np.maximum(np.floor(threshold * 2.0**extra / step + 1e-6), 1)
     most = 1 << ((arithmetic.membrane_bits or MAX_BITS) - 2)
     return np.asarray(threshold / np.minimum(units, most))
@@ -64,14 +63,18 @@ def _finest(steps: list[Array], threshold: Array | None) -> Array:
 def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, arithmetic: Arithmetic) -> Array:
     """A unit for a membrane that is read out: fine enough for its leak, coarse enough for its width."""
     if leaky and peak:
-        extra = max(extra, min(max(0, int(np.ceil(np.log2(2.0**GRADED_BITS * float(np.max(step)) / peak)))),
-                               MAX_EXTRA_BITS))
+        extra = max(extra, _whole_bits(np.log2(2.0**GRADED_BITS * float(np.max(step)) / peak)))
     elif leaky:
         extra = max(extra, COARSE_BITS)
     unit = step / 2.0**extra
     if peak:
-        unit = np.maximum(unit, peak / (1 << ((arithmetic.membrane_bits or MAX_BITS) - 2)))
+        unit = np.maximum(unit, peak / (1 << (arithmetic.graded_width - 2)))
     return np.asarray(unit)
+
+
+def _whole_bits(bits: float) -> int:
+    """Extra bits of a unit: whole, and within bounds."""
+    return int(np.clip(np.ceil(bits), 0, MAX_EXTRA_BITS))
 
 
 def multiplier(step: Array, unit: Array, exact: bool) -> Array:

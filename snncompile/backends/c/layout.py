@@ -23,6 +23,11 @@ def is_plain(shape: Shape) -> bool:
     return len(shape) < 2 or shape[0] == 1 or math.prod(shape[1:]) == 1
 
 
+def per_channel(values: Array, shape: Shape) -> bool:
+    """Whether values that broadcast against a tensor `[channel, *space]` are one for each channel."""
+    return values.ndim == len(shape) and values.size == values.shape[0] == shape[0]
+
+
 def as_image(shape: Shape) -> tuple[int, int, int]:
     """Channels, height and width of a tensor of one to three axes (or more: the middle ones are rows)."""
     if len(shape) == 1:

@@ -12,7 +12,15 @@ import numpy as np
 from snncompile.backends.c.context import Accumulator, StateArray
 from snncompile.backends.c.expressions import literal
 from snncompile.backends.c.kernels import Data
-from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, is_plain, narrow
+from snncompile.backends.c.layout import (
+    accumulator_type,
+    as_image,
+    c_type,
+    channels_last,
+    is_plain,
+    narrow,
+    per_channel,
+)
 from snncompile.backends.names import identifiers
 from snncompile.ir.expr import Step
 from snncompile.ir.ops import Population
@@ -95,8 +103,7 @@ class Leaves:
         value: Any = self.op.params[key]
         if not isinstance(value, np.ndarray):
             return str(int(value))
-        channels = as_image(self.shape)[0]
-        full = value if value.size == value.shape[0] == channels else np.broadcast_to(value, self.shape)
+        full = value if per_channel(value, self.shape) else np.broadcast_to(value, self.shape)
         return self._constant(self._values(key, full))
 
     def _values(self, key: str, value: Any) -> Data:

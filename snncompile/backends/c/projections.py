@@ -28,7 +28,7 @@ from snncompile.backends.c.kernels import (
     ScaleKernel,
     UpsampleKernel,
 )
-from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, narrow
+from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, narrow, per_channel
 from snncompile.ir.ops import Conv, Linear, Op, Pad, Pool, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.ranges import Interval
 from snncompile.ir.types import Array, Shape
@@ -239,7 +239,7 @@ def scale_factors(op: Scale, shape: Shape, name: str) -> tuple[int | None, Data 
     factor: Any = op.factor
     if not isinstance(factor, np.ndarray) or factor.size == 1:
         return int(np.asarray(factor).reshape(())), None
-    if factor.shape[0] == factor.size == shape[0]:
+    if per_channel(factor, shape):
         return None, Data(name, narrow(factor.reshape(-1)))
     full = np.broadcast_to(factor, shape).reshape(-1)[channels_last(shape)]
     return None, Data(name, narrow(full))
