@@ -1,0 +1,112 @@
+"""`snnc compile`: its lines, its options, its JSON, and the page that describes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+
+import snncompile as sc
+from snncompile.cli.app import app
+from snncompile.cli.build import Passes
+from snncompile.cli.command import options_of
+from snncompile.cli.options import Numbers, Reading, Samples
+from snncompile.data import read_input
+from snncompile.frontends.conventions import OPTIONS
+from snncompile.line import GRAPHS
+from snncompile.passes.arithmetic import Arithmetic
+from tests.cli.running import ROOT, answer, snnc, tidy
+from tests.nets import SAMPLES
+
+
+def test_compile_prints_the_line_and_writes_the_build(files, tmp_path, golden):
+    shown = snnc("compile", files / "small.nir", "--calibrate", files / "data.npz", "--labels", files / "data.npz",
+                 "-o", tmp_path / "build").stdout
+    assert sc.open_build(tmp_path / "build").verify().ok
+    shown = re.sub(r"\d+([.,]\d+)*(e[-+]\d+)?", "#", re.sub(rf"{re.escape(str(tmp_path))}(/build/ +)?", "TMP", shown))
+    golden("cli-compile.txt", re.sub(r" {2,}", "  ", tidy(shown)))
+
+
+def test_compile_without_an_output_writes_nothing(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "nothing written" in snnc("compile", files / "small.nir").stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compile_answers_with_the_report(files, tmp_path):
+    found = answer("compile", files / "small.nir", "--calibrate", files / "data.npz", "--labels", files / "data.npz",
+                   "--output", tmp_path / "build", "--weight-bits", "4")
+    assert found["folder"] == str(tmp_path / "build")
+    assert "c/small.c" in found["files"]
+    assert [p["name"] for p in found["populations"]] == ["lif1", "lif2"]
+    assert found["agreement"]["samples"] == SAMPLES
+    assert found["options"]["weight_bits"] == 4
+    saved = json.loads((tmp_path / "build" / "report.json").read_text())
+    assert saved["options"] == found["options"]
+
+
+def test_compile_passes_every_option_on(files):
+    reading = {"dt": "0.5", "discretization": "exp", "gain": "ode", "reset": "zero", "reset-when": "after-decay",
+               "compare": ">", "max-spikes": "2", "v-min": "-1", "filter": "add-first", "v-init": "reset",
+               "values": "spike", "decode": "max"}
+    numbers = {"weight-bits": "ternary", "membrane-bits": "20", "decay-bits": "9", "rounding": "floor",
+               "overflow": "wrap", "per": "layer", "spike-bits": "3", "input-bits": "4", "table-bits": "6",
+               "graded-bits": "16"}
+    flags = [x for n, v in {**reading, **numbers}.items() for x in (f"--{n}", v)]
+    options = answer("compile", files / "silent.nir", "--as", "norse", *flags)["options"]
+    assert options["as_"] == "norse"
+    for name, value in {**reading, **numbers}.items():
+        assert str(options[name.replace("-", "_")]) == value
+
+
+def test_quiet_prints_only_warnings(files):
+    result = snnc("compile", files / "small.nir", "--quiet")
+    assert result.stdout == ""
+    assert "warning[SNN405]" in result.stderr
+    assert snnc("compile", files / "small.nir", "-q", "--calibrate", files / "data.npz").output == ""
+
+
+def test_graphs_are_printed_after_the_passes_that_were_named(files):
+    shown = snnc("compile", files / "small.nir", "-q", "--print-after", "read", "--print-after", "quantize").stdout
+    first, second = shown.split("; after quantize\n")
+    assert first == f"; after read\n{sc.load(files / 'small.nir')}"
+    assert 'graph "small" int' in second
+    every = snnc("compile", files / "small.nir", "-q", "--print-after-all").stdout
+    assert re.findall(r"^; after (.*)$", every, re.M) == [
+        "read", "canonicalize", "form-populations", "fold-scales", "quantize", "prove-ranges"]
+
+
+def test_passes_are_timed(files):
+    shown = snnc("compile", files / "small.nir", "--time-passes").stdout
+    assert re.search(r"^quantize +\d+\.\d{3}", shown, re.M)
+    assert re.search(r"^emit +\d+\.\d{3}", shown, re.M)
+
+
+def test_a_users_target_file_is_taken(files, tmp_path):
+    (tmp_path / "mine.toml").write_text('title = "Mine"\nbackend = "c"\n[arithmetic]\nrounding = "floor"\n')
+    found = answer("compile", files / "small.nir", "--target", tmp_path / "mine.toml")
+    assert (found["target"], found["options"]["rounding"]) == ("mine", "floor")
+
+
+def test_the_flags_are_the_options_of_the_library():
+    """One list in each place: a new option must appear on the command line, under its own flag."""
+    def flags(group):
+        return {n: hint.__metadata__[0].default for n, hint in options_of(group).items()}
+
+    assert flags(Reading) == {n: o.flag for n, o in OPTIONS.items()}
+    assert set(flags(Numbers)) == {f.name for f in dataclasses.fields(Arithmetic)}
+    assert set(flags(Samples)) == set(inspect.signature(read_input).parameters) - {"path", "shape"}
+    for name, hint in options_of(Reading).items():
+        (option,) = hint.__metadata__
+        words = {w for w in re.split(r" \| ", OPTIONS[name].accepts) if " " not in w}
+        assert words <= set(option.metavar.split("|"))
+
+
+def test_the_page_about_the_command_line_names_every_command_option_and_pass():
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w-]+", page))
+    hints = [hint for group in (Reading, Numbers, Samples, Passes) for hint in options_of(group).values()]
+    assert {c.name for c in app.registered_commands} <= words
+    assert [h.__metadata__[0].default for h in hints if f"`{h.__metadata__[0].default}" not in page] == []
+    assert set(GRAPHS) <= words

@@ -1,0 +1,69 @@
+"""`snnc inspect`, `explain` and `targets`."""
+
+from __future__ import annotations
+
+import snncompile as sc
+from snncompile.codes import CODES
+from tests.cli.running import answer, snnc, tidy
+
+
+def test_inspect_shows_nodes_and_edges(files, golden):
+    shown = [snnc("inspect", files / "small.nir", *more).stdout for more in ([], ["--stage", "legal"])]
+    golden("cli-inspect.txt", tidy("\n".join(shown)))
+
+
+def test_inspect_shows_a_build_in_integers(files):
+    found = answer("inspect", files / "build")
+    assert (found["name"], found["stage"]) == ("small", "int")
+    assert [n["kind"] for n in found["nodes"]] == ["input", "population", "population", "output"]
+
+
+def test_inspect_prints_the_text_form_which_parses_back(files, tmp_path):
+    text = snnc("inspect", files / "small.nir", "--text").stdout
+    assert text == str(sc.load(files / "small.nir"))
+
+
+def test_inspect_draws(files, tmp_path):
+    snnc("inspect", files / "small.nir", "--dot", tmp_path / "a.dot", "--svg", tmp_path / "a.svg")
+    assert (tmp_path / "a.dot").read_text().startswith("digraph")
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+    assert snnc("inspect", files / "small.nir", "--svg", "-").stdout == (tmp_path / "a.svg").read_text()
+    assert snnc("inspect", files / "small.nir", "--dot", tmp_path / "no" / "a.dot", code=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.dot", "a.svg"]
+
+
+def test_defaults_that_were_assumed_are_said_once_each_on_stderr(files):
+    result = snnc("inspect", files / "silent.nir")
+    assert result.stderr.count("--compare (compare=...)") == 1
+    assert "SNN105" not in result.stdout
+    assert {d["code"] for d in answer("inspect", files / "silent.nir")["diagnostics"]} == {"SNN105"}
+    assert snnc("inspect", files / "silent.nir", "--as", "norse", "--dt", "1e-4").stderr == ""
+
+
+def test_warnings_are_not_lost_when_something_fails_later(files):
+    args = ["compile", files / "silent.nir", "--calibrate", files / "wrong.npy"]
+    assert "warning[SNN105]" in snnc(*args, code=2).stderr
+    assert {"SNN105", "SNN501"} == {d["code"] for d in answer(*args, code=2)["diagnostics"]}
+
+
+def test_explain_tells_about_every_code():
+    for name, entry in CODES.items():
+        assert answer("explain", name) == {"ok": True, "code": name, "title": entry.title,
+                                           "explanation": entry.explanation, "diagnostics": []}
+    assert answer("explain", "203")["code"] == answer("explain", "snn203")["code"] == "SNN203"
+    assert list(answer("explain")["codes"]) == list(CODES)
+    assert "did you mean" in snnc("explain", "SNN2033", code=2).stderr
+
+
+def test_explain_reads_well(golden):
+    golden("cli-explain.txt", tidy(snnc("explain", "SNN301").stdout + snnc("explain", "nonsense", code=2).stderr))
+
+
+def test_targets_are_listed_and_shown(tmp_path):
+    assert [t["name"] for t in answer("targets")["targets"]] == ["c99"]
+    assert answer("targets", "c99")["backend"] == "c"
+    (tmp_path / "mine.toml").write_text('title = "Mine"\nbackend = "c"\n')
+    assert answer("targets", tmp_path / "mine.toml")["title"] == "Mine"
+    assert "C99" in snnc("targets").stdout
+    assert "arithmetic.rounding" in snnc("targets", "c99").stdout
+    assert answer("targets", "c98", code=2)["diagnostics"][0]["code"] == "SNN404"

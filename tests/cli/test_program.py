@@ -1,0 +1,90 @@
+"""`snnc` as a program: its streams, its exit codes, its terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import snncompile as sc
+from snncompile.folder import MANIFEST
+from tests.cli.running import ROOT, program, snnc
+from tests.nets import SAMPLES
+
+
+def test_the_version_is_printed():
+    assert snnc("--version").stdout == f"snnc {sc.__version__}\n"
+    assert program("--version").stdout == f"snnc {sc.__version__}\n"
+
+
+def test_help_names_every_command():
+    shown = program("--help").stdout
+    for name in ("inspect", "compile", "run", "verify", "explain", "targets"):
+        assert re.search(rf"\b{name}\b", shown)
+
+
+@pytest.mark.parametrize("heavy", ["numpy", "networkx", "scipy", "h5py", "jinja2"])
+def test_help_loads_nothing_heavy(heavy):
+    code = f"import sys, snncompile.cli; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_program_compiles_verifies_and_runs(files, tmp_path):
+    built = program("compile", files / "small.nir", "--calibrate", files / "data.npz", "-o", "build", folder=tmp_path)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert "\x1b" not in built.stdout
+    assert (tmp_path / "build" / MANIFEST).exists()
+    assert program("verify", "build", folder=tmp_path).returncode == 0
+    ran = program("run", "build", files / "data.npz", "--json", folder=tmp_path)
+    assert json.loads(ran.stdout)["samples"] == SAMPLES
+    refused = program("compile", "none.nir", folder=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error[SNN101]: cannot read the file\n")
+
+
+def test_output_that_cannot_be_encoded_is_replaced(files):
+    shown = program("inspect", files / "build", PYTHONIOENCODING="ascii")
+    assert shown.returncode == 0
+    assert "lif1" in shown.stdout
+    svg = program("inspect", files / "build", "--svg", "-", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert svg.returncode == 0
+
+
+BROKEN = ("import sys, snncompile.frontends\n"
+          "def load(*args, **options):\n    raise KeyError('a defect')\n"
+          "snncompile.frontends.load = load\n"
+          "from snncompile.cli import main\nmain()\n")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_defect_is_one_line_unless_more_is_wanted(debug):
+    options = ["--debug"] if debug else []
+    run = subprocess.run([sys.executable, "-c", BROKEN, *options, "inspect", "a.nir"], cwd=ROOT, check=False,
+                         capture_output=True, text=True)
+    assert run.returncode == 3
+    assert run.stdout == ""
+    assert ("Traceback" in run.stderr) is debug
+    if not debug:
+        assert run.stderr.startswith("snnc: a defect of the compiler: KeyError: 'a defect'\nPlease report it")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_colour_and_progress_are_for_terminals(files):
+    import pty
+
+    leader, follower = pty.openpty()
+    try:
+        run = subprocess.Popen([sys.executable, "-m", "snncompile", "compile", str(files / "small.nir")], cwd=ROOT,
+                               stdout=follower, stderr=follower, stdin=follower,
+                               env={**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT)})
+        run.wait(60)
+        shown = os.read(leader, 1 << 16).decode()
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert run.returncode == 0
+    assert "\x1b[1;36m read" in shown
