@@ -19,22 +19,21 @@ class _Fire(TypedDict):
 
 
 _FIRE: _Fire = {"threshold": Membrane(1.0), "v_reset": Membrane(None), "v_min": Membrane(None)}
-_SPIKE_STATE = {"v": Membrane(0.0), "spike": Count(0)}
 
 
-@neuron_rule(states=_SPIKE_STATE, gain=Real(1.0), **_FIRE)
+@neuron_rule(gain=Real(1.0), **_FIRE)
 def if_(state: Any, x: Expr, p: Any) -> Expr:
     """Integrate and fire: `v' = v + gain x`."""
     return discharge(state, charge(state, p, lambda v: v, p.gain * x), p)
 
 
-@neuron_rule(states=_SPIKE_STATE, decay=Real(0.9), gain=Real(1.0), **_FIRE)
+@neuron_rule(decay=Real(0.9), gain=Real(1.0), **_FIRE)
 def lif(state: Any, x: Expr, p: Any) -> Expr:
     """Leaky integrate and fire: `v' = decay v + gain x`."""
     return discharge(state, charge(state, p, lambda v: p.decay * v, p.gain * x), p)
 
 
-@neuron_rule(states=_SPIKE_STATE, w=Real(0.0), gain=Real(None), **_FIRE)
+@neuron_rule(w=Real(0.0), gain=Real(None), **_FIRE)
 def plif(state: Any, x: Expr, p: Any) -> Expr:
     """Parametric LIF: `1/tau = sigmoid(w)`, `v' = v + (x - v) / tau` (Fang et al., ICCV 2021, eq. 9).
 
@@ -60,8 +59,7 @@ def _synapse(state: Any, x: Expr, p: Any) -> Expr:
 _FILTER = {"filter": ("decay-first", "add-first")}
 
 
-@neuron_rule(states={**_SPIKE_STATE, "i": Membrane(0.0)}, options=_FILTER, decay=Real(0.9), decay_syn=Real(0.8),
-             gain=Real(1.0), gain_syn=Real(1.0), **_FIRE)
+@neuron_rule(options=_FILTER, decay=Real(0.9), decay_syn=Real(0.8), gain=Real(1.0), gain_syn=Real(1.0), **_FIRE)
 def cubalif(state: Any, x: Expr, p: Any) -> Expr:
     """Current-based LIF: a filtered synaptic current drives a leaky membrane.
 
@@ -97,8 +95,7 @@ def cubali(state: Any, x: Expr, p: Any) -> Expr:
     return v
 
 
-@neuron_rule(states={**_SPIKE_STATE, "b": Membrane(0.0)}, decay=Real(0.9), gain=Real(1.0), decay_b=Real(0.95),
-             jump_b=Membrane(0.1), **_FIRE)
+@neuron_rule(decay=Real(0.9), gain=Real(1.0), decay_b=Real(0.95), jump_b=Membrane(0.1), **_FIRE)
 def alif(state: Any, x: Expr, p: Any) -> Expr:
     """Adaptive LIF: the threshold is `threshold + b`, `b' = decay_b b + jump_b spikes` (Bellec et al., 2018)."""
     threshold = p.threshold + state.b
@@ -108,8 +105,7 @@ def alif(state: Any, x: Expr, p: Any) -> Expr:
     return spike
 
 
-@neuron_rule(states={"v": Membrane(0.0), "theta": Membrane(0.0), "i": Membrane(0.0), "spike": Count(0)},
-             decay=Real(0.6), gain=Real(1.0), jump=Membrane(0.1), **_FIRE)
+@neuron_rule(decay=Real(0.6), gain=Real(1.0), jump=Membrane(0.1), **_FIRE)
 def llif(state: Any, x: Expr, p: Any) -> Expr:
     """LIF with a lateral, adaptive threshold (ST-DANO).
 
@@ -125,8 +121,7 @@ def llif(state: Any, x: Expr, p: Any) -> Expr:
     return spike
 
 
-@neuron_rule(states={"v": Membrane(0.0), "excess": Membrane(0.0), "spike": Count(0)}, tau=Real(2.0), beta=Real(0.1),
-             gain=Real(1.0), **_FIRE)
+@neuron_rule(tau=Real(2.0), beta=Real(0.1), gain=Real(1.0), **_FIRE)
 def slif(state: Any, x: Expr, p: Any) -> Expr:
     """Self-adaptive LIF (ST-DANO): the time constant follows by how much the last spike overshot.
 

@@ -84,15 +84,19 @@ class States:
         self.__dict__["_quantities"] = quantities
         self.__dict__["_next"] = {}
 
+    def declare(self, name: str, quantity: Quantity) -> None:
+        """Say what a state measures, unless the rule has said so."""
+        self._quantities.setdefault(name, quantity)
+
     def __getattr__(self, name: str) -> Expr:
         if name.startswith("__"):
             raise AttributeError(name)
-        self._quantities.setdefault(name, Membrane())
+        self.declare(name, Membrane())
         self._next.setdefault(name, Expr("state", (), name))
         return Expr("state", (), name)
 
     def __setattr__(self, name: str, value: Operand) -> None:
-        self._quantities.setdefault(name, Membrane())
+        self.declare(name, Membrane())
         self._next[name] = binary("add", value, 0) if not isinstance(value, Expr) else value
 
 
@@ -197,6 +201,7 @@ def charge(state: Any, p: Any, keep: Callable[[Expr], Expr], x: Expr, threshold:
     """
     if p.firing.when == "same" or p.firing.reset == "none":
         return keep(state.v) + x
+    state.declare("spike", Count())
     last = state.spike
     if p.firing.when == "before-decay":
         return keep(reset(state.v, last, p, threshold)) + x

@@ -182,9 +182,9 @@ def _check_neuron(place: str, op: Neuron, found: Collector) -> None:
     missing = {n for n, q in op.rule.params.items() if q.default is not None} - set(op.params)
     if missing:
         found.error("SNN203", place, f"no value for {sorted(missing)}")
-    allowed = {"same"} if op.rule.name == "qlif" else {"same", "before-decay", "after-decay", "drop-input"}
-    if op.firing.when not in allowed:
-        found.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets: {sorted(allowed)}")
+    late = op.rule.spiking and op.firing.when != "same" and op.firing.reset != "none"
+    if late and not (unknown or missing) and op.traced.states and "spike" not in op.traced.states:
+        found.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets in the same step only")
     several = op.rule.spiking and op.firing.max_spikes != 1
     threshold = op.params.get("threshold")
     if several and threshold is not None and isinstance(threshold, (int, float, np.ndarray)) and np.min(threshold) <= 0:
