@@ -10,7 +10,7 @@ import numpy as np
 
 from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Conv, Linear, Population
-from snncompile.ir.ranges import population_ranges
+from snncompile.ir.ranges import bit_width, population_ranges
 from snncompile.model import CompiledModel
 from snncompile.report import Agreement, Report, synapses_into, weight_bits
 
@@ -89,7 +89,7 @@ def proved(graph: Graph) -> Step:
     widest = 0
     for name in graph.populations:
         ranges = population_ranges(graph, name)
-        widest = max([widest, *(bit_width(low, high) for low, high in (*ranges.steps, ranges.x))])
+        widest = max([widest, *map(bit_width, (*ranges.steps, ranges.x))])
     found = f"{spread(states)}-bit states" if states else "no states"
     return Step("ranges", found, f"no integer of an update exceeds {widest} bits")
 
@@ -116,11 +116,6 @@ def rates(report: Report) -> str:
 def sizes(sizes_bytes: Mapping[str, int]) -> str:
     known = {"weights": "of weights", "total_one_tick": "of memory tick by tick"}
     return ", ".join(f"{size(sizes_bytes[k])} {words}" for k, words in known.items() if k in sizes_bytes)
-
-
-def bit_width(low: int, high: int) -> int:
-    """Bits of the narrowest signed integer that holds both."""
-    return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + 1
 
 
 def spread(values: Iterable[int]) -> str:

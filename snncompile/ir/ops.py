@@ -462,8 +462,9 @@ def broadcasts(value: Any, shape: Shape) -> None:
 def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:
     assert isinstance(weight, np.ndarray)
     rows = weight.reshape(len(weight), -1)
-    up = np.maximum(rows, 0).sum(1, dtype=np.int64)
-    down = np.minimum(rows, 0).sum(1, dtype=np.int64)
+    exact = np.int64 if max(high, -low) < 1 << 15 else object  # rows add up to less than 2**48
+    up = np.maximum(rows, 0).sum(1, dtype=np.int64).astype(exact)
+    down = np.minimum(rows, 0).sum(1, dtype=np.int64).astype(exact)
     lows = int((up * low + down * high).min(initial=0))
     return lows, int((up * high + down * low).max(initial=0))
 

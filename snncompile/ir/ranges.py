@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.diagnostics import fail, shorten
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Population
@@ -40,13 +41,18 @@ def source_range(graph: Graph, name: str) -> Interval:
     return min(0, op.output_low), max(0, op.output_high)
 
 
+def chain_ranges(graph: Graph, edge: Edge) -> list[Interval]:
+    """What leaves the source of a projection and each of its operators, partial sums included."""
+    found = [source_range(graph, edge.src)]
+    for op in edge.chain:
+        low, high = op.bounds(*found[-1])
+        found.append((min(0, low), max(0, high)))
+    return found
+
+
 def edge_range(graph: Graph, edge: Edge) -> Interval:
     """What a projection can deliver, partial sums included."""
-    low, high = source_range(graph, edge.src)
-    for op in edge.chain:
-        low, high = op.bounds(low, high)
-        low, high = min(0, low), max(0, high)
-    return low, high
+    return chain_ranges(graph, edge)[-1]
 
 
 def input_range(graph: Graph, name: str) -> Interval:
@@ -56,21 +62,25 @@ def input_range(graph: Graph, name: str) -> Interval:
 
 
 def population_ranges(graph: Graph, name: str) -> PopulationRanges:
-    """Prove the ranges of a population by induction over ticks."""
+    """Prove the ranges of a population by induction over ticks.
+
+    Raises:
+        CompileError: SNN402 where a state can leave its width, which a program of the compiler never does.
+    """
     op = graph.nodes[name]
     assert isinstance(op, Population)
     x = input_range(graph, name)
     states = {n: _extent(s.initial) for n, s in op.states.items()}
-    widest = {n: _width(s.bits) for n, s in op.states.items()}
+    widest = {n: join(width(s.bits), states[n]) for n, s in op.states.items()}
     for k in range(MAX_STEPS):
         states = widest if k == MAX_STEPS - 1 else states
         steps = intervals(op.program, op.params, states, x)
         after = {n: steps[i] for n, i in op.program.next_state}
-        if all(_within(after[n], states[n]) for n in states):
+        if all(within(after[n], states[n]) for n in states):
             return PopulationRanges(x, steps, states)
         leap = 1 << min(k, 40)
         states = {n: _grow(states[n], after[n], leap, widest[n]) for n in states}
-    raise AssertionError(f"population {name}: a state grows past the width that its program should clip it to")
+    fail("SNN402", f"population {shorten(name)}", "a state that can leave its width", "a clip or wrap of every state")
 
 
 def _grow(old: Interval, new: Interval, leap: int, widest: Interval) -> Interval:
@@ -84,15 +94,21 @@ def _extent(values: Any) -> Interval:
     return int(np.min(values)), int(np.max(values))
 
 
-def _width(bits: int) -> Interval:
+def bit_width(interval: Interval) -> int:
+    """Bits of the narrowest signed integer that holds an interval; at least 1."""
+    return max(n.bit_length() if n >= 0 else (-n - 1).bit_length() for n in interval) + 1
+
+
+def width(bits: int) -> Interval:
+    """The range of a signed integer of that many bits."""
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
-def _within(a: Interval, b: Interval) -> bool:
+def within(a: Interval, b: Interval) -> bool:
     return b[0] <= a[0] and a[1] <= b[1]
 
 
-def _join(a: Interval, b: Interval) -> Interval:
+def join(a: Interval, b: Interval) -> Interval:
     return min(a[0], b[0]), max(a[1], b[1])
 
 
@@ -143,14 +159,14 @@ def _transfer(step: Step, args: list[Interval], params: Mapping[str, Any]) -> In
         case "gt":
             return int(a[0] > b[1]), int(a[1] > b[0])
         case "not":
-            return 0, 1
+            return 1 - a[1], 1 - a[0]
         case "floordiv":
             quotients = [p // q for p in a for q in (max(b[0], 1), max(b[1], 1))]
             return min(quotients), max(quotients)
         case "shr":
             return _shifted(a[0], *value), _shifted(a[1], *value)
         case "wrap":
-            return a if _within(a, _width(value)) else _width(value)
+            return a if within(a, width(value)) else width(value)
         case "lut":
             table = params[value[0]]
             first, last = (min(max((end - value[1]) >> value[2], 0), len(table) - 1) for end in a)
@@ -181,7 +197,7 @@ def _select(program: Program, found: list[Interval], step: Step) -> Interval:
             then = (max(then[0], strict), max(then[1], strict))
         if step.args[2] == a:
             other = _clip_high(other, found[b][1] - 1 + strict)
-    return _join(then, other)
+    return join(then, other)
 
 
 def _clip_high(a: Interval, high: int) -> Interval:

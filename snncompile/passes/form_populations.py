@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import networkx as nx
@@ -36,30 +37,30 @@ class FormPopulations:
 
     def run(self, graph: Graph) -> Graph:
         graph = _separate_sums(graph)
-        cuts = _cuts(graph, self.shared == "accumulate")
-        former = _Former(graph, cuts)
-        nodes = {n: former.population(n) for n, op in graph.nodes.items() if former.stands(n, op)}
-        edges = tuple(e for n in nodes for e in former.projections(n))
-        if len(edges) > MAX_PROJECTIONS:
-            fail("SNN205", f"graph {shorten(graph.name)}", f"{len(edges)} projections", f"at most {MAX_PROJECTIONS}",
+        former = _Former(graph, _cuts(graph, self.shared == "accumulate"))
+        names = [n for n, op in graph.nodes.items() if former.stands(n, op)]
+        count = sum(former.paths_into(n) for n in names)
+        if count > MAX_PROJECTIONS:
+            fail("SNN205", f"graph {shorten(graph.name)}", f"{count:.3g} projections", f"at most {MAX_PROJECTIONS}",
                  "keep shared sums as accumulators")
-        return graph.replace(nodes=nodes, edges=edges, stage=Stage.LEGAL)
+        return graph.replace(nodes={n: former.population(n) for n in names}, stage=Stage.LEGAL,
+                             edges=tuple(e for n in names for e in former.projections(n)))
 
 
 def _separate_sums(graph: Graph) -> Graph:
-    """Put an `Identity` in front of every non-linear operator and output that sums or that delays a bias."""
-    nodes, edges = dict(graph.nodes), list(graph.edges)
+    """Put an `Identity` in front of every non-linear operator and output that sums."""
+    nodes, sums = dict(graph.nodes), {}
     for name, op in graph.nodes.items():
-        stateless = not isinstance(op, (Neuron, Input))
-        if stateless and not (op.linear and not isinstance(op, Output)) and len(graph.edges_into[name]) > 1:
-            fresh = _fresh(f"{name}.sum", nodes)
-            nodes[fresh] = Identity()
-            edges = [dataclasses.replace(e, dst=fresh) if e.dst == name else e for e in edges]
-            edges.append(Edge(fresh, name))
-    return graph if len(nodes) == len(graph.nodes) else graph.replace(nodes=nodes, edges=tuple(edges))
+        if (isinstance(op, Output) or _nonlinear(op)) and len(graph.edges_into[name]) > 1:
+            sums[name] = _fresh(f"{name}.sum", nodes)
+            nodes[sums[name]] = Identity()
+    if not sums:
+        return graph
+    moved = (dataclasses.replace(e, dst=sums.get(e.dst, e.dst)) for e in graph.edges)
+    return graph.replace(nodes=nodes, edges=(*moved, *(Edge(fresh, name) for name, fresh in sums.items())))
 
 
-def _fresh(name: str, taken: dict[str, Op]) -> str:
+def _fresh(name: str, taken: Mapping[str, Op]) -> str:
     while name in taken:
         name += "_"
     return name
@@ -69,9 +70,14 @@ def _operates(op: Op) -> bool:
     return not isinstance(op, (Input, Output, Neuron))
 
 
+def _nonlinear(op: Op) -> bool:
+    return _operates(op) and not op.linear
+
+
 def _cuts(graph: Graph, accumulate: bool) -> set[str]:
     """The operators that must emit their own value."""
     cuts: set[str] = set()
+    constant = _with_constant(graph)
     for name, op in graph.nodes.items():
         if not _operates(op):
             continue
@@ -80,28 +86,21 @@ def _cuts(graph: Graph, accumulate: bool) -> set[str]:
         if any(isinstance(graph.nodes[e.dst], Output) for e in readers) \
                 or (op.linear and any(_nonlinear(graph.nodes[e.dst]) for e in readers)) \
                 or (accumulate and weighty and len(readers) > 1) \
-                or (_has_constant(graph, name) and any(e.delay for e in readers)):
+                or (name in constant and any(e.delay for e in readers)):
             cuts.add(name)
     return cuts | _loop_cuts(graph, cuts)
 
 
-def _nonlinear(op: Op) -> bool:
-    return _operates(op) and not op.linear
-
-
-def _has_constant(graph: Graph, name: str) -> bool:
-    """Whether a bias, here or upstream before any population, is part of this operator's value."""
-    seen, stack = set(), [name]
-    while stack:
-        node = stack.pop()
-        op = graph.nodes[node]
-        if node in seen or not _operates(op):
-            continue
-        seen.add(node)
-        if getattr(op, "bias", None) is not None:
-            return True
-        stack += [e.src for e in graph.edges_into[node]]
-    return False
+def _with_constant(graph: Graph) -> set[str]:
+    """The operators of whose value a bias is part: their own, or one upstream before any population."""
+    pending = [n for n, op in graph.nodes.items() if _operates(op) and getattr(op, "bias", None) is not None]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += [e.dst for e in graph.edges_from[name] if _operates(graph.nodes[e.dst])]
+    return found
 
 
 def _loop_cuts(graph: Graph, cuts: set[str]) -> set[str]:
@@ -129,6 +128,39 @@ class _Former:
         """Whether a node of the old graph is a node of the new one."""
         return name in self.cuts or not _operates(op)
 
+    @cached_property
+    def spread(self) -> tuple[str, ...]:
+        """The operators that become parts of projections, sources first."""
+        net: nx.DiGraph[str] = nx.DiGraph()
+        net.add_nodes_from(n for n, op in self.graph.nodes.items() if not self.stands(n, op))
+        net.add_edges_from((e.src, e.dst) for e in self.graph.edges if e.src in net and e.dst in net)
+        return tuple(nx.topological_sort(net))
+
+    @cached_property
+    def paths(self) -> Mapping[str, int]:
+        """How many paths lead from populations and inputs to each operator that is spread."""
+        found: dict[str, int] = {}
+        for name in self.spread:
+            found[name] = sum(found.get(e.src, 1) for e in self.graph.edges_into[name])
+        return found
+
+    def paths_into(self, name: str) -> int:
+        return sum(self.paths.get(e.src, 1) for e in self.graph.edges_into[name])
+
+    @cached_property
+    def constants(self) -> Mapping[str, Array]:
+        """What biases alone make of the operators that are spread, where that is not nothing."""
+        found: dict[str, Array] = {}
+        for name in self.spread:
+            value = _through(self.graph.nodes[name], self._arriving(name, found), self.graph.shapes[name])
+            if value is not None:
+                found[name] = value
+        return found
+
+    def _arriving(self, name: str, constants: Mapping[str, Array]) -> Array | None:
+        parts = [constants[e.src] for e in self.graph.edges_into[name] if e.src in constants]
+        return np.sum(parts, axis=0) if parts else None
+
     def population(self, name: str) -> Op:
         op = self.graph.nodes[name]
         if isinstance(op, (Input, Output)):
@@ -136,45 +168,31 @@ class _Former:
         constant = self._constant(name)
         if not isinstance(op, Neuron):
             return Neuron(RULES["accumulator"], {} if constant is None else {"bias": constant})
-        if constant is None:
+        own = op.params.get("bias", 0.0)
+        if constant is None or isinstance(own, ShapeOnly):
             return op
         others = {n: v for n, v in op.params.items() if n != "bias"}
-        bias = collapse(np.broadcast_to(op.params.get("bias", 0.0) + np.asarray(constant), self.graph.shapes[name]))
+        bias = collapse(np.broadcast_to(own + np.asarray(constant), self.graph.shapes[name]))
         return dataclasses.replace(op, params=others if bias is None else {**others, "bias": bias})
 
     def projections(self, name: str) -> Iterator[Edge]:
         own = _operators(self.graph.nodes[name]) if name in self.cuts else ()
-        for edge in self.graph.edges_into[name]:
-            for src, delay, chain in self._paths(edge):
-                yield Edge(src, name, delay, chain + own)
-
-    def _paths(self, edge: Edge) -> Iterator[tuple[str, int, tuple[Op, ...]]]:
-        op = self.graph.nodes[edge.src]
-        if self.stands(edge.src, op):
-            yield edge.src, edge.delay, edge.chain
-            return
-        for before in self.graph.edges_into[edge.src]:
-            for src, delay, chain in self._paths(before):
-                yield src, delay + edge.delay, (*chain, *_operators(op), *edge.chain)
+        pending = [(e, e.delay, own) for e in reversed(self.graph.edges_into[name])]
+        while pending:
+            edge, delay, chain = pending.pop()
+            op = self.graph.nodes[edge.src]
+            if self.stands(edge.src, op):
+                yield Edge(edge.src, name, delay, chain)
+                continue
+            chain = _operators(op) + chain
+            pending += [(e, delay + e.delay, chain) for e in reversed(self.graph.edges_into[edge.src])]
 
     def _constant(self, name: str) -> Array | float | None:
         """What the biases between the sources and this node add to its input, every tick."""
-        total = self._sum_constants(name)
-        op = self.graph.nodes[name]
+        total = self._arriving(name, self.constants)
         if name in self.cuts:
-            total = _through(op, total, self.graph.shapes[name])
+            total = _through(self.graph.nodes[name], total, self.graph.shapes[name])
         return None if total is None else collapse(total)
-
-    def _sum_constants(self, name: str) -> Array | None:
-        total: Array | None = None
-        for edge in self.graph.edges_into[name]:
-            op = self.graph.nodes[edge.src]
-            if self.stands(edge.src, op):
-                continue
-            part = _through(op, self._sum_constants(edge.src), self.graph.shapes[edge.src])
-            if part is not None:
-                total = part if total is None else total + part
-        return total
 
 
 def _operators(op: Op) -> tuple[Op, ...]:
@@ -187,8 +205,9 @@ def _unbiased(op: Op) -> Op:
 
 
 def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
-    """The constant part of an operator's output, given that of its input."""
-    moved = None if constant is None else _unbiased(op).apply(constant[None])[0]
+    """The constant part of an operator's output, given that of its input; weights without numbers give none."""
+    known = not any(isinstance(w, ShapeOnly) for w in op.arrays().values())
+    moved = None if constant is None or not known else _unbiased(op).apply(constant[None])[0]
     bias = getattr(op, "bias", None)
     if bias is None or isinstance(bias, ShapeOnly):
         return moved

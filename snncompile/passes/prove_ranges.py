@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +11,17 @@ from snncompile.diagnostics import Collector, shorten
 from snncompile.ir.expr import Program, Step, prune
 from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Op, Population
-from snncompile.ir.ranges import Interval, PopulationRanges, population_ranges
+from snncompile.ir.ranges import (
+    Interval,
+    PopulationRanges,
+    bit_width,
+    chain_ranges,
+    intervals,
+    join,
+    population_ranges,
+    width,
+    within,
+)
 from snncompile.ir.types import Stage
 
 WIDEST_BITS = 64
@@ -31,15 +42,16 @@ class ProveRanges:
         found = Collector()
         for name in [n for c in graph.components for n in c if isinstance(graph.nodes[n], Population)]:
             ranges = population_ranges(graph, name)
-            _check(name, ranges, found)
+            chains = [r for e in graph.edges_into[name] for r in chain_ranges(graph, e)]
+            _check(name, (*ranges.steps, ranges.x, *chains), found)
             graph = graph.replace(nodes={**graph.nodes, name: _tightened(graph.nodes[name], ranges)})
         found.finish()
         return graph
 
 
-def _check(name: str, ranges: PopulationRanges, found: Collector) -> None:
-    widest = max(max(-low, high) for low, high in (*ranges.steps, ranges.x))
-    if widest.bit_length() >= WIDEST_BITS:
+def _check(name: str, ranges: tuple[Interval, ...], found: Collector) -> None:
+    widest = max(max(-low, high) for low, high in ranges)
+    if widest.bit_length() + 1 >= WIDEST_BITS:  # one bit is for what rounding adds
         found.error("SNN402", f"population {shorten(name)}", f"an intermediate of {widest.bit_length() + 1} bits",
                     f"{WIDEST_BITS} bits", "fewer membrane, weight or spike bits, or a limit on spikes a step")
 
@@ -47,16 +59,34 @@ def _check(name: str, ranges: PopulationRanges, found: Collector) -> None:
 def _tightened(op: Op, ranges: PopulationRanges) -> Op:
     assert isinstance(op, Population)
     program = _simplified(op.program, ranges.steps)
+    bits = {n: bit_width(interval) for n, interval in ranges.states.items()}
+    if not _closed(program, op, bits, ranges.x):
+        ranges = _rounded(op, ranges)
+        program = _simplified(op.program, ranges.steps)
+        bits = {n: bit_width(interval) for n, interval in ranges.states.items()}
     low, high = ranges.steps[op.program.output]
-    states = {n: dataclasses.replace(s, bits=max(_bits(ranges.states[n]), 1)) for n, s in op.states.items()}
+    states = {n: dataclasses.replace(s, bits=bits[n]) for n, s in op.states.items()}
     tighter = dataclasses.replace(op, program=program, states=states, output_low=low, output_high=high)
     params = {n: v for n, v in op.params.items() if n in program.names("param") or n in tighter.tables}
     return dataclasses.replace(tighter, params=params)
 
 
-def _bits(interval: Interval) -> int:
-    """The width of the narrowest signed integer that holds an interval."""
-    return max(interval[1].bit_length(), (-interval[0] - 1).bit_length()) + 1
+def _closed(program: Program, op: Population, bits: Mapping[str, int], x: Interval) -> bool:
+    """Whether states that start anywhere in their widths stay there, so that the widths alone prove the program."""
+    steps = intervals(program, op.params, {n: width(b) for n, b in bits.items()}, x)
+    return all(within(steps[i], width(bits[n])) for n, i in program.next_state)
+
+
+def _rounded(op: Population, ranges: PopulationRanges) -> PopulationRanges:
+    """Ranges in which every state takes all of a width: the narrowest around those given that prove themselves."""
+    states = dict(ranges.states)
+    while True:
+        states = {n: width(bit_width(interval)) for n, interval in states.items()}
+        steps = intervals(op.program, op.params, states, ranges.x)
+        after = {n: join(states[n], steps[i]) for n, i in op.program.next_state}
+        if after == states:
+            return PopulationRanges(ranges.x, steps, states)
+        states = after
 
 
 def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
