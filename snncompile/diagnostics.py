@@ -7,6 +7,7 @@ reported together: build a `Collector`, add to it, and call `Collector.finish`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal, NoReturn
 
 from snncompile.codes import CODES
@@ -95,9 +96,11 @@ class Collector:
 
 
 def shorten(name: object, limit: int = 60) -> str:
-    """A name for a message: quoted, printable, at most `limit` characters."""
+    """A name for a message: quoted, printable, at most `limit` characters; of a path the end is kept."""
     text = str(name).encode("unicode_escape").decode("ascii")
-    return f'"{text if len(text) <= limit else text[: limit - 3] + "..."}"'
+    if len(text) > limit:
+        text = f"...{text[3 - limit:]}" if isinstance(name, PurePath) else f"{text[:limit - 3]}..."
+    return f'"{text}"'
 
 
 def printable(text: object) -> str:

@@ -287,6 +287,12 @@ def test_an_array_of_another_shape_is_refused(tmp_path, shape):
     refused("SNN501", read_input, tmp_path / "a.npy", (1, 4, 5))
 
 
+def test_frames_without_a_tick_axis_are_not_taken_for_ticks(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 1, 4, 5)))
+    refused("SNN501", read_input, tmp_path / "a.npy", (1, 4, 5))
+    assert read_input(tmp_path / "a.npy", (1, 4, 5), encode="direct", ticks=2).shape == (3, 2, 1, 4, 5)
+
+
 def test_booleans_become_zeros_and_ones(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[[True, False]]]))
     got = read_input(tmp_path / "a.npy", (2,))

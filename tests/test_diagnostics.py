@@ -85,3 +85,9 @@ def test_every_code_is_used_and_every_used_code_exists():
     sources = Path(snncompile.__file__).parent.rglob("*.py")
     text = "\n".join(p.read_text(encoding="utf-8") for p in sources if p.name != "codes.py")
     assert set(re.findall(r"SNN\d{3}", text)) == set(CODES)
+
+
+def test_a_long_name_keeps_its_beginning_and_a_long_path_its_end():
+    assert shorten("a" * 50 + "b" * 50) == f'"{"a" * 50}{"b" * 7}..."'
+    assert shorten(Path("x" * 100) / "net.nir").endswith('xx/net.nir"')
+    assert len(shorten(Path("x" * 100))) == len(shorten("x" * 100)) == 62

@@ -112,6 +112,9 @@ def _scaled(x: Array, scale: float) -> Array:
 def _fit(x: Array, shape: Shape, lead: int, place: str) -> Array:
     """The array with its axes after the first `lead` laid out as the network's input."""
     rest = x.shape[lead:]
+    if lead == 2 and len(shape) > 1 and x.shape[1:] == shape:
+        fail("SNN501", place, f"an array {list(x.shape)}: frames without a tick axis",
+             f"[sample, tick, {', '.join(map(str, shape))}]", "give an encoding, or an axis of one tick")
     fits = x.ndim >= lead and (rest == (math.prod(shape),) or _without_ones(rest) == _without_ones(shape))
     if not fits:
         axes = "sample, tick" if lead == 2 else "sample"
