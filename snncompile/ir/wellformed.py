@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncompile.diagnostics import shorten
+from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.expr import ARITY, REAL_ONLY, ROUNDINGS, Step
-from snncompile.ir.ops import OPERATORS, Conv, Input, Linear, Neuron, Op, Pad, Pool, Population, Reshape, Upsample
+from snncompile.ir.op import Op
+from snncompile.ir.operators import OPERATORS
+from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
 from snncompile.ir.rules import Firing
-from snncompile.ir.types import ShapeOnly, Weight
+from snncompile.ir.types import Shape, ShapeOnly, Weight
 
 MAX_BITS = 62
 INT64 = range(-(1 << 63), 1 << 63)
@@ -90,12 +93,16 @@ def _sizes(values: tuple[int, ...]) -> bool:
     return all(v >= 1 for v in values)
 
 
+def _shape(shape: Shape) -> Demand:
+    return "shape", len(shape) > 0 and _sizes(shape), "one axis or more, of sizes of 1 or more"
+
+
 def _pads(values: tuple[tuple[int, int], ...]) -> bool:
     return all(v >= 0 for pair in values for v in pair)
 
 
 def _input(op: Input) -> Iterator[Demand]:
-    yield "shape", _sizes(op.shape), "sizes of 1 or more"
+    yield _shape(op.shape)
     yield "low", math.isfinite(op.low) and math.isfinite(op.high) and op.low <= op.high, "low <= high, both finite"
     yield "unit", math.isfinite(op.unit) and op.unit > 0, "above 0"
     if op.values == "spike":
@@ -135,7 +142,7 @@ def _upsample(op: Upsample) -> Iterator[Demand]:
 
 
 def _reshape(op: Reshape) -> Iterator[Demand]:
-    yield "shape", _sizes(op.shape), "sizes of 1 or more"
+    yield _shape(op.shape)
 
 
 def _pad(op: Pad) -> Iterator[Demand]:

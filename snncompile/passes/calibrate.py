@@ -77,8 +77,13 @@ def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], 
 
 def _note(seen: Activity, traces: Traces, name: str) -> None:
     out = traces.emitted[name]
-    seen.peak_output = max(seen.peak_output, float(np.abs(out).max(initial=0)))
+    seen.peak_output = _peak(out, seen.peak_output)
     seen.emitted += float(np.abs(out).sum(dtype=np.float64))
     seen.opportunities += out.size
     for state in traces.states.get(name, {}).values():
-        seen.peak_state = max(seen.peak_state, float(np.abs(state).max(initial=0)))
+        seen.peak_state = _peak(state, seen.peak_state)
+
+
+def _peak(values: Array, before: float) -> float:
+    """The largest magnitude so far; NaN once there was one."""
+    return float(np.maximum(before, np.abs(values).max(initial=0)))

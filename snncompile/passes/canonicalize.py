@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Identity, Op, Pad, Pool, Reshape, Scale, Upsample
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Identity, Pad, Pool, Reshape, Scale, Upsample
 from snncompile.ir.types import Shape, Stage
 
 
@@ -27,9 +29,8 @@ class Canonicalize:
 
     def run(self, graph: Graph) -> Graph:
         graph = _drop_dead(graph)
-        for name in [n for n in graph.nodes if _does_nothing(graph.nodes[n], _arriving(graph, n))]:
-            graph = _dissolve(graph, name)
-        return graph
+        idle = [n for n, op in graph.nodes.items() if _does_nothing(op, _arriving(graph, n))]
+        return _dissolve(graph, idle) if idle else graph
 
 
 def _drop_dead(graph: Graph) -> Graph:
@@ -72,12 +73,20 @@ def _does_nothing(op: Op, shape: Shape) -> bool:
     return False
 
 
-def _dissolve(graph: Graph, name: str) -> Graph:
-    """Join a node's incoming and outgoing edges, where that does not multiply them."""
-    into, out = graph.edges_into[name], graph.edges_from[name]
-    if min(len(into), len(out)) != 1 or any(e.dst == name for e in out):
-        return graph
-    joined = tuple(Edge(a.src, b.dst, a.delay + b.delay, a.chain + b.chain) for a in into for b in out)
-    rest = tuple(e for e in graph.edges if name not in (e.src, e.dst))
-    nodes = {n: op for n, op in graph.nodes.items() if n != name}
-    return graph.replace(nodes=nodes, edges=rest + joined)
+def _dissolve(graph: Graph, names: list[str]) -> Graph:
+    """Join the incoming and outgoing edges of nodes, where that does not multiply them."""
+    # An edge object that stands twice in a graph is two edges.
+    graph = graph.replace(edges=tuple(dataclasses.replace(e) for e in graph.edges))
+    nodes, edges = dict(graph.nodes), dict.fromkeys(graph.edges)
+    into = {n: dict.fromkeys(found) for n, found in graph.edges_into.items()}
+    out = {n: dict.fromkeys(found) for n, found in graph.edges_from.items()}
+    for name in names:
+        if min(len(into[name]), len(out[name])) != 1 or any(e.dst == name for e in out[name]):
+            continue
+        joined = [Edge(a.src, b.dst, a.delay + b.delay) for a in into[name] for b in out[name]]
+        for edge in (*into[name], *out[name]):
+            del edges[edge], into[edge.dst][edge], out[edge.src][edge]
+        for edge in joined:
+            edges[edge] = into[edge.dst][edge] = out[edge.src][edge] = None
+        del nodes[name]
+    return graph if len(nodes) == len(graph.nodes) else graph.replace(nodes=nodes, edges=tuple(edges))

@@ -38,8 +38,11 @@ from snncompile.backends.c.layout import (
 from snncompile.backends.c.leaves import Leaves
 from snncompile.backends.c.projections import Builder, Signal, data_of, partial_sums, scale_factors
 from snncompile.backends.names import comment, identifiers
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.cells import Population
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Input, Op, Population, Scale
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Input, Scale
 from snncompile.ir.ranges import population_ranges, source_range
 
 CHUNK_BYTES = 1 << 18
@@ -104,7 +107,9 @@ class _Lowering:
         return Port(f"in_{self.names[name]}", comment(name), self.sources[name], 0, op.shape, int(op.low), int(op.high))
 
     def _output(self, name: str) -> Port:
-        (edge,) = self.graph.edges_into[name]
+        edge, *others = self.graph.edges_into[name]
+        if others or edge.chain:
+            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it", "one population, as it is")
         low, high = source_range(self.graph, edge.src)
         return Port(f"out_{self.names[name]}", comment(name), self.sources[edge.src], edge.delay,
                     self.graph.shapes[name], low, high)
