@@ -64,7 +64,7 @@ def measure(file: Path, name: str, calibrate: int) -> dict[str, Any]:
     import snncompile.driver
     import snncompile.folder
     import snncompile.frontends.nir
-    from snncompile.ir.ops import Neuron
+    from snncompile.ir.cells import Neuron
 
     samples = samples_for(name, calibrate)
     before = peak_bytes()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Conv, Linear, Population
+from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.ranges import bit_width, population_ranges
 from snncompile.model import CompiledModel
 from snncompile.report import Agreement, Report, synapses_into, weight_bits

@@ -13,9 +13,10 @@ import numpy as np
 from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.c.host import Host, build, compiler
 from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run
-from snncompile.ir.ops import Input, Population
+from snncompile.ir.ops import Input
 from snncompile.ir.types import Array
 from snncompile.passes.calibrate import sample_chunks
 from snncompile.report import Report, decide

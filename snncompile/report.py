@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import Conv, Linear, Population, Scale
+from snncompile.ir.ops import Conv, Linear, Scale
 from snncompile.ir.ranges import population_ranges
 from snncompile.ir.types import Array, Shape
 from snncompile.passes.calibrate import Calibration, sample_chunks

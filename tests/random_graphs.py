@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Identity, Input, MaxPool, Op, Output, Pad, Reshape, Upsample
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Identity, Input, MaxPool, Output, Pad, Reshape, Upsample
 from snncompile.ir.types import Shape
 from tests.random_layers import connector, operator
 from tests.random_neurons import readout, spiking

@@ -5,20 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from snncompile.ir.ops import (
-    AvgPool,
-    Conv,
-    Linear,
-    MaxPool,
-    Op,
-    Pad,
-    Rectify,
-    Reshape,
-    Scale,
-    ShapeError,
-    SumPool,
-    Upsample,
-)
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Pad, Rectify, Reshape, Scale, SumPool, Upsample
 from snncompile.ir.types import Array, Shape
 from tests.strategies import Choices
 

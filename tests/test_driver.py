@@ -9,8 +9,9 @@ import pytest
 
 import snncompile as sc
 from snncompile.driver import integer_passes, legalize_passes
+from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Input, Linear, Neuron, Output
+from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.line import GRAPHS, PARTS
 from snncompile.passes.arithmetic import Arithmetic

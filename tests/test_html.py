@@ -11,7 +11,8 @@ import pytest
 import snncompile as sc
 from snncompile.diagnostics import Diagnostic
 from snncompile.html import MAX_DRAWN, page, summary
-from snncompile.ir.ops import Input, Neuron, Output
+from snncompile.ir.cells import Neuron
+from snncompile.ir.ops import Input, Output
 from snncompile.line import percent, size
 from tests.nets import relay, small, spikes
 

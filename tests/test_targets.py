@@ -107,7 +107,8 @@ def test_what_only_the_line_can_judge_is_refused_by_the_line(tmp_path, change, p
 
 
 def test_a_target_without_graded_values_flattens_sums(tmp_path):
-    from snncompile.ir.ops import Identity, Input, Neuron, Output
+    from snncompile.ir.cells import Neuron
+    from snncompile.ir.ops import Identity, Input, Output
 
     nodes = {"in": Input((4,)), "sum": Identity(), "a": Neuron.of("if", threshold=1.0),
              "b": Neuron.of("if", threshold=2.0), "out a": Output(), "out b": Output()}

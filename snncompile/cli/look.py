@@ -15,7 +15,7 @@ from snncompile.diagnostics import fail, shorten
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Edge, Graph
-    from snncompile.ir.ops import Op
+    from snncompile.ir.op import Op
 
 
 def inspect(
@@ -111,7 +111,7 @@ def _through(edge: Edge) -> str:
 
 def _parameters(op: Op) -> str:
     """Arrays by shape and range, numbers as they are; a kernel's geometry stands in the caption."""
-    from snncompile.ir.ops import Neuron, Population
+    from snncompile.ir.cells import Neuron, Population
 
     if isinstance(op, Neuron):
         pairs: Mapping[str, Any] = {**op.params, **{f"initial {n}": v for n, v in op.initial.items()}}

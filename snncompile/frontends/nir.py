@@ -23,7 +23,7 @@ from snncompile.frontends.nir_neurons import RULES_OF
 from snncompile.frontends.nir_ops import READERS, Site
 from snncompile.frontends.nir_structure import Wire, contract, data_order, flatten, natural, recur
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Op, ShapeError
+from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.types import Shape
 from snncompile.ir.verify import findings
 

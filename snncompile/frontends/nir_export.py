@@ -24,8 +24,10 @@ from snncompile.frontends.conventions import DEFAULTS, checked
 from snncompile.frontends.nir_neurons import RULES_OF, SPIKING, collapse
 from snncompile.frontends.nir_ode import Unsayable, continuous
 from snncompile.frontends.nir_structure import Wire, recur, unused
+from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Neuron, Op, Output, Pool, Reshape, Scale, SumPool
+from snncompile.ir.op import Op
+from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Pool, Reshape, Scale, SumPool
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
 from snncompile.ir.verify import verify
 

@@ -14,7 +14,8 @@ from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.conventions import Choices
 from snncompile.frontends.nir_file import NirNode
 from snncompile.frontends.nir_neurons import Reading, collapse, read_neuron, unbatched
-from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Op, Output, Reshape, Scale, SumPool
+from snncompile.ir.op import Op
+from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Reshape, Scale, SumPool
 from snncompile.ir.types import Array, Shape
 
 MAX_SPATIAL = 1 << 20

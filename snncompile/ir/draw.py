@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 
+from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.layout import Column, Link, Size, arrange
-from snncompile.ir.ops import Input, Neuron, Op, Output, Population, ShapeError
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.ops import Input, Output
 from snncompile.ir.types import Shape
 
 CHAR, LINE, PAD = 7.3, 16.0, 9.0

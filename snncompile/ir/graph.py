@@ -12,7 +12,9 @@ from typing import Any
 import networkx as nx
 
 from snncompile.diagnostics import Diagnostic, shorten
-from snncompile.ir.ops import Input, Neuron, Op, Output, Population, ShapeError
+from snncompile.ir.cells import Neuron, Population
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.ops import Input, Output
 from snncompile.ir.types import Shape, Stage
 
 

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.expr import Program, Step, evaluate
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Input, Neuron, Op, Population
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Input
 from snncompile.ir.types import Array, Shape, Stage
 
 

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
+from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import ARITY, Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
-from snncompile.ir.ops import OPERATORS, IntState, Neuron, Op, Population
+from snncompile.ir.op import Op
+from snncompile.ir.operators import OPERATORS
 from snncompile.ir.rules import Firing, Rule
 from snncompile.ir.types import Array, ShapeOnly, Stage
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import AvgPool, Conv, Linear, Op, Pad, Reshape, Scale, SumPool, Upsample
+from snncompile.ir.op import Op
+from snncompile.ir.ops import AvgPool, Conv, Linear, Pad, Reshape, Scale, SumPool, Upsample
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
 
 

@@ -12,9 +12,11 @@ import networkx as nx
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
+from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
-from snncompile.ir.ops import Conv, Identity, Input, Linear, Neuron, Op, Output, Scale
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Scale
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 
 MAX_PROJECTIONS = 100_000

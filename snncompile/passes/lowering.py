@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail
+from snncompile.ir.cells import IntState, Neuron
 from snncompile.ir.expr import Expr, Program, clip, flatten, maximum
-from snncompile.ir.ops import IntState, Neuron
 from snncompile.ir.rules import Quantity
 from snncompile.ir.types import Array
 from snncompile.passes.arithmetic import Arithmetic

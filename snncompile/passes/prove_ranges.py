@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from snncompile.diagnostics import Collector, shorten
+from snncompile.ir.cells import Population
 from snncompile.ir.expr import Program, Step, prune
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Op, Population
+from snncompile.ir.op import Op
 from snncompile.ir.ranges import (
     Interval,
     PopulationRanges,

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Conv, Input, Linear, Neuron, Op, Population, Scale, SumPool, Upsample
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Input, Linear, Scale, SumPool, Upsample
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.passes.arithmetic import Arithmetic

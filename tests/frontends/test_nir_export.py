@@ -16,23 +16,11 @@ from snncompile.frontends import load
 from snncompile.frontends.nir import to_graph
 from snncompile.frontends.nir_export import export_nir, nir_bytes
 from snncompile.frontends.nir_file import NirNode, read_nir
+from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import (
-    Conv,
-    Identity,
-    Input,
-    Linear,
-    MaxPool,
-    Neuron,
-    Op,
-    Output,
-    Pad,
-    Rectify,
-    Reshape,
-    Scale,
-    Upsample,
-)
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Identity, Input, Linear, MaxPool, Output, Pad, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.rules import Firing, Membrane, Real, neuron_rule
 from snncompile.ir.types import Shape, ShapeOnly, Stage
 from tests.frontends.nir_files import chain, if_, lif, spikes

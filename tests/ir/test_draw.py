@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncompile.ir import layout
+from snncompile.ir.cells import Neuron
 from snncompile.ir.draw import caption, to_dot, to_svg
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.layout import Layout, Link, Size, arrange
-from snncompile.ir.ops import Conv, Input, Linear, Neuron, Output, SumPool
+from snncompile.ir.ops import Conv, Input, Linear, Output, SumPool
 from snncompile.ir.types import ShapeOnly, Stage
 from tests.strategies import graphs
 

@@ -12,22 +12,21 @@ from hypothesis import strategies as st
 from scipy.signal import correlate
 
 from snncompile.ir import exact
+from snncompile.ir.cells import Neuron
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import (
-    OPERATORS,
     AvgPool,
     Conv,
     Identity,
     Input,
     Linear,
     MaxPool,
-    Neuron,
-    Op,
     Output,
     Pad,
     Rectify,
     Reshape,
     Scale,
-    ShapeError,
     SumPool,
     Upsample,
 )

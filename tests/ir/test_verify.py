@@ -12,21 +12,19 @@ from hypothesis import given
 
 from snncompile.diagnostics import CompileError
 from snncompile.ir import verify as module
+from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, Program, Step, flatten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
 from snncompile.ir.ops import (
     AvgPool,
     Conv,
     Identity,
     Input,
-    IntState,
     Linear,
     MaxPool,
-    Neuron,
-    Op,
     Output,
     Pad,
-    Population,
     Rectify,
     Reshape,
     Scale,

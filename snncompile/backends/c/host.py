@@ -23,9 +23,9 @@ from snncompile.backends.c.layout import DTYPES
 from snncompile.backends.c.lower import lower
 from snncompile.backends.names import identifier, identifiers
 from snncompile.diagnostics import fail
+from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
-from snncompile.ir.ops import Population
 from snncompile.ir.types import Array
 
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()

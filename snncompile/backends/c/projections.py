@@ -29,7 +29,8 @@ from snncompile.backends.c.kernels import (
     UpsampleKernel,
 )
 from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, narrow, per_channel
-from snncompile.ir.ops import Conv, Linear, Op, Pad, Pool, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Linear, Pad, Pool, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.ranges import Interval
 from snncompile.ir.types import Array, Shape
 

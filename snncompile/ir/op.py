@@ -1,0 +1,81 @@
+"""What every operator is: a small frozen class that owns its rules.
+
+Tensors of one tick are `[*shape]`; `apply` takes arrays with one leading axis (samples, ticks or both)
+and computes in the dtype it is given: floats in floats, integers exactly in integers. Several edges into
+one operator are summed before it sees them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, frozen
+
+
+class ShapeError(ValueError):
+    """A tensor of this shape cannot enter the operator; `expected` says what could, `place` where in a graph."""
+
+    def __init__(self, expected: str, place: str = "", found: str = ""):
+        super().__init__(f"{place}: {found}; {expected}" if place else expected)
+        self.expected, self.place, self.found = expected, place, found
+
+
+def expect(condition: bool, message: str) -> None:
+    if not condition:
+        raise ShapeError(message)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """What stands at a node, or in the chain of a projection."""
+
+    linear: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, value in self.attributes():
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, frozen(value))
+
+    @classmethod
+    def kind(cls) -> str:
+        """The operator's word in the text form."""
+        return cls.__name__.lower()
+
+    def attributes(self) -> Iterator[tuple[str, Any]]:
+        for f in dataclasses.fields(self):
+            yield f.name, getattr(self, f.name)
+
+    def arrays(self) -> dict[str, Weight]:
+        """The attributes that are weights, by name."""
+        return {n: v for n, v in self.attributes() if isinstance(v, (np.ndarray, ShapeOnly))}
+
+    def infer(self, shape: Shape) -> Shape:
+        """The output shape for an input shape; raises `ShapeError`."""
+        raise AssertionError(f"{type(self).__name__} does not infer shapes")
+
+    def apply(self, x: Array) -> Array:
+        """The output `[n, *shape]` for an input `[n, *shape]`."""
+        raise AssertionError(f"{type(self).__name__} is not evaluated by itself")
+
+    def synapses(self, shape: Shape) -> int:
+        """Connections of this operator, borders counted exactly, for an input of this shape."""
+        return 0
+
+    def bounds(self, low: int, high: int) -> tuple[int, int]:
+        """The range of integer outputs, and of all partial sums on the way, for inputs in a range that holds 0."""
+        return low, high
+
+
+def broadcasts(value: Any, shape: Shape) -> None:
+    """Raise `ShapeError` unless the value broadcasts against the shape without growing it."""
+    if isinstance(value, (np.ndarray, ShapeOnly)):
+        try:
+            fits = np.broadcast_shapes(value.shape, shape) == shape
+        except ValueError:
+            fits = False
+        expect(fits, f"a parameter of shape {list(value.shape)} does not broadcast to it")

@@ -1,0 +1,27 @@
+"""Every operator by its word in the text form."""
+
+from __future__ import annotations
+
+from snncompile.ir.cells import Neuron, Population
+from snncompile.ir.op import Op
+from snncompile.ir.ops import (
+    AvgPool,
+    Conv,
+    Identity,
+    Input,
+    Linear,
+    MaxPool,
+    Output,
+    Pad,
+    Rectify,
+    Reshape,
+    Scale,
+    SumPool,
+    Upsample,
+)
+
+OPERATORS: dict[str, type[Op]] = {
+    op.kind(): op
+    for op in (Input, Output, Identity, Linear, Conv, SumPool, AvgPool, MaxPool, Upsample, Scale, Reshape, Rectify,
+               Pad, Neuron, Population)
+}
