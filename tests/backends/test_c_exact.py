@@ -11,13 +11,14 @@ from snncompile.ir.graph import Graph
 from tests.backends.exactness import Case, differences, random_case
 from tests.strategies import Features, graphs, random_graph
 
-GRAPHS, BLOCK = 480, 8
+GRAPHS, BLOCK, QUICK = 480, 8, 64
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 
 
 @needs_compiler
-@pytest.mark.parametrize("first", range(0, GRAPHS, BLOCK))
+@pytest.mark.parametrize("first", [pytest.param(n, marks=[pytest.mark.slow] if n >= QUICK else [])
+                                   for n in range(0, GRAPHS, BLOCK)])
 def test_c_equals_the_interpreter_on_random_graphs(first: int) -> None:
     cases = [random_case(random_graph(seed), seed) for seed in range(first, first + BLOCK)]
     for seed, case in enumerate(cases, start=first):
