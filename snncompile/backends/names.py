@@ -5,12 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-KEYWORDS = frozenset({
-    "asm", "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum",
-    "extern", "false", "float", "for", "goto", "if", "inline", "int", "long", "main", "register", "restrict", "return",
-    "short", "signed", "sizeof", "static", "struct", "switch", "true", "typedef", "union", "unsigned", "void",
-    "volatile", "while",
-})
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KEYWORDS = _words("""
+    asm auto bool break case char const continue default do double else enum extern false float for goto if inline int
+    long main register restrict return short signed sizeof static struct switch true typedef union unsigned void
+    volatile while
+    alignas alignof constexpr nullptr static_assert thread_local typeof typeof_unqual
+    and and_eq bitand bitor catch char16_t char32_t char8_t class co_await co_return co_yield compl concept const_cast
+    consteval constinit decltype delete dynamic_cast explicit export friend mutable namespace new noexcept not not_eq
+    operator or or_eq private protected public reinterpret_cast requires static_cast template this throw try typeid
+    typename using virtual wchar_t xor xor_eq
+    int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t
+    arm errno far i386 interface linux mips near pascal small stderr stdin stdout unix
+""")
+"""Words of C and C++ (whose programs include the header), types, and what some compilers define as macros."""
+
+PREFIXES = _words("""
+    blkcnt blksize char16 char32 char8 clock clockid dev div fpos gid id ino int16 int32 int64 int8 intmax intptr key
+    ldiv lldiv locale max_align mode nlink off once pid ptrdiff sig_atomic size ssize time timer uid uint16 uint32
+    uint64 uint8 uintmax uintptr wchar wctrans wctype wint
+    alloca assert complex ctype endian fcntl features fenv float inttypes iso646 limits malloc math memory setjmp
+    signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath threads
+    uchar unistd
+    all clean depend edit_cache help install list_install_components package package_source rebuild_cache test
+    project run total update
+""")
+"""What a network's files, type and functions cannot begin with: types, headers, targets of CMake, own functions."""
 MAX_LENGTH = 40
 
 
@@ -20,6 +44,12 @@ def identifier(name: str, fallback: str = "net") -> str:
     if not text:
         return fallback
     return f"n{text}" if text[0].isdigit() or text in KEYWORDS else text
+
+
+def prefix(name: str) -> str:
+    """An identifier that can begin the names of a network's files, type, functions and constants."""
+    found = identifier(name)
+    return f"n{found}" if found in PREFIXES else found
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:

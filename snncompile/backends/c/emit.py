@@ -11,7 +11,7 @@ from snncompile.backends.c.context import Net, Port
 from snncompile.backends.c.layout import DTYPES
 from snncompile.backends.c.lower import lower
 from snncompile.backends.c.weights import numbers, weight_files
-from snncompile.backends.names import identifier
+from snncompile.backends.names import prefix
 from snncompile.backends.render import render
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
@@ -27,7 +27,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
             dense kernels, the others event-driven ones. Both compute the same.
         golden: vectors for the self-test; as many samples of it are used as keep the self-test small.
     """
-    net = lower(graph, identifier(graph.name), rates or {})
+    net = lower(graph, prefix(graph.name), rates or {})
     weights = weight_files(net)
     files: dict[str, str | bytes] = {
         f"{net.prefix}.h": render("c/net.h.j2", net=net),

@@ -21,7 +21,7 @@ from snncompile.backends.c.context import Net
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.layout import DTYPES
 from snncompile.backends.c.lower import lower
-from snncompile.backends.names import identifier, identifiers
+from snncompile.backends.names import identifiers, prefix
 from snncompile.diagnostics import fail
 from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
@@ -106,7 +106,7 @@ class Host:
     @classmethod
     def load(cls, graph: Graph, rates: Mapping[str, float] | None, library: Path) -> Host:
         """Load a library that was built from this graph. Raises SNN601 for one that cannot be."""
-        net = lower(graph, identifier(graph.name), rates or {})
+        net = lower(graph, prefix(graph.name), rates or {})
         try:
             loaded = ctypes.CDLL(str(library))
         except OSError as e:
