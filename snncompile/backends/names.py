@@ -49,7 +49,7 @@ def identifier(name: str, fallback: str = "net") -> str:
 def prefix(name: str) -> str:
     """An identifier that can begin the names of a network's files, type, functions and constants."""
     found = identifier(name)
-    return f"n{found}" if found in PREFIXES else found
+    return f"{found}_net" if found in PREFIXES or found.endswith("_selftest") else found
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:

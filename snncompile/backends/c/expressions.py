@@ -73,18 +73,16 @@ def _text(step: Step, args: list[Operand], kind: str, leaf: Callable[[Step], str
     match step.op:
         case "param" | "state" | "input":
             return leaf(step)
-        case "add" | "sub" | "mul":
-            return _arithmetic({"add": "+", "sub": "-", "mul": "*"}[step.op], args[0], args[1], kind)
+        case "add" | "sub" | "mul" | "and":
+            return _arithmetic({"add": "+", "sub": "-"}.get(step.op, "*"), args[0], args[1], kind)
         case "neg":
             return _arithmetic("-", Operand("0", "int16_t", (0, 0)), args[0], kind)
-        case "min" | "max":
+        case "min" | "max" | "or":
             return f"{a} {'<' if step.op == 'min' else '>'} {b} ? {a} : {b}"
         case "ge" | "gt":
             return f"{a} {'>=' if step.op == 'ge' else '>'} {b}"
-        case "and" | "or":
-            return f"{a} {'&' if step.op == 'and' else '|'} {b}"
         case "not":
-            return f"!{a}"
+            return _arithmetic("-", Operand("1", "int16_t", (1, 1)), args[0], kind)
         case "abs":
             return f"({kind})({a} < 0 ? -{_wide(args[0], kind)} : {a})"
         case "sign":
@@ -119,9 +117,9 @@ def _shift(step: Step, a: Operand, kind: str) -> str:
     value: Any = step.value
     bits, rounding = value
     low, high = a.range
-    addend = {"floor": 0, "zero": (1 << bits) - 1, "nearest": 1 << (bits - 1)}[rounding]
-    if rounding == "floor" or (rounding == "zero" and low >= 0):
-        text = f"{a.text} >> {bits}"
+    addend = {"floor": 0, "zero": (1 << bits) - 1, "nearest": (1 << bits) >> 1}[rounding]
+    if addend == 0 or (rounding == "zero" and low >= 0):
+        text = f"{a.text} >> {min(bits, BITS[a.type] - 1)}"
     else:
         added = literal(addend) if rounding == "nearest" else f"(({a.text} >> {BITS[a.type] - 1}) & {literal(addend)})"
         text = f"({_wide(a, accumulator_type(low, high + addend))} + {added}) >> {bits}"

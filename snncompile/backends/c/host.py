@@ -38,7 +38,10 @@ def compiler() -> list[str] | None:
     """The C compiler's command: from `CC`, or the first of cc, gcc and clang; None where there is none."""
     named = os.environ.get("CC")
     if named:
-        words = shlex.split(named)
+        try:
+            words = shlex.split(named)
+        except ValueError:  # an open quote
+            return None
         return words if words and shutil.which(words[0]) else None
     found = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     return [found] if found else None
@@ -61,18 +64,14 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
     if command is None:
         fail("SNN601", "this machine", "no C compiler", "cc, gcc or clang", "install one, or set CC")
     sources = [n for n in sorted(files) if n.endswith((".c", ".S")) and not n.endswith("_selftest.c")]
-    key = hashlib.sha256(repr((command, flags, sorted(files))).encode())
-    for name in sorted(files):
-        content = files[name]
-        key.update(content.encode() if isinstance(content, str) else content)
-    library = cache_folder() / f"{key.hexdigest()[:32]}.so"
+    contents = {n: f.encode() if isinstance(f, str) else f for n, f in sorted(files.items())}
+    library = cache_folder() / f"{_key(command, flags, contents)}.so"
     if not library.exists():
         try:
             library.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-                for name in files:
-                    content = files[name]
-                    (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
+                for name, content in contents.items():
+                    (Path(folder) / name).write_bytes(content)
                 _compile([*command, *flags, "-o", "net.so", *sources], folder)
                 os.replace(Path(folder) / "net.so", library)
         except OSError as e:
@@ -80,9 +79,18 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
     return library
 
 
+def _key(command: list[str], flags: tuple[str, ...], contents: Mapping[str, bytes]) -> str:
+    """What a library depends on: what it was built from and how, and where, since it is built for one processor."""
+    sizes = [(name, len(content)) for name, content in contents.items()]
+    key = hashlib.sha256(repr((platform.node(), command, flags, sizes)).encode())
+    for content in contents.values():
+        key.update(content)
+    return key.hexdigest()[:32]
+
+
 def _compile(command: list[str], folder: str) -> None:
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as e:
         fail("SNN601", command[0], str(e)[:300])
     if done.returncode:
@@ -91,7 +99,7 @@ def _compile(command: list[str], folder: str) -> None:
 
 @dataclass(frozen=True)
 class Host:
-    """An emitted network, loaded into this process."""
+    """An emitted network, loaded into this process. Each run has memory of its own, so that threads may share it."""
 
     graph: Graph
     net: Net
@@ -116,14 +124,17 @@ class Host:
             fail("SNN601", "the built library", f"no function {net.prefix}_{missing[0]}", "what the compiler emitted")
         return cls(graph, net, loaded)
 
-    @cached_property
-    def _memory(self) -> ctypes.Array[ctypes.c_char]:
+    def _start(self) -> Callable[..., None]:
+        """A running network in fresh memory: what it gives calls the program's functions by name."""
         size = getattr(self.library, f"{self.net.prefix}_size")
         size.restype = ctypes.c_size_t
-        return ctypes.create_string_buffer(size())
+        memory = ctypes.create_string_buffer(size())
 
-    def _call(self, name: str, *args: object) -> None:
-        getattr(self.library, f"{self.net.prefix}_{name}")(ctypes.byref(self._memory), *args)
+        def call(name: str, *args: object) -> None:
+            getattr(self.library, f"{self.net.prefix}_{name}")(ctypes.byref(memory), *args)
+
+        call("init")
+        return call
 
     def _inputs(self, x: Mapping[str, Array]) -> list[Array]:
         return [np.ascontiguousarray(x[n], DTYPES[p.source.type])
@@ -140,11 +151,11 @@ class Host:
         samples, ticks = inputs[0].shape[:2]
         outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
         counts = np.zeros((samples, len(self.net.populations)), np.int64)
-        self._call("init")
+        call = self._start()
         for s in range(samples):
-            self._call("reset")
-            self._call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs)))
-            self._call("counts", _pointer(counts[s]))
+            call("reset")
+            call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs)))
+            call("counts", _pointer(counts[s]))
             if progress:
                 progress(s + 1, samples)
         order = {p.source.name: i for i, p in enumerate(self.net.populations)}
@@ -158,14 +169,13 @@ class Host:
         outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
         fields = list(self._fields())
         kept = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
-        self._call("init")
+        call = self._start()
         for s in range(samples):
-            self._call("reset")
+            call("reset")
             for t in range(ticks):
-                self._call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs)))
+                call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs)))
                 for name, state, population, field in fields:
-                    self._call("read", ctypes.c_int32(population), ctypes.c_int32(field),
-                               _pointer(kept[name, state][s, t]))
+                    call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(kept[name, state][s, t]))
         emitted = {n: kept[n, ""] for n, state, _, _ in fields if state == ""}
         states = {n: {s: kept[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
         return Traces(dict(zip(self.graph.outputs, outputs, strict=True)), emitted, states)
