@@ -69,7 +69,7 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
     legal = run_passes(graph, legalize_passes(load_target("c99")))
     integer = run_passes(legal, integer_passes(random_arithmetic(rng), calibrate(legal, real)))
     x = integers(integer, real)
-    rates = {n: float(rng.random()) for n in integer.nodes}
+    rates = {n: float(rng.random() ** 3) for n in integer.nodes}
     return Case(integer, x, rates, run(integer, x, record=True, states=True))
 
 

@@ -135,7 +135,7 @@ class Net:
     groups: tuple[tuple[bool, tuple[PopulationCode, ...]], ...]
     data: tuple[Data, ...]
     add_types: tuple[tuple[str, str], ...]
-    scan_types: tuple[tuple[str, str, bool], ...]
+    scan_types: tuple[tuple[str, str, str], ...]
     pool_types: tuple[tuple[str, str, str], ...]
     dot_types: tuple[tuple[str, str, str], ...]
     chunk: int

@@ -12,6 +12,7 @@ from typing import ClassVar
 from snncompile.ir.types import Array
 
 MAX_REPEATS = 4
+SPARSE_RATE = 0.04
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,19 @@ class Weighted(Kernel):
 
 @dataclass(frozen=True)
 class EventKernel(Weighted):
-    """A kernel that lists the active elements of its source first."""
+    """A kernel that lists the active elements of its source first; `rate` is their share."""
+
+    rate: float
 
     @property
     def lists_repeats(self) -> bool:
         """Whether an element may stand in that list several times."""
         return self.repeats > 1
+
+    @property
+    def scan(self) -> str:
+        """How the list is made: with repeats; skipping runs of zeros, where few elements are active; or over all."""
+        return "repeat" if self.lists_repeats else "sparse" if self.rate < SPARSE_RATE else "all"
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def _pool_types(kernels: list[Kernel]) -> tuple[tuple[str, str, str], ...]:
     return tuple(sorted({(k.mode, k.src.type, k.dst.type) for k in kernels if isinstance(k, PoolKernel)}))
 
 
-def _scan_types(populations: Iterable[PopulationCode]) -> tuple[tuple[str, str, bool], ...]:
-    """Source element and index types for which event lists are made, and whether events repeat."""
-    return tuple(sorted({(k.src.type, p.index_type, k.lists_repeats) for code in populations for p in code.projections
+def _scan_types(populations: Iterable[PopulationCode]) -> tuple[tuple[str, str, str], ...]:
+    """Source element and index types for which event lists are made, and how."""
+    return tuple(sorted({(k.src.type, p.index_type, k.scan) for code in populations for p in code.projections
                          for k in p.kernels if isinstance(k, EventKernel)}))

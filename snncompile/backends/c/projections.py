@@ -160,7 +160,7 @@ class Builder:
             return self._packed(weight[:, :, None, None], signal, geometry, dst)
         if signal.rate > DENSE_LINEAR_RATE:
             return LinearDense(signal.row, dst, self._data(weight), signal.low, signal.high)
-        return LinearEvent(signal.row, dst, self._data(weight.T), signal.low, signal.high)
+        return LinearEvent(signal.row, dst, self._data(weight.T), signal.low, signal.high, signal.rate)
 
     def _conv(self, op: Linear | Conv, signal: Signal, shape: Shape, dst: Row) -> Kernel:
         assert isinstance(op, Conv)
@@ -176,9 +176,9 @@ class Builder:
         if op.groups == 1 and geometry.dilation[1] == 1:
             taps, phases = _phases(geometry)
             runs = self._data(weight[:, :, :, taps].transpose(1, 2, 3, 0))
-            return ConvRuns(*args, runs, signal.low, signal.high, geometry, phases)
+            return ConvRuns(*args, runs, signal.low, signal.high, signal.rate, geometry, phases)
         by_input = weight.reshape(op.groups, -1, *weight.shape[1:]).transpose(0, 2, 3, 4, 1)
-        return ConvTaps(*args, self._data(by_input), signal.low, signal.high, geometry)
+        return ConvTaps(*args, self._data(by_input), signal.low, signal.high, signal.rate, geometry)
 
     def _packed(self, weight: Array, signal: Signal, geometry: Geometry, dst: Row) -> Packed:
         bipolar = not np.any(weight == 0)
