@@ -76,10 +76,11 @@ def _does_nothing(op: Op, shape: Shape) -> bool:
 def _dissolve(graph: Graph, names: list[str]) -> Graph:
     """Join the incoming and outgoing edges of nodes, where that does not multiply them."""
     # An edge object that stands twice in a graph is two edges.
-    graph = graph.replace(edges=tuple(dataclasses.replace(e) for e in graph.edges))
-    nodes, edges = dict(graph.nodes), dict.fromkeys(graph.edges)
-    into = {n: dict.fromkeys(found) for n, found in graph.edges_into.items()}
-    out = {n: dict.fromkeys(found) for n, found in graph.edges_from.items()}
+    nodes, edges = dict(graph.nodes), dict.fromkeys(dataclasses.replace(e) for e in graph.edges)
+    into: dict[str, dict[Edge, None]] = {n: {} for n in nodes}
+    out: dict[str, dict[Edge, None]] = {n: {} for n in nodes}
+    for edge in edges:
+        into[edge.dst][edge] = out[edge.src][edge] = None
     for name in names:
         if min(len(into[name]), len(out[name])) != 1 or any(e.dst == name for e in out[name]):
             continue
