@@ -30,8 +30,8 @@ def joined(nodes: Mapping[str, Op], *edges: Edge, shape: Shape = (4,), name: str
 
 
 def chain(*ops: Op, shape: Shape = (4,), **entry: Any) -> Graph:
-    """Operators `a`, `b`, `c`... one after the other."""
-    nodes = {chr(ord("a") + i): op for i, op in enumerate(ops)}
+    """Operators `a`, `b`, `c`... one after the other; numbered where they are many."""
+    nodes = {chr(ord("a") + i) if len(ops) < 20 else f"op{i}": op for i, op in enumerate(ops)}
     return joined(nodes, *(Edge(a, b) for a, b in pairwise(["x", *nodes, "y"])), shape=shape, **entry)
 
 
