@@ -38,17 +38,21 @@ PREFIXES = _words("""
 MAX_LENGTH = 40
 
 
-def identifier(name: str, fallback: str = "net") -> str:
+def _resembling(name: str, fallback: str) -> str:
+    """The name in lower-case ASCII letters, digits and underscores, a letter first."""
+    text = re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower()[:MAX_LENGTH].rstrip("_") or fallback
+    return f"n{text}" if text[0].isdigit() else text
+
+
+def identifier(name: str) -> str:
     """A C identifier that resembles the name: ASCII letters, digits and underscores, lower case, not a keyword."""
-    text = re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower()[:MAX_LENGTH].rstrip("_")
-    if not text:
-        return fallback
-    return f"n{text}" if text[0].isdigit() or text in KEYWORDS else text
+    text = _resembling(name, "node")
+    return f"n{text}" if text in KEYWORDS else text
 
 
 def prefix(name: str) -> str:
     """An identifier that can begin the names of a network's files, type, functions and constants."""
-    found = identifier(name)
+    found = _resembling(name, "net")
     return f"{found}_net" if found in PREFIXES or found.endswith("_selftest") else found
 
 
@@ -57,7 +61,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        base = identifier(name, "node")
+        base = identifier(name)
         fresh, k = base, 1
         while fresh in taken:
             k += 1
