@@ -16,6 +16,7 @@ import numpy as np
 from snncompile.diagnostics import fail
 from snncompile.ir.cells import IntState, Neuron
 from snncompile.ir.expr import Expr, Program, clip, flatten, maximum
+from snncompile.ir.ranges import Interval, intervals, width
 from snncompile.ir.rules import Quantity
 from snncompile.ir.types import Array
 from snncompile.passes.arithmetic import Arithmetic
@@ -85,13 +86,12 @@ def lower(neuron: Neuron, typed: Typed, unit: Any, bias: Any, membrane_bits: int
         bias: integer constant added to the input, or None.
         gain_at: the step of `input_gain`, when the caller has folded that gain into the synapses.
     """
-    low = _Lowering(typed, np.asarray(unit, np.float64), bias, membrane_bits, arithmetic, gain_at, place,
-                    find_curves(typed))
+    low = _Lowering(typed, neuron.traced.states, np.asarray(unit, np.float64), bias, membrane_bits, arithmetic,
+                    gain_at, place, find_curves(typed))
     states, nexts = {}, {}
     for name, i in typed.program.next_state:
-        quantity = neuron.traced.states[name]
-        bits, nexts[name] = low.state(i, quantity)
-        states[name] = IntState(bits, low.number(neuron.first(name), quantity.dimension))
+        nexts[name] = low.state(i, name)
+        states[name] = IntState(low.bits(name), low.number(neuron.first(name), low.quantities[name].dimension))
     output, bounds = low.output()
     graded = typed.kinds[typed.program.output] == "membrane"
     return Lowered(flatten(output, nexts), low.params, states, bounds, graded)
@@ -100,6 +100,7 @@ def lower(neuron: Neuron, typed: Typed, unit: Any, bias: Any, membrane_bits: int
 @dataclass
 class _Lowering:
     typed: Typed
+    quantities: Mapping[str, Quantity]
     unit: Array
     bias: Any
     membrane_bits: int
@@ -110,14 +111,17 @@ class _Lowering:
     params: dict[str, Any] = field(default_factory=dict)
     done: dict[int, Expr] = field(default_factory=dict)
 
-    def state(self, i: int, quantity: Quantity) -> tuple[int, Expr]:
-        """The width of a state and its next value, kept inside it."""
-        value = self.coerce(i, quantity.dimension)
-        if quantity.dimension == "membrane" and self.arithmetic.overflow == "wrap":
-            return self.membrane_bits, Expr("wrap", (value,), self.membrane_bits)
-        bits = {"membrane": self.membrane_bits, "real": 32, "count": COUNT_BITS}[quantity.dimension]
-        half = 1 << (bits - 1)
-        return bits, clip(value, -half, half - 1)
+    def bits(self, state: str) -> int:
+        """The width of a state."""
+        return {"membrane": self.membrane_bits, "real": 32, "count": COUNT_BITS}[self.quantities[state].dimension]
+
+    def state(self, i: int, state: str) -> Expr:
+        """The next value of a state, kept inside its width."""
+        dimension = self.quantities[state].dimension
+        value = self.coerce(i, dimension)
+        if dimension == "membrane" and self.arithmetic.overflow == "wrap":
+            return Expr("wrap", (value,), self.membrane_bits)
+        return clip(value, *width(self.bits(state)))
 
     def output(self) -> tuple[Expr, tuple[int, int]]:
         """What leaves the neuron, and the range it is kept in."""
@@ -256,11 +260,16 @@ class _Lowering:
         if self.unit.size != 1:
             raise AssertionError("a curved rule has one unit for its layer")
         units = {"membrane": float(self.unit.reshape(())), "real": 2.0**-REAL_BITS}
-        bits = {"membrane": self.membrane_bits, "real": 31}.get(self.typed.kinds[argument], COUNT_BITS)
-        table = tabulate(self.typed, i, argument, units.get(self.typed.kinds[argument], 1.0), bits,
+        table = tabulate(self.typed, i, argument, units.get(self.typed.kinds[argument], 1.0), self._interval(argument),
                          units.get(self.typed.kinds[i], 1.0), self.arithmetic.table_bits, self.place)
         name = self.parameter(f"table{i}", table.values).value
         return Expr("lut", (self.emit(argument),), (name, table.low, table.shift))
+
+    def _interval(self, i: int) -> Interval:
+        """What a step can give when states use their widths, and the input that of a membrane."""
+        program = flatten(self.emit(i), {})
+        states = {name: width(self.bits(name)) for name in program.names("state")}
+        return intervals(program, self.params, states, width(self.membrane_bits))[program.output]
 
 
 def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:

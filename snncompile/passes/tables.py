@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail
 from snncompile.ir.expr import FUNCTIONS
+from snncompile.ir.ranges import Interval
 from snncompile.ir.types import Array
 from snncompile.passes.dimensions import Typed
 
@@ -50,28 +52,39 @@ class Table:
     shift: int
 
 
-def tabulate(typed: Typed, i: int, argument: int, argument_unit: float, argument_bits: int, result_unit: float,
+def tabulate(typed: Typed, i: int, argument: int, argument_unit: float, interval: Interval, result_unit: float,
              table_bits: int, place: str) -> Table:
-    """The table of step `i` as a function of the integer at step `argument`.
+    """The table of step `i` as a function of the integer at step `argument`, which lies in an interval.
 
-    The table spans the integers up to where the function no longer changes by half a unit of its result,
-    in at most `2**table_bits` cells; each holds the function at its middle. Beyond, its ends go on: there a steep
-    function has come to rest, since it gets a cell an integer and twice that span, if there is room.
+    The table spans the interval, or what lies between the first and the last power of two beyond which the function
+    changes by less than half a unit of its result, in at most `2**table_bits` cells. Each holds the function at its
+    middle, one of them at 0, so that what rests at 0 stays there. Beyond, the outermost cells go on.
     """
     def function(index: Array) -> Array:
         return np.asarray(_evaluate(typed, i, argument, index * argument_unit, place) / result_unit)
 
-    ends = np.array([2.0**j for j in range(argument_bits)])
-    far = np.maximum(np.abs(function(ends) - function(ends[-1:])), np.abs(function(-ends) - function(-ends[-1:])))
-    reach = int(np.max(np.nonzero(far >= 0.5)[0], initial=-1)) + 1
-    reach += reach + 2 <= table_bits
-    shift = max(0, reach + 1 - table_bits)
-    low = -(1 << reach)
-    middles = low + (np.arange(1 << (reach + 1 - shift)) << shift) + ((1 << shift) - 1) / 2
-    values = np.rint(function(middles))
+    low, high = interval
+    last = high if high <= 0 else _rest(function, low, high)
+    first = low if low >= 0 else -_rest(lambda index: function(-index), -high, -low)
+    shift = max(0, (last - first - 1).bit_length() - table_bits)
+    half = 1 << shift >> 1
+    first = first >> shift << shift
+    cells = min(1 << table_bits, (last - first + half >> shift) + 1)
+    values = np.rint(function(np.clip(first + (np.arange(cells) << shift), low, high).astype(np.float64)))
     if not np.isfinite(values).all() or np.abs(values).max() >= 2**31:
-        fail("SNN401", place, f"{typed.program.steps[i].op} leaves the range of a table", "32-bit values")
-    return Table(values.astype(np.int32), low, shift)
+        fail("SNN401", place, f"{typed.program.steps[i].op} leaves the range of a table", "32-bit values",
+             "a clip around its argument says which values occur")
+    return Table(values.astype(np.int32), first - half, shift)
+
+
+def _rest(function: Callable[[Array], Array], low: int, high: int) -> int:
+    """Where, from `low` or 0 upward, a function has come to rest: the first power of two at which it has, or `high`."""
+    start = max(low, 0)
+    points = np.array([start, *(1 << j for j in range(high.bit_length()) if start < 1 << j < high), high], np.float64)
+    with np.errstate(invalid="ignore"):
+        moving = ~(np.abs(function(points) - function(points[-1:])) < 0.5)
+    moving[-1] = False
+    return int(points[np.max(np.nonzero(moving)[0], initial=-1) + 1])
 
 
 def _evaluate(typed: Typed, i: int, argument: int, values: Array, place: str) -> Array:
