@@ -86,8 +86,10 @@ class Quantize:
         return found
 
     def _input(self, name: str, op: Input) -> Input:
-        low = min(0.0, self.calibration.input_low.get(name, op.low))
-        high = max(self.calibration.input_high.get(name, op.high), 1e-12)
+        low, high = (seen.get(name, 0.0) for seen in (self.calibration.input_low, self.calibration.input_high))
+        if low == high:  # no samples, or silent ones
+            low, high = op.low, max(op.high, 1e-12)
+        low, high = min(low, 0.0), max(high, 0.0)
         if op.values == "spike":
             below, above = math.ceil(-low).bit_length(), max(1, math.ceil(high).bit_length())
             return dataclasses.replace(op, low=-(1 << below) if below else 0, high=(1 << above) - 1, unit=1.0)

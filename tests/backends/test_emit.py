@@ -1,0 +1,152 @@
+"""The emitted folder: it builds by itself, tests itself, says the same in every form, and needs nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import snncompile as sc
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.c import weights
+from snncompile.backends.c.emit import emit
+from snncompile.backends.c.host import FLAGS, Host, compiler
+from snncompile.backends.c.lower import lower
+from snncompile.backends.c.weights import numbers
+from snncompile.backends.names import comment, identifier, identifiers, prefix
+from tests.backends.exactness import Case, differences, random_case
+from tests.nets import small
+from tests.strategies import Features, random_graph
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
+PLAIN = ("-std=c99", "-O1", "-fPIC", "-shared", "-DSNN_COUNT")
+
+
+@pytest.fixture(scope="module")
+def model() -> sc.CompiledModel:
+    graph = small()
+    x = (np.random.default_rng(0).random((6, 9, *next(iter(graph.inputs.values())).shape)) < 0.3).astype(float)
+    return sc.compile(graph, calibration=x)
+
+
+def written(artifact: Artifact, folder: Path) -> Path:
+    for name, content in artifact.files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", "-s", *targets], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_emitted_c_is_the_golden_one(model, golden):
+    golden("small.c", str(model.artifact.files["small.c"]))
+    golden("small.h", str(model.artifact.files["small.h"]))
+
+
+@needs_compiler
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_make_test_passes_and_fails_when_a_weight_is_altered(model, tmp_path):
+    folder = written(model.artifact, tmp_path)
+    done = make(folder, "test")
+    assert done.returncode == 0, done.stderr
+    assert "exact" in done.stdout
+    source = folder / "small_weights.c"
+    text = source.read_text()
+    source.write_text(re.sub(r"-?\d+,", lambda m: f"{-int(m[0][:-1])},", text))
+    assert make(folder, "test").returncode != 0
+
+
+@needs_compiler
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is not here")
+def test_cmake_builds_and_tests_it(model, tmp_path):
+    written(model.artifact, tmp_path)
+    for command in (["cmake", "-S", ".", "-B", "b"], ["cmake", "--build", "b"], ["ctest", "--test-dir", "b"]):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_network_includes_nothing_but_stdint_and_string(model):
+    own = [str(t) for n, t in model.artifact.files.items() if n.endswith((".c", ".h")) and "selftest" not in n
+           and "probe" not in n]
+    assert set(re.findall(r"#include <(.*?)>", "\n".join(own))) == {"stdint.h", "string.h"}
+    assert not re.search(r"\b(malloc|float|double|printf)\b", "\n".join(own))
+
+
+@needs_compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_the_header_can_be_included_from_cpp(model, tmp_path):
+    written(model.artifact, tmp_path)
+    (tmp_path / "t.cpp").write_text('#include "small.h"\nint main() { static small_t net; small_init(&net); }\n')
+    done = subprocess.run(["g++", "-Wall", "-Werror", "-c", "t.cpp"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", [3, 11, 42])
+def test_a_chunk_of_one_tick_gives_the_same(seed):
+    case = random_case(random_graph(seed), seed)
+    name = lower(case.graph, prefix(case.graph.name), {}).prefix.upper()
+    assert differences(case, (*PLAIN, f"-D{name}_CHUNK=1")) == []
+    assert differences(case, (*PLAIN, f"-D{name}_CHUNK=3")) == []
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", [5, 17, 29])
+def test_weights_in_a_binary_file_are_the_same_weights(seed, monkeypatch, tmp_path):
+    case = random_case(random_graph(seed), seed)
+    monkeypatch.setattr(weights, "TEXT_LIMIT_BYTES", 0)
+    artifact = emit(case.graph, rates=case.rates)
+    assert any(n.endswith("_weights.bin") for n in artifact.files)
+    assert differences(case, PLAIN) == []
+
+
+@needs_compiler
+@pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("bits", [1, "ternary", 8, 12])
+def test_every_rate_and_width_has_kernels_that_agree(rate, bits):
+    """Sparse, event-driven and dense kernels, packed and plain: one network, one answer."""
+    for seed in range(4):
+        graph = random_graph(seed, Features(loops=False))
+        silence = {n: np.zeros((1, 4, *op.shape)) for n, op in graph.inputs.items()}
+        compiled = sc.compile(graph, calibration=silence, weight_bits=bits).graph
+        rng = np.random.default_rng(seed)
+        x = {n: rng.integers(int(op.low), int(op.high) + 1, (2, 5, *op.shape)) for n, op in compiled.inputs.items()}
+        wanted = sc.run(compiled, x, record=True, states=True)
+        assert differences(Case(compiled, x, dict.fromkeys(compiled.nodes, rate), wanted), PLAIN) == []
+
+
+@needs_compiler
+def test_no_ticks_give_no_output(model):
+    assert model.host is not None
+    assert Host.of(model.graph, {}, FLAGS).run({n: np.zeros((2, 0, *op.shape)) for n, op in model.graph.inputs.items()}
+                                               )[0].popitem()[1].shape[:2] == (2, 0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
+def test_numbers_in_text_read_back(dtype):
+    info = np.iinfo(dtype)
+    values = np.array([0, 1, info.min, info.max, info.max // 3], dtype)
+    if dtype == "int64":
+        values = values[:2]
+    texts = numbers(values).replace("(-2147483647 - 1)", "-2147483648").replace("u", "").replace("\n", "").split(",")
+    assert [int(t) for t in texts if t.strip()] == values.tolist()
+
+
+@pytest.mark.parametrize("name", ["a; rm -rf /", "../../x", "*/ int main(){}", "int", "net", "9", "", "ä", "a\nb",
+                                  "x" * 99, "__attribute__", "%s%n", "small", "selftest"])
+def test_hostile_names_become_harmless(name):
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", identifier(name))
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", prefix(name))
+    assert "*/" not in comment(name)
+    assert "\n" not in comment(name)
+    assert "\\" not in comment(name)
+
+
+def test_names_that_would_meet_are_kept_apart():
+    found = identifiers(["a.b", "a b", "a_b", "a_b_2", "A-B"])
+    assert len(set(found.values())) == 5
