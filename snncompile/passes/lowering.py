@@ -26,7 +26,7 @@ from snncompile.passes.tables import Curves, find_curves, tabulate
 REAL_BITS = 14
 COUNT_BITS = 17
 MAX_DECAY_BITS = 24
-MAX_FACTOR = 1 << 40
+MAX_FACTOR = (1 << 40) - 1
 
 
 @dataclass(frozen=True)
@@ -238,8 +238,11 @@ class _Lowering:
             fail("SNN403", self.place, "a division by a quantity that depends on several states")
         if self.typed.kinds[a] == "membrane" and self.typed.kinds[b] == "membrane":
             return (self.emit(a) * (1 << REAL_BITS)) // self._divisor(b, "membrane")
+        divisor = self.typed.values[b]
+        if self.typed.kinds[a] == "count" and np.all((divisor > 0) & (divisor == np.rint(divisor))):
+            return (self.emit(a) * (1 << REAL_BITS)) // self.constant(b, "count")
         with np.errstate(divide="ignore"):
-            inverse = 1 / self.typed.values[b]
+            inverse = 1 / divisor
         if self.typed.kinds[a] == "count":
             return self.emit(a) * self.anonymous(f"r{b}", self.number(inverse, "real"))
         return self._scaled(self.emit(a), inverse)
@@ -282,12 +285,13 @@ def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:
     tolerance = np.minimum(np.abs(1 - value), np.abs(value)) / 16
     negligible = np.abs(value) < 2.0 ** -(MAX_DECAY_BITS + 1)
     bits = 12 if decay_bits is None else decay_bits
+    value = np.clip(np.nan_to_num(value, nan=MAX_FACTOR), -MAX_FACTOR, MAX_FACTOR)
     m = np.rint(value * 2.0**bits)
     while decay_bits is None and bits < MAX_DECAY_BITS and np.any(
             (np.abs(m / 2.0**bits - value) > tolerance) & ~negligible):
         bits += 1
         m = np.rint(value * 2.0**bits)
-    whole = np.clip(np.nan_to_num(m, nan=MAX_FACTOR), -MAX_FACTOR, MAX_FACTOR).astype(np.int64)
+    whole = np.clip(m, -MAX_FACTOR, MAX_FACTOR).astype(np.int64)
     while bits and not np.any(whole & 1):
         whole, bits = whole >> 1, bits - 1
     return _scalar(whole), bits
