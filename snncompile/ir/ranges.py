@@ -188,9 +188,13 @@ def _shifted(value: int, bits: int, rounding: str) -> int:
 
 
 def _select(program: Program, found: list[Interval], step: Step) -> Interval:
-    """The join of both branches, each seen under what the condition says of it."""
+    """The branch that is taken, or the join of both, each seen under what the condition says of it."""
     condition = program.steps[step.args[0]]
-    then, other = found[step.args[1]], found[step.args[2]]
+    decided, then, other = (found[a] for a in step.args)
+    if decided[0] > 0 or decided[1] < 0:
+        return then
+    if decided == (0, 0):
+        return other
     if condition.op in ("ge", "gt"):
         a, b = condition.args
         strict = int(condition.op == "gt")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snncompile.ir import interp
 from snncompile.ir.cells import Population
 from snncompile.ir.expr import Program, evaluate
+from snncompile.ir.ops import Linear
 from snncompile.ir.ranges import edge_range, input_range, intervals, population_ranges, source_range
 from tests.backends.exactness import random_case
+from tests.programs import random_program
 from tests.strategies import random_graph
 
 
@@ -60,3 +65,34 @@ def test_the_claim_holds_by_induction(seed):
         for state, i in op.program.next_state:
             assert proven.states[state][0] <= steps[i][0]
             assert steps[i][1] <= proven.states[state][1]
+
+
+@given(st.integers(0, 1 << 20))
+def test_every_operation_stays_in_its_interval(seed):
+    case = random_program(seed)
+    x, states = case.samples(seed, 12)
+    for step, values, (low, high) in zip(case.program.steps, case.values(x, states), case.ranges, strict=True):
+        assert low <= values.min(), step
+        assert values.max() <= high, step
+
+
+@given(st.integers(0, 1 << 20))
+def test_an_interval_of_one_value_is_that_value(seed):
+    """Where everything that is read is known, intervals are as exact as evaluation; but wraps are only bounded."""
+    case = random_program(seed)
+    x, states = case.samples(seed, 1)
+    params = {**case.params, "each": int(case.params["each"][0])}
+    known = {name: (int(v[0, 0]), int(v[0, 0])) for name, v in states.items()}
+    found = intervals(case.program, params, known, (int(x[0, 0]), int(x[0, 0])))
+    rough: set[int] = set()
+    for i, (step, values) in enumerate(zip(case.program.steps, case.values(x, states), strict=True)):
+        if step.op == "wrap" or rough & set(step.args):
+            rough.add(i)
+        else:
+            assert found[i] == (values[0, 0], values[0, 0]), step
+
+
+def test_bounds_of_wide_values_do_not_wrap_around():
+    """Sums beyond 64 bits, of weights times a range of 60 bits, are still known exactly."""
+    layer = Linear(np.array([[30000, 30000, 30000], [0, 1, 5]], np.int16))
+    assert layer.bounds(-(1 << 40), 1 << 60) == (-90000 << 40, 90000 << 60)
