@@ -76,18 +76,31 @@ def is_curved(typed: Typed) -> bool:
     return bool(find_curves(typed).arguments)
 
 
-def lower(neuron: Neuron, typed: Typed, unit: Any, bias: Any, membrane_bits: int, arithmetic: Arithmetic,
-          gain_at: int | None, place: str) -> Lowered:
+@dataclass(frozen=True)
+class Entry:
+    """How a population's input arrives.
+
+    Attributes:
+        gain_at: the step of `input_gain`, when the caller has folded that gain into the synapses.
+        bias: integer constant added to the sum of the synapses, or None.
+        shift: by how many bits that sum is finer than the membrane.
+    """
+
+    gain_at: int | None = None
+    bias: Any = None
+    shift: int = 0
+
+
+def lower(neuron: Neuron, typed: Typed, unit: Any, entry: Entry, membrane_bits: int, arithmetic: Arithmetic,
+          place: str) -> Lowered:
     """Lower a neuron to integers.
 
     Args:
         typed: of `typed_program`.
         unit: real value of one membrane step; a number, or an array that broadcasts against the layer.
-        bias: integer constant added to the input, or None.
-        gain_at: the step of `input_gain`, when the caller has folded that gain into the synapses.
     """
-    low = _Lowering(typed, neuron.traced.states, np.asarray(unit, np.float64), bias, membrane_bits, arithmetic,
-                    gain_at, place, find_curves(typed))
+    low = _Lowering(typed, neuron.traced.states, np.asarray(unit, np.float64), entry, membrane_bits, arithmetic,
+                    place, find_curves(typed))
     states, nexts = {}, {}
     for name, i in typed.program.next_state:
         nexts[name] = low.state(i, name)
@@ -102,10 +115,9 @@ class _Lowering:
     typed: Typed
     quantities: Mapping[str, Quantity]
     unit: Array
-    bias: Any
+    entry: Entry
     membrane_bits: int
     arithmetic: Arithmetic
-    gain_at: int | None
     place: str
     curves: Curves
     params: dict[str, Any] = field(default_factory=dict)
@@ -187,7 +199,8 @@ class _Lowering:
         match step.op:
             case "input":
                 x = Expr("input")
-                return x if self.bias is None else x + self.parameter("bias", self.bias)
+                x = x if self.entry.bias is None else x + self.parameter("bias", self.entry.bias)
+                return Expr("shr", (x,), (self.entry.shift, self.arithmetic.rounding)) if self.entry.shift else x
             case "state":
                 return Expr("state", (), step.value)
             case "mul":
@@ -219,7 +232,7 @@ class _Lowering:
         return found.pop() if found else "count"
 
     def _product(self, i: int, a: int, b: int) -> Expr:
-        if i == self.gain_at:
+        if i == self.entry.gain_at:
             return self.emit(b if self.typed.static(a) else a)
         if self.typed.static(b):
             a, b = b, a

@@ -13,21 +13,21 @@ from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Input, Linear, Scale, SumPool, Upsample
+from snncompile.ir.ops import Conv, Input, Linear, Scale
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.passes.arithmetic import Arithmetic
 from snncompile.passes.calibrate import Calibration
 from snncompile.passes.dimensions import Typed
 from snncompile.passes.grids import Grid
-from snncompile.passes.lowering import input_gain, is_curved, lower, typed_program
-from snncompile.passes.units import Scales, choose_unit, multiplier
+from snncompile.passes.lowering import Entry, input_gain, is_curved, lower, typed_program
+from snncompile.passes.synapses import Synapses, keeps_channels
+from snncompile.passes.units import Scales, choose_unit, input_shift
 
 LOOP_BITS = 14
 # 30 and not 32, so that a membrane and its input add up in 32 bits.
 MEMBRANE_BITS = (16, 24, 30, 32)
 UNCALIBRATED_BITS = 30
-KEEPS_CHANNELS = (SumPool, Upsample)
 
 
 @dataclass(frozen=True)
@@ -128,25 +128,29 @@ class _One:
         return f"population {shorten(self.name)}"
 
     def run(self) -> tuple[Population, dict[Edge, Edge]]:
+        _expect_numbers(self.place, (self.neuron,))
         neuron = self._capped()
         typed = typed_program(neuron, self.place)
         edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
-        aligned = all(_keeps_channels(e.chain) for e in edges.values())
+        aligned = all(keeps_channels(e.chain) for e in edges.values())
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0
         axes = len(self.graph.shapes[self.name])
-        sources = {e: _Source.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
-                   for before, e in edges.items()}
-        scales = Scales([s.step for s in sources.values()], self._threshold(channels), is_leaky(typed, gain_at))
+        synapses = {before: Synapses.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
+                    for before, e in edges.items()}
+        graded = [s.step for before, s in synapses.items() if self._is_graded(before.src)]
+        scales = Scales([s.step for s in synapses.values()], self._threshold(channels), is_leaky(typed, gain_at),
+                        bool(graded))
         unit = self._fixed_unit()
         if unit is None:
             unit = choose_unit(scales, self.arithmetic, self._peak(neuron), Grid(self.arithmetic.weight_bits).coarse)
-        projections = {before: dataclasses.replace(e, chain=sources[e].quantized(unit, e.label))
+        shift = input_shift(graded, unit)
+        fine = unit / 2.0**shift
+        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(fine, e.label))
                        for before, e in edges.items()}
         shaped = _broadcastable(unit, axes)
-        bias = self._bias(shaped, gain)
-        lowered = lower(neuron, typed, shaped, bias, self._membrane_bits(neuron, unit), self.arithmetic, gain_at,
-                        self.place)
+        entry = Entry(gain_at, self._bias(_broadcastable(fine, axes), gain), shift)
+        lowered = lower(neuron, typed, shaped, entry, self._membrane_bits(neuron, unit), self.arithmetic, self.place)
         population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
                                 lowered.graded, neuron.rule.name)
         return population, projections
@@ -172,12 +176,15 @@ class _One:
 
     def _prepare(self, edge: Edge) -> Edge:
         """The projection with its weights at hand, and a `Scale` where it has none."""
-        for op in edge.chain:
-            if any(isinstance(w, ShapeOnly) for w in op.arrays().values()):
-                fail("SNN401", f"projection {shorten(edge.label)}", "weights without numbers", "trained weights")
+        _expect_numbers(f"projection {shorten(edge.label)}", edge.chain)
         if not any(isinstance(op, (Linear, Conv, Scale)) for op in edge.chain):
             return dataclasses.replace(edge, chain=(*edge.chain, Scale(1.0)))
         return dataclasses.replace(edge)
+
+    def _is_graded(self, name: str) -> bool:
+        """Whether a source sends numbers rather than spikes, whose unit may be finer than this population's."""
+        op = self.graph.nodes[name]
+        return op.values == "real" if isinstance(op, Input) else isinstance(op, Neuron) and not op.rule.spiking
 
     def _fixed_unit(self) -> Array | None:
         """The unit that a projection of a loop has counted on already, if any."""
@@ -226,10 +233,11 @@ class _One:
         return int(found.flat[0]) if found.size == 1 else found
 
 
-def _keeps_channels(chain: tuple[Op, ...]) -> bool:
-    """Whether the outputs of a chain's last weights are the channels of its population."""
-    last = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
-    return all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
+def _expect_numbers(place: str, ops: tuple[Op, ...]) -> None:
+    for op in ops:
+        for name, array in op.arrays().items():
+            if isinstance(array, ShapeOnly):
+                fail("SNN401", f"{place}, {name}", "a shape without numbers", "trained weights")
 
 
 def is_leaky(typed: Typed, gain_at: int | None) -> bool:
@@ -243,102 +251,3 @@ def _broadcastable(values: Any, axes: int) -> Any:
     """One value a channel, shaped to broadcast against a tensor of that many axes; or one number."""
     array = np.asarray(values)
     return array.reshape(-1, *(1,) * (axes - 1)) if array.ndim else float(array)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One projection: what stands before its last weights, those weights, and their real step."""
-
-    before: tuple[Op, ...]
-    last: Linear | Conv | Scale
-    after: tuple[Op, ...]
-    grid: Grid
-    weight: Array
-    natural: Array
-    step: Array
-
-    @classmethod
-    def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
-           arithmetic: Arithmetic) -> _Source:
-        at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
-        before: list[Op] = []
-        for op in chain[:at]:
-            if isinstance(op, (Linear, Conv, Scale)):
-                op, factor = _whole_layer(op, arithmetic)
-                unit *= factor
-            before.append(op)
-        last = chain[at]
-        assert isinstance(last, (Linear, Conv, Scale))
-        grid = _grid_for(last, arithmetic)
-        weight = weight_of(last, gain.size if gain.ndim else channels, axes)
-        if gain.ndim or float(gain) <= 0:
-            weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
-                                weight.dtype)
-            gain = np.ones(())
-        natural = grid.step(weight, bool(channels))
-        return cls(tuple(before), last, chain[at + 1:], grid, weight, natural, natural * unit * float(gain))
-
-    def quantized(self, unit: Array, label: str) -> tuple[Op, ...]:
-        """The chain in integers, for a population of this unit."""
-        times = multiplier(self.step, unit, self.grid.coarse)
-        if not np.max(times) < 2**31:
-            fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(times):.3g} membrane steps",
-                 "below 2**31", "the threshold is too small beside the weights")
-        scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
-        codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
-        if isinstance(self.last, Scale):
-            factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
-            return (*self.before, Scale(_int(factor)), *self.after)
-        op = dataclasses.replace(self.last, weight=codes, bias=None)
-        if np.all(times == 1):
-            return (*self.before, op, *self.after)
-        if not times.ndim:
-            return (*self.before, op, *self.after, Scale(int(times)))
-        return (*self.before, op, Scale(_channels(times, self.last)), *self.after)
-
-
-def _channels(times: Array, op: Linear | Conv) -> Any:
-    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
-    return _int(times.reshape(-1, *(1,) * (axes - 1)))
-
-
-def _int(values: Array) -> Any:
-    whole = values.astype(np.int64)
-    if np.all(whole == whole.flat[0]):
-        return int(whole.flat[0])
-    return whole.astype(np.min_scalar_type(-int(np.abs(whole).max())))
-
-
-def _grid_for(op: Op, arithmetic: Arithmetic) -> Grid:
-    """A scale is one multiplication a channel: it keeps at least 8 bits."""
-    grid = Grid(arithmetic.weight_bits)
-    return Grid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
-
-
-def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
-    """The real weights, with the population's channels (if it has a unit for each) along the first axis.
-
-    A scale that is the same for all channels of a tensor of that many axes is spread over them.
-    """
-    weight = np.asarray(op.factor if isinstance(op, Scale) else op.weight)
-    weight = weight.astype(np.result_type(weight.dtype, np.float32), copy=False)
-    if not isinstance(op, Scale):
-        return weight
-    if not channels:
-        return weight.reshape(weight.shape or (1,))
-    aligned = weight.reshape((1,) * (axes - weight.ndim) + weight.shape)
-    return np.broadcast_to(aligned, (channels, *aligned.shape[1:]))
-
-
-def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
-    """A layer inside a chain in integers, and the real value of one of its integers."""
-    grid = _grid_for(op, arithmetic)
-    weight = weight_of(op, 0, 1)
-    step = grid.step(weight, False)
-    codes = grid.codes(weight, step, False)
-    factor = float(step) or 1.0
-    if isinstance(op, Scale):
-        return Scale(_int(codes)), factor
-    return dataclasses.replace(op, weight=codes, bias=None), factor
-
-

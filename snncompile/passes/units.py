@@ -13,7 +13,9 @@ LEAKY_THRESHOLD_BITS = 10
 THRESHOLD_BITS = 6
 COARSE_BITS = 6
 GRADED_BITS = 12
+CHAINED_BITS = 16
 MAX_EXTRA_BITS = 16
+MAX_SHIFT = 24
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,13 @@ class Scales:
         steps: of the weights of each projection; one a channel, or 0-d.
         threshold: one a channel, or 0-d; None where the population does not fire.
         leaky: whether the membrane is multiplied every tick, and so wants fine steps.
+        chained: whether graded values arrive, the units of which are no measure of how fine this one must be.
     """
 
     steps: list[Array]
     threshold: Array | None
     leaky: bool
+    chained: bool = False
 
 
 def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
@@ -41,7 +45,8 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     step = _finest(scales.steps, scales.threshold)
     extra = COARSE_BITS if coarse and len(scales.steps) > 1 else 0
     if scales.threshold is None:
-        return _graded_unit(step, scales.leaky, extra, peak, arithmetic)
+        width = min(arithmetic.graded_width, CHAINED_BITS) if scales.chained else arithmetic.graded_width
+        return _graded_unit(step, scales.leaky, extra, peak, width)
     threshold = np.asarray(scales.threshold, np.float64)
     wanted = 2.0 ** (LEAKY_THRESHOLD_BITS if scales.leaky else THRESHOLD_BITS)
     shortfall = float(np.max(np.log2(wanted * step / threshold)))
@@ -60,7 +65,7 @@ def _finest(steps: list[Array], threshold: Array | None) -> Array:
     return np.asarray(np.where(np.isfinite(finest), finest, empty))
 
 
-def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, arithmetic: Arithmetic) -> Array:
+def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, width: int) -> Array:
     """A unit for a membrane that is read out: fine enough for its leak, coarse enough for its width."""
     if leaky and peak:
         extra = max(extra, _whole_bits(np.log2(2.0**GRADED_BITS * float(np.max(step)) / peak)))
@@ -68,13 +73,25 @@ def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, arith
         extra = max(extra, COARSE_BITS)
     unit = step / 2.0**extra
     if peak:
-        unit = np.maximum(unit, peak / (1 << (arithmetic.graded_width - 2)))
+        unit = np.maximum(unit, peak / (1 << (width - 2)))
     return np.asarray(unit)
 
 
 def _whole_bits(bits: float) -> int:
     """Extra bits of a unit: whole, and within bounds."""
     return int(np.clip(np.ceil(bits), 0, MAX_EXTRA_BITS))
+
+
+def input_shift(steps: list[Array], unit: Array) -> int:
+    """By how many bits a sum of graded inputs is finer than the membrane, so that their weights keep their grids.
+
+    Args:
+        steps: of the weights of the projections that carry graded values.
+    """
+    if not steps:
+        return 0
+    ratios = [np.max(unit / np.where(s > 0, s, np.inf)) for s in steps]
+    return int(np.clip(np.ceil(np.log2(max(ratios[0], *ratios, 1.0))), 0, MAX_SHIFT))
 
 
 def multiplier(step: Array, unit: Array, exact: bool) -> Array:

@@ -15,13 +15,13 @@ from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import Expr, clip, either, evaluate, floor, maximum, select, sign
 from snncompile.ir.rules import Count, Firing, Membrane, Real, fires, neuron_rule, reset
 from snncompile.passes.arithmetic import Arithmetic
-from snncompile.passes.lowering import MAX_FACTOR, Lowered, fixed_point, input_gain, lower, typed_program
+from snncompile.passes.lowering import MAX_FACTOR, Entry, Lowered, fixed_point, input_gain, lower, typed_program
 from tests.passes.chains import both, chain, uncalibrated
 
 
 def lowered(neuron: Neuron, unit: float = 2.0**-6, bits: int = 24, **options: Any) -> Lowered:
     typed = typed_program(neuron, "here")
-    return lower(neuron, typed, unit, None, bits, Arithmetic(**options), None, "here")
+    return lower(neuron, typed, unit, Entry(), bits, Arithmetic(**options), "here")
 
 
 def step(found: Lowered, x: Any, **states: Any) -> tuple[list[int], dict[str, list[int]]]:

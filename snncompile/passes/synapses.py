@@ -1,0 +1,122 @@
+"""The synapses of a projection in integers: codes on a grid, and whole multipliers."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Linear, Scale, SumPool, Upsample
+from snncompile.ir.types import Array
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.grids import Grid
+from snncompile.passes.units import multiplier
+
+KEEPS_CHANNELS = (SumPool, Upsample)
+
+
+def keeps_channels(chain: tuple[Op, ...]) -> bool:
+    """Whether the outputs of a chain's last weights are the channels of its population."""
+    last = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+    return all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """One projection: what stands before its last weights, those weights, and their real step."""
+
+    before: tuple[Op, ...]
+    last: Linear | Conv | Scale
+    after: tuple[Op, ...]
+    grid: Grid
+    weight: Array
+    natural: Array
+    step: Array
+
+    @classmethod
+    def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
+           arithmetic: Arithmetic) -> Synapses:
+        at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+        before: list[Op] = []
+        for op in chain[:at]:
+            if isinstance(op, (Linear, Conv, Scale)):
+                op, factor = _whole_layer(op, arithmetic)
+                unit *= factor
+            before.append(op)
+        last = chain[at]
+        assert isinstance(last, (Linear, Conv, Scale))
+        grid = _grid_for(last, arithmetic)
+        weight = weight_of(last, gain.size if gain.ndim else channels, axes)
+        if gain.ndim or float(gain) <= 0:
+            weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
+                                weight.dtype)
+            gain = np.ones(())
+        natural = grid.step(weight, bool(channels))
+        return cls(tuple(before), last, chain[at + 1:], grid, weight, natural, natural * unit * float(gain))
+
+    def quantized(self, unit: Array, label: str) -> tuple[Op, ...]:
+        """The chain in integers, for a population of this unit."""
+        times = multiplier(self.step, unit, self.grid.coarse)
+        if not np.max(times) < 2**31:
+            fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(times):.3g} membrane steps",
+                 "below 2**31", "the threshold is too small beside the weights")
+        scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
+        codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
+        if isinstance(self.last, Scale):
+            factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
+            return (*self.before, Scale(_int(factor)), *self.after)
+        op = dataclasses.replace(self.last, weight=codes, bias=None)
+        if np.all(times == 1):
+            return (*self.before, op, *self.after)
+        if not times.ndim:
+            return (*self.before, op, *self.after, Scale(int(times)))
+        return (*self.before, op, Scale(_channels(times, self.last)), *self.after)
+
+
+def _channels(times: Array, op: Linear | Conv) -> Any:
+    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
+    return _int(times.reshape(-1, *(1,) * (axes - 1)))
+
+
+def _int(values: Array) -> Any:
+    whole = values.astype(np.int64)
+    if np.all(whole == whole.flat[0]):
+        return int(whole.flat[0])
+    return whole.astype(np.min_scalar_type(-int(np.abs(whole).max())))
+
+
+def _grid_for(op: Op, arithmetic: Arithmetic) -> Grid:
+    """A scale is one multiplication a channel: it keeps at least 8 bits."""
+    grid = Grid(arithmetic.weight_bits)
+    return Grid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
+
+
+def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
+    """The real weights, with the population's channels (if it has a unit for each) along the first axis.
+
+    A scale that is the same for all channels of a tensor of that many axes is spread over them.
+    """
+    weight = np.asarray(op.factor if isinstance(op, Scale) else op.weight)
+    weight = weight.astype(np.result_type(weight.dtype, np.float32), copy=False)
+    if not isinstance(op, Scale):
+        return weight
+    if not channels:
+        return weight.reshape(weight.shape or (1,))
+    aligned = weight.reshape((1,) * (axes - weight.ndim) + weight.shape)
+    return np.broadcast_to(aligned, (channels, *aligned.shape[1:]))
+
+
+def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
+    """A layer inside a chain in integers, and the real value of one of its integers."""
+    grid = _grid_for(op, arithmetic)
+    weight = weight_of(op, 0, 1)
+    step = grid.step(weight, False)
+    codes = grid.codes(weight, step, False)
+    factor = float(step) or 1.0
+    if isinstance(op, Scale):
+        return Scale(_int(codes)), factor
+    return dataclasses.replace(op, weight=codes, bias=None), factor
