@@ -19,7 +19,7 @@ class Arithmetic:
     Attributes:
         weight_bits: 2 to 16 for a symmetric signed grid, 1 for bipolar (+-1), "ternary" for -1, 0, +1.
         membrane_bits: width of membranes, 4 to 32; None takes the narrowest of 16, 24, 30 and 32 that
-            holds twice what calibration saw, and 30 without calibration.
+            holds the threshold and twice what calibration saw, and 30 without calibration.
         decay_bits: decays are m / 2**decay_bits; None takes 12, or more for a leak too slow for that.
         rounding: of products with decays: floor, zero (toward it) or nearest (halves up).
         overflow: a membrane that leaves its width saturates or wraps.
