@@ -227,8 +227,8 @@ class _One:
             return None
         exact = np.asarray(bias, np.float64) * _broadcastable(gain, len(self.graph.shapes[self.name])) / unit
         whole = np.rint(exact)
-        if np.abs(whole).max(initial=0) >= 2**31:
-            fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**31")
+        if np.abs(whole).max(initial=0) >= 2**40:
+            fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**40")
         found = whole.astype(np.int64)
         return int(found.flat[0]) if found.size == 1 else found
 
