@@ -31,7 +31,7 @@ from snncompile.backends.c.kernels import (
 from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, narrow, per_channel
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Pad, Pool, Rectify, Reshape, Scale, Upsample
-from snncompile.ir.ranges import Interval
+from snncompile.ir.ranges import Interval, bit_width
 from snncompile.ir.types import Array, Shape
 
 DENSE_LINEAR_RATE = 0.5
@@ -184,16 +184,18 @@ class Builder:
         bipolar = not np.any(weight == 0)
         plus = self._data(_planes(weight > 0), "PLUS")
         minus = None if bipolar else self._data(_planes(weight < 0), "MINUS")
-        bits = max(signal.high.bit_length(), (-signal.low - 1).bit_length() if signal.low < 0 else 0)
-        planes = bits + (signal.low < 0)
-        return Packed(signal.row, dst, plus, signal.low, signal.high, geometry, minus, max(planes, 1), signal.low < 0)
+        return Packed(signal.row, dst, plus, signal.low, signal.high, geometry, minus, _bit_planes(signal),
+                      signal.low < 0)
 
 
 def packable(weight: Array, signal: Signal) -> bool:
     """Whether weights are -1, 0, 1 and the source has few enough bits for bit planes to pay."""
-    if not np.all(np.abs(weight) <= 1):
-        return False
-    return max(abs(signal.low), signal.high).bit_length() + (signal.low < 0) <= MAX_PACKED_PLANES
+    return bool(np.all(np.abs(weight) <= 1)) and _bit_planes(signal) <= MAX_PACKED_PLANES
+
+
+def _bit_planes(signal: Signal) -> int:
+    """Bits of a source's values, a sign among them where there are negative ones."""
+    return bit_width((signal.low, signal.high)) - (signal.low >= 0 and signal.high > 0)
 
 
 def _planes(bits: Array) -> Array:

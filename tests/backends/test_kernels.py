@@ -1,0 +1,294 @@
+"""Kernels: each is chosen where it should be, and computes what its operators compute, on every kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snncompile.backends.c.host import Host, compiler
+from snncompile.backends.c.lower import lower
+from snncompile.backends.c.projections import DENSE_CONV_RATE, DENSE_LINEAR_RATE, MAX_PACKED_PLANES
+from snncompile.ir.cells import Population
+from snncompile.ir.expr import Expr, flatten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import (
+    Conv,
+    Input,
+    Linear,
+    MaxPool,
+    Output,
+    Pad,
+    Rectify,
+    Reshape,
+    Scale,
+    SumPool,
+    Upsample,
+)
+from snncompile.ir.types import Array, Shape, Stage
+from snncompile.passes.pipeline import run_passes
+from snncompile.passes.prove_ranges import ProveRanges
+from tests.backends.exactness import flags
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
+EVENTS, DENSE = 0.05, 0.9
+TICKS = 4
+
+# Spikes, counts that repeat in a list of events, values below and above what four products in 16 bits allow, and
+# every type: uint8, int8, uint16, int16, int32, int64.
+RANGES = [(0, 1), (0, 4), (0, 5), (0, 63), (0, 64), (0, 255), (-1, 1), (-63, 3), (-128, 127), (0, 65535),
+          (-32768, 32767), (-(1 << 20), 1 << 20), (-(1 << 33), 1 << 33)]
+NARROW = [(0, 1), (0, 3), (0, 255), (-1, 0), (-1, 4), (-8, 7), (-5, 100), (-128, 127)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A chain of operators on a source of some shape and range, and how busy the source is."""
+
+    ops: tuple[Op, ...]
+    shape: Shape
+    low: int
+    high: int
+    rate: float = EVENTS
+
+
+def integers(shape: Sequence[int], bits: int = 8, seed: int = 0) -> Array:
+    """Weights of a symmetric grid, about a fifth of them zeros."""
+    rng = np.random.default_rng(seed)
+    largest = (1 << (bits - 1)) - 1
+    return (rng.integers(-largest, largest + 1, shape) * (rng.random(shape) < 0.8)).astype(
+        np.int8 if bits <= 8 else np.int16)
+
+
+def signs(shape: Sequence[int], bipolar: bool, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).choice([-1, 1] if bipolar else [-1, 0, 0, 1], shape).astype(np.int8)
+
+
+def quick() -> tuple[str, ...]:
+    """Strict flags that compile fast."""
+    return tuple(f.replace("-O1", "-O0") for f in flags())
+
+
+def network(cases: Sequence[Case]) -> Graph:
+    """One INT graph with an input, a population that emits what reaches it, and an output for each case."""
+    x = Expr("input")
+    nodes: dict[str, Op] = {}
+    edges: list[Edge] = []
+    for k, case in enumerate(cases):
+        passing = Population(flatten(x, {}), {}, {}, 1.0, -(1 << 62), 1 << 62, True)
+        nodes |= {f"x{k}": Input(case.shape, "spike" if k % 2 and case.high else "real", case.low, case.high),
+                  f"n{k}": passing, f"y{k}": Output()}
+        edges += [Edge(f"x{k}", f"n{k}", 0, case.ops), Edge(f"n{k}", f"y{k}")]
+    return run_passes(Graph("kernels", nodes, tuple(edges), Stage.INT), [ProveRanges()])
+
+
+def rates(cases: Sequence[Case]) -> dict[str, float]:
+    return {f"x{k}": case.rate for k, case in enumerate(cases)}
+
+
+def chosen(case: Case) -> list[str]:
+    """The kernels of a case's only projection."""
+    (population,) = lower(network([case]), "t", rates([case])).populations
+    return [type(k).__name__ for k in population.projections[0].kernels]
+
+
+def samples(case: Case, seed: int) -> Array:
+    """Values in range, many of them zeros and ends; the last tick repeats the one before."""
+    rng = np.random.default_rng(seed)
+    shape = (2, TICKS, *case.shape)
+    drawn = np.where(rng.random(shape) < 0.5, rng.integers(case.low, case.high, shape, endpoint=True),
+                     rng.choice([case.low, case.high, 0], shape))
+    values = np.where(rng.random(shape) < 0.6, drawn, 0)
+    values[:, -1] = values[:, -2]
+    return np.asarray(values)
+
+
+def applied(case: Case, x: Array) -> Array:
+    y = x.reshape(-1, *case.shape).astype(np.int64)
+    for op in case.ops:
+        y = op.apply(y)
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def check(cases: Sequence[Case]) -> None:
+    """All cases in one program, built strictly and with the undefined-behaviour sanitizer."""
+    graph = network(cases)
+    x = {f"x{k}": samples(case, k) for k, case in enumerate(cases)}
+    outputs, _ = Host.of(graph, rates(cases), quick()).run(x)
+    for k, case in enumerate(cases):
+        np.testing.assert_array_equal(outputs[f"y{k}"], applied(case, x[f"x{k}"]), f"case {k}: {case}")
+
+
+# --- fully connected ---------------------------------------------------------------------------------------
+
+def linear(low: int, high: int, rate: float = EVENTS, bits: int = 8) -> Case:
+    return Case((Linear(integers((5, 19), bits)),), (19,), low, high, rate)
+
+
+def test_quiet_sources_are_listed_and_busy_ones_multiplied():
+    assert chosen(linear(0, 1)) == ["LinearEvent"]
+    assert chosen(linear(0, 1, DENSE_LINEAR_RATE)) == ["LinearEvent"]
+    assert chosen(linear(0, 1, DENSE_LINEAR_RATE + 0.01)) == ["LinearDense"]
+
+
+@needs_compiler
+def test_fully_connected_layers_are_exact_on_every_source():
+    check([linear(*r, rate, bits) for r, rate, bits in product(RANGES, (EVENTS, DENSE), (8, 16))])
+
+
+# --- convolutions --------------------------------------------------------------------------------------------
+
+def conv(low: int, high: int, rate: float = EVENTS, bits: int = 8, groups: int = 1, out: int = 6,
+         **window: Any) -> Case:
+    pads = window.pop("padding", ((1, 2), (0, 1)))
+    ones = (1,) * len(pads)
+    kernel = window.pop("kernel", (3,) * len(pads))
+    op = Conv(integers((out, 6 // groups, *kernel), bits), None, window.pop("stride", ones), pads,
+              window.pop("dilation", ones), groups)
+    return Case((op,), (6, *(8, 7)[:len(pads)]), low, high, rate)
+
+
+@pytest.mark.parametrize(("case", "kernel"), [
+    (conv(0, 1), "ConvRuns"),
+    (conv(0, 1, DENSE_CONV_RATE + 0.01), "ConvDense"),
+    (conv(0, 1, stride=(2, 3)), "ConvRuns"),
+    (conv(0, 1, dilation=(2, 1)), "ConvRuns"),
+    (conv(0, 1, dilation=(1, 2)), "ConvTaps"),
+    (conv(0, 1, groups=2), "ConvTaps"),
+    (conv(0, 1, DENSE, groups=2), "ConvTaps"),
+    (conv(0, 1, groups=6), "ConvDepthwise"),
+    (conv(0, 1, DENSE, groups=6), "ConvDepthwise"),
+    (conv(0, 1, groups=6, out=12), "ConvTaps"),
+    (conv(0, 1, padding=((1, 1),)), "ConvRuns"),
+], ids=lambda c: c if isinstance(c, str) else "")
+def test_which_convolution_is_chosen(case: Case, kernel: str) -> None:
+    assert chosen(case) == [kernel]
+
+
+@needs_compiler
+@pytest.mark.parametrize(("rate", "groups"), [(EVENTS, 1), (DENSE, 1), (EVENTS, 2), (EVENTS, 6)])
+def test_convolutions_are_exact_on_every_source(rate: float, groups: int) -> None:
+    check([conv(*r, rate, bits, groups) for r, bits in product(RANGES, (8, 12))])
+
+
+@needs_compiler
+@pytest.mark.parametrize(("rate", "groups"), [(EVENTS, 1), (DENSE, 1), (EVENTS, 3), (EVENTS, 6)])
+def test_windows_of_every_kind_are_exact(rate: float, groups: int) -> None:
+    """Strides of 1 to 3, kernels narrower than their stride, paddings that differ, dilations, one axis and two."""
+    two = [conv(0, 2, rate, groups=groups, stride=(s, t), kernel=kernel, dilation=dilation, padding=padding)
+           for s, t in product((1, 2, 3), repeat=2) for kernel, dilation in [((1, 1), (1, 1)), ((3, 2), (1, 1)),
+                                                                              ((2, 3), (2, 2)), ((2, 2), (1, 3))]
+           for padding in [((0, 0), (0, 0)), ((2, 0), (1, 3))]]
+    one = [conv(0, 2, rate, groups=groups, stride=(s,), kernel=(k,), dilation=(d,), padding=((2, 1),))
+           for s, k, d in product((1, 2, 3), (1, 3), (1, 2))]
+    check([*two[::2], *one])
+
+
+# --- packed weights ------------------------------------------------------------------------------------------
+
+def packed(low: int, high: int, bipolar: bool, channels: int = 35, flat: bool = False) -> Case:
+    if flat:
+        return Case((Linear(signs((7, channels), bipolar)),), (channels,), low, high)
+    op = Conv(signs((5, channels, 2, 3), bipolar), None, (2, 1), ((1, 0), (1, 1)))
+    return Case((op,), (channels, 5, 4), low, high)
+
+
+def test_weights_of_one_unit_are_packed_where_the_source_has_few_bits():
+    for low, high in NARROW:
+        assert chosen(packed(low, high, True, flat=True)) == ["Packed"]
+        assert chosen(packed(low, high, False)) == ["Packed"]
+    assert chosen(packed(0, 1 << MAX_PACKED_PLANES, True, flat=True)) == ["LinearEvent"]
+    assert chosen(packed(-(1 << MAX_PACKED_PLANES), 0, False)) == ["ConvRuns"]
+    assert chosen(Case((Conv(signs((6, 3, 3, 3), True), groups=2),), (6, 5, 5), 0, 1)) == ["ConvTaps"]
+
+
+@needs_compiler
+def test_packed_weights_are_exact_on_every_narrow_source():
+    check([packed(*r, bipolar, channels, flat) for r in NARROW for bipolar in (True, False)
+           for channels, flat in [(1, True), (32, True), (70, True), (3, False), (33, False)]])
+
+
+# --- operators without weights -----------------------------------------------------------------------------------
+
+PLAIN: list[tuple[tuple[Op, ...], Shape, list[str]]] = [
+    ((), (5,), ["AddKernel"]),
+    ((), (3, 4, 5), ["AddKernel"]),
+    ((Reshape((60,)),), (3, 4, 5), ["Gather"]),
+    ((Reshape((5, 4, 3)),), (3, 4, 5), ["Gather"]),
+    ((Reshape((1, 12, 5)),), (3, 4, 5), ["Gather"]),
+    ((Reshape((2, 3, 2, 5)),), (3, 4, 5), ["Gather"]),
+    ((SumPool((2, 2), (2, 2)),), (3, 4, 5), ["PoolKernel", "AddKernel"]),
+    ((SumPool((3, 2), (1, 3), ((2, 4), (0, 3))),), (3, 4, 5), ["PoolKernel", "AddKernel"]),
+    ((MaxPool((3, 2), (2, 1), ((2, 1), (1, 0))),), (3, 4, 5), ["PoolKernel", "AddKernel"]),
+    ((MaxPool((2,), (2,), ((0, 1),)),), (3, 5), ["PoolKernel", "AddKernel"]),
+    ((SumPool((2, 2), (2, 2)), MaxPool((2, 1), (1, 1))), (3, 4, 5), ["PoolKernel", "PoolKernel", "AddKernel"]),
+    ((Upsample((2, 3)),), (3, 4, 5), ["UpsampleKernel", "AddKernel"]),
+    ((Upsample((2,)),), (3, 5), ["UpsampleKernel", "AddKernel"]),
+    ((Upsample((2, 2)), SumPool((3, 3), (2, 2))), (3, 4, 5), ["UpsampleKernel", "PoolKernel", "AddKernel"]),
+    ((Pad(((1, 0), (0, 2), (1, 1))),), (3, 4, 5), ["Gather", "AddKernel"]),
+    ((Pad(((1, 2),)),), (5,), ["Gather", "AddKernel"]),
+    ((Rectify(),), (3, 4, 5), ["RectifyKernel", "AddKernel"]),
+    ((Rectify(-1),), (3, 4, 5), ["RectifyKernel", "AddKernel"]),
+    ((Scale(-3), Rectify()), (3, 4, 5), ["ScaleKernel", "RectifyKernel", "AddKernel"]),
+    ((Scale(0), Rectify()), (3, 4, 5), ["ScaleKernel", "RectifyKernel", "AddKernel"]),
+    ((Scale(np.array([1, -2, 300]).reshape(3, 1, 1)), Rectify()), (3, 4, 5),
+     ["ScaleKernel", "RectifyKernel", "AddKernel"]),
+    ((Scale(np.array([1, -2, 300])), Rectify()), (3, 4, 3), ["ScaleKernel", "RectifyKernel", "AddKernel"]),
+    ((Scale(np.arange(60).reshape(3, 4, 5)), Rectify(-1)), (3, 4, 5), ["ScaleKernel", "RectifyKernel", "AddKernel"]),
+    ((Scale(7),), (3, 4, 5), ["AddKernel"]),
+    ((Scale(np.array([5, -2, 300]).reshape(3, 1, 1)),), (3, 4, 5), ["AddKernel"]),
+    ((Scale(np.array([5, -2, 300])),), (3, 4, 3), ["AddKernel"]),
+    ((Scale(np.arange(60).reshape(3, 4, 5)),), (3, 4, 5), ["AddKernel"]),
+    ((Reshape((60,)), Linear(integers((4, 60)))), (3, 4, 5), ["LinearEvent"]),
+    ((Reshape((4, 3, 5)), Conv(integers((2, 4, 2, 2)))), (3, 4, 5), ["Gather", "ConvRuns"]),
+    ((Reshape((60,)), Linear(integers((12, 60))), Reshape((3, 2, 2))), (3, 4, 5), ["LinearEvent", "Gather"]),
+    ((Linear(integers((6, 5))), Linear(integers((3, 6), 8, 1))), (5,), ["LinearEvent", "LinearDense"]),
+    ((Conv(integers((4, 3, 2, 2))), SumPool((2, 2), (1, 1)), Scale(3)), (3, 4, 5),
+     ["ConvRuns", "PoolKernel", "AddKernel"]),
+    ((Conv(integers((4, 3, 2, 2))), Conv(integers((2, 4, 2, 2), 8, 1))), (3, 4, 5), ["ConvRuns", "ConvDense"]),
+    ((Linear(integers((1, 1))),), (1,), ["LinearEvent"]),
+    ((Conv(integers((1, 1, 1, 1))),), (1, 1, 1), ["ConvDepthwise"]),
+    ((Conv(integers((2, 3, 1, 1))),), (3, 1, 1), ["ConvRuns"]),
+]
+
+
+@pytest.mark.parametrize(("ops", "shape", "kernels"), PLAIN, ids=lambda v: "-".join(v) if isinstance(v, list) else "")
+def test_which_kernels_a_chain_becomes(ops: tuple[Op, ...], shape: Shape, kernels: list[str]) -> None:
+    assert chosen(Case(ops, shape, 0, 1)) == kernels
+
+
+@needs_compiler
+@pytest.mark.parametrize("part", range(2))
+def test_operators_without_weights_are_exact_on_sources_of_every_type(part: int) -> None:
+    check([Case(ops, shape, *r) for r in (*RANGES[:1], *RANGES[-5:])[part::2] for ops, shape, _ in PLAIN])
+
+
+@needs_compiler
+def test_several_projections_of_different_kinds_add_up():
+    """Into one population: from one source twice, with different delays and multipliers, and from another."""
+    x = Expr("input")
+    nodes = {"x": Input((3, 2, 2), high=4), "z": Input((4,), "real", -7, 7),
+             "n": Population(flatten(x, {}), {}, {}, 1.0, -(1 << 62), 1 << 62, True), "y": Output(), "late": Output()}
+    chains: list[tuple[str, int, tuple[Op, ...]]] = [
+        ("x", 0, (Conv(integers((2, 3, 1, 1))), Scale(3))), ("x", 2, (Conv(integers((2, 3, 1, 1), 8, 1)), Scale(3))),
+        ("x", 1, (SumPool((1, 1), (1, 1)), Conv(integers((2, 3, 1, 1), 16)),
+                  Scale(np.array([2, -5]).reshape(2, 1, 1)))),
+        ("z", 3, (Linear(integers((8, 4))), Reshape((2, 2, 2)))), ("x", 0, (Conv(integers((2, 3, 1, 1), 8, 2)),)),
+    ]
+    edges = [Edge(src, "n", delay, ops) for src, delay, ops in chains]
+    graph = run_passes(Graph("sums", nodes, (*edges, Edge("n", "y"), Edge("n", "late", 5)), Stage.INT), [ProveRanges()])
+    rng = np.random.default_rng(0)
+    given = {"x": rng.integers(0, 5, (2, 9, 3, 2, 2)), "z": rng.integers(-7, 8, (2, 9, 4))}
+    wanted = np.zeros((2, 9, 2, 2, 2), np.int64)
+    for src, delay, ops in chains:
+        case = Case(ops, given[src].shape[2:], 0, 0)
+        wanted[:, delay:] += applied(case, given[src][:, :9 - delay])
+    outputs, _ = Host.of(graph, {}, quick()).run(given)
+    np.testing.assert_array_equal(outputs["y"], wanted)
+    np.testing.assert_array_equal(outputs["late"][:, 5:], wanted[:, :4])
+    assert not outputs["late"][:, :5].any()
