@@ -292,3 +292,13 @@ def test_several_projections_of_different_kinds_add_up():
     np.testing.assert_array_equal(outputs["y"], wanted)
     np.testing.assert_array_equal(outputs["late"][:, 5:], wanted[:, :4])
     assert not outputs["late"][:, :5].any()
+
+
+@needs_compiler
+def test_inputs_beyond_their_range_do_not_leave_the_list_of_events():
+    """C callers may break the contract: what comes out is wrong, but the memory after the list is not touched."""
+    graph = network([linear(0, 3)])
+    host = Host.of(graph, {"x0": EVENTS}, quick())
+    broken, sound = np.full((1, 1, 19), 255), samples(linear(0, 3), 0)[:1, :1]
+    outputs, _ = host.run({"x0": np.concatenate([broken, sound], 1)})
+    np.testing.assert_array_equal(outputs["y0"][:, 1:], applied(linear(0, 3), sound))
