@@ -138,13 +138,13 @@ class _One:
         axes = len(self.graph.shapes[self.name])
         synapses = {before: Synapses.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
                     for before, e in edges.items()}
-        graded = [s.step for before, s in synapses.items() if self._is_graded(before.src)]
+        graded = [s for before, s in synapses.items() if self._is_graded(before.src)]
         scales = Scales([s.step for s in synapses.values()], self._threshold(channels), is_leaky(typed, gain_at),
-                        bool(graded))
+                        tuple(s.step * s.grid.largest for s in graded))
         unit = self._fixed_unit()
         if unit is None:
             unit = choose_unit(scales, self.arithmetic, self._peak(neuron), Grid(self.arithmetic.weight_bits).coarse)
-        shift = input_shift(graded, unit)
+        shift = input_shift([s.step for s in graded], unit)
         fine = unit / 2.0**shift
         projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(fine, e.label))
                        for before, e in edges.items()}

@@ -26,13 +26,14 @@ class Scales:
         steps: of the weights of each projection; one a channel, or 0-d.
         threshold: one a channel, or 0-d; None where the population does not fire.
         leaky: whether the membrane is multiplied every tick, and so wants fine steps.
-        chained: whether graded values arrive, the units of which are no measure of how fine this one must be.
+        graded: of the projections that carry graded values, what the largest weight makes of a unit of its source.
+            Steps of such projections are no measure of how fine this unit must be: it would shrink from layer to layer.
     """
 
     steps: list[Array]
     threshold: Array | None
     leaky: bool
-    chained: bool = False
+    graded: tuple[Array, ...] = ()
 
 
 def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
@@ -45,8 +46,8 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     step = _finest(scales.steps, scales.threshold)
     extra = COARSE_BITS if coarse and len(scales.steps) > 1 else 0
     if scales.threshold is None:
-        width = min(arithmetic.graded_width, CHAINED_BITS) if scales.chained else arithmetic.graded_width
-        return _graded_unit(step, scales.leaky, extra, peak, width)
+        unit = _graded_unit(step, scales.leaky, extra, peak)
+        return np.asarray(np.maximum(unit, _coarsest(scales, arithmetic, peak)))
     threshold = np.asarray(scales.threshold, np.float64)
     wanted = 2.0 ** (LEAKY_THRESHOLD_BITS if scales.leaky else THRESHOLD_BITS)
     shortfall = float(np.max(np.log2(wanted * step / threshold)))
@@ -65,16 +66,21 @@ def _finest(steps: list[Array], threshold: Array | None) -> Array:
     return np.asarray(np.where(np.isfinite(finest), finest, empty))
 
 
-def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None, width: int) -> Array:
-    """A unit for a membrane that is read out: fine enough for its leak, coarse enough for its width."""
+def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None) -> Array:
+    """A unit for a membrane that is read out: fine enough for its leak."""
     if leaky and peak:
         extra = max(extra, _whole_bits(np.log2(2.0**GRADED_BITS * float(np.max(step)) / peak)))
     elif leaky:
         extra = max(extra, COARSE_BITS)
-    unit = step / 2.0**extra
+    return np.asarray(step / 2.0**extra)
+
+
+def _coarsest(scales: Scales, arithmetic: Arithmetic, peak: float | None) -> float:
+    """The finest unit that the width of a readout allows, or that graded values deserve."""
     if peak:
-        unit = np.maximum(unit, peak / (1 << (width - 2)))
-    return np.asarray(unit)
+        width = min(arithmetic.graded_width, CHAINED_BITS) if scales.graded else arithmetic.graded_width
+        return peak / (1 << (width - 2))
+    return max((float(np.max(g)) for g in scales.graded), default=0.0) / (2.0**COARSE_BITS if scales.leaky else 1.0)
 
 
 def _whole_bits(bits: float) -> int:
@@ -88,10 +94,8 @@ def input_shift(steps: list[Array], unit: Array) -> int:
     Args:
         steps: of the weights of the projections that carry graded values.
     """
-    if not steps:
-        return 0
-    ratios = [np.max(unit / np.where(s > 0, s, np.inf)) for s in steps]
-    return int(np.clip(np.ceil(np.log2(max(ratios[0], *ratios, 1.0))), 0, MAX_SHIFT))
+    ratios = [float(np.max(unit / np.where(s > 0, s, np.inf))) for s in steps]
+    return int(np.clip(np.ceil(np.log2(max([1.0, *ratios])) - 1e-6), 0, MAX_SHIFT))
 
 
 def multiplier(step: Array, unit: Array, exact: bool) -> Array:

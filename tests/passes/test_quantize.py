@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from snncompile.diagnostics import CompileError
 from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Reshape, Scale, SumPool
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Shape, ShapeOnly
+from snncompile.model import integers
 from snncompile.passes.grids import Grid
 from tests.backends.exactness import random_case
-from tests.passes.chains import both, chain, integer, joined, ones, uncalibrated
+from tests.passes.chains import both, chain, integer, joined, legal, ones, uncalibrated
 from tests.strategies import Features, graphs, inputs_for
 
 UNIT = 2.0**-13
@@ -149,18 +151,36 @@ def test_a_readout_uses_its_width_and_does_not_leave_it(options: dict[str, int],
     assert np.abs(got.outputs["y"]).max() < levels
 
 
-@pytest.mark.parametrize(("options", "most"), [({}, 0.02), ({"membrane_bits": 16}, 0.02), ({"membrane_bits": 8}, 0.2)])
-def test_graded_values_keep_their_precision_from_population_to_population(options: dict[str, int], most: float) -> None:
-    """Eight sums, each of the one before and of spikes: no unit runs away, and no path loses its weight."""
+def stream(blocks: int) -> Graph:
+    """Sums, each of the one before and of spikes."""
     nodes: dict[str, Op] = {"s0": Linear(NORMAL)}
     edges = [Edge("x", "s0")]
-    for k in range(1, 9):
+    for k in range(1, blocks + 1):
         weight = np.random.default_rng(k).normal(0, 0.3, (6, 16))
         nodes |= {f"fc{k}": Linear(weight), f"keep{k}": Scale(0.9), f"s{k}": Neuron.of("accumulator")}
         edges += [Edge("x", f"fc{k}"), Edge(f"s{k - 1}", f"keep{k}"), Edge(f"fc{k}", f"s{k}"),
                   Edge(f"keep{k}", f"s{k}")]
-    graph = joined(nodes, *edges, Edge("s8", "y"), shape=(16,))
-    assert worst(*both(graph, spikes(16), **options)) < most
+    return joined(nodes, *edges, Edge(f"s{blocks}", "y"), shape=(16,))
+
+
+@pytest.mark.parametrize(("options", "most"), [({}, 0.02), ({"membrane_bits": 16}, 0.02), ({"membrane_bits": 8}, 0.2)])
+def test_graded_values_keep_their_precision_from_population_to_population(options: dict[str, int], most: float) -> None:
+    """No unit runs away, and no path loses its weight."""
+    assert worst(*both(stream(8), spikes(16), **options)) < most
+
+
+@pytest.mark.parametrize("blocks", [3, 30])
+def test_graded_values_keep_their_precision_without_calibration(blocks: int) -> None:
+    graph, x = uncalibrated(stream(blocks)), spikes(16)
+    wanted, got = run(legal(stream(blocks)), x), run(graph, integers(graph, x))
+    assert worst(wanted, got, graph) < 0.02 * blocks
+
+
+def test_a_leaky_readout_of_real_inputs_is_precise_without_calibration():
+    graph = chain(Linear(NORMAL), Neuron.of("li", decay=0.95), shape=(16,), values="real")
+    x = {"x": np.random.default_rng(0).uniform(0, 1, (2, 40, 16))}
+    whole = uncalibrated(graph)
+    assert worst(run(legal(graph), x), run(whole, integers(whole, x)), whole) < 0.02
 
 
 @pytest.mark.parametrize("bits", [None, 8])
