@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -138,13 +139,7 @@ class _One:
         axes = len(self.graph.shapes[self.name])
         synapses = {before: Synapses.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
                     for before, e in edges.items()}
-        graded = [s for before, s in synapses.items() if self._is_graded(before.src)]
-        scales = Scales([s.step for s in synapses.values()], self._threshold(channels), is_leaky(typed, gain_at),
-                        tuple(s.step * s.grid.largest for s in graded))
-        unit = self._fixed_unit()
-        if unit is None:
-            unit = choose_unit(scales, self.arithmetic, self._peak(neuron), Grid(self.arithmetic.weight_bits).coarse)
-        shift = input_shift([s.step for s in graded], unit)
+        unit, shift = self._units(synapses, self._threshold(channels), is_leaky(typed, gain_at), gain)
         fine = unit / 2.0**shift
         projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(fine, e.label))
                        for before, e in edges.items()}
@@ -154,6 +149,22 @@ class _One:
         population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
                                 lowered.graded, neuron.rule.name)
         return population, projections
+
+    def _units(self, synapses: Mapping[Edge, Synapses], threshold: Array | None, leaky: bool, gain: Array
+               ) -> tuple[Array, int]:
+        """The unit of the membrane, and by how many bits the sum of the synapses is finer."""
+        graded = [s for edge, s in synapses.items() if self._is_graded(edge.src)]
+        emits = not self.neuron.rule.spiking
+        chained = bool(graded) or (emits and any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name]))
+        scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded), chained)
+        unit = self._fixed_unit()
+        if unit is None:
+            coarse = Grid(self.arithmetic.weight_bits).coarse
+            unit = choose_unit(scales, self.arithmetic, self._peak(), coarse)
+        numbers = [threshold, self._peak(), self.neuron.params.get("bias", 0.0) * np.max(np.abs(gain)),
+                   *(s.largest for s in synapses.values())]
+        largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
+        return unit, input_shift([s.step for s in (synapses.values() if emits else graded)], unit, largest)
 
     def _capped(self) -> Neuron:
         """The neuron with its spikes a step limited to what a count can carry."""
@@ -205,16 +216,16 @@ class _One:
         rows = full.reshape(max(channels, 1), -1).min(1)
         return None if not np.all(rows > 0) else rows if channels else rows[0]
 
-    def _peak(self, neuron: Neuron) -> float | None:
+    def _peak(self) -> float | None:
         """The largest membrane that calibration saw, in reals."""
         seen = self.calibration.activity.get(self.name)
-        return None if seen is None else max(seen.peak_state, seen.peak_output if not neuron.rule.spiking else 0)
+        return None if seen is None else max(seen.peak_state, seen.peak_output if not self.neuron.rule.spiking else 0)
 
     def _membrane_bits(self, neuron: Neuron, unit: Array) -> int:
         """The width asked for, or the narrowest that holds the threshold and twice what calibration saw."""
         if self.arithmetic.membrane_bits is not None:
             return self.arithmetic.membrane_bits
-        peak = self._peak(neuron)
+        peak = self._peak()
         if peak is None or not neuron.rule.spiking:
             return UNCALIBRATED_BITS
         threshold = float(np.max(np.abs(neuron.params.get("threshold", 0.0))))

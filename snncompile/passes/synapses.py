@@ -58,6 +58,11 @@ class Synapses:
         natural = grid.step(weight, bool(channels))
         return cls(tuple(before), last, chain[at + 1:], grid, weight, natural, natural * unit * float(gain))
 
+    @property
+    def largest(self) -> Array:
+        """The real value of the largest code: of a channel, or of all."""
+        return self.step * self.grid.largest
+
     def quantized(self, unit: Array, label: str) -> tuple[Op, ...]:
         """The chain in integers, for a population of this unit."""
         times = multiplier(self.step, unit, self.grid.coarse)

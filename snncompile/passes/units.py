@@ -15,7 +15,7 @@ COARSE_BITS = 6
 GRADED_BITS = 12
 CHAINED_BITS = 16
 MAX_EXTRA_BITS = 16
-MAX_SHIFT = 24
+SUM_BITS = 34
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Scales:
         leaky: whether the membrane is multiplied every tick, and so wants fine steps.
         graded: of the projections that carry graded values, what the largest weight makes of a unit of its source.
             Steps of such projections are no measure of how fine this unit must be: it would shrink from layer to layer.
+        chained: whether graded values arrive, or leave for another population.
     """
 
     steps: list[Array]
     threshold: Array | None
     leaky: bool
     graded: tuple[Array, ...] = ()
+    chained: bool = False
 
 
 def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
@@ -78,7 +80,7 @@ def _graded_unit(step: Array, leaky: bool, extra: int, peak: float | None) -> Ar
 def _coarsest(scales: Scales, arithmetic: Arithmetic, peak: float | None) -> float:
     """The finest unit that the width of a readout allows, or that graded values deserve."""
     if peak:
-        width = min(arithmetic.graded_width, CHAINED_BITS) if scales.graded else arithmetic.graded_width
+        width = min(arithmetic.graded_width, CHAINED_BITS) if scales.chained else arithmetic.graded_width
         return peak / (1 << (width - 2))
     return max((float(np.max(g)) for g in scales.graded), default=0.0) / (2.0**COARSE_BITS if scales.leaky else 1.0)
 
@@ -88,14 +90,16 @@ def _whole_bits(bits: float) -> int:
     return int(np.clip(np.ceil(bits), 0, MAX_EXTRA_BITS))
 
 
-def input_shift(steps: list[Array], unit: Array) -> int:
-    """By how many bits a sum of graded inputs is finer than the membrane, so that their weights keep their grids.
+def input_shift(steps: list[Array], unit: Array, largest: float) -> int:
+    """By how many bits a sum of synapses is finer than the membrane, so that weights keep their grids.
 
     Args:
-        steps: of the weights of the projections that carry graded values.
+        steps: of the weights that must.
+        largest: of the numbers that are expressed in the finer unit, in reals; it stays within 2**SUM_BITS.
     """
-    ratios = [float(np.max(unit / np.where(s > 0, s, np.inf))) for s in steps]
-    return int(np.clip(np.ceil(np.log2(max([1.0, *ratios])) - 1e-6), 0, MAX_SHIFT))
+    wanted = max([0.0, *(float(np.log2(np.max(unit / np.where(s > 0, s, np.inf)) + 1e-300)) for s in steps)])
+    room = SUM_BITS - np.log2(max(largest, 1e-300) / float(np.min(unit)))
+    return max(0, int(min(np.ceil(wanted - 1e-6), np.floor(room))))
 
 
 def multiplier(step: Array, unit: Array, exact: bool) -> Array:
