@@ -63,7 +63,7 @@ def write(file: Path, name: str) -> None:
 def measure(file: Path, name: str, calibrate: int) -> dict[str, Any]:
     import snncompile.driver
     import snncompile.folder
-    import snncompile.frontends.nir
+    import snncompile.frontends.nir.graph
     from snncompile.ir.cells import Neuron
 
     samples = samples_for(name, calibrate)

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from snncompile.frontends.nir_export import export_nir
+from snncompile.frontends.nir.export import export_nir
 from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Identity, Input, Linear, Output

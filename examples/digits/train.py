@@ -20,7 +20,7 @@ from dataset import TICKS, Split, digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snncompile.frontends.nir_export import export_nir
+from snncompile.frontends.nir.export import export_nir
 from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run

@@ -35,7 +35,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Reading(Group):
-    """What a NIR file does not say; the words are those of `frontends.conventions.OPTIONS`."""
+    """What a NIR file does not say; the words are those of `frontends.nir.conventions.OPTIONS`."""
 
     as_: Annotated[str | None, _option(READING, "--as", "Read the file as this framework does.",
                                        "snntorch|spikingjelly|sinabs|norse|rockpool")] = None

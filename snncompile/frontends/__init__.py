@@ -44,7 +44,7 @@ def _no_options(options: Mapping[str, Any], what: str) -> None:
 
 
 def _load_nir(path: Path, options: Mapping[str, Any]) -> Graph:
-    from snncompile.frontends.nir import load_nir
+    from snncompile.frontends.nir.graph import load_nir
 
     return load_nir(path, **options)
 

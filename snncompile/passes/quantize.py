@@ -155,8 +155,9 @@ class _One:
         """The unit of the membrane, and by how many bits the sum of the synapses is finer."""
         graded = [s for edge, s in synapses.items() if self._is_graded(edge.src)]
         emits = not self.neuron.rule.spiking
-        chained = bool(graded) or (emits and any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name]))
-        scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded), chained)
+        onward = any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name])
+        scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded),
+                        chained=bool(graded) or (emits and onward))
         unit = self._fixed_unit()
         if unit is None:
             coarse = Grid(self.arithmetic.weight_bits).coarse

@@ -13,7 +13,7 @@ from snncompile.cli.build import Passes
 from snncompile.cli.command import options_of
 from snncompile.cli.options import Numbers, Reading, Samples
 from snncompile.data import read_input
-from snncompile.frontends.conventions import OPTIONS
+from snncompile.frontends.nir.conventions import OPTIONS
 from snncompile.line import GRAPHS
 from snncompile.passes.arithmetic import Arithmetic
 from tests.cli.running import ROOT, answer, snnc, tidy

@@ -16,7 +16,7 @@ from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.serde import dump
-from tests.frontends.nir_files import chain, if_
+from tests.frontends.nir.files import chain, if_
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 
 from snncompile.diagnostics import CompileError
 from snncompile.frontends import load
-from snncompile.frontends.nir_export import export_nir
-from snncompile.frontends.nir_file import MAX_DEPTH, MAX_NODES
+from snncompile.frontends.nir.export import export_nir
+from snncompile.frontends.nir.file import MAX_DEPTH, MAX_NODES
 from snncompile.ir.text import from_text, to_text
-from tests.frontends.nir_files import affine, chain, codes, if_, inner, lif, node, refusal, write
+from tests.frontends.nir.files import affine, chain, codes, if_, inner, lif, node, refusal, write
 from tests.strategies import Features, random_graph
 
 MIXED = Features(rules=("if", "lif", "cubalif"), graded=("li",), layers=2)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from snncompile.frontends.hdf5 import UNDEFINED, Dataset, File, Message, TooLarge, bad, leaves
+from snncompile.frontends.hdf5.file import UNDEFINED, Dataset, File, Message, TooLarge, bad, leaves
 
 MAX_NAME_BYTES = 1 << 16
 LINK_INFO, LINK, SYMBOL_TABLE = 2, 6, 17

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.conventions import Choices
-from snncompile.frontends.nir_file import NirNode
-from snncompile.frontends.nir_neurons import Reading, collapse, read_neuron, unbatched
+from snncompile.frontends.nir.conventions import Choices
+from snncompile.frontends.nir.file import NirNode
+from snncompile.frontends.nir.neurons import Reading, collapse, read_neuron, unbatched
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Reshape, Scale, SumPool
 from snncompile.ir.types import Array, Shape

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import networkx as nx
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.nir_file import MAX_EDGES, NirGraph, NirNode
+from snncompile.frontends.nir.file import MAX_EDGES, NirGraph, NirNode
 
 
 @dataclass(frozen=True)

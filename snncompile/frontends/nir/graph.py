@@ -1,6 +1,6 @@
 """NIR files to graphs: `load_nir`.
 
-The reader (`nir_file`) gives plain data, `nir_structure` one flat list of delayed connections, and this module
+The reader (`file`) gives plain data, `structure` one flat list of delayed connections, and this module
 an operator for every node, shapes flowing from the inputs. Old files carry a batch axis of 1 in their shapes; a
 file that does not fit as it stands is read a second time without those axes.
 """
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
-from snncompile.frontends.conventions import Choices, check_options, from_metadata, places
-from snncompile.frontends.nir_file import MAX_DEPTH, MAX_NAME, NirGraph, NirNode, read_nir
-from snncompile.frontends.nir_neurons import RULES_OF
-from snncompile.frontends.nir_ops import READERS, Site
-from snncompile.frontends.nir_structure import Wire, contract, data_order, flatten, natural, recur
+from snncompile.frontends.nir.conventions import Choices, check_options, from_metadata, places
+from snncompile.frontends.nir.file import MAX_DEPTH, MAX_NAME, NirGraph, NirNode, read_nir
+from snncompile.frontends.nir.neurons import RULES_OF
+from snncompile.frontends.nir.ops import READERS, Site
+from snncompile.frontends.nir.structure import Wire, contract, data_order, flatten, natural, recur
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.types import Shape
@@ -35,7 +35,7 @@ def load_nir(path: str | Path, **options: Any) -> Graph:
     """Read a NIR file.
 
     Args:
-        options: answers to what NIR leaves open; see `snncompile.frontends.conventions.OPTIONS` and docs/nir.md.
+        options: answers to what NIR leaves open; see `snncompile.frontends.nir.conventions.OPTIONS` and docs/nir.md.
 
     Returns:
         A FLOAT graph; defaults that change the spikes stand in its `notes`.

@@ -2,7 +2,7 @@
 
 The HDF5 library loops for ever or worse on some damaged files, which no caller can prevent. This reader cannot: every
 walk goes forward or down, steps are counted, offsets checked, and nothing is allocated that was not asked for. It
-knows all that h5py and the NIR package write by default. `hdf5_groups` finds the members of groups.
+knows all that h5py and the NIR package write by default. `groups` finds the members of groups.
 
 Layout after the HDF5 File Format Specification, version 3.0, sections II to IV; its names are used throughout.
 """

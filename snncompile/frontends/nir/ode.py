@@ -1,4 +1,4 @@
-"""Neurons that tick as NIR's differential equations: what `nir_neurons` reads, the other way round.
+"""Neurons that tick as NIR's differential equations: what `neurons` reads, the other way round.
 
 Under forward Euler a membrane keeps `1 - dt / tau` a tick and an input adds `r dt / tau`, which is solved for
 `tau` and `r`. How a neuron fires and resets is not part of the equations; the exporter puts it beside them.

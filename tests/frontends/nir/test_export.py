@@ -13,9 +13,9 @@ from hypothesis import given, settings
 
 from snncompile.diagnostics import CompileError
 from snncompile.frontends import load
-from snncompile.frontends.nir import to_graph
-from snncompile.frontends.nir_export import export_nir, nir_bytes
-from snncompile.frontends.nir_file import NirNode, read_nir
+from snncompile.frontends.nir.export import export_nir, nir_bytes
+from snncompile.frontends.nir.file import NirNode, read_nir
+from snncompile.frontends.nir.graph import to_graph
 from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
@@ -23,9 +23,9 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, MaxPool, Output, Pad, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.rules import Firing, Membrane, Real, neuron_rule
 from snncompile.ir.types import Shape, ShapeOnly, Stage
-from tests.frontends.nir_files import chain, if_, lif, spikes
-from tests.frontends.nir_graphs import neuron as random_neuron
-from tests.frontends.nir_graphs import sayable, sayable_graphs
+from tests.frontends.nir.files import chain, if_, lif, spikes
+from tests.frontends.nir.graphs import neuron as random_neuron
+from tests.frontends.nir.graphs import sayable, sayable_graphs
 from tests.strategies import Choices, Dice, inputs_for
 
 

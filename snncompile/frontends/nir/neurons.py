@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.conventions import DEFAULTS, Choices, from_metadata
-from snncompile.frontends.nir_file import NirNode
-from snncompile.frontends.nir_ode import Unsayable, continuous
+from snncompile.frontends.nir.conventions import DEFAULTS, Choices, from_metadata
+from snncompile.frontends.nir.file import NirNode
+from snncompile.frontends.nir.ode import Unsayable, continuous
 from snncompile.ir.cells import Neuron
 from snncompile.ir.library import RULES
 from snncompile.ir.rules import Firing

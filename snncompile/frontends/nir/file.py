@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.hdf5 import SIGNATURE, Dataset, File, Hdf5Error, TooLarge, begins
-from snncompile.frontends.hdf5_groups import Group, open_object
+from snncompile.frontends.hdf5.file import SIGNATURE, Dataset, File, Hdf5Error, TooLarge, begins
+from snncompile.frontends.hdf5.groups import Group, open_object
 from snncompile.ir.types import Array
 
 MAX_NODES = 20_000

@@ -10,11 +10,11 @@ import pytest
 
 from snncompile.diagnostics import CompileError
 from snncompile.frontends import load
-from snncompile.frontends.conventions import DEFAULTS, OPTIONS, PRESETS, check_options
+from snncompile.frontends.nir.conventions import DEFAULTS, OPTIONS, PRESETS, check_options
 from snncompile.ir.cells import Neuron
 from snncompile.ir.interp import run
 from snncompile.ir.rules import Firing
-from tests.frontends.nir_files import chain, codes, if_, lif, node, refusal
+from tests.frontends.nir.files import chain, codes, if_, lif, node, refusal
 
 
 def neuron(path: Path, **options: Any) -> Neuron:

@@ -20,10 +20,10 @@ import h5py
 import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.conventions import DEFAULTS, checked
-from snncompile.frontends.nir_neurons import RULES_OF, SPIKING, collapse
-from snncompile.frontends.nir_ode import Unsayable, continuous
-from snncompile.frontends.nir_structure import Wire, recur, unused
+from snncompile.frontends.nir.conventions import DEFAULTS, checked
+from snncompile.frontends.nir.neurons import RULES_OF, SPIKING, collapse
+from snncompile.frontends.nir.ode import Unsayable, continuous
+from snncompile.frontends.nir.structure import Wire, recur, unused
 from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op

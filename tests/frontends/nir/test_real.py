@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from snncompile.frontends import load
-from snncompile.frontends.nir_export import export_nir
+from snncompile.frontends.nir.export import export_nir
 from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.types import Array
-from tests.frontends.nir_files import affine, canonical, chain, codes, lif, refusal
+from tests.frontends.nir.files import affine, canonical, chain, codes, lif, refusal
 
 TICKS = 310
 SOFT = {"as_": "sinabs", "max_spikes": 1, "v_min": None}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snncompile.diagnostics import Collector, CompileError
-from snncompile.frontends.nir_file import NirGraph, NirNode
-from snncompile.frontends.nir_structure import Wire, contract, data_order, flatten, natural, recur
+from snncompile.frontends.nir.file import NirGraph, NirNode
+from snncompile.frontends.nir.structure import Wire, contract, data_order, flatten, natural, recur
 
 EMPTY = NirNode("IF", {})
 IN, OUT = NirNode("Input", {}), NirNode("Output", {})

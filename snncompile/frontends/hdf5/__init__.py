@@ -1,0 +1,1 @@
+"""HDF5 as NumPy arrays, read in Python alone."""

@@ -1,0 +1,1 @@
+"""Neuromorphic Intermediate Representation: read (`graph`), and written (`export`)."""
