@@ -21,8 +21,9 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.10 or later, with venv, is needed; none was found on PATH."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(READY): pyproject.toml constraints.txt tests/frameworks.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,frameworks]'
+	$(BIN)/python -m pip install --quiet --no-deps --requirement tests/frameworks.txt
 	@touch $@
 
 $(BENCH): $(READY)

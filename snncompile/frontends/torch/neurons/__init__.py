@@ -1,0 +1,1 @@
+"""The neuron classes of the frameworks, one module a framework."""
