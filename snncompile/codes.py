@@ -74,7 +74,7 @@ CODES: dict[str, Code] = {
     ),
     "SNN206": Code(
         "unknown neuron rule",
-        "The text form names a neuron rule that is not registered. Define it with `@neuron_rule` and pass it in.",
+        "The text form names a neuron rule that is not of the library, and no program stands below the neuron.",
     ),
     "SNN207": Code(
         "the neuron rule is not well-typed",

@@ -33,6 +33,7 @@ ARITY = {
     "select": 3,
 }
 REAL_ONLY = {"div", "exp", "tanh", "floor"}
+INTEGER_ONLY = {"shr", "wrap", "lut"}
 
 Value: TypeAlias = "float | int | str | tuple[Any, ...] | None"
 Operand: TypeAlias = "Expr | float | int"

@@ -126,17 +126,19 @@ class Traced:
 
 @dataclass(frozen=True)
 class Rule:
-    """A neuron model: its name, its parameters, its states, the options it knows, its function."""
+    """A neuron model: its name, its parameters, its states, the options it knows, its function or its program."""
 
     name: str
     params: Mapping[str, Quantity]
     states: Mapping[str, Quantity]
     options: Mapping[str, tuple[str, ...]]
-    function: RuleFunction = field(repr=False)
+    function: RuleFunction | Traced = field(repr=False)
     spiking: bool = True
 
     def trace(self, present: frozenset[str], firing: Firing, options: Mapping[str, str]) -> Traced:
         """The program of an instance with these parameters present."""
+        if isinstance(self.function, Traced):
+            return self.function
         quantities = dict(self.states)
         states = States(quantities)
         chosen = {name: options.get(name, values[0]) for name, values in self.options.items()}
@@ -165,6 +167,16 @@ def neuron_rule(
         return Rule(name, params, states or {}, options or {}, function, spiking)
 
     return make
+
+
+def fixed_rule(name: str, program: Program, params: Mapping[str, Quantity], states: Mapping[str, Quantity],
+               *, options: Mapping[str, tuple[str, ...]] | None = None, spiking: bool = True) -> Rule:
+    """The rule that a program is: all its choices are made, so an instance's `Firing` changes nothing.
+
+    Args:
+        params, states: what every parameter and state of the program measures.
+    """
+    return Rule(name, params, states, options or {}, Traced(program, states), spiking)
 
 
 def fires(v: Expr, p: Any, threshold: Expr | None = None) -> Expr:

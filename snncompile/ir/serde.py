@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
-from snncompile.ir.rules import Rule
 from snncompile.ir.text import arrays_of, digest, from_text, to_text
 
 
@@ -19,8 +16,7 @@ def dump(graph: Graph) -> tuple[str, bytes]:
     return to_text(graph), save({k: np.ascontiguousarray(v) for k, v in arrays_of(graph).items()})
 
 
-def restore(text: str, weights: bytes, *, rules: Mapping[str, Rule] | None = None,
-            where: str = "text form") -> Graph:
+def restore(text: str, weights: bytes, *, where: str = "text form") -> Graph:
     """The graph that `dump` took apart.
 
     Raises:
@@ -33,4 +29,4 @@ def restore(text: str, weights: bytes, *, rules: Mapping[str, Rule] | None = Non
     for name, array in arrays.items():
         if digest(array) != name:
             fail("SNN102", f"{where}, weights", f"array {name} has other content than its hash says")
-    return from_text(text, arrays, rules=rules, where=where)
+    return from_text(text, arrays, where=where)

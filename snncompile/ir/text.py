@@ -1,8 +1,8 @@
 """The text form of a graph: stable, readable, diffable, and parsed back.
 
-One line a node or edge; projections list their chain, and integer populations their program, on indented
-lines. Attribute values are JSON; arrays stand as `@dtype[shape]#hash` and live beside the text, by hash
-(`serde`); weights without numbers stand as `?dtype[shape]`.
+One line a node or edge; projections list their chain, integer populations their program, and so do neurons
+whose rule is not of the library, on indented lines. Attribute values are JSON; arrays stand as
+`@dtype[shape]#hash` and live beside the text, by hash (`serde`); weights without numbers stand as `?dtype[shape]`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
 from snncompile.ir.operators import OPERATORS
-from snncompile.ir.rules import Firing, Rule
+from snncompile.ir.rules import Firing, Quantity, Rule, fixed_rule
 from snncompile.ir.types import Array, ShapeOnly, Stage
 
 VERSION = 1
@@ -86,6 +86,8 @@ def _attributes(op: Op) -> str:
 
 def _neuron_attributes(op: Neuron) -> Iterator[tuple[str, Any]]:
     yield "rule", op.rule.name
+    if not in_library(op):
+        yield "spiking", op.rule.spiking
     if op.rule.spiking:
         yield from vars(op.firing).items()
     yield from ((f"o.{k}", v) for k, v in op.options.items())
@@ -93,15 +95,33 @@ def _neuron_attributes(op: Neuron) -> Iterator[tuple[str, Any]]:
     yield from ((f"initial.{k}", v) for k, v in op.initial.items())
 
 
+def in_library(op: Neuron) -> bool:
+    """Whether a neuron's rule is known by its name alone."""
+    return RULES.get(op.rule.name) is op.rule
+
+
 def _body(op: Op) -> list[str]:
-    if not isinstance(op, Population):
-        return []
-    lines = [f"  state {_json(n)} bits={s.bits} initial={_value(s.initial)}" for n, s in op.states.items()]
-    for i, step in enumerate(op.program.steps):
+    if isinstance(op, Population):
+        states = [f"  state {_json(n)} bits={s.bits} initial={_value(s.initial)}" for n, s in op.states.items()]
+        return [*states, *_program(op.program)]
+    if isinstance(op, Neuron) and not in_library(op):
+        params = [f"  param {_json(n)}{_quantity(q)}" for n, q in op.rule.params.items() if n in op.params]
+        states = [f"  state {_json(n)}{_quantity(q)}" for n, q in op.traced.states.items()]
+        return [*params, *states, *_program(op.traced.program)]
+    return []
+
+
+def _quantity(quantity: Quantity) -> str:
+    return "".join(f" {name}={_json(value)}" for name, value in vars(quantity).items())
+
+
+def _program(program: Program) -> list[str]:
+    lines = []
+    for i, step in enumerate(program.steps):
         value = "" if step.value is None else " " + _json(step.value)
         lines.append(f"  %{i} = {step.op}{''.join(f' %{a}' for a in step.args)}{value}")
-    lines += [f"  next {_json(n)} %{i}" for n, i in op.program.next_state]
-    return [*lines, f"  out %{op.program.output}"]
+    lines += [f"  next {_json(n)} %{i}" for n, i in program.next_state]
+    return [*lines, f"  out %{program.output}"]
 
 
 # --- reading ---------------------------------------------------------------------------------------------
@@ -119,7 +139,6 @@ class _Reader:
 
     lines: list[str]
     weights: Mapping[str, Array]
-    rules: Mapping[str, Rule]
     where: str
     at: int = 0
 
@@ -172,18 +191,16 @@ def _shallow(value: Any, levels: int) -> bool:
     return levels > 0 and all(_shallow(v, levels - 1) for v in parts)
 
 
-def from_text(text: str, weights: Mapping[str, Array] | None = None, *, rules: Mapping[str, Rule] | None = None,
-              where: str = "text form") -> Graph:
+def from_text(text: str, weights: Mapping[str, Array] | None = None, *, where: str = "text form") -> Graph:
     """Parse a graph.
 
     Args:
         weights: arrays by the name they have in the text; see `arrays_of`.
-        rules: neuron rules beyond the library's, by name.
 
     Raises:
         CompileError: SNN102 with the line, SNN206 for an unknown rule.
     """
-    r = _Reader(text.splitlines(), weights or {}, {**RULES, **(rules or {})}, where)
+    r = _Reader(text.splitlines(), weights or {}, where)
     if len(r.lines) > MAX_LINES:
         fail("SNN103", where, f"{len(r.lines)} lines", f"{MAX_LINES}")
     if not r.more(HEADER):
@@ -247,12 +264,11 @@ def _read_op(r: _Reader, word: str, rest: str) -> Op:
         r.bad(f"unknown operator {shorten(word)}", ", ".join(OPERATORS))
     found = r.attributes(rest)
     if word == "neuron":
-        op: Op = _read_neuron(r, found)
-    elif word == "population":
+        return _read_neuron(r, found)
+    if word == "population":
         return _read_population(r, found)
-    else:
-        _check_names(r, found, _needed(OPERATORS[word]))
-        op = OPERATORS[word](**{k: _tuples(v) for k, v in found.items()})
+    _check_names(r, found, _needed(OPERATORS[word]))
+    op = OPERATORS[word](**{k: _tuples(v) for k, v in found.items()})
     r.at += 1
     return op
 
@@ -284,45 +300,63 @@ def _split(found: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def _read_neuron(r: _Reader, found: dict[str, Any]) -> Neuron:
     fields = Firing.__dataclass_fields__
-    _check_names(r, found, {"rule": True, **dict.fromkeys(fields, False)}, ("p.", "o.", "initial."))
-    rule = found["rule"]
-    if rule not in r.rules:
-        fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(rule)}", ", ".join(sorted(r.rules)))
+    _check_names(r, found, {"rule": True, "spiking": False, **dict.fromkeys(fields, False)}, ("p.", "o.", "initial."))
+    own = found.pop("spiking", None)
+    if own is None and found["rule"] not in RULES:
+        fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(found['rule'])}", ", ".join(sorted(RULES)))
+    options, params = _split(found, "o."), _split(found, "p.")
+    r.at += 1
+    rule = RULES[found["rule"]] if own is None else _read_rule(r, found["rule"], options, own)
     firing = Firing(**{k: v for k, v in found.items() if k in fields})
-    if r.rules[rule].spiking and "max_spikes" not in found:
+    if rule.spiking and "max_spikes" not in found:
         firing = Firing(firing.compare, firing.reset, firing.when, None)
-    return Neuron(r.rules[rule], _split(found, "p."), firing, _split(found, "o."), _split(found, "initial."))
+    return Neuron(rule, params, firing, options, _split(found, "initial."))
+
+
+def _read_rule(r: _Reader, name: Any, options: Mapping[str, Any], spiking: Any) -> Rule:
+    """A rule that is not of the library: its program stands below the neuron."""
+    if not isinstance(name, str) or not isinstance(spiking, bool):
+        r.bad(f"rule={shorten(name)} spiking={shorten(spiking)}", "a name, and true or false")
+    program, about = _read_program(r, {"param": Quantity, "state": Quantity})
+    return fixed_rule(name, program, about["param"], about["state"], options={k: (v,) for k, v in options.items()},
+                      spiking=spiking)
 
 
 def _read_population(r: _Reader, found: dict[str, Any]) -> Population:
     _check_names(r, found, dict.fromkeys(POPULATION_ATTRIBUTES, False), ("p.",))
     r.at += 1
-    states: dict[str, IntState] = {}
+    program, about = _read_program(r, {"state": IntState})
+    plain = {k: v for k, v in found.items() if not k.startswith("p.")}
+    return Population(program, _split(found, "p."), about["state"], **plain)
+
+
+def _read_program(r: _Reader, kinds: Mapping[str, Any]) -> tuple[Program, dict[str, dict[str, Any]]]:
+    """The indented lines below a cell: its program, and what they declare, by the words of `kinds`."""
+    about: dict[str, dict[str, Any]] = {word: {} for word in kinds}
     steps: list[Step] = []
     nexts: list[tuple[str, int]] = []
     output = 0
     while r.more("  "):
         line = r.lines[r.at]
+        word, _, rest = line[2:].partition(" ")
         if m := _STEP.match(line):
             steps.append(_read_step(r, m, len(steps)))
-        elif line.startswith("  state "):
-            name, rest = r.name(line[8:])
+        elif word in kinds:
+            name, rest = r.name(rest)
             values = r.attributes(rest)
-            _check_names(r, values, _needed(IntState))
-            states[name] = IntState(**values)
-        elif line.startswith("  next "):
-            name, rest = r.name(line[7:])
+            _check_names(r, values, _needed(kinds[word]))
+            about[word][name] = kinds[word](**values)
+        elif word == "next":
+            name, rest = r.name(rest)
             nexts.append((name, int(rest.strip().lstrip("%"))))
         elif line.startswith("  out %"):
             output = int(line[7:])
         else:
-            r.bad(shorten(line), "a state, step, next or out line")
+            r.bad(shorten(line), f"a {', '.join(kinds)}, step, next or out line")
         r.at += 1
-    program = Program(tuple(steps), output, tuple(nexts))
-    if max([output, *(i for _, i in nexts)]) >= len(steps):
+    if not all(0 <= i < len(steps) for i in (output, *(i for _, i in nexts))):
         r.bad("the program names a step that does not exist")
-    plain = {k: v for k, v in found.items() if not k.startswith("p.")}
-    return Population(program, _split(found, "p."), states, **plain)
+    return Program(tuple(steps), output, tuple(nexts)), about
 
 
 def _read_step(r: _Reader, m: re.Match[str], count: int) -> Step:

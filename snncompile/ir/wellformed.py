@@ -16,11 +16,11 @@ import numpy as np
 
 from snncompile.diagnostics import shorten
 from snncompile.ir.cells import Neuron, Population
-from snncompile.ir.expr import ARITY, REAL_ONLY, ROUNDINGS, Step
+from snncompile.ir.expr import ARITY, INTEGER_ONLY, REAL_ONLY, ROUNDINGS, Program, Step
 from snncompile.ir.op import Op
 from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
-from snncompile.ir.rules import Firing
+from snncompile.ir.rules import Firing, Quantity, Traced
 from snncompile.ir.types import Shape, ShapeOnly, Weight
 
 MAX_BITS = 62
@@ -80,10 +80,11 @@ def describe(value: Any) -> str:
     return shorten(value)
 
 
-HINTS: dict[type, dict[str, Any]] = {kind: typing.get_type_hints(kind) for kind in (*OPERATORS.values(), Firing)}
+HINTS: dict[type, dict[str, Any]] = {
+    kind: typing.get_type_hints(kind) for kind in (*OPERATORS.values(), Firing, Quantity)}
 
 
-def _mistyped(instance: Op | Firing) -> list[Problem]:
+def _mistyped(instance: Op | Firing | Quantity) -> list[Problem]:
     hints = HINTS[type(instance)]
     return [Problem(f.name, describe(getattr(instance, f.name)), str(f.type)) for f in dataclasses.fields(instance)
             if not matches(getattr(instance, f.name), hints[f.name])]
@@ -160,6 +161,38 @@ def _neuron(op: Neuron) -> Iterator[Demand]:
     yield "options", allowed, f"{dict(op.rule.options)}"
     if allowed and not _mistyped(op.firing):
         yield "initial", set(op.initial) <= set(op.traced.states), f"the states {sorted(op.traced.states)}"
+    if isinstance(op.rule.function, Traced):
+        yield from _fixed(op, op.rule.function)
+
+
+def _fixed(op: Neuron, traced: Traced) -> Iterator[Demand]:
+    """What a rule must be that arrives as a program."""
+    for name, quantity in (*op.rule.params.items(), *traced.states.items()):
+        yield "rule", not _mistyped(quantity), f"{name}: a dimension and a default"
+    yield "rule", all(q.default is not None for q in traced.states.values()), "a default for every state"
+    yield from _program(traced.program, traced.states, lambda step: _real_step(op, traced, step))
+
+
+def _program(program: Program, states: Mapping[str, Any], good: Callable[[Step], bool]) -> Iterator[Demand]:
+    for i, step in enumerate(program.steps):
+        fine = step.op in ARITY and len(step.args) == ARITY[step.op] and all(0 <= a < i for a in step.args)
+        yield "program", fine and good(step), f"step {i} to be an operation of this stage on earlier steps"
+    count = range(len(program.steps))
+    ends = program.output in count and all(i in count for _, i in program.next_state)
+    nexts = [n for n, _ in program.next_state]
+    yield "program", ends and sorted(nexts) == sorted(states), "one next value for every state"
+
+
+def _real_step(op: Neuron, traced: Traced, step: Step) -> bool:
+    """Whether a step's value is one that its operation has in a real program."""
+    match step.op:
+        case "const":
+            return matches(step.value, float)
+        case "param":
+            return isinstance(step.value, str) and step.value in op.params
+        case "state":
+            return isinstance(step.value, str) and step.value in traced.states
+    return step.value is None and step.op not in INTEGER_ONLY
 
 
 def _population(op: Population) -> Iterator[Demand]:
@@ -168,12 +201,7 @@ def _population(op: Population) -> Iterator[Demand]:
     for name, state in op.states.items():
         yield "states", 1 <= state.bits <= 64 and _integers(state.initial), f"{name}: 1 to 64 bits, a whole first value"
     yield "unit", matches(op.unit, Weight | float), "a number or an array"
-    for i, step in enumerate(op.program.steps):
-        fine = step.op in ARITY and len(step.args) == ARITY[step.op] and all(0 <= a < i for a in step.args)
-        yield "program", fine and _step(op, step), f"step {i} to be an integer operation on earlier steps"
-    count = range(len(op.program.steps))
-    ends = op.program.output in count and all(i in count for _, i in op.program.next_state)
-    yield "program", ends and {n for n, _ in op.program.next_state} == set(op.states), "a next value for every state"
+    yield from _program(op.program, op.states, lambda step: _step(op, step))
 
 
 def _integers(value: Any) -> bool:

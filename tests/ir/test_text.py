@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from snncompile.diagnostics import CompileError
 from snncompile.ir.cells import IntState, Neuron, Population
-from snncompile.ir.expr import Expr, flatten
+from snncompile.ir.expr import Expr, as_expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Input, Linear, Output, Scale
-from snncompile.ir.rules import Firing, neuron_rule
+from snncompile.ir.rules import Count, Firing, Membrane, Real, fires, neuron_rule, reset
 from snncompile.ir.text import arrays_of, digest, from_text, to_text
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.ir.verify import verify
@@ -93,15 +93,40 @@ def test_weights_without_numbers_read_back():
     assert again(graph).nodes["fc"].arrays() == {"weight": ShapeOnly((2, 3)), "bias": ShapeOnly((2,), "int8")}
 
 
-def test_a_rule_of_ones_own_reads_back_when_it_is_passed_in():
-    @neuron_rule()
-    def mine(state, x, p):
-        return x >= 1
+@neuron_rule(states={"count": Count(1)}, options={"leak": ("slow", "fast")}, decay=Real(0.5), step=Membrane(None))
+def mine(state, x, p):
+    v = p.decay * state.v + x if p.step is None else state.v + p.step * state.count
+    spike = fires(v, p, as_expr(1))
+    state.v = reset(v, spike, p, as_expr(1)) if p.options["leak"] == "slow" else v * 0.25
+    state.count = 1 - spike
+    return spike
 
-    graph = Graph("g", {"x": Input((1,)), "n": Neuron(mine), "y": Output()}, (Edge("x", "n"), Edge("n", "y")))
-    assert again(graph, rules={"mine": mine}).nodes["n"].rule is mine
-    with pytest.raises(CompileError, match="SNN206"):
-        again(graph)
+
+@pytest.mark.parametrize("neuron", [
+    Neuron(mine), Neuron(mine, {"step": 0.25}, Firing(">", "subtract", max_spikes=None), {"leak": "fast"}),
+    Neuron(mine, {"decay": np.array([0.5, 0.25]), "bias": 0.125}, initial={"v": 0.5})])
+def test_a_rule_of_ones_own_travels_with_its_program(neuron):
+    graph = Graph("g", {"x": Input((2,)), "n": neuron, "y": Output()}, (Edge("x", "n"), Edge("n", "y")))
+    back = again(verify(graph))
+    assert back.nodes["n"].traced == neuron.traced
+    assert to_text(back) == to_text(graph)
+    x = inputs_for(graph)
+    assert np.array_equal(run(graph, x).outputs["y"], run(verify(back), x).outputs["y"])
+
+
+@pytest.mark.parametrize(("line", "bad"), [
+    ('%0 = const 1', '%0 = const "one"'), ('%0 = const 1', '%0 = param "w"'), ('%0 = const 1', '%0 = state "w"'),
+    ('%0 = const 1', '%0 = lut %0 ["t", 0, 0]'), ('next "v" %0', 'next "w" %0'), ('next "v" %0', ''),
+    ('out %0', 'out %-1'), ('dimension="membrane"', 'dimension="length"'), ("default=0.0", "default=null"),
+    ("spiking=true", 'spiking="yes"'), ('rule="own"', "rule=[]"), ('rule="own" spiking=true', 'rule="own"')])
+def test_a_damaged_program_of_a_rule_is_refused(line, bad):
+    text = ('snnc 1\ngraph "g" float\ninput "x" shape=[1]\nneuron "n" rule="own" spiking=true compare=">="\n'
+            '  state "v" dimension="membrane" default=0.0\n  %0 = const 1\n  next "v" %0\n  out %0\noutput "y"\n'
+            'edge "x" "n"\nedge "n" "y"\n')
+    verify(from_text(text))
+    assert line in text
+    with pytest.raises(CompileError):
+        verify(from_text(text.replace(line, bad)))
 
 
 def test_unlimited_spikes_are_not_confused_with_the_default():
