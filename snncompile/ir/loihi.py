@@ -1,0 +1,118 @@
+"""Loihi's neuron in integers, written once: current-based leaky integrate and fire with hard reset.
+
+The order of operations, the shifts and the roundings are those of Lava's bit-accurate LIF (lava-nc 0.10.0,
+`lava/proc/lif/models.py`), and of NetX files. A tick:
+
+    u' = keep(u, current_decay) + (x << 6)      24 bits; leaves them by wrapping
+    v' = keep(v, voltage_decay) + u' + bias     24 bits; leaves them by saturating
+    spike = v' > (threshold << 6)               and v' becomes 0
+
+where `keep(a, d)` is `a (4096 - d) / 4096`, rounded toward zero. Lava's register `du` is `current_decay - 1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from snncompile.ir.cells import IntState, Population
+from snncompile.ir.expr import Expr, Operand, as_expr, clip, flatten, maximum, select
+from snncompile.ir.types import Array
+
+DECAY_BITS = 12
+NO_MEMORY = 1 << DECAY_BITS
+"""The decay that keeps nothing from one tick to the next."""
+INPUT_SHIFT = 6
+STATE_BITS = 24
+MAX_STATE = (1 << (STATE_BITS - 1)) - 1
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A reset of all states at the start of ticks `phase`, `phase + interval`, ... (Lava's LIFReset)."""
+
+    interval: int
+    phase: int = 0
+
+
+@dataclass(frozen=True)
+class LoihiLif:
+    """The registers of a population: numbers, or arrays that broadcast against its shape.
+
+    Attributes:
+        threshold: its mantissa; the membrane has to exceed `threshold << 6`.
+        current_decay, voltage_decay: 0 (nothing is lost in a tick) to 4096 (everything is).
+        bias: added to the membrane every tick, in membrane steps: mantissa and exponent put together.
+        resets: when states return to 0, besides by spikes.
+    """
+
+    threshold: int | Array
+    current_decay: int | Array = NO_MEMORY
+    voltage_decay: int | Array = 0
+    bias: int | Array = 0
+    resets: Periodic | None = None
+
+    def population(self) -> Population:
+        """The population with these registers. Its unit is the integer itself: Loihi knows no other."""
+        registers = _Registers()
+        nexts: dict[str, Expr] = {}
+        states: dict[str, IntState] = {}
+        due = None
+        if self.resets:
+            due, nexts["ticks_left"] = _countdown(self.resets)
+            states["ticks_left"] = IntState(32, self.resets.phase)
+        before = registers.kept("u", self.current_decay, due)
+        driven = Expr("input") * (1 << INPUT_SHIFT)
+        u = wrapped(driven if before is None else before + driven)
+        if before is not None:
+            nexts["u"], states["u"] = u, IntState(STATE_BITS + 1)
+        before = registers.kept("v", self.voltage_decay, due)
+        v = u if before is None else before + u
+        v = v + registers.named("bias", self.bias) if np.any(np.asarray(self.bias)) else v
+        v = clip(v, -MAX_STATE, MAX_STATE)
+        spike = v > registers.named("threshold", np.asarray(self.threshold, np.int64) << INPUT_SHIFT)
+        nexts["v"], states["v"] = select(spike, 0, v), IntState(STATE_BITS)
+        return Population(flatten(spike, nexts), registers.values, states, rule="loihi")
+
+
+def kept(value: Expr, share: Operand) -> Expr:
+    """`value share / 4096`, rounded toward zero."""
+    return Expr("shr", (value * share,), (DECAY_BITS, "zero"))
+
+
+def wrapped(u: Expr) -> Expr:
+    """A current that left its 24 bits, brought back: from -2**23 + 1 to 2**23.
+
+    Lava does so once a tick, so that sums beyond three times that range stay outside of it; Loihi's registers do not.
+    """
+    return Expr("wrap", (u - 1,), STATE_BITS) + 1
+
+
+def _countdown(resets: Periodic) -> tuple[Expr, Expr]:
+    """Whether a reset is due, and how many ticks are left until the next one."""
+    left = Expr("state", (), "ticks_left")
+    due = as_expr(0) >= left
+    return due, select(due, resets.interval - 1, maximum(left - 1, 0))
+
+
+@dataclass
+class _Registers:
+    """The integer parameters that a program names."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def named(self, name: str, value: int | Array) -> Expr:
+        self.values[name] = np.asarray(value, np.int64)
+        return Expr("param", (), name)
+
+    def kept(self, state: str, decay: int | Array, due: Expr | None) -> Expr | None:
+        """What is left of a state, or of 0 where a reset is due; None where nothing ever is."""
+        if np.all(np.asarray(decay) == NO_MEMORY):
+            return None
+        before = Expr("state", (), state)
+        before = before if due is None else select(due, 0, before)
+        if not np.any(np.asarray(decay)):
+            return before
+        return kept(before, self.named(f"keep_{state}", NO_MEMORY - np.asarray(decay, np.int64)))
