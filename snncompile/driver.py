@@ -76,7 +76,7 @@ def legalize_passes(target: Target) -> tuple[Pass, ...]:
     """From operators to populations that the target allows."""
     return (
         Canonicalize(),                                                     # first: less to look at for the rest
-        FormPopulations("accumulate" if target.graded else "flatten"),      # projections, so that scales meet weights
+        FormPopulations("accumulate" if target.network.graded else "flatten"),  # projections, so that scales meet weights
         FoldScales(),                                                       # before weights are measured for their grid
     )
 
@@ -115,7 +115,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     agreement = _compared(legal, integer, samples, classes, watch)
     golden = watch.timed("golden", lambda: record_golden(integer, samples))
     rates = activity_rates(integer, seen, golden)
-    artifact = watch.timed("emit", lambda: BACKENDS[chosen.backend](integer, rates=rates, golden=golden))
+    artifact = watch.timed("emit", lambda: BACKENDS[str(chosen.backend)](integer, rates=rates, golden=golden))
     report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
                     artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers))
     return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal)
@@ -124,7 +124,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
 def _arithmetic(target: Target, given: Mapping[str, Any]) -> Arithmetic:
     """The target's arithmetic with the user's choices."""
     if target.backend not in BACKENDS:
-        fail("SNN404", f"target {shorten(target.name)}, backend", shorten(target.backend), ", ".join(BACKENDS))
+        found = shorten(target.backend) if target.backend else "none: networks can only be checked for it"
+        fail("SNN404", f"target {shorten(target.name)}, backend", found, ", ".join(BACKENDS))
     known = {f.name for f in dataclasses.fields(Arithmetic)}
     for name in (*given, *target.arithmetic):
         if name not in known:

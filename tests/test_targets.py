@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,30 @@ import pytest
 import snncompile as sc
 from snncompile.passes.arithmetic import Arithmetic
 from snncompile.targets import target as module
-from snncompile.targets.target import MAX_BYTES, NAMES, Target, load_target
+from snncompile.targets.sections import SECTIONS, Costs, Limits, Network
+from snncompile.targets.target import MAX_BYTES, NAMES, Origin, Target, load_target
 from tests.nets import small
 
 MINE = """
 title = "My chip"
 backend = "c"
-graded = false
 
 [arithmetic]
 rounding = "floor"
 membrane_bits = 24
+
+[network]
+graded = false
+
+[limits]
+cores = {value = 12, source = "sheet"}
+neurons_per_core = 100
+
+[sources]
+sheet = "the data sheet, page 3"
+
+[costs.mine]
+spike_pj = {value = 1.5, source = "measured", provisional = true}
 """
 
 
@@ -48,6 +62,26 @@ def test_the_defaults_of_a_target_are_options_that_exist(name):
     Arithmetic(**target.arithmetic)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_figure_of_a_target_has_a_source(name):
+    figures = list(load_target(name).figures())
+    assert figures
+    assert [f.key for f in figures if not f.origin.source] == []
+
+
+def test_figures_have_names_of_their_own_so_that_a_variant_can_name_them():
+    names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section)]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize(("name", "key", "value"), [
+    ("loihi1", "neurons_per_core", 1024), ("loihi1", "synapse_bits_per_core", 16384 * 64), ("speck2f", "cores", 9),
+    ("xylo-a2", "inputs", 16), ("truenorth", "fan_in", 256), ("loihi2", "neurons_per_core", 8192),
+])
+def test_figures_are_those_of_the_public_record(name, key, value):
+    assert getattr(load_target(name).limits, key) == value
+
+
 def test_a_target_passes_through():
     target = Target("mine", "Mine", "c")
     assert load_target(target) is target
@@ -56,11 +90,40 @@ def test_a_target_passes_through():
 def test_a_file_of_the_users_own_is_a_target(tmp_path):
     path = written(tmp_path, MINE)
     target = load_target(path)
-    assert target == Target("mine", "My chip", "c", False, {"rounding": "floor", "membrane_bits": 24})
+    assert target == Target("mine", "My chip", "c", arithmetic={"rounding": "floor", "membrane_bits": 24},
+                            network=Network(graded=False), limits=Limits(cores=12, neurons_per_core=100),
+                            costs={"mine": Costs(spike_pj=1.5)})
     assert load_target(str(path)) == target
+    assert target.origin("limits.cores") == Origin("the data sheet, page 3")
+    assert "mine.toml" in target.origin("limits.neurons_per_core").source
+    assert target.origin("costs.mine.spike_pj") == Origin("measured", True)
+    assert target.origin("limits.inputs") == Origin()
     model = sc.compile(small(), path)
     assert model.report.target == "mine"
     assert (model.report.options["rounding"], model.report.options["membrane_bits"]) == ("floor", 24)
+
+
+def test_a_variant_is_another_target_with_other_figures():
+    target = load_target("loihi1")
+    variant = target.with_(cores=64, recurrence=False, pool_sides=(1, 2))
+    assert (variant.limits.cores, variant.network.recurrence, variant.network.pool_sides) == (64, False, (1, 2))
+    assert (target.limits.cores, target.network.recurrence) == (128, True)
+    assert variant.limits.neurons_per_core == 1024
+    assert "variant of loihi1" in variant.origin("limits.cores").source
+    assert target.with_(cores=None).limits.cores is None
+
+
+@pytest.mark.parametrize(("change", "found", "help"), [
+    ({"cors": 64}, "unknown key", "cores"), ({"cores": 0}, "0", ""), ({"cores": True}, "True", ""),
+    ({"rules": ("liff",)}, "liff", ""), ({"strides": ()}, "()", ""),
+])
+def test_a_variant_with_a_wrong_figure_is_refused(change, found, help):
+    with pytest.raises(sc.CompileError) as caught:
+        load_target("loihi1").with_(**change)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SNN102"
+    assert found in diagnostic.found
+    assert help in diagnostic.help
 
 
 def test_the_users_options_win_over_the_targets(tmp_path):
@@ -69,20 +132,46 @@ def test_the_users_options_win_over_the_targets(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "code", "place"), [
-    ("title = ", "SNN102", 'target "mine"'),
-    ('title = "x"\n', "SNN102", 'target "mine"'),
-    ('title = "x"\nbackend = 3\n', "SNN102", 'target "mine", "backend"'),
-    ('title = "x"\nbackend = "c"\ngraded = "yes"\n', "SNN102", 'target "mine", "graded"'),
-    ('title = "x"\nbackend = "c"\narithmetic = 8\n', "SNN102", 'target "mine", "arithmetic"'),
-    ('title = "x"\nbackend = "c"\ncores = 4\n', "SNN102", 'target "mine", "cores"'),
+    ("title = ", "SNN102", "file"),
+    ('backend = "c"\n', "SNN102", "file"),
+    ('title = "x"\nbackend = 3\n', "SNN102", 'line 2, "backend"'),
+    ('title = "x"\nlimits = 8\n', "SNN102", 'line 2, "limits"'),
+    ('title = "x"\ncores = 4\n', "SNN102", 'line 2, "cores"'),
+    ('title = "x"\n[limits]\n# cores\ncores = 0\n', "SNN102", 'line 4, "limits.cores"'),
+    ('title = "x"\n[limits]\n"cores" = 1.5\n', "SNN102", 'line 3, "limits.cores"'),
+    ('title = "x"\n[limits]\ncores = {value = 1, sauce = "y"}\n', "SNN102", 'line 3, "limits.cores"'),
+    ('title = "x"\n[limits]\ncores = {value = 1, source = 3}\n', "SNN102", 'line 3, "limits.cores"'),
+    ('title = "x"\n[limits]\ncores = {source = "y"}\n', "SNN102", 'line 3, "limits.cores"'),
+    ('title = "x"\n[mesh]\nrows = 2\n[limits]\nrows = 2\n', "SNN102", 'line 5, "limits.rows"'),
+    ('title = "x"\n[network]\ngraded = 1\n', "SNN102", 'line 3, "network.graded"'),
+    ('title = "x"\n[neurons]\nrules = ["lif", "fil"]\n', "SNN102", 'line 3, "neurons.rules"'),
+    ('title = "x"\n[memory]\nmodel = "tape"\n', "SNN102", 'line 3, "memory.model"'),
+    ('title = "x"\n[costs.a]\nspike_pj = -1\n', "SNN102", 'line 3, "costs.a.spike_pj"'),
+    ('title = "x"\n[costs.a]\nspike_pj = inf\n', "SNN102", 'line 3, "costs.a.spike_pj"'),
+    ('title = "x"\n[costs]\na = 1\n', "SNN102", 'line 3, "costs.a"'),
+    ('title = "x"\n[memory]\nkernel_words = [1, 0]\n', "SNN102", 'line 3, "memory.kernel_words"'),
     (b'title = "\xff"\n', "SNN101", "file"),
-    ("x = " + "[" * 100_000, "SNN102", 'target "mine"'),
+    ("x = " + "[" * 100_000, "SNN102", "file"),
     ("#" * (MAX_BYTES + 1), "SNN103", "file"),
 ])
 def test_a_description_that_is_wrong_is_refused(tmp_path, text, code, place):
     found = refusal(written(tmp_path, text))
     assert found.code == code
     assert place in found.place
+
+
+def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path):
+    text = 'title = "x"\n[limits]\ncore = 1\nfan_in = 0\n[timing]\nhop_tick = 1\n'
+    with pytest.raises(sc.CompileError) as caught:
+        load_target(written(tmp_path, text))
+    assert [(d.place.split(", ")[1], d.help) for d in caught.value.diagnostics] == [
+        ("line 3", "did you mean cores?"), ("line 4", ""), ("line 6", "did you mean hop_ticks?")]
+
+
+def test_a_target_without_a_backend_compiles_nothing(tmp_path):
+    with pytest.raises(sc.CompileError) as caught:
+        sc.compile(small(), "speck2f")
+    assert "only be checked" in caught.value.diagnostics[0].found
 
 
 def test_a_target_that_is_not_there_is_refused(tmp_path):

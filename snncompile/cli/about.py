@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snncompile.cli.out import Out
 from snncompile.codes import CODES
 from snncompile.diagnostics import fail, shorten
+
+if TYPE_CHECKING:
+    from snncompile.targets.target import Figure, Target
+
+PROVISIONAL = "provisional"
 
 
 def explain(
@@ -44,10 +49,33 @@ def targets(
 
     if name is None:
         known = [load_target(n) for n in NAMES]
-        out.table(("target", "title", "backend"), [(t.name, t.title, t.backend) for t in known])
-        return {"targets": [{"name": t.name, "title": t.title, "backend": t.backend} for t in known]}
+        out.table(("target", "title", "#cores", "emits", ""), [
+            (t.name, t.title, "" if t.limits.cores is None else f"{t.limits.cores:,}", t.backend or "nothing",
+             PROVISIONAL if t.provisional else "") for t in known])
+        out.say("\nsnnc targets NAME shows every figure, and where it comes from")
+        return {"targets": [_head(t) for t in known]}
     target = load_target(name)
-    facts = {"name": target.name, "title": target.title, "backend": target.backend, "graded": target.graded}
-    numbers = dict(target.arithmetic)
-    out.table(("fact", "value"), [*facts.items(), *((f"arithmetic.{k}", v) for k, v in numbers.items())])
-    return {**facts, "arithmetic": numbers}
+    figures = [_figure(f) for f in target.figures()]
+    out.say(f"{target.name}: {target.title}{f' ({PROVISIONAL})' if target.provisional else ''}\n")
+    out.table(("figure", "value", "meaning", "source"), [
+        (f["key"], _value(f["value"]), f["what"],
+         f["source"] + (f" ({PROVISIONAL})" if f["provisional"] else "")) for f in figures])
+    out.table(("default", "value"), [(f"arithmetic.{k}", v) for k, v in target.arithmetic.items()])
+    return {**_head(target), "figures": figures, "arithmetic": dict(target.arithmetic)}
+
+
+def _head(target: Target) -> dict[str, Any]:
+    return {"name": target.name, "title": target.title, "backend": target.backend, "provisional": target.provisional}
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    return {"key": figure.key, "value": figure.value, "what": figure.what, "source": figure.origin.source,
+            "provisional": figure.origin.provisional}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(_value, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

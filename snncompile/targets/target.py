@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from snncompile.diagnostics import fail, shorten
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from snncompile.targets.sections import SECTIONS, Costs, Limits, Memory, Mesh, Network, Neurons, Timing, Weights
 
 MAX_BYTES = 1 << 20
-NAMES = ("c99",)
+NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth")
 """The targets that come with the compiler, each a .toml file beside this one."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a figure comes from; `provisional` where the public record is thin."""
+
+    source: str = ""
+    provisional: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a description, as it is listed: `key` is `section.name`, the name ending in its unit."""
+
+    key: str
+    value: Any
+    what: str
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -26,24 +40,61 @@ class Target:
     """What networks are compiled for.
 
     Attributes:
-        backend: the backend that emits for it.
-        graded: whether populations may send graded values to each other.
+        backend: the backend that emits for it; None where networks can only be checked, partitioned and costed.
+        provisional: whether the public record is too thin to rely on.
         arithmetic: defaults of the integer representation, by the names of `passes.arithmetic.Arithmetic`.
+        costs: cost profiles by name.
+        origins: where each figure comes from, by `section.name` (`costs.PROFILE.name` for those of a profile).
     """
 
     name: str
     title: str
-    backend: str
-    graded: bool = True
+    backend: str | None = None
+    provisional: bool = False
     arithmetic: Mapping[str, Any] = field(default_factory=dict)
+    neurons: Neurons = field(default_factory=Neurons)
+    network: Network = field(default_factory=Network)
+    weights: Weights = field(default_factory=Weights)
+    limits: Limits = field(default_factory=Limits)
+    timing: Timing = field(default_factory=Timing)
+    memory: Memory = field(default_factory=Memory)
+    mesh: Mesh = field(default_factory=Mesh)
+    costs: Mapping[str, Costs] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
+
+    def origin(self, key: str) -> Origin:
+        """Where a figure comes from, by `section.name`."""
+        return self.origins.get(key, Origin())
+
+    def figures(self) -> Iterator[Figure]:
+        """Everything that the description says, section by section; what it leaves open is left out."""
+        sections = {name: getattr(self, name) for name in SECTIONS}
+        sections |= {f"costs.{name}": profile for name, profile in self.costs.items()}
+        for section, values in sections.items():
+            for f in dataclasses.fields(values):
+                key = f"{section}.{f.name}"
+                if key in self.origins:
+                    yield Figure(key, getattr(values, f.name), f.metadata["what"], self.origins[key])
+
+    def with_(self, **changes: Any) -> Target:
+        """A variant of this target: figures by their names, which are the same in no two sections; None lifts a limit.
+
+        Raises:
+            CompileError: SNN102 for a figure that targets do not have, or a value that it cannot have.
+        """
+        from snncompile.targets.read import variant
+
+        return variant(self, changes)
 
 
 def load_target(source: str | Path | Target) -> Target:
     """A target by name, or from the user's own TOML file.
 
     Raises:
-        CompileError: SNN404 for a name that is not known, SNN101 and SNN102 for a file that can't be used.
+        CompileError: SNN404 for a name that is not known, SNN101, SNN102 and SNN103 for a file that can't be used.
     """
+    from snncompile.targets.read import parse
+
     if isinstance(source, Target):
         return source
     text = str(source)
@@ -58,22 +109,4 @@ def load_target(source: str | Path | Target) -> Target:
         content = path.read_text("utf-8")
     except (OSError, ValueError) as e:
         fail("SNN101", f"file {shorten(path)}", str(e)[:200])
-    return parse(content, path.stem)
-
-
-def parse(text: str, name: str) -> Target:
-    """A target from TOML text."""
-    place = f"target {shorten(name)}"
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as e:
-        fail("SNN102", place, str(e)[:200], "TOML")
-    known = {"title": str, "backend": str, "graded": bool, "arithmetic": dict}
-    for key, value in table.items():
-        if key not in known or not isinstance(value, known[key]):
-            fail("SNN102", f"{place}, {shorten(key)}", repr(value)[:60],
-                 ", ".join(f"{k}: {v.__name__}" for k, v in known.items()))
-    missing = [k for k in ("title", "backend") if k not in table]
-    if missing:
-        fail("SNN102", place, f"no {missing[0]}")
-    return Target(name, **table)
+    return parse(content, path.stem, shorten(path))

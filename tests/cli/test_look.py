@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import snncompile as sc
 from snncompile.codes import CODES
+from snncompile.targets.target import NAMES
 from tests.cli.running import answer, snnc, tidy
 
 
@@ -60,10 +61,14 @@ def test_explain_reads_well(golden):
 
 
 def test_targets_are_listed_and_shown(tmp_path):
-    assert [t["name"] for t in answer("targets")["targets"]] == ["c99"]
+    assert [t["name"] for t in answer("targets")["targets"]] == list(NAMES)
     assert answer("targets", "c99")["backend"] == "c"
     (tmp_path / "mine.toml").write_text('title = "Mine"\nbackend = "c"\n')
     assert answer("targets", tmp_path / "mine.toml")["title"] == "Mine"
     assert "C99" in snnc("targets").stdout
     assert "arithmetic.rounding" in snnc("targets", "c99").stdout
+    figures = {f["key"]: f for f in answer("targets", "loihi2")["figures"]}
+    assert figures["limits.neurons_per_core"]["value"] == 8192
+    assert figures["timing.max_delay_ticks"]["provisional"]
+    assert "8,192" in snnc("targets", "loihi2").stdout
     assert answer("targets", "c98", code=2)["diagnostics"][0]["code"] == "SNN404"
