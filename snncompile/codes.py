@@ -86,6 +86,24 @@ CODES: dict[str, Code] = {
         "Edges of delay 0 must form a directed acyclic graph: within one tick a spike crosses the whole network. "
         "A loop must hold at least one edge of delay 1 or more.",
     ),
+    "SNN302": Code(
+        "a cycle is too quick for the hardware",
+        "On this hardware every projection takes some ticks. Going round a cycle takes that for each of its hops, so "
+        "its delays must add up to at least as much; where they do not, no order of work gives the same spikes. A "
+        "longer delay on a backward link changes the network; dilating time does not, but a sample then takes as "
+        "many times the ticks.",
+    ),
+    "SNN303": Code(
+        "a projection would have to wait too long",
+        "What goes past some populations arrives earlier than what goes through them, and must wait on the way. The "
+        "hardware's synapses and axons cannot delay it for so many ticks, and the target allows no relay populations.",
+    ),
+    "SNN304": Code(
+        "a neuron does not stay as it is",
+        "A population that acts some ticks later than the input, or only in every few ticks, must not change or fire "
+        "in the ticks between. A leak, a constant input, a first membrane or a reset that waits for the next step "
+        "would act there. Constant inputs are fed by an always-on source where that is enough.",
+    ),
     "SNN401": Code(
         "cannot be quantized with these options",
         "Weights, decays or thresholds have no usable integer representation at the requested widths.",

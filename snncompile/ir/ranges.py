@@ -63,14 +63,18 @@ def input_range(graph: Graph, name: str) -> Interval:
 
 
 def population_ranges(graph: Graph, name: str) -> PopulationRanges:
-    """Prove the ranges of a population by induction over ticks.
+    """Prove the ranges of a population by induction over ticks. Raises SNN402; see `cell_ranges`."""
+    op = graph.nodes[name]
+    assert isinstance(op, Population)
+    return cell_ranges(op, input_range(graph, name), f"population {shorten(name)}")
+
+
+def cell_ranges(op: Population, x: Interval, place: str) -> PopulationRanges:
+    """Prove the ranges of a population whose summed input stays in an interval.
 
     Raises:
         CompileError: SNN402 where a state can leave its width, which a program of the compiler never does.
     """
-    op = graph.nodes[name]
-    assert isinstance(op, Population)
-    x = input_range(graph, name)
     states = {n: _extent(s.initial) for n, s in op.states.items()}
     widest = {n: join(width(s.bits), states[n]) for n, s in op.states.items()}
     for k in range(MAX_STEPS):
@@ -81,7 +85,7 @@ def population_ranges(graph: Graph, name: str) -> PopulationRanges:
             return PopulationRanges(x, steps, states)
         leap = 1 << min(k, 40)
         states = {n: _grow(states[n], after[n], leap, widest[n]) for n in states}
-    fail("SNN402", f"population {shorten(name)}", "a state that can leave its width", "a clip or wrap of every state")
+    fail("SNN402", place, "a state that can leave its width", "a clip or wrap of every state")
 
 
 def _grow(old: Interval, new: Interval, leap: int, widest: Interval) -> Interval:

@@ -22,6 +22,7 @@ class Stage(enum.IntEnum):
     FLOAT = 0
     LEGAL = 1
     INT = 2
+    MAPPED = 3
 
 
 @dataclass(frozen=True)

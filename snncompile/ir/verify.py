@@ -123,6 +123,7 @@ ENDS = (Input, Output)
 ALLOWED: dict[Stage, tuple[type[Op], ...]] = {
     Stage.LEGAL: (*ENDS, Neuron),
     Stage.INT: (*ENDS, Population),
+    Stage.MAPPED: (*ENDS, Population),
 }
 
 
@@ -147,7 +148,7 @@ def _check_stage(graph: Graph, found: Collector) -> None:
         if not isinstance(op, ALLOWED[graph.stage]):
             found.error("SNN204", f"node {shorten(name)}", f"operator {op.kind()} in a graph of stage "
                         f"{graph.stage.name}", "inputs, populations and outputs; operators stand in projections")
-    if graph.stage == Stage.INT:
+    if graph.stage >= Stage.INT:
         for edge in graph.edges:
             for op in edge.chain:
                 if _is_real(op):
@@ -184,7 +185,7 @@ def _check_neuron(place: str, op: Neuron, found: Collector) -> None:
     missing = {n for n, q in op.rule.params.items() if q.default is not None} - set(op.params)
     if missing:
         found.error("SNN203", place, f"no value for {sorted(missing)}")
-    late = op.rule.spiking and op.firing.when != "same" and op.firing.reset != "none"
+    late = op.rule.spiking and op.firing.waits
     if late and not (unknown or missing) and op.traced.states and "spike" not in op.traced.states:
         found.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets in the same step only")
     several = op.rule.spiking and op.firing.max_spikes != 1

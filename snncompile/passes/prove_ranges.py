@@ -95,7 +95,7 @@ def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
     moved: list[int] = []
     steps: list[Step] = []
     for step, (low, high) in zip(program.steps, ranges, strict=True):
-        keeps = _decided(step, ranges)
+        keeps = decided(step, ranges)
         if keeps is not None:
             moved.append(moved[keeps])
             continue
@@ -106,7 +106,7 @@ def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
     return prune(Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state)))
 
 
-def _decided(step: Step, ranges: tuple[Interval, ...]) -> int | None:
+def decided(step: Step, ranges: tuple[Interval, ...]) -> int | None:
     """The argument that a step always gives, where its ranges say so."""
     value: Any = step.value
     if step.op not in ("min", "max", "wrap", "select"):
