@@ -32,8 +32,8 @@ class Cell:
 def _params(op: Neuron, shape: Shape, i: Shape) -> Any:
     found = {"v_reset": 0.0, "v_min": -math.inf, "bias": 0.0}
     found |= {k: float(np.broadcast_to(v, shape)[i]) for k, v in op.params.items()}
-    return SimpleNamespace(**found, gain_given="gain" in op.params, firing=op.firing,
-                           filter=op.options.get("filter", "decay-first"))
+    return SimpleNamespace(**found, has=lambda name: name in op.params, firing=op.firing,
+                           filter=op.options.get("filter", "decay-first"), input=op.options.get("input", "decayed"))
 
 
 def _spikes(v: float, threshold: float, p: Any) -> float:
@@ -52,10 +52,23 @@ def _after(v: float, spikes: float, threshold: float, p: Any) -> float:
     return v - spikes * threshold if p.firing.reset == "subtract" else float(p.v_reset)
 
 
+def _carried(keep: Callable[[float], float], x: float, s: State, p: Any, threshold: float) -> float:
+    """A reset that acts at once, and stays begun while the membrane is above its threshold."""
+    begun = _spikes(s.get("v", 0.0), threshold, p)
+    h = keep(s.get("v", 0.0)) + x - begun * threshold
+    spikes = _spikes(h, threshold, p)
+    s["peak"] = h
+    s["v"] = max(h + (begun - spikes) * threshold, p.v_min)
+    return spikes
+
+
 def _fire(keep: Callable[[float], float], x: float, s: State, p: Any, threshold: float | None = None) -> float:
     """Charge, compare and reset in the order of the firing; leaves the membrane before the reset in `peak`."""
     threshold = p.threshold if threshold is None else threshold
     v, last, when = s.get("v", 0.0), s.get("spike", 0.0), p.firing.when
+    if when == "carried" and p.firing.reset == "subtract":
+        return _carried(keep, x, s, p, threshold)
+    when = "same" if when == "carried" else when
     if when == "same":
         h = keep(v) + x
     elif when == "before-decay":
@@ -77,7 +90,7 @@ def _leaky(x: float, s: State, p: Any) -> float:
 
 def _plif(x: float, s: State, p: Any) -> float:
     rate = 1 / (1 + math.exp(-p.w))
-    return _fire(lambda v: v - v * rate, (p.gain if p.gain_given else rate) * x, s, p)
+    return _fire(lambda v: v - v * rate, (p.gain if p.has("gain") else rate) * x, s, p)
 
 
 def _current(x: float, s: State, p: Any) -> float:
@@ -86,7 +99,7 @@ def _current(x: float, s: State, p: Any) -> float:
         s["i"] = p.decay_syn * i + p.gain_syn * x
         return s["i"]
     s["i"] = p.decay_syn * (i + p.gain_syn * x)
-    return i + float(p.gain_syn) * x
+    return s["i"] if p.filter == "decay-both" else i + float(p.gain_syn) * x
 
 
 def _cubalif(x: float, s: State, p: Any) -> float:
@@ -96,7 +109,11 @@ def _cubalif(x: float, s: State, p: Any) -> float:
 
 def _alif(x: float, s: State, p: Any) -> float:
     b = s.get("b", 0.0)
-    spikes = _fire(lambda v: p.decay * v, p.gain * x, s, p, p.threshold + b)
+    if p.has("decay_syn"):
+        x = s["i"] = p.gain * p.decay_syn * (s.get("i", 0.0) + x)
+    else:
+        x = p.gain * x
+    spikes = _fire(lambda v: p.decay * v, x, s, p, p.threshold + b * (p.scale_b if p.has("scale_b") else 1))
     s["b"] = p.decay_b * b + p.jump_b * spikes
     return spikes
 
@@ -125,6 +142,39 @@ def _qlif(x: float, s: State, p: Any) -> float:
     return spikes
 
 
+def _relaxing(x: float, s: State, p: Any) -> tuple[Callable[[float], float], float]:
+    """What an Euler step keeps of a membrane, its way toward rest included, and what it adds."""
+    rate = 1 / p.tau if p.has("tau") else p.rate
+    if p.has("rate_syn"):
+        x += s.get("i", 0.0)
+        s["i"] = x * (1 - p.rate_syn)
+    rest = p.rest if p.has("rest") else 0.0
+    return lambda v: (1 - rate) * v + rate * rest, rate * x if p.input == "decayed" else x
+
+
+def _euler_li(x: float, s: State, p: Any) -> float:
+    keep, driven = _relaxing(x, s, p)
+    s["v"] = keep(s.get("v", 0.0)) + driven
+    return s["v"]
+
+
+def _alpha(x: float, s: State, p: Any) -> float:
+    exc, inh = p.decay * s.get("exc", 0.0) + x, p.decay_inh * s.get("inh", 0.0) - x
+    v, last = p.gain * (exc + inh), s.get("spike", 0.0)
+    if last and p.firing.reset == "value":
+        v = exc = inh = 0.0
+    elif last and p.firing.reset == "subtract":
+        v, exc, inh = v + s.get("inh", 0.0), exc - last * p.threshold, 0.0
+    s["exc"], s["inh"], s["spike"] = exc, inh, _spikes(v, p.threshold, p)
+    return s["spike"]
+
+
+def _li(x: float, s: State, p: Any) -> float:
+    v = p.decay * s.get("v", 0.0) + p.gain * x
+    s["v"] = max(v, p.v_min)
+    return float(v)
+
+
 def _readout(decay: Callable[[Any], float], current: Callable[[float, State, Any], float]) -> Any:
     def step(x: float, s: State, p: Any) -> float:
         s["v"] = decay(p) * s.get("v", 0.0) + p.gain * current(x, s, p)
@@ -140,7 +190,8 @@ def _plain(x: float, s: State, p: Any) -> float:
 RULES: dict[str, Callable[[float, State, Any], float]] = {
     "if": lambda x, s, p: _fire(lambda v: v, p.gain * x, s, p),
     "lif": _leaky, "plif": _plif, "cubalif": _cubalif, "alif": _alif, "llif": _llif, "slif": _slif, "qlif": _qlif,
-    "li": _readout(lambda p: p.decay, _plain),
+    "euler_lif": lambda x, s, p: _fire(*_relaxing(x, s, p), s, p), "euler_li": _euler_li, "alpha": _alpha,
+    "li": _li,
     "integrator": _readout(lambda p: 1.0, _plain),
     "cubali": _readout(lambda p: p.decay, _current),
     "threshold": lambda x, s, p: _spikes(p.gain * x, p.threshold, p),

@@ -20,7 +20,7 @@ def spiking(pick: Choices, shape: Shape, features: Features) -> Neuron:
                          pick.one(features.max_spikes))
     params = {name: make(pick, shape) for name, make in PARAMS.get(rule, {}).items()}
     params["threshold"] = _spread(pick, shape, 16, 80)
-    if rule != "threshold":
+    if rule not in ("threshold", "alpha"):
         params |= _floor_and_reset(pick, shape)
     return Neuron.of(rule, firing, _options(pick, rule), _initial(pick, rule, firing, shape), **_present(params),
                      **_bias(pick, shape))
@@ -31,6 +31,8 @@ def readout(pick: Choices, shape: Shape, features: Features) -> Neuron:
     rule = pick.one(features.graded)
     params = {name: make(pick, shape) for name, make in PARAMS.get(rule, {}).items()}
     initial = {"v": _spread(pick, shape, -32, 32)} if rule != "accumulator" and pick.chance(20) else {}
+    if rule == "li" and pick.chance(30):
+        params["v_min"] = -_spread(pick, shape, 0, 96)
     return Neuron.of(rule, Firing(), _options(pick, rule), initial, **_present(params), **_bias(pick, shape))
 
 
@@ -39,7 +41,9 @@ def _present(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options(pick: Choices, rule: str) -> dict[str, str]:
-    return {"filter": pick.one(["decay-first", "add-first"])} if rule.startswith("cuba") else {}
+    if rule.startswith("euler"):
+        return {"input": pick.one(["decayed", "whole"])}
+    return {"filter": pick.one(["decay-first", "add-first", "decay-both"])} if rule.startswith("cuba") else {}
 
 
 def _spread(pick: Choices, shape: Shape, low: int, high: int, denominator: int = 64) -> Any:
@@ -69,12 +73,14 @@ def _initial(pick: Choices, rule: str, firing: Firing, shape: Shape) -> dict[str
     found = {name: _spread(pick, shape, -16, 32) for name in OTHER_STATES.get(rule, ()) if pick.chance(40)}
     if rule == "qlif":
         return {"q": pick.integer(-1, 1)}
-    if firing.when != "same" and firing.reset != "none" and pick.chance(30):
+    if rule == "alpha":
+        return found | {"spike": pick.integer(0, 1)}
+    if firing.waits and pick.chance(30):
         found["spike"] = pick.integer(0, 1)
     return {"v": _spread(pick, shape, -32, 64), **found}
 
 
-OTHER_STATES = {"cubalif": ("i",), "alif": ("b",), "llif": ("theta", "i"), "slif": ("excess",)}
+OTHER_STATES = {"cubalif": ("i",), "alif": ("b",), "alpha": ("exc", "inh"), "llif": ("theta", "i"), "slif": ("excess",)}
 
 Maker = Callable[[Choices, Shape], Any]
 
@@ -97,12 +103,27 @@ def _small(pick: Choices, shape: Shape) -> Any:
     return _spread(pick, shape, 0, 32)
 
 
+def _maybe(make: Maker) -> Maker:
+    return lambda pick, shape: make(pick, shape) if pick.chance(40) else None
+
+
+def _rest(pick: Choices, shape: Shape) -> Any:
+    return _spread(pick, shape, -24, 24)
+
+
+RELAX: dict[str, Maker] = {
+    "rate": _decay, "tau": _maybe(lambda pick, shape: pick.one([1.0, 2.0, 4.0])), "rest": _maybe(_rest),
+    "rate_syn": _maybe(_decay),
+}
 PARAMS: dict[str, dict[str, Maker]] = {
+    "euler_lif": RELAX, "euler_li": RELAX,
+    "alpha": {"decay": _decay, "decay_inh": _decay, "gain": _gain},
     "if": {"gain": _gain},
     "lif": {"decay": _decay, "gain": _gain},
     "plif": {"w": lambda pick, shape: pick.dyadic(-8, 8, 4), "gain": _maybe_gain},
     "cubalif": {"decay": _decay, "decay_syn": _decay, "gain": _gain, "gain_syn": _gain},
-    "alif": {"decay": _decay, "gain": _gain, "decay_b": _decay, "jump_b": _small},
+    "alif": {"decay": _decay, "gain": _gain, "decay_b": _decay, "jump_b": _small,
+             "scale_b": _maybe(_gain), "decay_syn": _maybe(_decay)},
     "llif": {"decay": _decay, "gain": lambda pick, shape: pick.dyadic(1, 6, 4),
              "jump": lambda pick, shape: pick.dyadic(0, 32)},
     "slif": {"tau": lambda pick, shape: pick.dyadic(6, 16, 4), "beta": lambda pick, shape: pick.dyadic(0, 4, 8),

@@ -24,8 +24,9 @@ T = TypeVar("T")
 class Features:
     """What random graphs may hold; the defaults allow everything."""
 
-    rules: tuple[str, ...] = ("if", "lif", "plif", "cubalif", "alif", "llif", "slif", "qlif", "threshold")
-    graded: tuple[str, ...] = ("li", "integrator", "cubali", "accumulator")
+    rules: tuple[str, ...] = ("if", "lif", "plif", "cubalif", "alif", "llif", "slif", "qlif", "threshold", "euler_lif",
+                              "alpha")
+    graded: tuple[str, ...] = ("li", "integrator", "cubali", "accumulator", "euler_li")
     layers: int = 6
     loops: bool = True
     graded_loops: bool = True
@@ -36,7 +37,7 @@ class Features:
     several_inputs: bool = True
     odd_names: bool = True
     max_spikes: tuple[int | None, ...] = (1, 3, None)
-    when: tuple[When, ...] = ("same", "before-decay", "after-decay", "drop-input")
+    when: tuple[When, ...] = ("same", "before-decay", "after-decay", "drop-input", "carried")
 
 
 EVERYTHING = Features()

@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from snncompile.ir.expr import Expr, clip, exp, maximum, select, tanh
-from snncompile.ir.rules import Count, Membrane, Quantity, Real, Rule, charge, discharge, fires, neuron_rule, reset
+from snncompile.ir.expr import Expr, Operand, clip, exp, maximum, select, tanh
+from snncompile.ir.rules import (
+    Count,
+    Membrane,
+    Quantity,
+    Real,
+    Rule,
+    charge,
+    discharge,
+    fires,
+    hold,
+    neuron_rule,
+    reset,
+)
 
 
 class _Fire(TypedDict):
@@ -49,14 +61,15 @@ def _synapse(state: Any, x: Expr, p: Any) -> Expr:
     current: Expr
     if p.options["filter"] == "decay-first":
         current = p.decay_syn * state.i + p.gain_syn * x
-        state.i = current
     else:
         current = state.i + p.gain_syn * x
-        state.i = p.decay_syn * current
+    if p.options["filter"] == "decay-both":
+        current = p.decay_syn * current
+    state.i = p.decay_syn * current if p.options["filter"] == "add-first" else current
     return current
 
 
-_FILTER = {"filter": ("decay-first", "add-first")}
+_FILTER = {"filter": ("decay-first", "add-first", "decay-both")}
 
 
 @neuron_rule(options=_FILTER, decay=Real(0.9), decay_syn=Real(0.8), gain=Real(1.0), gain_syn=Real(1.0), **_FIRE)
@@ -65,16 +78,79 @@ def cubalif(state: Any, x: Expr, p: Any) -> Expr:
 
     `filter="decay-first"`: `i' = decay_syn i + gain_syn x`, and the membrane sees `i'`.
     `filter="add-first"`: the membrane sees `i + gain_syn x`, of which `decay_syn` is kept.
+    `filter="decay-both"`: `i' = decay_syn (i + gain_syn x)`, and the membrane sees `i'`.
     """
     current = _synapse(state, x, p)
     return discharge(state, charge(state, p, lambda v: p.decay * v, p.gain * current), p)
 
 
-@neuron_rule(spiking=False, decay=Real(0.9), gain=Real(1.0))
-def li(state: Any, x: Expr, p: Any) -> Expr:
-    """Leaky integrator, a readout: `v' = decay v + gain x`, and the membrane itself is the output."""
-    v: Expr = p.decay * state.v + p.gain * x
+class _Relax(TypedDict):
+    rate: Quantity
+    tau: Quantity
+    rest: Quantity
+    rate_syn: Quantity
+
+
+_RELAX: _Relax = {"rate": Real(0.5), "tau": Real(None), "rest": Membrane(None), "rate_syn": Real(None)}
+
+
+def _relaxed(p: Any, v: Expr, x: Operand) -> Expr:
+    """One Euler step of `tau dv/dt = (rest - v) + x`, in the order in which frameworks compute it."""
+    pull = -v if p.rest is None else p.rest - v
+    if p.options["input"] == "whole":
+        return v + _share(p, pull) + x
+    return v + _share(p, pull + x)
+
+
+def _share(p: Any, value: Expr) -> Expr:
+    """The part of a quantity that one step moves."""
+    share: Expr = p.rate * value if p.tau is None else value / p.tau
+    return share
+
+
+def _current(state: Any, x: Expr, p: Any) -> Expr:
+    """The input itself, or with `rate_syn` a current that it adds to and that then loses a part of itself."""
+    if p.rate_syn is None:
+        return x
+    current: Expr = state.i + x
+    state.i = current - p.rate_syn * current
+    return current
+
+
+_INPUT = {"input": ("decayed", "whole")}
+
+
+@neuron_rule(options=_INPUT, **_RELAX, **_FIRE)
+def euler_lif(state: Any, x: Expr, p: Any) -> Expr:
+    """LIF as one Euler step of its equation: `v' = v + rate ((rest - v) + x)`.
+
+    Exact arithmetic knows no difference to `lif` with `decay = 1 - rate`; floating point does where the membrane meets
+    its threshold. With `tau` given the step is divided by it instead of multiplied by `rate`. `input="whole"`: the
+    input is added undiminished, `v' = v + rate (rest - v) + x`. With `rate_syn` given, `x` is first added to a current
+    `i`, which the membrane sees and of which `i - rate_syn i` is kept.
+    """
+    current = _current(state, x, p)
+    driven = current if p.options["input"] == "whole" else _share(p, current)
+    v = charge(state, p, lambda v: _relaxed(p, v, 0), driven, update=lambda v: _relaxed(p, v, current))
+    return discharge(state, v, p)
+
+
+@neuron_rule(spiking=False, options=_INPUT, **_RELAX)
+def euler_li(state: Any, x: Expr, p: Any) -> Expr:
+    """Leaky integrator, a readout: `euler_lif` without a threshold; the membrane is the output."""
+    v = _relaxed(p, state.v, _current(state, x, p))
     state.v = v
+    return v
+
+
+@neuron_rule(spiking=False, decay=Real(0.9), gain=Real(1.0), v_min=Membrane(None))
+def li(state: Any, x: Expr, p: Any) -> Expr:
+    """Leaky integrator, a readout: `v' = decay v + gain x`, and the membrane itself is the output.
+
+    `v_min` holds up what is kept, not what is emitted.
+    """
+    v: Expr = p.decay * state.v + p.gain * x
+    state.v = v if p.v_min is None else hold(v, p.v_min)
     return v
 
 
@@ -95,13 +171,40 @@ def cubali(state: Any, x: Expr, p: Any) -> Expr:
     return v
 
 
-@neuron_rule(decay=Real(0.9), gain=Real(1.0), decay_b=Real(0.95), jump_b=Membrane(0.1), **_FIRE)
+@neuron_rule(decay=Real(0.9), gain=Real(1.0), decay_b=Real(0.95), jump_b=Membrane(0.1), scale_b=Real(None),
+             decay_syn=Real(None), **_FIRE)
 def alif(state: Any, x: Expr, p: Any) -> Expr:
-    """Adaptive LIF: the threshold is `threshold + b`, `b' = decay_b b + jump_b spikes` (Bellec et al., 2018)."""
-    threshold = p.threshold + state.b
-    v = charge(state, p, lambda v: p.decay * v, p.gain * x, threshold)
+    """Adaptive LIF: the threshold is `threshold + b`, `b' = decay_b b + jump_b spikes` (Bellec et al., 2018).
+
+    With `scale_b` given, the threshold is `threshold + scale_b b`. With `decay_syn` given, a current
+    `i' = gain decay_syn (i + x)` drives the membrane instead of `gain x`.
+    """
+    threshold = p.threshold + (state.b if p.scale_b is None else p.scale_b * state.b)
+    driven = p.gain * (x if p.decay_syn is None else p.decay_syn * (state.i + x))
+    if p.decay_syn is not None:
+        state.i = driven
+    v = charge(state, p, lambda v: p.decay * v, driven, threshold)
     spike = discharge(state, v, p, threshold)
     state.b = p.decay_b * state.b + (p.jump_b * spike if p.firing.max_spikes != 1 else select(spike, p.jump_b, 0))
+    return spike
+
+
+@neuron_rule(states={"spike": Count(0)}, decay=Real(0.9), decay_inh=Real(0.8), gain=Real(1.0), threshold=Membrane(1.0))
+def alpha(state: Any, x: Expr, p: Any) -> Expr:
+    """Two currents of opposite sign: `exc' = decay exc + x`, `inh' = decay_inh inh - x`, `v = gain (exc' + inh')`.
+
+    A spike acts in the next step, whatever `when` says: a reset to a value empties all three; a subtraction takes the
+    threshold from `exc'`, empties `inh'` and adds `inh` to `v` (snnTorch's `Alpha`).
+    """
+    exc, inh = p.decay * state.exc + x, p.decay_inh * state.inh - x
+    v = p.gain * (exc + inh)
+    if p.firing.reset == "subtract":
+        v, exc = select(state.spike, v + state.inh, v), reset(exc, state.spike, p)
+    elif p.firing.reset == "value":
+        v, exc = select(state.spike, 0, v), select(state.spike, 0, exc)
+    state.exc, state.v, state.inh = exc, v, inh if p.firing.reset == "none" else select(state.spike, 0, inh)
+    spike = fires(v, p)
+    state.spike = spike
     return spike
 
 
@@ -168,6 +271,7 @@ def accumulator(state: Any, x: Expr, p: Any) -> Expr:
 
 RULES: dict[str, Rule] = {
     r.name: r
-    for r in (if_, lif, plif, cubalif, li, integrator, cubali, alif, llif, slif, qlif, threshold, accumulator)
+    for r in (if_, lif, plif, cubalif, li, integrator, cubali, euler_lif, euler_li, alif, alpha, llif, slif,
+              qlif, threshold, accumulator)
 }
 

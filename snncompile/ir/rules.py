@@ -30,7 +30,7 @@ from snncompile.ir.expr import (
 Dimension: TypeAlias = Literal["membrane", "real", "count"]
 Compare: TypeAlias = Literal[">=", ">"]
 Reset: TypeAlias = Literal["subtract", "value", "none"]
-When: TypeAlias = Literal["same", "before-decay", "after-decay", "drop-input"]
+When: TypeAlias = Literal["same", "before-decay", "after-decay", "drop-input", "carried"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,10 @@ class Firing:
         compare: fires when the membrane is `>=` or `>` its threshold.
         reset: subtract the threshold (once per spike), set to `v_reset`, or leave alone.
         when: the reset acts in the same step, or in the next one: before the decay, after it (the
-            step's input is kept), or `drop-input` (after it; a reset to a value also drops the input).
+            step's input is kept), or `drop-input` (after it; a reset to a value also drops the input). `carried`
+            acts in the same step, but a membrane that is still above its threshold afterwards carries a reset with it:
+            subtracted in the next step before the comparison, and given back if that step does not fire. A reset to a
+            value leaves nothing to carry.
         max_spikes: spikes a neuron may emit in one step; None means as many thresholds as it crossed.
     """
 
@@ -72,6 +75,16 @@ class Firing:
     reset: Reset = "subtract"
     when: When = "same"
     max_spikes: int | None = 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether a spike is remembered, its reset acting in the next step."""
+        return self.reset != "none" and self.when not in ("same", "carried")
+
+    @property
+    def carries(self) -> bool:
+        """Whether what is above the threshold after a reset counts as a reset already begun."""
+        return self.reset == "subtract" and self.when == "carried"
 
 
 class States:
@@ -206,28 +219,40 @@ def reset(v: Expr, spike: Expr, p: Any, threshold: Expr | None = None) -> Expr:
     return v - spike * threshold
 
 
-def charge(state: Any, p: Any, keep: Callable[[Expr], Expr], x: Expr, threshold: Expr | None = None) -> Expr:
+def charge(state: Any, p: Any, keep: Callable[[Expr], Expr], x: Expr, threshold: Expr | None = None,
+           update: Callable[[Expr], Expr] | None = None) -> Expr:
     """The membrane before firing: the kept part of the last one plus the input.
 
-    A reset that waits for the next step is applied here, where the instance says.
+    A reset that waits for the next step is applied here, where the instance says. `update` is the same sum in
+    another order of operations, from the last membrane, for rules whose rounding matters.
     """
-    if p.firing.when == "same" or p.firing.reset == "none":
-        return keep(state.v) + x
+    update = update or (lambda v: keep(v) + x)
+    if p.firing.carries:
+        return reset(update(state.v), fires(state.v, p, threshold), p, threshold)
+    if not p.firing.waits:
+        return update(state.v)
     state.declare("spike", Count())
     last = state.spike
     if p.firing.when == "before-decay":
-        return keep(reset(state.v, last, p, threshold)) + x
+        return update(reset(state.v, last, p, threshold))
     if p.firing.when == "after-decay" and p.firing.reset == "value":
         return reset(keep(state.v), last, p) + x
-    return reset(keep(state.v) + x, last, p, threshold)
+    return reset(update(state.v), last, p, threshold)
 
 
 def discharge(state: Any, v: Expr, p: Any, threshold: Expr | None = None) -> Expr:
     """Fire, reset (now, or by remembering the spike), and keep the membrane above `v_min`."""
     spike = fires(v, p, threshold)
-    if p.firing.when == "same" or p.firing.reset == "none":
-        v = reset(v, spike, p, threshold)
-    else:
+    if p.firing.carries:
+        v = v - (spike - fires(state.v, p, threshold)) * (p.threshold if threshold is None else threshold)
+    elif p.firing.waits:
         state.spike = spike
-    state.v = v if p.v_min is None else maximum(v, p.v_min)
+    else:
+        v = reset(v, spike, p, threshold)
+    state.v = v if p.v_min is None else hold(v, p.v_min)
     return spike
+
+
+def hold(v: Expr, lowest: Operand) -> Expr:
+    """`v`, but at least `lowest`: as `relu(v - lowest) + lowest`, which is how frameworks round it."""
+    return maximum(v - lowest, 0) + lowest

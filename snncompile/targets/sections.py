@@ -40,7 +40,7 @@ class Neurons:
     rules: tuple[str, ...] | None = _words("neuron rules, by their names in the library")
     resets: tuple[str, ...] | None = _words("what a spike does to the membrane", ("subtract", "value", "none"))
     reset_times: tuple[str, ...] | None = _words("when the reset acts", (
-        "same", "before-decay", "after-decay", "drop-input"))
+        "same", "before-decay", "after-decay", "drop-input", "carried"))
     compare: tuple[str, ...] | None = _words("how the membrane is compared with its threshold", (">=", ">"))
     spikes_per_tick: int | None = _whole("spikes that a neuron emits in one tick", 1)
     thresholds_per_population: int | None = _whole("different thresholds inside one population", 1)
