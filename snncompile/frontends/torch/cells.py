@@ -21,7 +21,11 @@ class Cell:
     Attributes:
         neuron: the rule with its parameters, for one tick.
         before: operators between the module's input and the neuron.
-        recurrent: operators from what the neuron emitted one tick earlier back into its input; None without recurrence.
+        after: operators between the neuron and the module's output.
+        recurrent: operators from the module's output of one tick earlier back into its input, in front of the neuron
+            and behind `before`; None without recurrence.
+        recurrent_silence: whether the recurrence gives nothing in the first tick, biases included; else it gives what
+            its operators make of an output of zeros.
         layout: how the tensor holds time: one tick `[batch, *shape]`, `[tick, batch, *shape]`,
             `[batch, tick, *shape]`, or the two merged into one axis, ticks of a sample together.
         returns: what `forward` returns, in order: what the neuron emits, or a state that is handed back to it.
@@ -30,7 +34,9 @@ class Cell:
 
     neuron: Neuron
     before: tuple[Op, ...] = ()
+    after: tuple[Op, ...] = ()
     recurrent: tuple[Op, ...] | None = None
+    recurrent_silence: bool = False
     layout: Layout = "tick"
     returns: tuple[Returned, ...] = ("output",)
 
