@@ -1,35 +1,25 @@
 """NIR files as plain data: bounded, and distrustful of what they promise.
 
-Nothing is allocated before its declared size was checked, no link is followed, and only numbers and strings are
-read. What the nodes mean is decided elsewhere (`snncompile.frontends.nir`).
+What the nodes mean is decided elsewhere (`snncompile.frontends.nir`).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.hdf5.file import SIGNATURE, Dataset, File, Hdf5Error, TooLarge, begins
+from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.hdf5.file import Dataset, File
 from snncompile.frontends.hdf5.groups import Group, open_object
-from snncompile.ir.types import Array
+from snncompile.frontends.hdf5.values import MAX_NAME, Value, Values, read_hdf5
 
 MAX_NODES = 20_000
-MAX_FIELDS = 200
 MAX_EDGES = 200_000
 MAX_DEPTH = 16
-MAX_NAME = 1_000
-MAX_STRING = 1 << 24
-MAX_AXES = 8
-MAX_BYTES = 1 << 32
-# Constant arrays compress a thousandfold and are common, so small files may declare far more than they hold.
-SMALL_BYTES, MAX_RATIO = 1 << 28, 64
-MAX_PROBLEMS = 20
 NO_HDF5 = "write it with nir.write; a pickled graph, a git-lfs pointer or a cut download is not a NIR file"
 
 _LIF = ("r", "v_leak", "v_threshold")
@@ -60,8 +50,6 @@ NODE_TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 TEXT_FIELDS = {"padding"}
 
-Value: TypeAlias = "Array | str"
-
 
 @dataclass(frozen=True)
 class NirNode:
@@ -88,60 +76,26 @@ def read_nir(path: Path) -> NirGraph:
         CompileError: SNN101 where it is not a readable HDF5 file, SNN102 where its structure is wrong,
             SNN103 where a limit of this module is exceeded, SNN104 for an unknown node type.
     """
-    place = f"file {shorten(path.name)}"
-    try:
-        if not path.is_file():
-            fail("SNN101", place, "no such file")
-        with io.BufferedReader(io.FileIO(path), 1 << 16) as stream:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            first = stream.read(16)
-            if not first.startswith(SIGNATURE):
-                fail("SNN101", place, f"it begins with {shorten(begins(first))}", "an HDF5 file", NO_HDF5)
-            return _Reader(place, File(stream, size)).file()
-    except (OSError, ValueError) as e:
-        fail("SNN101", place, str(getattr(e, "strerror", None) or e))
+    return read_hdf5(path, lambda place, source: _Reader(place, source).file(), "the NIR package", NO_HDF5)
 
 
-class _Reader:
-    """One pass over a file, counting what it has been promised so far."""
+class _Reader(Values):
+    """One pass over a NIR file."""
 
     def __init__(self, place: str, source: File):
-        self.place, self.source = place, source
-        self.byte_budget = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * source.size)
-        self.bytes = self.nodes = self.edges = 0
-        self.found = Collector()
+        super().__init__(place, source)
+        self.nodes = self.edges = 0
 
     def file(self) -> NirGraph:
-        try:
-            root = open_object(self.source, self.source.root)
-            node = self.members(root, self.place).get("node") if isinstance(root, Group) else None
-            if not isinstance(node, Group):
-                fail("SNN102", self.place, "no group named node", "a file as the NIR package writes it")
-            top = self.node(node, f"{self.place}, /node", 0)
-        except TooLarge as e:
-            fail("SNN103", self.place, str(e), "the limits of the NIR reader")
-        except Hdf5Error as e:
-            fail("SNN101", self.place, str(e), "an undamaged HDF5 file in the layout that the NIR package writes",
-                 "check that the file arrived whole; if it did, read it with nir.read and write it with nir.write")
+        root = open_object(self.source, self.source.root)
+        node = self.members(root, self.place).get("node") if isinstance(root, Group) else None
+        if not isinstance(node, Group):
+            fail("SNN102", self.place, "no group named node", "a file as the NIR package writes it")
+        top = self.node(node, f"{self.place}, /node", 0)
         self.found.finish()
         if not isinstance(top, NirGraph):
             fail("SNN102", f"{self.place}, /node", "the top node is not a NIRGraph")
         return top
-
-    def problem(self, code: str, place: str, found: str, limit: str = "") -> None:
-        self.found.error(code, place, found, limit)
-        if len(self.found.found) >= MAX_PROBLEMS:
-            self.found.finish()
-
-    def members(self, group: Group, place: str, limit: int = MAX_FIELDS) -> dict[str, Group | Dataset]:
-        """The groups and datasets in a group, by name."""
-        found: dict[str, Group | Dataset] = {}
-        for name, address in group.addresses(limit).items():
-            if len(name) > MAX_NAME:
-                fail("SNN102", place, f"the name {shorten(name)}", f"at most {MAX_NAME} characters")
-            found[name] = open_object(self.source, address)
-        return found
 
     def node(self, group: Group, place: str, depth: int) -> NirNode | NirGraph | None:
         self.nodes += 1
@@ -200,33 +154,6 @@ class _Reader:
         if not isinstance(value, str):
             fail("SNN102", place, "missing, or not a string")
         return value
-
-    def value(self, dataset: Dataset, place: str) -> Value:
-        """An array of numbers or a single string."""
-        self.claim(dataset, place)
-        if dataset.dtype is not None and dataset.dtype.kind != "S":
-            return dataset.numbers()
-        if dataset.shape != ():
-            fail("SNN102", place, f"strings of shape {list(dataset.shape)}", "numbers, or a single string")
-        return self.decoded(next(dataset.strings()), place)
-
-    def claim(self, dataset: Dataset, place: str) -> None:
-        """Refuse a dataset that declares more than a file of this size can mean."""
-        if len(dataset.shape) > MAX_AXES:
-            fail("SNN102", place, f"a dataset of {len(dataset.shape)} axes", f"at most {MAX_AXES} axes")
-        self.bytes += dataset.nbytes
-        if self.bytes > self.byte_budget:
-            fail("SNN103", place, f"the file declares {self.bytes} bytes of data",
-                 f"{self.byte_budget} for a file of its size")
-
-    def decoded(self, data: bytes, place: str) -> str:
-        self.bytes += len(data)
-        if len(data) > MAX_STRING:
-            fail("SNN103", place, f"a string of {len(data)} bytes", f"{MAX_STRING}")
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError:
-            fail("SNN102", place, f"the bytes {shorten(data[:40])}", "UTF-8")
 
     def edge_list(self, dataset: Dataset, place: str) -> tuple[tuple[str, str], ...]:
         self.claim(dataset, place)

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
+from snncompile.frontends.hdf5.values import MAX_NAME
 from snncompile.frontends.nir.conventions import Choices, check_options, from_metadata, places
-from snncompile.frontends.nir.file import MAX_DEPTH, MAX_NAME, NirGraph, NirNode, read_nir
+from snncompile.frontends.nir.file import MAX_DEPTH, NirGraph, NirNode, read_nir
 from snncompile.frontends.nir.neurons import RULES_OF
 from snncompile.frontends.nir.ops import READERS, Site
 from snncompile.frontends.nir.structure import Wire, contract, data_order, flatten, natural, recur
