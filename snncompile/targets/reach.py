@@ -1,0 +1,163 @@
+"""What a projection reads: for each output position along each axis, an interval of input positions.
+
+Convolutions, pools, paddings and upsamplings treat channels, rows and columns apart, so a projection is described
+by three short vectors rather than by its synapses. Tensors are seen as `[channels, rows, columns]`; one of fewer axes
+has ones for the rest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Linear, Pad, Pool, Reshape, Upsample
+from snncompile.ir.types import Array, Shape
+
+
+def grid(shape: Shape) -> tuple[int, int, int]:
+    """A shape as channels, rows and columns; further axes count as columns, a single spatial one too."""
+    channels, *rest = shape or (1,)
+    return (channels, rest[0], math.prod(rest[1:])) if len(rest) > 1 else (channels, 1, math.prod(rest))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: output position `i` reads `count[i]` of the inputs `low[i] .. high[i]`, none where `count[i]` is 0.
+
+    `low` and `high` never decrease along the axis. `inputs` is the number of input positions.
+    """
+
+    low: Array
+    high: Array
+    count: Array
+    inputs: int
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    @classmethod
+    def identity(cls, size: int) -> Axis:
+        every = np.arange(size)
+        return cls(every, every, np.ones(size, np.int64), size)
+
+    def taps(self, kernel: int, stride: int, before: int, dilation: int, outputs: int, scattered: bool) -> Axis:
+        """The axis behind a window over this one."""
+        first = np.arange(outputs) * stride - before
+        skipped = np.maximum(-(first // dilation), 0)
+        last = np.minimum((len(self) - 1 - first) // dilation, kernel - 1)
+        ends = np.clip(first + dilation * skipped, 0, len(self) - 1), np.clip(first + dilation * last, 0, len(self) - 1)
+        reads = np.maximum(last - skipped + 1, 0)
+        # A dilated kernel that hangs over the border starts further in than the next one: widen, to stay ordered.
+        low = np.minimum.accumulate(self.low[ends[0]][::-1])[::-1]
+        high = np.maximum.accumulate(self.high[ends[1]])
+        total = np.concatenate(([0], np.cumsum(self.count)))
+        if dilation == 1:
+            count = np.where(reads > 0, total[ends[1] + 1] - total[ends[0]], 0)
+        else:
+            at = first[:, None] + dilation * np.arange(kernel)
+            inside = (at >= 0) & (at < len(self))
+            count = np.where(inside, self.count[np.clip(at, 0, len(self) - 1)], 0).sum(1)
+        return Axis(low, high, count if scattered else np.minimum(count, np.maximum(high - low + 1, 0)), self.inputs)
+
+    def grouped(self, outputs: int, groups: int = 1, most: int | None = None) -> Axis:
+        """The axis behind a layer whose outputs read one of some equal groups; `most` inputs, if that is known."""
+        of = np.arange(outputs) // (outputs // groups)
+        size = len(self) // groups
+        total = np.concatenate(([0], np.cumsum(self.count)))
+        low, high = self.low[of * size], self.high[(of + 1) * size - 1]
+        count = total[(of + 1) * size] - total[of * size]
+        return Axis(low, high, np.minimum(count, high - low + 1 if most is None else most), self.inputs)
+
+    def padded(self, before: int, after: int) -> Axis:
+        low = np.concatenate((np.full(before, 0), self.low, np.full(after, self.inputs - 1)))
+        high = np.concatenate((np.full(before, 0), self.high, np.full(after, self.inputs - 1)))
+        return Axis(low, high, np.pad(self.count, (before, after)), self.inputs)
+
+    def repeated(self, factor: int) -> Axis:
+        return Axis(np.repeat(self.low, factor), np.repeat(self.high, factor), np.repeat(self.count, factor),
+                    self.inputs)
+
+    def readers(self) -> tuple[Array, Array]:
+        """The first and the last output that reads each input; last < first where none does."""
+        every = np.arange(self.inputs)
+        return np.searchsorted(self.high, every, "left"), np.searchsorted(self.low, every, "right") - 1
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A projection's axes: channels, rows, columns. `scattered` where a reshape mixes them: intervals are then wide,
+    and only counts are exact."""
+
+    axes: tuple[Axis, Axis, Axis]
+    scattered: bool = False
+
+    @property
+    def inputs(self) -> int:
+        return math.prod(a.inputs for a in self.axes)
+
+    @property
+    def synapses(self) -> int:
+        """Connections between inputs and outputs, borders counted exactly."""
+        return math.prod(int(a.count.sum()) for a in self.axes)
+
+    @property
+    def fan_in(self) -> int:
+        """The most inputs that one output reads."""
+        return math.prod(int(a.count.max(initial=0)) for a in self.axes)
+
+    def through(self, op: Op, shape: Shape) -> Reach:
+        """The reach behind one more operator, which is entered by a tensor of `shape`."""
+        channels, rows, columns = self.axes
+        mixed = self.scattered
+        if isinstance(op, Linear):
+            most = self.inputs if mixed else None
+            return Reach((channels.grouped(op.weight.shape[0], most=most), rows.grouped(1, most=most),
+                          columns.grouped(1, most=most)), mixed)
+        if isinstance(op, Conv):
+            out = grid(op.infer(shape))
+            return Reach((channels.grouped(out[0], op.groups, self.inputs if mixed else None), *self._windows(
+                op.kernel, op.stride, op.padding, op.dilation, out)), mixed)
+        if isinstance(op, Pool):
+            out = grid(op.infer(shape))
+            return Reach((channels, *self._windows(op.kernel, op.stride, op.padding, (1,) * len(op.kernel), out)),
+                         mixed)
+        if isinstance(op, Upsample):
+            factors = (1,) * (2 - len(op.factor)) + tuple(op.factor)
+            return Reach((channels, rows.repeated(factors[0]), columns.repeated(factors[1])), mixed)
+        if isinstance(op, Pad):
+            amounts = (op.amounts[0], *((0, 0),) * (3 - len(op.amounts)), *op.amounts[1:])
+            padded = [a.padded(*amount) for a, amount in zip(self.axes, amounts, strict=True)]
+            return Reach((padded[0], padded[1], padded[2]), mixed)
+        return self._reshaped(grid(shape), grid(op.shape)) if isinstance(op, Reshape) else self
+
+    def _windows(self, kernel: Shape, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,
+                 out: tuple[int, int, int]) -> tuple[Axis, Axis]:
+        if len(kernel) == 1:
+            kernel, stride, padding, dilation = (1, *kernel), (1, *stride), ((0, 0), *padding), (1, *dilation)
+        rows, columns = (axis.taps(kernel[i], stride[i], padding[i][0], dilation[i], out[i + 1], self.scattered)
+                         for i, axis in enumerate(self.axes[1:]))
+        return rows, columns
+
+    def _reshaped(self, old: tuple[int, int, int], new: tuple[int, int, int]) -> Reach:
+        """The same elements under another shape: what an output reads may lie anywhere."""
+        if old == new:
+            return self
+        counts = [np.full(n, int(a.count.max(initial=0))) for a, n in zip(self.axes, new, strict=True)]
+        if new[1:] == (1, 1):
+            c, y, x = (a.count for a in self.axes)
+            counts = [(c[:, None, None] * y[:, None] * x).reshape(-1), np.ones(1, np.int64), np.ones(1, np.int64)]
+        axes = [Axis(np.full(n, int(a.low.min())), np.full(n, int(a.high.max())), count, a.inputs)
+                for a, n, count in zip(self.axes, new, counts, strict=True)]
+        return Reach((axes[0], axes[1], axes[2]), True)
+
+
+def reach_of(chain: tuple[Op, ...], shape: Shape) -> Reach:
+    """The reach of a chain of operators that a tensor of `shape` enters."""
+    sizes = grid(shape)
+    reach = Reach((Axis.identity(sizes[0]), Axis.identity(sizes[1]), Axis.identity(sizes[2])))
+    for op in chain:
+        reach, shape = reach.through(op, shape), op.infer(shape)
+    return reach

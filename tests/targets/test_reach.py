@@ -1,0 +1,103 @@
+"""Reach: what a projection reads, from three short vectors, against the same chain run on one-hot inputs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.ops import Conv, Linear, Pad, Reshape, SumPool, Upsample
+from snncompile.ir.types import Array, Shape, ShapeOnly
+from snncompile.targets.reach import grid, reach_of
+
+
+def connected(chain: tuple[Op, ...], shape: Shape) -> Array:
+    """Whether input i reaches output j, `[*shape, *out]`, by running the chain on every one-hot input."""
+    size = math.prod(shape)
+    x = np.eye(size).reshape(size, *shape)
+    for op in chain:
+        x = op.apply(x)
+    return (x != 0).reshape(*grid(shape), *grid(x.shape[1:]))
+
+
+def candidates(rng: np.random.Generator, shape: Shape) -> list[Op]:
+    if len(shape) == 1:
+        return [Linear(np.ones((4, shape[0])))] * 3 + [Pad(((1, 2),))]
+    stride = tuple(int(n) for n in rng.integers(1, 3, 2))
+    dilation = tuple(int(n) for n in rng.integers(1, 3, 2))
+    return [
+        SumPool((2, 2), stride), Upsample((2, 1)), Pad(((1, 2), (0, 1), (2, 0))), Reshape((math.prod(shape),)),
+        Conv(np.ones((2 * shape[0], 1, 3, 2)), None, stride, ((1, 1), (0, 2)), dilation, shape[0]),
+        Conv(np.ones((3, shape[0], 3, 3)), None, stride, ((1, 1), (1, 0)), dilation),
+    ]
+
+
+def random_chain(rng: np.random.Generator, shape: Shape) -> tuple[Op, ...]:
+    found: list[Op] = []
+    for _ in range(rng.integers(1, 4)):
+        choices = candidates(rng, shape)
+        op = choices[rng.integers(len(choices))]
+        try:
+            shape = op.infer(shape)
+        except ShapeError:
+            continue
+        found.append(op)
+    return tuple(found)
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_intervals_and_counts_cover_every_connection(seed):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 4)), int(rng.integers(3, 8)), int(rng.integers(3, 8)))
+    chain = random_chain(rng, shape)
+    found, reach = connected(chain, shape), reach_of(chain, shape)
+    assert reach.synapses >= found.sum()
+    assert reach.fan_in >= found.sum((0, 1, 2)).max()
+    readers = [axis.readers() for axis in reach.axes]
+    for place in np.ndindex(*found.shape[:3]):
+        for axis, outputs in enumerate(np.nonzero(found[place])):
+            if outputs.size:
+                first, last = readers[axis][0][place[axis]], readers[axis][1][place[axis]]
+                assert first <= outputs.min()
+                assert last >= outputs.max()
+
+
+@pytest.mark.parametrize("chain", [
+    (Conv(np.ones((4, 2, 3, 3)), None, (2, 1), ((1, 1), (0, 2))),),
+    (Conv(np.ones((4, 2, 3, 3)), None, (1, 1), ((2, 2), (2, 2)), (2, 2)),),
+    (Conv(np.ones((6, 1, 3, 3)), None, (1, 1), ((1, 1), (1, 1)), (1, 1), 2),),
+    (SumPool((2, 2), (2, 2)), Conv(np.ones((4, 2, 3, 3)), None, (1, 1), ((1, 1), (1, 1)))),
+    (SumPool((3, 3), (1, 1)), Conv(np.ones((4, 2, 3, 3)))),
+    (Reshape((98,)), Linear(np.ones((5, 98)))),
+    (SumPool((7, 7), (7, 7)), Reshape((2,)), Linear(np.ones((5, 2)))),
+    (Pad(((0, 1), (0, 0), (0, 0))),),
+    (Upsample((2, 2)), Conv(np.ones((4, 2, 3, 3)))),
+], ids=lambda chain: " ".join(op.kind() for op in chain))
+def test_what_layers_are_made_of_is_counted_exactly(chain):
+    found, reach = connected(chain, (2, 7, 7)), reach_of(chain, (2, 7, 7))
+    assert reach.synapses == found.sum()
+    assert reach.fan_in == found.sum((0, 1, 2)).max()
+    if not reach.scattered:
+        axes = [found.any(tuple({0, 1, 2, 3, 4, 5} - {i, i + 3})) for i in range(3)]
+        assert [a.count.tolist() for a in reach.axes] == [a.sum(0).tolist() for a in axes]
+
+
+def test_a_flat_input_that_becomes_an_image_is_counted_exactly():
+    chain = (Reshape((1, 6, 6)), Conv(np.ones((2, 1, 3, 3)), None, (1, 1), ((1, 1), (1, 1))))
+    reach = reach_of(chain, (36,))
+    assert reach.fan_in == 9
+    assert reach.scattered
+
+
+def test_weights_without_numbers_are_counted_too():
+    with_numbers, without = Linear(np.ones((5, 9))), Linear(ShapeOnly((5, 9)))
+    assert reach_of((without,), (9,)).synapses == reach_of((with_numbers,), (9,)).synapses == 45
+
+
+@pytest.mark.parametrize(("shape", "expected"), [
+    ((), (1, 1, 1)), ((5,), (5, 1, 1)), ((5, 7), (5, 1, 7)), ((5, 7, 9), (5, 7, 9)), ((5, 7, 9, 2), (5, 7, 18)),
+])
+def test_every_shape_is_channels_rows_and_columns(shape, expected):
+    assert grid(shape) == expected
