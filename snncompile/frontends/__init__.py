@@ -17,9 +17,10 @@ def load(source: str | Path | Graph, **options: Any) -> Graph:
     """The graph that a source means.
 
     Args:
-        source: a `.nir` file; a `.snn` file in the compiler's text form, its weights in a `.safetensors` file of
-            the same name beside it; or a graph, which passes through.
-        options: what NIR leaves open: dt, discretization, reset, ... (docs/nir.md). The others need none.
+        source: a `.nir` file; a `.net` file of lava-dl; a `.snn` file in the compiler's text form, its weights in a
+            `.safetensors` file of the same name beside it; or a graph, which passes through.
+        options: what NIR leaves open: dt, discretization, reset, ... (docs/nir.md); for a `.net` file what NetX takes
+            beside it: skip_layers, reset_interval, reset_offset (docs/netx.md). The others need none.
 
     Raises:
         CompileError: SNN107 for anything else, and whatever is wrong with the source.
@@ -40,13 +41,19 @@ def load(source: str | Path | Graph, **options: Any) -> Graph:
 def _no_options(options: Mapping[str, Any], what: str) -> None:
     if options:
         fail("SNN404", f"options {', '.join(map(shorten, options))}", f"{what} leaves nothing open",
-             "options are for NIR files")
+             "options are for NIR and NetX files")
 
 
 def _load_nir(path: Path, options: Mapping[str, Any]) -> Graph:
     from snncompile.frontends.nir.graph import load_nir
 
     return load_nir(path, **options)
+
+
+def _load_net(path: Path, options: Mapping[str, Any]) -> Graph:
+    from snncompile.frontends.netx.graph import load_net
+
+    return load_net(path, **options)
 
 
 def _load_text(path: Path, options: Mapping[str, Any]) -> Graph:
@@ -77,4 +84,6 @@ def _bytes(path: Path, limit: int) -> bytes:
         fail("SNN101", place, str(getattr(e, "strerror", None) or e))
 
 
-READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {".nir": _load_nir, ".snn": _load_text}
+READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {
+    ".nir": _load_nir, ".net": _load_net, ".snn": _load_text,
+}

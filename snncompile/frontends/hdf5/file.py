@@ -233,6 +233,8 @@ class Dataset:
             return np.dtype(f"{order}f{size}")
         if kind == 3 and size:
             return np.dtype(f"S{size}")
+        if kind == 8 and size == 1:  # an enumeration, as truth values are written
+            return np.dtype("i1")
         if kind == 9 and bits & 15 == 1 and size == 16:
             return None
         bad(f"values of HDF5 class {kind} and {size} bytes; integers, IEEE floats and strings are read")

@@ -1,0 +1,1 @@
+"""lava-dl's network exchange files (`.net`): networks that are integers already."""
