@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from snncompile.folder import open_build as open_build
     from snncompile.frontends import load as load
     from snncompile.frontends.nir.export import export_nir as export_nir
+    from snncompile.frontends.onnx import export_onnx as export_onnx
     from snncompile.ir.graph import Edge as Edge
     from snncompile.ir.graph import Graph as Graph
     from snncompile.ir.interp import run as run
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CompileError": "diagnostics", "Diagnostic": "diagnostics", "Watch": "driver", "compile": "driver",
-    "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir.export", "Edge": "ir.graph",
+    "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir.export",
+    "export_onnx": "frontends.onnx", "Edge": "ir.graph",
     "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
 }
 __all__ = [*_HOMES, "__version__"]

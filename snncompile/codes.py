@@ -49,6 +49,11 @@ CODES: dict[str, Code] = {
         "The compiler recognises a source by its type or file name: `.nir` (NIR), `.snn` (the compiler's own text "
         "form).",
     ),
+    "SNN108": Code(
+        "a package is needed",
+        "Formats that few users need are read by packages that are installed on request: `pip install "
+        "snncompile[onnx]`, and so on.",
+    ),
     "SNN201": Code(
         "the graph is malformed",
         "An edge names a node that does not exist, a name is used twice, or an input slot has no edge.",
