@@ -15,7 +15,7 @@ from snncompile.ir.types import Array
 
 @dataclass(frozen=True)
 class Cycle:
-    """Projections that lead back to where they began."""
+    """Projections that lead back to where they began, a backward link last."""
 
     edges: tuple[Edge, ...]
 
@@ -34,7 +34,7 @@ def quickest_cycles(edges: Iterable[Edge], hop_ticks: int) -> list[Cycle]:
     Starting from a dilation of 1, each cycle that is still too quick gives the next dilation to try: a minimum
     ratio by Lawler's method, with the found ratio in place of bisection.
     """
-    return [_quickest(part, hop_ticks) for part in _parts(tuple(edges))]
+    return [_quickest(part, hop_ticks) for part in _parts(tuple(edges))] if hop_ticks else []
 
 
 def _parts(edges: Sequence[Edge]) -> list[list[Edge]]:
@@ -66,8 +66,14 @@ def _quickest(edges: Sequence[Edge], hop_ticks: int) -> Cycle:
         cycle = _negative_cycle(len(number), src, dst, dilation * delay - hop_ticks)
         if not cycle:
             return found
-        found = Cycle(tuple(edges[i] for i in cycle))
+        found = _ended([edges[i] for i in cycle])
         dilation = found.dilation(hop_ticks)
+
+
+def _ended(edges: list[Edge]) -> Cycle:
+    """The cycle from where its longest delay leads to."""
+    last = max(range(len(edges)), key=lambda i: edges[i].delay)
+    return Cycle((*edges[last + 1:], *edges[:last + 1]))
 
 
 def _negative_cycle(nodes: int, src: Array, dst: Array, cost: Array) -> list[int]:

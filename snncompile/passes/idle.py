@@ -15,6 +15,7 @@ from snncompile.ir.types import Array, Shape
 from snncompile.passes.prove_ranges import decided
 
 MAX_KINDS = 4096
+NARROWINGS = 2
 
 
 def starts_idle(op: Population, shape: Shape) -> bool:
@@ -51,12 +52,23 @@ def _kinds(op: Population, shape: Shape) -> Iterator[Population]:
 
 
 def _proved(op: Population, x: Interval) -> bool:
-    states = cell_ranges(op, join(x, (0, 0)), "population").states
+    states = _narrowed(op, x)
     idle = intervals(op.program, op.params, states, (0, 0))
     if idle[op.program.output] != (0, 0):
         return False
     return all(op.program.steps[_source(op.program, idle, i)] == Step("state", (), n)
                or idle[i] == states[n] == (idle[i][0], idle[i][0]) for n, i in op.program.next_state)
+
+
+def _narrowed(op: Population, x: Interval) -> Mapping[str, Interval]:
+    """The range of every state; the proof by induction overshoots, and each tick from its answer leaves less."""
+    x = join(x, (0, 0))
+    states = cell_ranges(op, x, "population").states
+    first = {n: (int(np.min(s.initial)), int(np.max(s.initial))) for n, s in op.states.items()}
+    for _ in range(NARROWINGS):
+        steps = intervals(op.program, op.params, states, x)
+        states = {n: join(first[n], steps[i]) for n, i in op.program.next_state}
+    return states
 
 
 def _source(program: Program, ranges: tuple[Interval, ...], i: int) -> int:
@@ -107,6 +119,8 @@ def without_bias(op: Population, shape: Shape) -> tuple[Population, Array] | Non
     if len(constant) != 1:
         return None
     values = np.broadcast_to(np.asarray(_constant(steps[constant[0]], op.params), np.int64), shape)
+    if not values.any():
+        return None
     moved = tuple(_redirected(s, readers[0], at[0]) for s in steps)
     ends = {readers[0]: at[0]}
     program = prune(Program(moved, ends.get(op.program.output, op.program.output),

@@ -99,7 +99,7 @@ def projections(graph: Graph) -> tuple[Edge, ...]:
 def dilation(graph: Graph, hop_ticks: int) -> int:
     """By how much time must be dilated until every cycle has the delay that its hops take."""
     cycles = quickest_cycles(projections(graph), hop_ticks)
-    return max((c.dilation(hop_ticks) for c in cycles), default=1) or 1
+    return max((c.dilation(hop_ticks) for c in cycles), default=1)
 
 
 def check_cycles(graph: Graph, hop_ticks: int, period: int) -> None:
@@ -196,9 +196,11 @@ class _Late:
                 _refuse(name, first, self.period, found)
                 continue
             nodes[name] = fed[0]
-            source = starts.setdefault(first - self.hop_ticks, _fresh("always-on", nodes))
-            nodes[source] = Input((1,))
-            edges.append(self._constant(source, name, fed[1]))
+            start = first - self.hop_ticks
+            if start not in starts:
+                starts[start] = _fresh("always-on", nodes)
+                nodes[starts[start]] = Input((1,))
+            edges.append(self._constant(starts[start], name, fed[1]))
         found.finish()
         return nodes, edges, {name: first for first, name in starts.items()}
 
