@@ -83,7 +83,12 @@ def legalize_passes(target: Target) -> tuple[Pass, ...]:
 
 def integer_passes(arithmetic: Arithmetic, calibration: Calibration) -> tuple[Pass, ...]:
     """From real numbers to integers whose ranges are proved."""
-    return (Quantize(arithmetic, calibration), ProveRanges())
+    return (Quantize(arithmetic, calibration), *given_integers_passes())
+
+
+def given_integers_passes() -> tuple[Pass, ...]:
+    """What a network that arrives in integers goes through: its arithmetic is its own."""
+    return (ProveRanges(),)
 
 
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
@@ -92,7 +97,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     """Compile a network.
 
     Args:
-        source: a graph, or anything `load` takes.
+        source: a graph, or anything `load` takes. A graph of stage INT keeps its integers: there is nothing to
+            legalize, calibrate or quantize, and samples are for golden vectors only.
         target: a target's name, its TOML file, or a `Target`.
         calibration: samples `[sample, tick, *shape]` (by input name, for several inputs) on which ranges are
             measured and float and integer network compared; or a function that gives them for the graph.
@@ -107,17 +113,17 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     watch = watch or Watch()
     chosen = load_target(target)
     numbers = _arithmetic(chosen, arithmetic)
-    graph = watch.timed("read", lambda: _uncompiled(verify(load(source, **(load_options or {})))))
-    legal = run_passes(graph, legalize_passes(chosen), watch.saw)
-    samples, classes = _given(legal, calibration, labels)
+    graph = watch.timed("read", lambda: _with_numbers(verify(load(source, **(load_options or {})))))
+    legal = None if _in_integers(graph, arithmetic) else run_passes(graph, legalize_passes(chosen), watch.saw)
+    samples, classes = _given(legal or graph, calibration, labels)
     seen = _calibrated(legal, samples, watch)
-    integer = run_passes(legal, integer_passes(numbers, seen), watch.saw)
+    integer = run_passes(legal or graph, integer_passes(numbers, seen) if legal else given_integers_passes(), watch.saw)
     agreement = _compared(legal, integer, samples, classes, watch)
     golden = watch.timed("golden", lambda: record_golden(integer, samples))
     rates = activity_rates(integer, seen, golden)
     artifact = watch.timed("emit", lambda: BACKENDS[str(chosen.backend)](integer, rates=rates, golden=golden))
     report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
-                    artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers))
+                    artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers if legal else None))
     return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal)
 
 
@@ -133,17 +139,25 @@ def _arithmetic(target: Target, given: Mapping[str, Any]) -> Arithmetic:
     return Arithmetic(**{**target.arithmetic, **{k: v for k, v in given.items() if v is not None}})
 
 
-def _options(reading: Mapping[str, Any], numbers: Arithmetic) -> dict[str, Any]:
-    """Every option, those of reading first; values that are no plain data as text."""
+def _options(reading: Mapping[str, Any], numbers: Arithmetic | None) -> dict[str, Any]:
+    """Every option that had a say, those of reading first; values that are no plain data as text."""
     said = {n: v if isinstance(v, (bool, int, float, str)) else str(v) for n, v in reading.items() if v is not None}
-    return {**said, **dataclasses.asdict(numbers)}
+    return {**said, **(dataclasses.asdict(numbers) if numbers else {})}
 
 
-def _uncompiled(graph: Graph) -> Graph:
-    """The graph, if it has its numbers and has not been through the line already."""
-    if graph.stage != Stage.FLOAT:
-        fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", f"stage {Stage.FLOAT.name}",
+def _in_integers(graph: Graph, arithmetic: Mapping[str, Any]) -> bool:
+    """Whether a graph arrives in integers, which leave no choice of arithmetic. Graphs half way are refused."""
+    if graph.stage not in (Stage.FLOAT, Stage.INT):
+        fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", "stage FLOAT or INT",
              "compile the network that this one was made from")
+    chosen = [name for name, value in arithmetic.items() if value is not None]
+    if graph.stage == Stage.INT and chosen:
+        fail("SNN404", f"options {', '.join(chosen)}", "a network that arrives in integers keeps them", "none of these")
+    return graph.stage == Stage.INT
+
+
+def _with_numbers(graph: Graph) -> Graph:
+    """The graph, if its weights are more than shapes."""
     operators = [*((f"node {shorten(n)}", op) for n, op in graph.nodes.items()),
                  *((f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain)]
     found = Collector()
@@ -155,17 +169,20 @@ def _uncompiled(graph: Graph) -> Graph:
     return graph
 
 
-def _given(legal: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Array] | None, Array | None]:
+def _given(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Array] | None, Array | None]:
     """The calibration samples by input name, and their classes."""
     if calibration is None:
         if labels is not None:
             fail("SNN501", "labels", "labels without samples", "calibration samples that they belong to")
         return None, None
-    samples = by_name(legal, calibration(legal) if callable(calibration) else calibration)
+    samples = by_name(graph, calibration(graph) if callable(calibration) else calibration)
     if next(iter(samples.values())).shape[1] == 0:
         fail("SNN501", "calibration samples", "samples of 0 ticks", "at least one tick")
     if labels is None:
         return samples, None
+    if graph.stage == Stage.INT:
+        fail("SNN501", "labels", "labels for a network that arrives in integers", "none: it is compared with nothing",
+             "model.run(x).decisions are its decisions")
     classes, count = np.asarray(labels), len(next(iter(samples.values())))
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
         fail("SNN501", "labels", f"shape {list(classes.shape)} of type {classes.dtype}",
@@ -173,16 +190,16 @@ def _given(legal: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Ar
     return samples, classes
 
 
-def _calibrated(legal: Graph, samples: Mapping[str, Array] | None, watch: Watch) -> Calibration:
-    if samples is None:
+def _calibrated(legal: Graph | None, samples: Mapping[str, Array] | None, watch: Watch) -> Calibration:
+    if legal is None or samples is None:
         return Calibration()
     found: Calibration = watch.timed("calibrate", lambda: calibrate(legal, dict(samples), watch.counter("calibrate")))
     return found
 
 
-def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None,
+def _compared(legal: Graph | None, integer: Graph, samples: Mapping[str, Array] | None,
               classes: Array | None, watch: Watch) -> Agreement | None:
-    if samples is None:
+    if legal is None or samples is None:
         return None
     found: Agreement = watch.timed("compare", lambda: compare(
         legal, integer, samples, integers(integer, samples), classes, watch.counter("compare")))

@@ -9,9 +9,11 @@ import pytest
 
 import snncompile as sc
 from snncompile.driver import integer_passes, legalize_passes
-from snncompile.ir.cells import Neuron
+from snncompile.ir.cells import IntState, Neuron, Population
+from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.serde import dump
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.line import GRAPHS, PARTS
 from snncompile.passes.arithmetic import Arithmetic
@@ -130,11 +132,50 @@ def test_golden_vectors_are_the_first_samples():
     assert np.array_equal(golden.inputs["in"], spikes()[:len(golden.inputs["in"])])
 
 
-def test_a_graph_of_a_later_stage_is_refused():
-    model = sc.compile(small())
-    for graph in (model.graph, model.float_graph):
-        (found,) = refused(graph)
-        assert (found.code, found.found) == ("SNN204", f"stage {graph.stage.name}")
+def test_a_graph_half_way_is_refused():
+    (found,) = refused(sc.compile(small()).float_graph)
+    assert (found.code, found.found) == ("SNN204", "stage LEGAL")
+
+
+def test_a_graph_in_integers_keeps_them():
+    """The program is that of the network it came from; what only floats have is absent."""
+    first = sc.compile(small())
+    again = sc.compile(first.graph)
+    assert str(again.graph) == str(first.graph)
+    assert again.artifact.files == first.artifact.files
+    assert again.float_graph is None
+    assert again.report.agreement is None
+    assert again.report.options == {}
+    assert again.notes == first.notes
+    assert {p.rate for p in again.report.populations} == {None}
+    assert again.verify().ok
+
+
+def test_a_text_file_in_integers_compiles(tmp_path):
+    first = sc.compile(small(), calibration=spikes())
+    text, weights = dump(first.graph)
+    (tmp_path / "small.snn").write_text(text, encoding="utf-8")
+    (tmp_path / "small.safetensors").write_bytes(weights)
+    again = sc.compile(tmp_path / "small.snn")
+    assert again.graph.notes == ()
+    assert np.array_equal(again.run(spikes()).outputs, first.reference(spikes()).outputs)
+
+
+def test_a_graph_in_integers_leaves_no_choices():
+    graph = sc.compile(small()).graph
+    (found,) = refused(graph, weight_bits=4, rounding=None, decay_bits=8)
+    assert (found.code, found.place) == ("SNN404", "options weight_bits, decay_bits")
+    (found,) = refused(graph, calibration=spikes(), labels=np.zeros(SAMPLES, int))
+    assert (found.code, found.place) == ("SNN501", "labels")
+
+
+def test_ranges_of_given_integers_are_proved_too():
+    """A program whose state leaves its width, which no pass of ours would write."""
+    program = flatten(Expr("state", (), "v"), {"v": Expr("state", (), "v") + Expr("input")})
+    nodes = {"in": Input((2,)), "n": Population(program, {}, {"v": IntState(8)}), "out": Output()}
+    graph = Graph("endless", nodes, (Edge("in", "n"), Edge("n", "out")), Stage.INT)
+    (found,) = refused(graph)
+    assert (found.code, found.place) == ("SNN402", 'population "n"')
 
 
 def test_a_graph_without_numbers_is_refused():
