@@ -28,6 +28,7 @@ class Arithmetic:
         input_bits: width of real-valued inputs.
         table_bits: look-up tables have at most 2**table_bits entries.
         graded_bits: width of graded outputs.
+        neuron: "loihi" puts the neurons that have Loihi's form into its registers; "any" lowers every program.
     """
 
     weight_bits: int | Literal["ternary"] = 8
@@ -40,6 +41,7 @@ class Arithmetic:
     input_bits: int = 8
     table_bits: int = 10
     graded_bits: int = 32
+    neuron: Literal["any", "loihi"] = "any"
 
     def __post_init__(self) -> None:
         found = Collector()
@@ -51,7 +53,8 @@ class Arithmetic:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and low <= value <= high):
                 found.error("SNN404", f"option {name}", repr(value)[:60], f"{low} to {high}")
-        words = {"rounding": ROUNDINGS, "overflow": ("saturate", "wrap"), "per": ("channel", "layer")}
+        words = {"rounding": ROUNDINGS, "overflow": ("saturate", "wrap"), "per": ("channel", "layer"),
+                 "neuron": ("any", "loihi")}
         for name, allowed in words.items():
             if getattr(self, name) not in allowed:
                 found.error("SNN404", f"option {name}", repr(getattr(self, name))[:60], ", ".join(allowed))

@@ -13,6 +13,7 @@ import numpy as np
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.loihi import INPUT_SHIFT
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Scale
 from snncompile.ir.rules import Firing
@@ -22,6 +23,7 @@ from snncompile.passes.calibrate import Calibration
 from snncompile.passes.dimensions import Typed
 from snncompile.passes.grids import Grid
 from snncompile.passes.lowering import Entry, input_gain, is_curved, lower, typed_program
+from snncompile.passes.registers import EVEN, fit, prompt
 from snncompile.passes.synapses import Synapses, keeps_channels
 from snncompile.passes.units import Scales, choose_unit, input_shift
 
@@ -130,9 +132,31 @@ class _One:
 
     def run(self) -> tuple[Population, dict[Edge, Edge]]:
         _expect_numbers(self.place, (self.neuron,))
+        edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
+        return (self.arithmetic.neuron == "loihi" and self._in_registers(edges)) or self._lowered(edges)
+
+    def _in_registers(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]] | None:
+        """The population as Loihi's own neuron, or None where its rule, sources or numbers do not allow that."""
+        neuron = prompt(self.neuron)
+        form = fit(neuron, typed_program(neuron, self.place))
+        if form is None or any(self._is_graded(e.src) for e in edges):
+            return None
+        axes = len(self.graph.shapes[self.name])
+        synapses = {before: Synapses.of(e.chain, self.units[before.src], np.asarray(form.gain), 0, axes,
+                                        self.arithmetic) for before, e in edges.items()}
+        step = form.step([s.step for s in synapses.values()])
+        registers = form.registers(step)
+        if registers is None:
+            return None
+        unit = np.asarray(step / EVEN)
+        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(unit, e.label, EVEN))
+                       for before, e in edges.items()}
+        return dataclasses.replace(registers.population(), unit=float(unit) / (1 << INPUT_SHIFT)), projections
+
+    def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
+        """The population with its program in integers, whatever it is."""
         neuron = self._capped()
         typed = typed_program(neuron, self.place)
-        edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
         aligned = all(keeps_channels(e.chain) for e in edges.values())
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0

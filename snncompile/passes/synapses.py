@@ -63,9 +63,9 @@ class Synapses:
         """The real value of the largest code: of a channel, or of all."""
         return self.step * self.grid.largest
 
-    def quantized(self, unit: Array, label: str) -> tuple[Op, ...]:
-        """The chain in integers, for a population of this unit."""
-        times = multiplier(self.step, unit, self.grid.coarse)
+    def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
+        """The chain in integers, for a population of this unit; what it delivers are multiples of `least`."""
+        times = multiplier(self.step, unit, self.grid.coarse, least)
         if not np.max(times) < 2**31:
             fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(times):.3g} membrane steps",
                  "below 2**31", "the threshold is too small beside the weights")

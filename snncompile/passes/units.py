@@ -102,8 +102,8 @@ def input_shift(steps: list[Array], unit: Array, largest: float) -> int:
     return max(0, int(min(np.ceil(wanted - 1e-6), np.floor(room))))
 
 
-def multiplier(step: Array, unit: Array, exact: bool) -> Array:
-    """Whole numbers by which a projection's sum is multiplied: its weight step in units.
+def multiplier(step: Array, unit: Array, exact: bool, least: int = 1) -> Array:
+    """Whole numbers by which a projection's sum is multiplied: its weight step in units, multiples of `least`.
 
     A power of two for the whole projection, so that no weight leaves its grid; or, with `exact`, for grids
     whose step carries all of the magnitude, the nearest whole number of each channel: 0 where all its weights are
@@ -111,6 +111,6 @@ def multiplier(step: Array, unit: Array, exact: bool) -> Array:
     """
     ratio = np.asarray(step, np.float64) / unit
     if exact:
-        return np.where(ratio > 0, np.maximum(np.rint(ratio), 1), 0)
-    top = float(np.max(ratio, initial=0))
-    return np.asarray(2.0 ** max(0, np.ceil(np.log2(top) - 1e-6)) if top > 0 else 1.0)
+        return np.where(ratio > 0, np.maximum(np.rint(ratio / least), 1) * least, 0)
+    top = float(np.max(ratio, initial=0)) / least
+    return np.asarray(least * 2.0 ** max(0, np.ceil(np.log2(top) - 1e-6)) if top > 0 else float(least))

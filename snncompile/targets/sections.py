@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
+
+from snncompile.ir.rules import Compare, Reset, When
 
 Kind: TypeAlias = Literal["whole", "real", "flag", "words", "word", "wholes"]
 
@@ -38,10 +40,9 @@ class Neurons:
     """What a neuron can do. `rules` None: it is programmed, and any rule is possible."""
 
     rules: tuple[str, ...] | None = _words("neuron rules, by their names in the library")
-    resets: tuple[str, ...] | None = _words("what a spike does to the membrane", ("subtract", "value", "none"))
-    reset_times: tuple[str, ...] | None = _words("when the reset acts", (
-        "same", "before-decay", "after-decay", "drop-input", "carried"))
-    compare: tuple[str, ...] | None = _words("how the membrane is compared with its threshold", (">=", ">"))
+    resets: tuple[str, ...] | None = _words("what a spike does to the membrane", get_args(Reset))
+    reset_times: tuple[str, ...] | None = _words("when the reset acts", get_args(When))
+    compare: tuple[str, ...] | None = _words("how the membrane is compared with its threshold", get_args(Compare))
     spikes_per_tick: int | None = _whole("spikes that a neuron emits in one tick", 1)
     thresholds_per_population: int | None = _whole("different thresholds inside one population", 1)
     state_bits: int | None = _whole("width of a membrane, its sign included", 1)

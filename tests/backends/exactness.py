@@ -55,7 +55,8 @@ def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
         weight_bits=one(8, 8, 4, "ternary", 1, 12, 16, 2), membrane_bits=one(None, None, 16, 8, 24, 32),
         decay_bits=one(None, 12, 4, 8), rounding=one("zero", "floor", "nearest"),
         overflow=one("saturate", "saturate", "wrap"), per=one("channel", "layer"), spike_bits=one(8, 4, 2),
-        input_bits=one(8, 4, 12), table_bits=one(10, 6), graded_bits=one(32, 16))
+        input_bits=one(8, 4, 12), table_bits=one(10, 6), graded_bits=one(32, 16),
+        neuron=one("any", "loihi"))
 
 
 def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
