@@ -1,0 +1,82 @@
+"""One neuron module of a framework on its own: its spikes in float64, and those of the cell that was read from it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+
+from snncompile.frontends.torch.cells import Cell
+from snncompile.frontends.torch.neurons import cell_of
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.interp import run
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Identity, Input, Output
+from snncompile.ir.types import Array, Shape
+from snncompile.ir.verify import verify
+
+
+@contextlib.contextmanager
+def in_doubles() -> Iterator[None]:
+    """Frameworks cast spikes with `.float()`; in a network of doubles they stay doubles."""
+    with mock.patch.object(torch.Tensor, "float", torch.Tensor.double), torch.no_grad():
+        yield
+
+
+def cell(module: Any, shape: Shape) -> Cell:
+    recognise = cell_of(module)
+    assert recognise is not None
+    return recognise(module, shape, "net.lif")
+
+
+def graph_of(found: Cell, shape: Shape) -> Graph:
+    """Input, the cell, Output."""
+    nodes: dict[str, Op] = {"x": Input(shape, "real", -99, 99)}
+    edges: list[Edge] = []
+
+    def chain(last: str, ops: tuple[Op, ...], name: str) -> str:
+        for i, op in enumerate(ops):
+            nodes[f"{name}{i}"] = op
+            edges.append(Edge(last, f"{name}{i}"))
+            last = f"{name}{i}"
+        return last
+
+    first = chain("x", found.before, "before")
+    nodes["n"] = found.neuron
+    edges.append(Edge(first, "n"))
+    last = chain("n", found.after, "after")
+    nodes["y"] = Output()
+    edges.append(Edge(last, "y"))
+    if found.recurrent is not None:
+        nodes["late"] = Identity()
+        edges.append(Edge(last, "late", 0 if found.recurrent_silence else 1))
+        edges.append(Edge(chain("late", found.recurrent, "back"), "n", 1 if found.recurrent_silence else 0))
+    graph = Graph("one", nodes, tuple(edges))
+    verify(graph)
+    return graph
+
+
+def emitted(module: Any, x: Array) -> Array:
+    """What the cell emits for `[sample, tick, *shape]`."""
+    found = cell(module, x.shape[2:])
+    return run(graph_of(found, x.shape[2:]), x).outputs["y"]
+
+
+def drive(rng: np.random.Generator, shape: Shape, threshold: float = 1.0, decimal: bool = True) -> Array:
+    """Input `[3, 12, *shape]` that often lands on the threshold: dyadic numbers, decimal ones, or any.
+
+    Without `decimal`, no numbers whose sums meet the threshold in one order of additions and miss it in another.
+    """
+    size = (3, 12, *shape)
+    kind = rng.choice([0, 1, 2, 3] if decimal else [0, 2, 3])
+    if kind == 0:
+        return rng.integers(-2, 9, size) * threshold / 4
+    if kind == 1:
+        return rng.integers(-3, 12, size) / 10 * threshold
+    if kind == 2:
+        return rng.choice([0.0, threshold, threshold / 2, 2 * threshold, 3.5 * threshold], size)
+    return rng.normal(0.4, 1.0, size) * threshold
