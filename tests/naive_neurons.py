@@ -169,16 +169,11 @@ def _alpha(x: float, s: State, p: Any) -> float:
     return s["spike"]
 
 
-def _li(x: float, s: State, p: Any) -> float:
-    v = p.decay * s.get("v", 0.0) + p.gain * x
-    s["v"] = max(v, p.v_min)
-    return float(v)
-
-
 def _readout(decay: Callable[[Any], float], current: Callable[[float, State, Any], float]) -> Any:
     def step(x: float, s: State, p: Any) -> float:
-        s["v"] = decay(p) * s.get("v", 0.0) + p.gain * current(x, s, p)
-        return s["v"]
+        v = decay(p) * s.get("v", 0.0) + p.gain * current(x, s, p)
+        s["v"] = max(v, p.v_min)
+        return float(v)
 
     return step
 
@@ -191,7 +186,7 @@ RULES: dict[str, Callable[[float, State, Any], float]] = {
     "if": lambda x, s, p: _fire(lambda v: v, p.gain * x, s, p),
     "lif": _leaky, "plif": _plif, "cubalif": _cubalif, "alif": _alif, "llif": _llif, "slif": _slif, "qlif": _qlif,
     "euler_lif": lambda x, s, p: _fire(*_relaxing(x, s, p), s, p), "euler_li": _euler_li, "alpha": _alpha,
-    "li": _li,
+    "li": _readout(lambda p: p.decay, _plain),
     "integrator": _readout(lambda p: 1.0, _plain),
     "cubali": _readout(lambda p: p.decay, _current),
     "threshold": lambda x, s, p: _spikes(p.gain * x, p.threshold, p),

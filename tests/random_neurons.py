@@ -31,7 +31,7 @@ def readout(pick: Choices, shape: Shape, features: Features) -> Neuron:
     rule = pick.one(features.graded)
     params = {name: make(pick, shape) for name, make in PARAMS.get(rule, {}).items()}
     initial = {"v": _spread(pick, shape, -32, 32)} if rule != "accumulator" and pick.chance(20) else {}
-    if rule == "li" and pick.chance(30):
+    if rule in ("li", "cubali") and pick.chance(30):
         params["v_min"] = -_spread(pick, shape, 0, 96)
     return Neuron.of(rule, Firing(), _options(pick, rule), initial, **_present(params), **_bias(pick, shape))
 

@@ -143,15 +143,19 @@ def euler_li(state: Any, x: Expr, p: Any) -> Expr:
     return v
 
 
+def _read_out(state: Any, v: Expr, p: Any) -> Expr:
+    """Emit the membrane, and keep it above `v_min`."""
+    state.v = v if p.v_min is None else hold(v, p.v_min)
+    return v
+
+
 @neuron_rule(spiking=False, decay=Real(0.9), gain=Real(1.0), v_min=Membrane(None))
 def li(state: Any, x: Expr, p: Any) -> Expr:
     """Leaky integrator, a readout: `v' = decay v + gain x`, and the membrane itself is the output.
 
     `v_min` holds up what is kept, not what is emitted.
     """
-    v: Expr = p.decay * state.v + p.gain * x
-    state.v = v if p.v_min is None else hold(v, p.v_min)
-    return v
+    return _read_out(state, p.decay * state.v + p.gain * x, p)
 
 
 @neuron_rule(spiking=False, gain=Real(1.0))
@@ -163,12 +167,13 @@ def integrator(state: Any, x: Expr, p: Any) -> Expr:
 
 
 @neuron_rule(spiking=False, options=_FILTER, decay=Real(0.9), decay_syn=Real(0.8), gain=Real(1.0),
-             gain_syn=Real(1.0))
+             gain_syn=Real(1.0), v_min=Membrane(None))
 def cubali(state: Any, x: Expr, p: Any) -> Expr:
-    """Current-based leaky integrator: `cubalif` without a threshold; the membrane is the output."""
-    v: Expr = p.decay * state.v + p.gain * _synapse(state, x, p)
-    state.v = v
-    return v
+    """Current-based leaky integrator: `cubalif` without a threshold; the membrane is the output.
+
+    `v_min` holds up what is kept, not what is emitted.
+    """
+    return _read_out(state, p.decay * state.v + p.gain * _synapse(state, x, p), p)
 
 
 @neuron_rule(decay=Real(0.9), gain=Real(1.0), decay_b=Real(0.95), jump_b=Membrane(0.1), scale_b=Real(None),

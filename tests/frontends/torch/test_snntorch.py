@@ -40,7 +40,8 @@ def common(rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Any]:
 def number(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Any:
     """One number, one a channel or one a neuron; dyadic or not."""
     size = [(), (shape[0], *(1,) * (len(shape) - 1)), shape, (1,)][rng.integers(4)]
-    values = rng.integers(int(low * 8) + 1, int(high * 8), size) / 8 if rng.integers(2) else rng.uniform(low, high, size)
+    dyadic = rng.integers(int(low * 8) + 1, int(high * 8), size) / 8
+    values = dyadic if rng.integers(2) else rng.uniform(low, high, size)
     return float(values) if size == () else torch.tensor(values)
 
 

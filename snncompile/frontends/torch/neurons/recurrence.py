@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from snncompile.ir.ops import Conv, Linear, Reshape, Scale
 from snncompile.ir.types import Shape
 
 
-def operators(reading: Reading, layer: Any, shape: Shape) -> tuple[Op, ...]:
-    """What a layer does to one tick of this shape."""
+def operators(reading: Reading, layer: Any) -> tuple[Op, ...]:
+    """What a layer makes of one tick of spikes on their way back, laid out as the input again."""
     made: list[Op] = []
+    shape = reading.shape
     for part in _parts(layer):
         try:
             made += _operator(reading, part, shape)
@@ -22,7 +24,9 @@ def operators(reading: Reading, layer: Any, shape: Shape) -> tuple[Op, ...]:
                 shape = op.infer(shape)
         except ShapeError as e:
             reading.refuse(f"recurrent layer {qualified_name(type(part))}", e.expected)
-    return tuple(made)
+    if math.prod(shape) != math.prod(reading.shape):
+        reading.refuse(f"a recurrence that ends in shape {list(shape)}", f"{list(reading.shape)}, as the input")
+    return tuple(made) if shape == reading.shape else (*made, Reshape(reading.shape))
 
 
 def _parts(layer: Any) -> list[Any]:
@@ -43,7 +47,7 @@ def _operator(reading: Reading, layer: Any, shape: Shape) -> list[Op]:
         case "torch.nn.modules.linear.Identity":
             return []
         case "torch.nn.modules.flatten.Flatten" if (layer.start_dim, layer.end_dim) == (1, -1):
-            return [Reshape((int(np.prod(shape)),))]
+            return [Reshape((math.prod(shape),))]
         case "torch.nn.modules.flatten.Unflatten" if layer.dim == 1 and len(shape) == 1:
             return [Reshape(tuple(np.empty(shape).reshape(tuple(layer.unflattened_size)).shape))]
         case "snntorch._neurons.rleaky.RecurrentOneToOne" | "snntorch._neurons.rsynaptic.RecurrentOneToOne":

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.neurons.recurrence import operators
 from snncompile.frontends.torch.neurons.support import (
@@ -63,9 +65,8 @@ def _neuron(reading: Reading) -> Neuron:
     if m.spike_fn is None:
         return Neuron.of("cubali" if options else "li", Firing(), options, **params)
     params["threshold"] = reading.number(m.spike_threshold, "spike_threshold")
-    if not options and params["decay"] == 1 and params["gain"] == 1:
-        del params["decay"], params["gain"]
-        return Neuron.of("if", _firing(m), **params)
+    if not options and np.all(params["decay"] == 1) and np.all(params["gain"] == 1):
+        return Neuron.of("if", _firing(m), **{n: v for n, v in params.items() if n != "decay"})
     return Neuron.of("cubalif" if options else "lif", _firing(m), options, **params)
 
 
@@ -80,7 +81,7 @@ def _adaptive(reading: Reading) -> Neuron:
 
 def _recurrent(reading: Reading) -> tuple[Op, ...] | None:
     layer = getattr(reading.module, "rec_connect", None)
-    return None if layer is None else operators(reading, layer, reading.shape)
+    return None if layer is None else operators(reading, layer)
 
 
 def _lif(reading: Reading, layout: Layout = "batch-first") -> Cell:
@@ -111,7 +112,7 @@ _REFUSED = (
             "fired or not", lambda m: bool(getattr(m.reset_fn, "reset_value", 0))),
     Refusal("MembraneSubtract(subtract_value)", "the threshold is what is subtracted",
             lambda m: getattr(m.reset_fn, "subtract_value", None) is not None),
-    Refusal("MaxSpike of less than 1", "a neuron that never fires", lambda m: (_most_spikes(m) or 1) < 1),
+    Refusal("MaxSpike(0)", "a neuron that never fires", lambda m: _most_spikes(m) == 0),
 )
 _NEGATIVE = Refusal("adapt_scale below 0", "the threshold could fall below 0",
                     lambda m: bool((as_array(m.adapt_scale) < 0).any()))

@@ -71,7 +71,7 @@ def _synaptic(reading: Reading) -> Cell:
 
 def _recurrent(reading: Reading, neuron: Neuron, *states: Returned) -> Cell:
     module = reading.module
-    back = operators(reading, module.recurrent, reading.shape)
+    back = operators(reading, module.recurrent)
     return Cell(neuron, after=_graded(reading), recurrent=back, returns=_returns(module, *states))
 
 

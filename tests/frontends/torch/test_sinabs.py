@@ -1,0 +1,195 @@
+"""sinabs' neurons: the same spikes as their own step, in every option; what is refused is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snncompile.diagnostics import CompileError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sinabs")
+from sinabs import activation, layers  # noqa: E402
+from sinabs.layers.alif import ALIFSqueeze  # noqa: E402
+
+from tests.frontends.torch.modules import cell, drive, emitted, in_doubles  # noqa: E402
+
+SEEDS = range(40)
+
+
+def spikes(module: Any, x: Any) -> Any:
+    """The module's own spikes `[sample, tick, *shape]`."""
+    merged = cell(module, x.shape[2:]).layout == "merged"
+    with in_doubles():
+        given = torch.from_numpy(x.reshape(-1, *x.shape[2:]) if merged else x)
+        found = module(given)
+    assert found.dtype == torch.float64
+    return found.numpy().reshape(x.shape)
+
+
+def agree(module: Any, x: Any) -> None:
+    wanted = spikes(module.double(), x)
+    np.testing.assert_array_equal(emitted(module, x), wanted)
+
+
+def number(rng: np.random.Generator, low: float, high: float) -> float:
+    """Dyadic or not."""
+    if rng.integers(2):
+        return float(rng.integers(int(low * 8) + 1, int(high * 8))) / 8
+    return float(rng.uniform(low, high))
+
+
+def firing(rng: np.random.Generator, readout: bool = True) -> dict[str, Any]:
+    kinds = [activation.MultiSpike, activation.SingleSpike, activation.MaxSpike(2), activation.MaxSpike(1),
+             activation.MaxSpike(), None]
+    chosen = kinds[rng.integers(len(kinds) - (not readout))]
+    reset = [activation.MembraneSubtract(), activation.MembraneReset()][rng.integers(2)]
+    return {"spike_fn": chosen, "reset_fn": reset, "spike_threshold": torch.tensor(number(rng, 0.3, 2.0)),
+            "min_v_mem": [None, -number(rng, 0.1, 1.5)][rng.integers(2)], "record_states": bool(rng.integers(2))}
+
+
+def synapse(rng: np.random.Generator) -> dict[str, Any]:
+    return {"tau_syn": [None, number(rng, 0.5, 9)][rng.integers(2)]}
+
+
+def leak(rng: np.random.Generator) -> dict[str, Any]:
+    tau = [number(rng, 0.5, 20), torch.tensor(rng.uniform(1, 9, 5), dtype=torch.float32)][rng.integers(2)]
+    return {"tau_mem": tau, "norm_input": bool(rng.integers(2)), "train_alphas": bool(rng.integers(2))}
+
+
+def wiring(kind: str, module: Any, **options: Any) -> Any:
+    """The plain form of a class, or its Squeeze form in one of the ways to say the sizes."""
+    if kind == "plain":
+        return module(**options)
+    sizes = {"batch": {"batch_size": 3}, "ticks": {"num_timesteps": 12}}[kind]
+    return SQUEEZED[module](**sizes, **options)
+
+
+SQUEEZED = {layers.IAF: layers.IAFSqueeze, layers.LIF: layers.LIFSqueeze, layers.ExpLeak: layers.ExpLeakSqueeze,
+            layers.ALIF: ALIFSqueeze}
+KINDS = ["plain", "batch", "ticks"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_iaf_gives_the_spikes_of_its_own_step(seed):
+    rng = np.random.default_rng(seed)
+    agree(wiring(KINDS[seed % 3], layers.IAF, **firing(rng), **synapse(rng)), drive(rng, (5,)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lif_gives_the_spikes_of_its_own_step(seed):
+    rng = np.random.default_rng(seed)
+    agree(wiring(KINDS[seed % 3], layers.LIF, **firing(rng), **synapse(rng), **leak(rng)), drive(rng, (5,)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_expleak_gives_the_membranes_of_its_own_step(seed):
+    rng = np.random.default_rng(seed)
+    options = leak(rng) | {"min_v_mem": [None, -0.25][rng.integers(2)]}
+    agree(wiring(KINDS[seed % 3], layers.ExpLeak, **options), drive(rng, (5,)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_alif_gives_the_spikes_of_its_own_step(seed):
+    rng = np.random.default_rng(seed)
+    options = leak(rng) | synapse(rng) | firing(rng, readout=False)
+    options["tau_mem"] = torch.as_tensor(options["tau_mem"])
+    if options["tau_syn"]:
+        options["tau_syn"] = torch.tensor(options["tau_syn"])
+    agree(wiring(KINDS[seed % 3], layers.ALIF, tau_adapt=torch.tensor(number(rng, 1, 9)),
+                 adapt_scale=number(rng, 0.1, 2), **options), drive(rng, (5,)))
+
+
+def recurrence(rng: np.random.Generator) -> tuple[Any, tuple[int, ...]]:
+    """A connection with dyadic weights and biases, whose sums are exact in any order, and the shape it is for."""
+    linear = torch.nn.Linear(12, 12, bias=bool(rng.integers(2)))
+    conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+    made, shape = [
+        (torch.nn.Linear(4, 4), (4,)), (conv, (3, 2, 2)), (torch.nn.Sequential(torch.nn.Flatten(), linear), (3, 2, 2)),
+        (torch.nn.Sequential(torch.nn.Flatten(), linear, torch.nn.Unflatten(1, (3, 2, 2))), (3, 2, 2)),
+        (torch.nn.Identity(), (4,))][rng.integers(5)]
+    for p in made.parameters():
+        p.data = torch.round(p.data * 16) / 16
+    return made, shape
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["IAF", "LIF", "ALIF"])
+def test_recurrent_forms_give_the_spikes_of_their_own_step(kind, seed):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    layer, shape = recurrence(rng)
+    options = firing(rng, readout=False) | {"rec_connect": layer}
+    if kind != "IAF":
+        options |= {"tau_mem": torch.tensor(number(rng, 0.5, 9)), "norm_input": bool(rng.integers(2))}
+    if kind == "ALIF":
+        options["tau_adapt"] = torch.tensor(3.0)
+    module = getattr(layers, f"{kind}Recurrent")(**options).double()
+    with in_doubles():
+        zeros = torch.zeros
+        torch.zeros = lambda *size, **kw: zeros(*size, **kw).double()  # the recurrence of the first tick
+        try:
+            x = drive(rng, shape, decimal=False)
+            wanted = module(torch.from_numpy(x)).numpy()
+        finally:
+            torch.zeros = zeros
+    np.testing.assert_array_equal(emitted(module, x), wanted)
+
+
+def test_a_recurrent_bias_is_silent_in_the_first_tick():
+    layer = torch.nn.Linear(1, 1)
+    layer.weight.data.zero_()
+    layer.bias.data.fill_(1.0)
+    module = layers.IAFRecurrent(layer)
+    assert emitted(module, np.zeros((1, 4, 1))).ravel().tolist() == [0, 1, 1, 1]
+    assert module(torch.zeros(1, 4, 1)).ravel().tolist() == [0, 1, 1, 1]
+
+
+def refused(module: Any, words: str) -> None:
+    with pytest.raises(CompileError) as caught:
+        cell(module, (4,))
+    (found,) = caught.value.diagnostics
+    assert found.code == "SNN104"
+    assert '"net.lif"' in found.place
+    assert type(module).__name__ in found.place
+    assert words in found.found
+
+
+def test_a_reset_to_another_value_than_zero_is_refused():
+    """sinabs adds the value to every membrane in every tick, also where nothing fired."""
+    module = layers.IAF(spike_fn=activation.SingleSpike, reset_fn=activation.MembraneReset(0.25))
+    assert module(torch.zeros(1, 4, 1)).ravel().tolist() == [0, 0, 0, 0]
+    assert module.v_mem.item() == 1.0
+    refused(module, "MembraneReset(reset_value)")
+
+
+def test_subtracting_something_else_than_the_threshold_is_refused():
+    refused(layers.IAF(reset_fn=activation.MembraneSubtract(0.5)), "MembraneSubtract(subtract_value)")
+
+
+def test_spike_and_reset_functions_of_the_users_own_are_refused():
+    class Mine(activation.MultiSpike):
+        pass
+
+    refused(layers.IAF(spike_fn=Mine), "spike_fn")
+    refused(layers.IAF(reset_fn=lambda spikes, state, threshold: state), "reset_fn")
+
+
+def test_a_neuron_that_may_never_fire_is_refused():
+    refused(layers.IAF(spike_fn=activation.MaxSpike(0)), "MaxSpike")
+
+
+def test_an_adaptation_that_lowers_the_threshold_is_refused():
+    refused(layers.ALIF(torch.tensor(2.0), torch.tensor(2.0), adapt_scale=-1.0), "adapt_scale")
+
+
+def test_a_recurrence_that_is_no_layer_of_additions_is_refused():
+    layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Sigmoid())
+    refused(layers.LIFRecurrent(2.0, layer), "Sigmoid")
+
+
+def test_a_recurrence_of_another_shape_is_refused():
+    refused(layers.LIFRecurrent(2.0, torch.nn.Linear(5, 5)), "Linear")
+    refused(layers.LIFRecurrent(2.0, torch.nn.Linear(4, 5)), "ends in shape [5]")
