@@ -1,0 +1,45 @@
+"""The tables of neuron classes: they name classes that exist, and a user's own word comes first."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from snncompile.frontends.torch import cells
+from snncompile.frontends.torch.cells import neuron_module
+from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_of
+from snncompile.ir.cells import Neuron
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_class_of_a_table_is_one_of_the_framework(framework):
+    pytest.importorskip(framework.lower())
+    for name in FRAMEWORKS[framework]:
+        module, _, cls = name.rpartition(".")
+        assert isinstance(getattr(importlib.import_module(module), cls), type), name
+
+
+class Mine(torch.nn.Module):
+    def forward(self, x):
+        return x
+
+
+def test_a_users_own_class_is_what_the_user_says_it_is():
+    assert cell_of(Mine()) is None
+    neuron_module(Mine)(lambda module, shape: Neuron.of("if"))
+    found = cell_of(Mine())
+    cells.OWN.pop(f"{Mine.__module__}.Mine")
+    assert found is not None
+    assert found(Mine(), (1,), "mine").neuron.rule.name == "if"
+
+
+def test_a_users_word_on_a_class_of_a_framework_goes_before_the_table():
+    snntorch = pytest.importorskip("snntorch")
+    neuron_module("snntorch._neurons.leaky.Leaky")(lambda module, shape: Neuron.of("if"))
+    found = cell_of(snntorch.Leaky(0.5))
+    cells.OWN.pop("snntorch._neurons.leaky.Leaky")
+    assert found is not None
+    assert found(snntorch.Leaky(0.5), (1,), "mine").neuron.rule.name == "if"
