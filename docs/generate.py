@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from snncompile.codes import CODES
+from snncompile.frontends.torch.neurons import FRAMEWORKS
+from snncompile.frontends.torch.neurons.support import NeuronClass, Table, Unsupported
 
 HERE = Path(__file__).parent
 BLOCKS = {
@@ -30,7 +32,44 @@ def diagnostics() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"diagnostics.md": diagnostics}
+FRAMEWORKS_INTRODUCTION = """\
+# Neuron classes of the frameworks
+
+Which neurons of snnTorch, SpikingJelly, sinabs and Norse a PyTorch module may hold, and which of their options.
+*Exact* means that the graph gives the spikes the framework gives in float64, also where a membrane lands on its
+threshold: every rule computes in the framework's own order of operations. Everything else ends in SNN104, which names
+the module's path, its class and the option. `@snncompile.neuron_module` says what a class of your own computes, or one
+of these in other words. A class is recognised by its name; a subclass counts as its base where it overrides nothing
+but `__init__` and `extra_repr`. The tables are made from `snncompile/frontends/torch/neurons` by `make docs`.
+"""
+
+
+def frameworks() -> str:
+    """The page of the frameworks' neuron classes."""
+    lines = [FRAMEWORKS_INTRODUCTION.rstrip()]
+    for framework, table in FRAMEWORKS.items():
+        lines += ["", f"## {framework}", "", "| option | | of |", "|---|---|---|"]
+        lines += [f"| {option} | {verdict} | {', '.join(of)} |" for (option, verdict), of in _rows(table).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(table: Table) -> dict[tuple[str, str], list[str]]:
+    """Each option with its verdict, and the classes it holds for; what is exact goes first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, known in table.items():
+        for row in _verdicts(known):
+            found.setdefault(row, []).append(f"`{name.rpartition('.')[2]}`")
+    return dict(sorted(found.items(), key=lambda row: ("exact", "refused", "note").index(row[0][1].partition(":")[0])))
+
+
+def _verdicts(known: NeuronClass | Unsupported) -> list[tuple[str, str]]:
+    if isinstance(known, Unsupported):
+        return [("any", f"refused: {known.why}")]
+    notes = [(known.note, "note")] if known.note else []
+    return [*((o, "exact") for o in known.exact), *((r.option, f"refused: {r.why}") for r in known.refused), *notes]
+
+
+PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -102,9 +102,9 @@ def _function(value: Any) -> str:
     return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"
 
 
-_METHOD = Refusal("method other than a step function", f"one of {', '.join(_METHODS)}",
+_METHOD = Refusal("method other than a step function", f"known are {', '.join(_METHODS)}",
                   lambda m: m.p.method not in _METHODS)
-_RESET = Refusal("a reset_method of your own", "reset_value or reset_subtract",
+_RESET = Refusal("a reset_method of your own", "reset_value and reset_subtract are known",
                  lambda m: _function(m.p.reset_method) not in _RESETS)
 _SYN, _MEM = "tau_syn_inv", "tau_mem_inv, v_leak, dt"
 _FIRE = ("v_th, v_reset", f"method: {', '.join(_METHODS)}")

@@ -106,8 +106,8 @@ def _unknown_reset(module: Any) -> bool:
 
 
 _REFUSED = (
-    Refusal("a spike_fn of your own", "MultiSpike, SingleSpike or MaxSpike", _unknown_spikes),
-    Refusal("a reset_fn of your own", "MembraneSubtract() or MembraneReset()", _unknown_reset),
+    Refusal("a spike_fn of your own", "MultiSpike, SingleSpike and MaxSpike are known", _unknown_spikes),
+    Refusal("a reset_fn of your own", "MembraneSubtract() and MembraneReset() are known", _unknown_reset),
     Refusal("MembraneReset(reset_value) other than 0", "sinabs adds the value to every membrane in every tick, "
             "fired or not", lambda m: bool(getattr(m.reset_fn, "reset_value", 0))),
     Refusal("MembraneSubtract(subtract_value)", "the threshold is what is subtracted",
