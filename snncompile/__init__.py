@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from snncompile.frontends import load as load
     from snncompile.frontends.nir.export import export_nir as export_nir
     from snncompile.frontends.onnx import export_onnx as export_onnx
+    from snncompile.frontends.torch.cells import neuron_module as neuron_module
     from snncompile.ir.graph import Edge as Edge
     from snncompile.ir.graph import Graph as Graph
     from snncompile.ir.interp import run as run
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CompileError": "diagnostics", "Diagnostic": "diagnostics", "Watch": "driver", "compile": "driver",
     "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir.export",
+    "neuron_module": "frontends.torch.cells",
     "export_onnx": "frontends.onnx", "Edge": "ir.graph",
     "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
 }

@@ -47,12 +47,23 @@ CODES: dict[str, Code] = {
     "SNN107": Code(
         "unknown source",
         "The compiler recognises a source by its type or file name: `.nir` (NIR), `.snn` (the compiler's own text "
-        "form).",
+        "form), `model.py:build` (a PyTorch network that a function of yours makes), or a torch.nn.Module.",
     ),
     "SNN108": Code(
         "a package is needed",
         "Formats that few users need are read by packages that are installed on request: `pip install "
         "snncompile[onnx]`, and so on.",
+    ),
+    "SNN109": Code(
+        "the model's own code failed",
+        "A PyTorch network is read by running it once on an example input. Its code, or the file that makes it, raised "
+        "the error that is shown; the place names the module, and the line in your file.",
+    ),
+    "SNN110": Code(
+        "the forward pass cannot be followed",
+        "The recorded forward pass does something that has no meaning tick by tick: its course depends on the values "
+        "of the data, ticks of a loop differ from one another, a module keeps a state that is not a neuron's, or time and "
+        "batch are not where a neuron expects them.",
     ),
     "SNN201": Code(
         "the graph is malformed",
