@@ -13,7 +13,7 @@ MAX_TEXT_BYTES = 1 << 28
 MAX_WEIGHT_BYTES = 1 << 33
 
 
-def load(source: str | Path | Graph, **options: Any) -> Graph:
+def load(source: Any, **options: Any) -> Graph:
     """The graph that a source means.
 
     Args:
@@ -28,14 +28,37 @@ def load(source: str | Path | Graph, **options: Any) -> Graph:
     if isinstance(source, Graph):
         _no_options(options, "a graph")
         return source
+    if _is_module(source):
+        from snncompile.frontends.torch.load import load_torch
+
+        return load_torch(source, options)
+    if isinstance(source, str) and Path(source).suffix.lower().startswith(".py:"):
+        return _load_python(source, options)
     if isinstance(source, (str, Path)):
         reader = READERS.get(Path(source).suffix.lower())
         if reader is not None:
             return reader(Path(source), options)
         suffix = shorten(Path(source).suffix)[1:-1]
+        if suffix in NOT_NETWORKS:
+            fail("SNN107", f"source {shorten(source)}", NOT_NETWORKS[suffix], ", ".join(READERS),
+                 "write a function build() that makes the module and loads the weights, and give model.py:build")
         fail("SNN107", f"source {shorten(source)}", f"a file named *{suffix}" if suffix else "a name without an ending",
              ", ".join(READERS))
-    fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}", "a file name or a Graph")
+    fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}",
+         "a file name, a torch.nn.Module, or a Graph")
+
+
+def _is_module(source: object) -> bool:
+    """Whether this is a PyTorch module; torch is not imported to find out."""
+    return any((c.__module__, c.__name__) == ("torch.nn.modules.module", "Module") for c in type(source).__mro__)
+
+
+def _load_python(source: str, options: Mapping[str, Any]) -> Graph:
+    try:
+        from snncompile.frontends.torch.load import load_file
+    except ModuleNotFoundError as e:
+        fail("SNN108", f"package {e.name}", "it is not installed", help="pip install snncompile[torch]")
+    return load_file(source, options)
 
 
 def _no_options(options: Mapping[str, Any], what: str) -> None:
@@ -84,6 +107,10 @@ def _bytes(path: Path, limit: int) -> bytes:
         fail("SNN101", place, str(getattr(e, "strerror", None) or e))
 
 
+NOT_NETWORKS = {
+    **dict.fromkeys((".pt", ".pth"), "weights, or a pickled program, but no network"),
+    ".py": "a file, but no function in it",
+}
 READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {
     ".nir": _load_nir, ".net": _load_net, ".snn": _load_text,
 }

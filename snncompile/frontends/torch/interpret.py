@@ -1,0 +1,282 @@
+"""A program of one tick to a graph, under a belief of which axes of the input are time and batch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from snncompile.diagnostics import Collector, CompileError, shorten
+from snncompile.frontends.torch.build import WORDS, Arrays, Build, Refused, Site, described
+from snncompile.frontends.torch.cells import Cell, Layout
+from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step
+from snncompile.frontends.torch.functions import FUNCTIONS
+from snncompile.frontends.torch.neurons import cell_of
+from snncompile.frontends.torch.record import Const, Lost, Ref, Tape, replaced
+from snncompile.frontends.torch.values import Axis, Value
+from snncompile.ir.op import ShapeError
+from snncompile.ir.ops import Input
+from torch import Tensor
+
+# Makers of constants, whose results may be new in every pass.
+RANDOM = frozenset(("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal",
+                    "poisson", "uniform", "exponential", "randperm", "multinomial", "random"))
+MAKERS = frozenset(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
+LAYOUTS: Mapping[Layout, tuple[Axis, ...]] = {
+    "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
+UNSAYABLE = ("write it with layers that a graph has, or make the module that calls it a neuron module "
+             "(snncompile.neuron_module)")
+
+
+class Broken:
+    """What a call gave that was refused: whatever depends on it is refused already."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What the leading axes of the inputs are."""
+
+    axes: tuple[Axis, ...]
+
+
+def beliefs(looped: bool) -> tuple[Belief, ...]:
+    """What the leading axes of an input may be, most usual first."""
+    alone, sequences = Belief(("B",)), (Belief(("T", "B")), Belief(("B", "T")))
+    return (*sequences, alone) if looped else (alone, *sequences, Belief(("BT",)))
+
+
+@dataclass
+class Interpreter:
+    """Turns one program into nodes and edges; `found` gathers what is refused."""
+
+    tape: Tape
+    program: Program
+    belief: Belief
+    inputs: Mapping[str, Input]
+    arrays: Arrays
+    found: Collector = field(default_factory=Collector)
+    build: Build = field(default_factory=Build)
+    extent: dict[str, int] = field(default_factory=dict)
+    made: dict[Ref, Any] = field(default_factory=dict)
+    waiting: dict[Late, Value] = field(default_factory=dict)
+    ticked: dict[Any, Any] = field(default_factory=dict)
+
+    def run(self) -> None:
+        for step in (*self.program.before, *self.program.body):
+            self.take(step)
+        for late, value in self.waiting.items():
+            self.close(late, value)
+        for step in self.program.after:
+            self.take(step)
+
+    def problem(self, place: str, found: str, help: str = "", code: str = "SNN104") -> None:
+        self.found.error(code, place, found, help=help)
+
+    # --- calls -----------------------------------------------------------------------------------------------
+
+    def take(self, step: Step) -> None:
+        """Find out what the results of a call are."""
+        results = [Broken()] * len(step.call.results)
+        try:
+            given = replaced((step.args, dict(step.kwargs)), self.resolve)
+            if not _any(given, Broken):
+                results = self.evaluate(step, given)
+        except Refused as e:
+            self.problem(step.call.place, e.found, e.help, e.code)
+        except CompileError as e:
+            self.found.found += e.diagnostics
+        for slot, result in enumerate(results):
+            self.made[Ref(step.at, slot)] = result
+
+    def evaluate(self, step: Step, given: Any) -> list[Any]:
+        call = step.call
+        if call.name == "input":
+            return [self.input(call.where.path, call.results[0])]
+        if call.name in RANDOM:
+            raise Refused(f"{call.name} draws random numbers in the forward pass",
+                          "encode the input outside the network: snncompile encodes with --encode")
+        if call.neuron is not None:
+            return self.neuron(step, given[0][0])
+        values = list(_values(given))
+        if not values or call.name in MAKERS:
+            return list(call.results)
+        if all(v.state for v in values):
+            return [values[0]] * len(call.results)
+        ticks = {v.tick for v in values if v.summed is None}
+        if len(ticks) == 1 and None not in ticks and len(values) == 1 and call.name not in ("setitem", "stack", "cat"):
+            return self.one_tick(step, given, ticks.pop())
+        return self.function(step, given)
+
+    def one_tick(self, step: Step, given: Any, tick: int | None) -> list[Any]:
+        """A call after the loop on one of its ticks: made once for all of them."""
+        whole = replaced(given, lambda v: replace(v, tick=None) if isinstance(v, Value) else v)
+        key = step.call.name, step.call.where, repr(replaced(whole, _identity))
+        if key not in self.ticked:
+            self.ticked[key] = self.function(step, whole)
+        return [replace(v, tick=tick) if isinstance(v, Value) else v for v in self.ticked[key]]
+
+    def function(self, step: Step, given: Any) -> list[Any]:
+        call = step.call
+        handler = FUNCTIONS.get(call.name)
+        if handler is None:
+            raise Refused(f"the operation {shorten(call.name)}", UNSAYABLE)
+        site = Site(call, self.build, self.arrays, self.extent, self.program.ticks)
+        args, kwargs = given
+        try:
+            inspect.signature(handler).bind(site, *args, **kwargs)
+        except TypeError:
+            raise Refused(f"the operation {shorten(call.name)} with arguments that are not known here") from None
+        result = handler(site, *args, **kwargs)
+        return list(result) if isinstance(result, tuple) else [result]
+
+    def input(self, name: str, tensor: Tensor) -> Value:
+        axes = self.belief.axes
+        shape = tuple(tensor.shape[len(axes):])
+        for letter, size in zip(axes, tensor.shape, strict=False):
+            self.extent.setdefault(letter, size)
+        node = self.build.add(name, replace(self.inputs[name], shape=shape), [])
+        return Value(node, shape, (*axes, *("F",) * len(shape)))
+
+    # --- arguments -------------------------------------------------------------------------------------------
+
+    def resolve(self, given: Any) -> Any:
+        match given:
+            case Ref():
+                return self.made.get(given, Broken())
+            case Const():
+                return given.value
+            case Lost():
+                raise Refused(given.why, "give it to the module as a parameter or buffer, or make the module a neuron "
+                              "module (snncompile.neuron_module)", "SNN110")
+            case OneTick():
+                made = self.made.get(given.ref, Broken())
+                return replace(made, tick=given.tick) if isinstance(made, Value) else made
+            case EachTick():
+                made = self.made.get(Ref(given.call), Broken())
+                return replace(made, tick=None) if isinstance(made, Value) else made
+            case Late():
+                return self.late(given)
+        return given
+
+    def late(self, given: Late) -> Value:
+        """What an earlier tick made, which stands for itself until it is known."""
+        if given not in self.waiting:
+            call = self.tape.calls[given.ref.call]
+            if not all(self.silent(f) for f in given.first):
+                raise Refused(f"a recurrence, through {call.place}, that begins with something other than zeros",
+                              "what a tick hands to the next begins as zeros", "SNN110")
+            shape = tuple(call.results[given.ref.slot].shape[1:])
+            node = self.build.placeholder(f"{call.where.path or call.name}.before", shape)
+            self.waiting[given] = Value(node, shape, ("B", *("F",) * len(shape)))
+        return self.waiting[given]
+
+    def silent(self, first: Any) -> bool:
+        """Whether what stood in the place of an earlier tick is nothing."""
+        value = self.made.get(first) if isinstance(first, Ref) else first.value if isinstance(first, Const) else first
+        if isinstance(value, Tensor):
+            return not bool(torch.any(value))
+        return value is None or (isinstance(value, (int, float)) and value == 0)
+
+    def close(self, late: Late, value: Value) -> None:
+        """Lead the recurrence from where it comes."""
+        source, call = self.made.get(late.ref), self.tape.calls[late.ref.call]
+        if not isinstance(source, Value):
+            return
+        if source.state or source.axes != value.axes or source.shape != value.shape:
+            self.problem(call.place, "a recurrence of " + ("a neuron's state" if source.state else described(source)),
+                         "what a tick hands to the next are spikes, or sums of such", "SNN110")
+            return
+        self.build.connect(value.node, self.build.shaped(source), late.delay)
+
+    # --- neurons ---------------------------------------------------------------------------------------------
+
+    def neuron(self, step: Step, given: Any) -> list[Any]:
+        path = step.call.where.path or step.call.where.kind
+        x = given
+        if not isinstance(x, Value) or x.state or x.decode:
+            raise Refused("a neuron whose input is a constant, a state, or decided over time already",
+                          "neurons are driven by the input of the network, tick by tick")
+        recognise = cell_of(step.call.neuron)
+        assert recognise is not None
+        cell = recognise(step.call.neuron, x.shape, path)
+        expected = LAYOUTS[cell.layout]
+        if x.leading != expected or not x.regular:
+            raise Refused(f"a neuron that takes tensors [{_words(expected)}, ...] is given {described(x)}",
+                          "the axes of the example input: [batch, ...] for one tick, [tick, batch, ...] or "
+                          "[batch, tick, ...] for several, with 2 ticks or more", "SNN110")
+        self.initial(step, cell)
+        return self.populate(step, cell, x, path)
+
+    def initial(self, step: Step, cell: Cell) -> None:
+        """The states that a neuron is first given must be those that it begins with by itself."""
+        firsts = [cell.neuron.first(s) for s in cell.neuron.traced.states]
+        given: list[Any] = []
+        replaced(step.states, given.append)
+        for state in given:
+            value = self.resolve(state)
+            if isinstance(value, Tensor) and not any(_equals(value, f) for f in firsts):
+                raise Refused("a state that begins elsewhere than the neuron itself does", "begin with the neuron's "
+                              "own initial states", "SNN110")
+            if isinstance(value, Value):
+                raise Refused("a state that depends on the input of the tick", code="SNN110")
+
+    def populate(self, step: Step, cell: Cell, x: Value, path: str) -> list[Any]:
+        build = self.build
+        try:
+            source = build.shaped(x)
+            for op in cell.before:
+                source = build.add(f"{path}.{op.kind()}", op, [source])
+            node = build.add(path, cell.neuron, [source])
+            out = node
+            for op in cell.after:
+                out = build.add(f"{path}.{op.kind()}", op, [out])
+            self.recur(cell, node, out, path)
+        except ShapeError as e:
+            raise Refused(f"{described(x)} arrives at a neuron: {e.expected}", code="SNN202") from None
+        shape = build.shapes[out]
+        emitted = Value(out, shape, (*x.leading, *("F",) * len(shape)))
+        top = step.call.top
+        if any(i >= len(cell.returns) for i in top):
+            raise Refused(f"a neuron module that returns {max(top) + 1} things; {len(cell.returns)} are known")
+        return [emitted if cell.returns[i] == "output" else replace(emitted, state=path) for i in top]
+
+    def recur(self, cell: Cell, node: str, out: str, path: str) -> None:
+        if cell.recurrent is None:
+            return
+        chain = [out]
+        for op in cell.recurrent:
+            late = len(chain) == 1 and not cell.recurrent_silence
+            chain.append(self.build.add(f"{path}.recurrent", op, [chain[-1]], int(late)))
+        late = len(chain) == 1 or cell.recurrent_silence
+        self.build.join(chain[-1], node, int(late))
+
+
+def _any(given: Any, kind: type) -> bool:
+    found: list[Any] = []
+    replaced(given, found.append)
+    return any(isinstance(v, kind) for v in found)
+
+
+def _values(given: Any) -> Iterator[Value]:
+    found: list[Any] = []
+    replaced(given, found.append)
+    return (v for v in found if isinstance(v, Value))
+
+
+def _identity(value: Any) -> Any:
+    return id(value) if isinstance(value, Tensor) else value
+
+
+def _equals(value: Tensor, first: Any) -> bool:
+    wide = torch.as_tensor(first, dtype=value.dtype)
+    try:
+        return bool((value == wide).all())
+    except RuntimeError:
+        return False
+
+
+def _words(axes: Sequence[Axis]) -> str:
+    return ", ".join(WORDS[a] for a in axes)
+

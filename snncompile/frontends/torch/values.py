@@ -1,0 +1,97 @@
+"""What a tensor of the recorded pass is in the graph: a node, and which of its axes are time, batch and features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from snncompile.ir.types import Shape
+
+Axis: TypeAlias = str
+"""`T`ime, `B`atch, both in one axis as `TB` or `BT` (the first of the two is the slower), or a `F`eature."""
+
+Decode: TypeAlias = Literal["rate", "last", "max"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that depends on the input.
+
+    Attributes:
+        node: the node whose output it is.
+        shape: the features of one tick, as the module lays them out; the node may have them under another shape.
+        axes: one letter a dimension of the tensor.
+        via: where its shape was last changed, which names the Reshape should one be needed.
+        tick: for one tick out of a loop over time, which.
+        summed: for the sum of the first ticks of such a loop, how many.
+        decode: how the ticks became one, where they did.
+        total: whether `decode="rate"` is a sum, which constants may not be added to, or a mean.
+        state: the neuron whose state this is, no output.
+    """
+
+    node: str
+    shape: Shape
+    axes: tuple[Axis, ...]
+    via: str = ""
+    tick: int | None = None
+    summed: int | None = None
+    decode: Decode | None = None
+    total: bool = False
+    state: str = ""
+
+    @property
+    def leading(self) -> tuple[Axis, ...]:
+        """The axes before the first feature."""
+        return self.axes[:next((i for i, a in enumerate(self.axes) if a == "F"), len(self.axes))]
+
+    @property
+    def regular(self) -> bool:
+        """Whether all features come after time and batch."""
+        return all(a == "F" for a in self.axes[len(self.leading):])
+
+    def sizes(self, extent: Mapping[str, int]) -> Shape:
+        """The shape of the tensor, given the extent of time and batch."""
+        features = iter(self.shape)
+        return tuple(next(features) if a == "F" else math.prod(extent[letter] for letter in a) for a in self.axes)
+
+
+def regroup(axes: Sequence[Axis], old: Shape, new: Shape, extent: Mapping[str, int]) -> tuple[Axis, ...] | None:
+    """The axes of a tensor under a new shape, None where time or batch would mix with features.
+
+    Args:
+        axes, old: the letters and sizes of the tensor.
+        new: the sizes it is given, of equal product, its numbers staying in order.
+        extent: how long time and batch are.
+    """
+    if not axes:
+        return ("F",) * len(new) if math.prod(new) == 1 else None
+    for used, taken, letters in _steps(axes, old, new, extent):
+        rest = regroup(axes[used:], old[used:], new[taken:], extent)
+        if rest is not None:
+            return letters + rest
+    return None
+
+
+def _steps(axes: Sequence[Axis], old: Shape, new: Shape,
+           extent: Mapping[str, int]) -> Iterator[tuple[int, int, tuple[Axis, ...]]]:
+    """Ways to account for the first axes: how many are used up, by how many new ones, and the letters of those."""
+    first = axes[0]
+    if first != "F":
+        if new and new[0] == old[0]:
+            yield 1, 1, (first,)
+        if len(axes) > 1 and len(first) == 1 and {first, axes[1]} == {"T", "B"} and new and new[0] == old[0] * old[1]:
+            yield 2, 1, ("TB" if first == "T" else "BT",)
+        if first == "TB" and new[:2] == (extent["T"], extent["B"]):
+            yield 1, 2, ("T", "B")
+        if first == "BT" and new[:2] == (extent["B"], extent["T"]):
+            yield 1, 2, ("B", "T")
+        if new and new[0] == 1:
+            yield 0, 1, ("F",)
+        return
+    run = next((i for i, a in enumerate(axes) if a != "F"), len(axes))
+    features = math.prod(old[:run])
+    for taken in range(len(new), -1, -1):
+        if math.prod(new[:taken]) == features:
+            yield run, taken, ("F",) * taken
