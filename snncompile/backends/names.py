@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
     return frozenset(text.split())
 
 
-KEYWORDS = _words("""
+KEYWORDS = words("""
     asm auto bool break case char const continue default do double else enum extern false float for goto if inline int
     long main register restrict return short signed sizeof static struct switch true typedef union unsigned void
     volatile while
@@ -24,7 +25,7 @@ KEYWORDS = _words("""
 """)
 """Words of C and C++ (whose programs include the header), types, and what some compilers define as macros."""
 
-PREFIXES = _words("""
+PREFIXES = words("""
     blkcnt blksize char16 char32 char8 clock clockid dev div fpos gid id ino int16 int32 int64 int8 intmax intptr key
     ldiv lldiv locale max_align mode nlink off once pid ptrdiff sig_atomic size ssize time timer uid uint16 uint32
     uint64 uint8 uintmax uintptr wchar wctrans wctype wint

@@ -45,7 +45,7 @@ class ProveRanges:
             ranges = population_ranges(graph, name)
             chains = [r for e in graph.edges_into[name] for r in chain_ranges(graph, e)]
             _check(name, (*ranges.steps, ranges.x, *chains), found)
-            graph = graph.replace(nodes={**graph.nodes, name: _tightened(graph.nodes[name], ranges)})
+            graph = graph.replace(nodes={**graph.nodes, name: tightened(graph.nodes[name], ranges)})
         found.finish()
         return graph
 
@@ -57,7 +57,7 @@ def _check(name: str, ranges: tuple[Interval, ...], found: Collector) -> None:
                     f"{WIDEST_BITS} bits", "fewer membrane, weight or spike bits, or a limit on spikes a step")
 
 
-def _tightened(op: Op, ranges: PopulationRanges) -> Op:
+def tightened(op: Op, ranges: PopulationRanges) -> Op:
     assert isinstance(op, Population)
     program = _simplified(op.program, ranges.steps)
     bits = {n: bit_width(interval) for n, interval in ranges.states.items()}

@@ -1,0 +1,1 @@
+"""The Lava backend: a retimed INT graph as a package of processes that Lava simulates."""

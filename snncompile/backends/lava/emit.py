@@ -1,0 +1,84 @@
+"""The Lava backend's files: a package of processes, its arrays, recorded vectors, and a program that runs it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from snncompile.backends.artifact import Artifact, Golden
+from snncompile.backends.lava.context import Net
+from snncompile.backends.lava.lower import lower
+from snncompile.backends.names import prefix
+from snncompile.backends.render import render
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import run
+from snncompile.ir.schedule import Schedule
+from snncompile.ir.types import Array
+
+LAVA = "0.10.0"
+GOLDEN_SAMPLES, GOLDEN_TICKS = 2, 32
+
+
+def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Golden | None = None) -> Artifact:
+    """Emit a MAPPED graph.
+
+    Args:
+        rates: not used: every process computes all of its layer.
+        golden: vectors for the program to check itself; the beginnings of a few samples are used.
+    """
+    net = lower(graph, f"{prefix(graph.name)}_lava")
+    files: dict[str, str | bytes] = {
+        "run.py": render("lava/run.py.j2", net=net, lava=LAVA),
+        "manifest.json": json.dumps(net.manifest, indent=1) + "\n",
+        "weights.npz": _npz(net.arrays),
+        f"{net.package}/network.py": render("lava/network.py.j2", net=net, fixed=_fixed(net)),
+        f"{net.package}/__init__.py": "",
+        f"{net.package}/procs/__init__.py": "",
+    }
+    for kind in net.kinds:
+        files |= _folder(net, kind.folder, "rule", kind=kind)
+    for name in _fixed(net):
+        files |= _folder(net, name.lower(), name.lower())
+    if golden is not None:
+        files["golden.npz"] = _golden(net, graph, golden)
+    return Artifact(files, {"weights": sum(a.nbytes for a in net.arrays.values())})
+
+
+def _fixed(net: Net) -> list[str]:
+    """The classes that do not depend on neuron rules, as far as they are used."""
+    used = [n for n in ("Delay", "Synapses") if net.uses(n)]
+    return ["Source", "Recorder", *used, *(["Membranes"] if net.states else [])]
+
+
+def _folder(net: Net, folder: str, template: str, **context: object) -> dict[str, str | bytes]:
+    """A process class in a folder with nothing else in it: Lava executes every file beside a process."""
+    home = f"{net.package}/procs/{folder}"
+    parts = {part: render(f"lava/{template}_{part}.py.j2", net=net, package=net.package, **context)
+             for part in ("process", "models")}
+    return {f"{home}/__init__.py": "", **{f"{home}/{part}.py": text for part, text in parts.items()}}
+
+
+def _npz(arrays: Mapping[str, Array]) -> bytes:
+    buffer = io.BytesIO()
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(buffer, **named)
+    return buffer.getvalue()
+
+
+def _golden(net: Net, graph: Graph, golden: Golden) -> bytes:
+    """Inputs, and what the interpreter gives for them inside and out, in ticks of the network."""
+    schedule = Schedule.of(graph)
+    x = {n: v[:GOLDEN_SAMPLES, :GOLDEN_TICKS] for n, v in golden.inputs.items()}
+    ticks = next(iter(x.values())).shape[1]
+    recorded = [r["name"] for r in net.manifest["emitted"]]
+    late = run(graph, schedule.present(x), record=recorded, states=True)
+    traces = schedule.collect_traces(late, ticks)
+    arrays = {f"input{i}": v for i, v in enumerate(x.values())}
+    arrays |= {f"emitted{i}": traces.emitted[n] for i, n in enumerate(recorded)}
+    arrays |= {f"state{i}": traces.states[s["population"]][s["state"]] for i, s in enumerate(net.manifest["states"])}
+    arrays |= {f"output{i}": v for i, v in enumerate(traces.outputs.values())}
+    return _npz(arrays)

@@ -1,0 +1,264 @@
+"""From a MAPPED graph to the context of the Lava templates."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from snncompile.backends.lava.context import Arguments, Connection, Entry, Kind, Net, Process, Record
+from snncompile.backends.lava.expressions import statements
+from snncompile.backends.lava.registers import standard
+from snncompile.backends.lava.synapses import Synapses, synapses
+from snncompile.backends.names import comment, identifiers, words
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.cells import Population
+from snncompile.ir.expr import Step
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Output
+from snncompile.ir.schedule import Schedule
+from snncompile.ir.types import Array, Json
+
+RESERVED = words("""
+    a_in compile file id in_ports join load log logs_to_file model model_class model_id name np num_steps out_ports
+    pause phase proc_params process processes procs ref_ports run runtime s_out save start stop tags time_step var_ports
+    vars wait x
+""")
+"""Attributes of Lava's processes and their models, and names that the templates use."""
+OWN = ("Source", "Recorder", "Membranes", "Delay", "Synapses", "Sparse", "LIF")
+"""Classes that every package may hold."""
+FORMAT = 1
+
+
+def lower(graph: Graph, package: str) -> Net:
+    """Lower a MAPPED graph.
+
+    Args:
+        package: the name of the Python package, an identifier.
+    """
+    return _Lowering(graph, package).net()
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, package: str):
+        self.graph, self.package = graph, package
+        self.schedule = Schedule.of(graph)
+        self.keys = identifiers(graph.nodes)
+        self.synapses = {e: synapses(graph, e) for e in graph.edges if not isinstance(graph.nodes[e.dst], Output)}
+        self.arrays: dict[str, Array] = {}
+        self.kinds: dict[Any, Kind] = {}
+        self.folders: set[str] = {n.lower() for n in OWN}
+        self.entries: dict[Edge, str] = {}
+        self.standard: set[str] = set()
+
+    def net(self) -> Net:
+        populations = [self._population(n, op) for n, op in self.graph.populations.items()
+                       if isinstance(op, Population)]
+        emitted = [(n, op) for n, op in self.graph.nodes.items() if self._is_recorded(n)]
+        states = [r for n, op in self.graph.populations.items() if isinstance(op, Population)
+                  for r in self._states(n, op)]
+        return Net(self.package, comment(self.graph.name),
+                   tuple(math.prod(op.shape) for op in self.graph.inputs.values()), tuple(self.kinds.values()),
+                   tuple(populations), tuple(self._delays()), tuple(self._connections()),
+                   tuple(Record(self._port(n), self._size(n), _type_of(op)) for n, op in emitted),
+                   tuple(r for _, r in states), self.arrays, self._manifest([n for n, _ in emitted],
+                                                                            [s for s, _ in states]))
+
+    def _size(self, name: str) -> int:
+        return math.prod(self.graph.shapes[name])
+
+    def _port(self, name: str) -> str:
+        """The port that sends what a node emits."""
+        if isinstance(self.graph.nodes[name], Input):
+            return f"source.s{list(self.graph.inputs).index(name)}"
+        return f'populations["{self.keys[name]}"].s_out'
+
+    def _is_recorded(self, name: str) -> bool:
+        read = any(isinstance(self.graph.nodes[e.dst], Output) for e in self.graph.edges_from[name])
+        return read or isinstance(self.graph.nodes[name], Population)
+
+    # --- populations -----------------------------------------------------------------------------------
+
+    def _population(self, name: str, op: Population) -> Process:
+        key, size = self.keys[name], self._size(name)
+        edges = self.graph.edges_into[name]
+        registers = None if any(self.synapses[e].times is not None for e in edges) else standard(self.graph, name)
+        if registers is not None:
+            self.standard.add(name)
+            self.entries.update(dict.fromkeys(edges, "a_in"))
+            flat = {n: self._flat(v, name) for n, v in registers.items()}
+            return Process(key, comment(name), "LIF", size, tuple(self._named(key, flat, size)))
+        entries, times = self._entries(edges)
+        kind = self._kind(op, entries)
+        names = _attributes(op)
+        values = {names["param", n]: v for n, v in op.params.items()}
+        values |= {names["state", n]: np.broadcast_to(np.asarray(s.initial, np.int64), self.graph.shapes[name])
+                   for n, s in op.states.items()}
+        tables = {names["param", n] for n in op.tables}
+        flat = {n: v if n in tables else self._flat(v, name) for n, v in values.items()}
+        return Process(key, comment(name), kind.name, size, tuple(self._named(key, {**flat, **times}, size)))
+
+    def _flat(self, value: Any, name: str) -> Any:
+        """A parameter as one number, or as one a neuron."""
+        array = np.asarray(value, np.int64)
+        return array.reshape(-1) if array.size == 1 else np.broadcast_to(array, self.graph.shapes[name]).reshape(-1)
+
+    def _named(self, key: str, values: Mapping[str, Any], size: int) -> Iterator[tuple[str, str]]:
+        """Values as expressions; arrays of more than one number are kept for the file of weights."""
+        for name, value in values.items():
+            array = np.asarray(value, np.int64)
+            if array.size == size and array.size > 1 and np.all(array == array.flat[0]):
+                yield name, f"np.full({size}, {array.flat[0]})"
+            elif array.size > 1:
+                self.arrays[f"{key}.{name}"] = array
+                yield name, f'arrays["{key}.{name}"]'
+            else:
+                yield name, str(int(array.reshape(())))
+
+    def _entries(self, edges: Iterable[Edge]) -> tuple[tuple[Entry, ...], dict[str, Any]]:
+        """The ports of a population, one for each multiplier, and the multipliers by variable."""
+        found: list[tuple[Entry, Any]] = []
+        for edge in edges:
+            times = self.synapses[edge].times
+            same = [e for e, t in found if _same(t, times)]
+            if not same:
+                at = len(found)
+                same = [Entry(f"a_in{at}", None if times is None else f"times{at}")]
+                found.append((same[0], times))
+            self.entries[edge] = same[0].port
+        return tuple(e for e, _ in found), {e.times: t for e, t in found if e.times}
+
+    def _kind(self, op: Population, entries: tuple[Entry, ...]) -> Kind:
+        """The process class of a program; populations with the same one share it."""
+        names = _attributes(op)
+        shape = (op.program, entries, tuple(names.items()))
+        if shape not in self.kinds:
+            leaves = {s: _leaf(s, names) for s in op.program.steps if s.op in ("state", "param", "input", "lut")}
+            lines, operands = statements(op.program, leaves)
+            folder = _fresh(next(iter(identifiers([op.rule or "neuron"]).values())), self.folders)
+            constants = (*(names["param", n] for n in op.params), *(e.times for e in entries if e.times))
+            self.kinds[shape] = Kind(
+                folder, "".join(word.capitalize() for word in folder.split("_")), comment(op.rule), entries,
+                tuple(names["state", n] for n in op.states), constants, tuple(lines),
+                tuple((names["state", n], operands[i]) for n, i in op.program.next_state), operands[op.program.output])
+        return self.kinds[shape]
+
+    def _states(self, name: str, op: Population) -> Iterator[tuple[Json, Record]]:
+        names = _attributes(op)
+        key = self.keys[name]
+        for state in op.states:
+            variable, kind = (state, "int32") if name in self.standard else (names["state", state], "int64")
+            yield ({"population": name, "state": state},
+                   Record(f'populations["{key}"].{variable}', self._size(name), kind))
+
+    # --- projections -----------------------------------------------------------------------------------
+
+    def _delays(self) -> Iterator[tuple[Process, str]]:
+        """A delay line for each source and number of ticks beyond the one that synapses take themselves."""
+        for source, ticks in sorted({(e.src, e.delay - 1) for e in self.synapses}):
+            if ticks < 0:
+                fail("SNN303", f"node {shorten(source)}", "a projection without delay", "a tick or more in Lava")
+            if ticks:
+                size = self._size(source)
+                yield (Process(self._line(source, ticks), comment(f"{source}, {ticks} ticks later"), "Delay", size,
+                               (("ticks", str(ticks)),)), self._port(source))
+
+    def _line(self, source: str, ticks: int) -> str:
+        return f"{self.keys[source]}.{ticks}"
+
+    def _connections(self) -> Iterator[Connection]:
+        count: dict[str, int] = {}
+        for edge, found in self.synapses.items():
+            k = count[edge.dst] = count.get(edge.dst, -1) + 1
+            key = f"{self.keys[edge.dst]}.{k}"
+            line = self._line(edge.src, edge.delay - 1)
+            source = self._port(edge.src) if edge.delay == 1 else f'delays["{line}"].s_out'
+            yield Connection(key, comment(edge.label), "Synapses" if found.exponent is None else "Sparse", source,
+                             f'populations["{self.keys[edge.dst]}"].{self.entries[edge]}',
+                             self._synapse(key, found, self._size(edge.src)))
+
+    def _synapse(self, key: str, found: Synapses, size: int) -> Arguments:
+        matrix = found.matrix
+        self.arrays |= {f"{key}.data": _narrow(matrix.data), f"{key}.indices": _narrow(matrix.indices),
+                        f"{key}.indptr": _narrow(matrix.indptr), f"{key}.shape": np.array(matrix.shape)}
+        weights = ("weights", f'matrix(arrays, "{key}")')
+        if found.exponent is not None:
+            sign = ("sign_mode", f"SignMode.{found.sign}")
+            return (weights, ("weight_exp", str(found.exponent)), ("num_message_bits", str(found.message_bits)), sign)
+        before = []
+        for i, step in enumerate(found.before):
+            if isinstance(step, int):
+                before.append(str(step))
+            else:
+                self.arrays[f"{key}.before{i}"] = _narrow(step)
+                before.append(f'arrays["{key}.before{i}"]')
+        return (("size", str(size)), weights, ("before", f"[{', '.join(before)}]"))
+
+    # --- manifest --------------------------------------------------------------------------------------
+
+    def _manifest(self, emitted: list[str], states: list[Json]) -> Json:
+        graph, late = self.graph, self.schedule.latency_ticks
+        outputs = []
+        for name in graph.outputs:
+            edge, = graph.edges_into[name]
+            outputs.append({"name": name, "emitted": emitted.index(edge.src), "first": late[name] - edge.delay})
+        return {
+            "format": FORMAT, "name": graph.name, "package": self.package, "period": self.schedule.period,
+            "depth": self.schedule.depth_ticks,
+            "inputs": [{"name": n, "shape": op.shape, "first": self.schedule.always_on.get(n, 0),
+                        "always_on": n in self.schedule.always_on} for n, op in graph.inputs.items()],
+            "emitted": [{"name": n, "shape": graph.shapes[n], "first": late[n]} for n in emitted],
+            "states": states,
+            "outputs": outputs,
+        }
+
+
+def _attributes(op: Population) -> dict[tuple[str, str], str]:
+    """Names of variables for states and parameters: those of the program, as far as Python and Lava allow."""
+    wanted = [*(("state", n) for n in op.states), *(("param", n) for n in op.params)]
+    given = identifiers(f"{what}\0{n}" for what, n in wanted)
+    taken: set[str] = set()
+    found = {}
+    for what, n in wanted:
+        plain = next(iter(identifiers([n]).values()))
+        clash = plain in RESERVED or keyword.iskeyword(plain) or plain[:4] in ("a_in", "time")
+        found[what, n] = _fresh(given[f"{what}\0{n}"] if clash else plain, taken)
+    return found
+
+
+def _same(a: Array | int | None, b: Array | int | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return np.array_equal(a, b)
+
+
+def _leaf(step: Step, names: Mapping[tuple[str, str], str]) -> str:
+    if step.op == "input":
+        return "x"
+    if step.op == "lut":
+        assert isinstance(step.value, tuple)
+        return f"self.{names['param', step.value[0]]}"
+    return f"self.{names[step.op, str(step.value)]}"
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    found, k = name, 1
+    while found in taken:
+        k += 1
+        found = f"{name}_{k}"
+    taken.add(found)
+    return found
+
+
+def _type_of(op: Any) -> str:
+    """The NumPy type that holds what a node emits."""
+    low, high = (int(op.low), int(op.high)) if isinstance(op, Input) else (op.output_low, op.output_high)
+    return str(np.result_type(np.min_scalar_type(min(low, 0)), np.min_scalar_type(max(high, 0))))
+
+
+def _narrow(values: Array) -> Array:
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    return values.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))

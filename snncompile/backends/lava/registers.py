@@ -1,0 +1,67 @@
+"""Which populations are Lava's own LIF process, and what its registers hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from snncompile.ir.cells import Population
+from snncompile.ir.graph import Graph
+from snncompile.ir.loihi import INPUT_SHIFT, NO_MEMORY, LoihiLif
+from snncompile.ir.ranges import input_range, population_ranges
+from snncompile.passes.prove_ranges import tightened
+
+MAX_THRESHOLD = (1 << 17) - 1
+MAX_MANTISSA = (1 << 12) - 1
+MAX_EXPONENT = 7
+MAX_INPUT = (1 << 24) >> INPUT_SHIFT
+"""Sums of synapses beyond this could leave 24 bits by more than the one wrap that Lava's LIF does."""
+
+
+def standard(graph: Graph, name: str) -> dict[str, Any] | None:
+    """The arguments of Lava's LIF for a population of exactly its program, or None for any other.
+
+    Registers are read from the parameters and put together again: only if that gives the population's own program is
+    it Lava's.
+    """
+    op = graph.nodes[name]
+    assert isinstance(op, Population)
+    registers = _registers(op)
+    low, high = input_range(graph, name)
+    if registers is None or max(-low, high) > MAX_INPUT:
+        return None
+    again = graph.replace(nodes={**graph.nodes, name: registers.population()})
+    tight = tightened(again.nodes[name], population_ranges(again, name))
+    assert isinstance(tight, Population)
+    same = tight.program == op.program and all(np.array_equal(tight.params[n], v) for n, v in op.params.items())
+    if not same or any(np.any(s.initial) for s in op.states.values()):
+        return None
+    return _arguments(registers)
+
+
+def _registers(op: Population) -> LoihiLif | None:
+    if op.rule != "loihi" or "threshold" not in op.params:
+        return None
+    used = op.program.names("state")
+    threshold = np.asarray(op.params["threshold"], np.int64) >> INPUT_SHIFT
+    decays = []
+    for state in ("u", "v"):
+        keep = np.asarray(op.params.get(f"keep_{state}", NO_MEMORY if state in used else 0), np.int64)
+        decays.append(NO_MEMORY - keep)
+    numbers = [threshold, *decays]
+    if not all(np.all(n == n.flat[0]) for n in numbers):
+        return None
+    one = [int(n.flat[0]) for n in numbers]
+    return LoihiLif(one[0], one[1], one[2], op.params.get("bias", 0))
+
+
+def _arguments(registers: LoihiLif) -> dict[str, Any] | None:
+    bias = np.asarray(registers.bias, np.int64)
+    exponent = next((e for e in range(MAX_EXPONENT + 1)
+                     if np.all(bias % (1 << e) == 0) and np.abs(bias).max(initial=0) >> e <= MAX_MANTISSA), None)
+    threshold, decay = int(np.max(registers.threshold)), int(np.max(registers.current_decay))
+    if exponent is None or not 0 <= threshold <= MAX_THRESHOLD:
+        return None
+    return {"vth": threshold, "du": decay - 1, "dv": int(np.max(registers.voltage_decay)),
+            "bias_mant": (bias >> exponent).reshape(-1), "bias_exp": exponent}

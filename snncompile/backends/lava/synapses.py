@@ -1,0 +1,105 @@
+"""How a projection's synapses become a process: Lava's own where it computes them exactly, else a generated one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snncompile.backends.lava.matrices import Matrix, chain_matrix, windows
+from snncompile.diagnostics import shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import MaxPool, Rectify, Scale
+from snncompile.ir.ranges import Interval, bit_width, source_range
+from snncompile.ir.types import Array, Shape
+
+LARGEST_WEIGHT = 255
+"""Of weights that are all positive or all negative; others are even, from -256 to 254 (`lava.utils.weightutils`)."""
+MIXED = (-128, 127)
+INT32 = (-(1 << 31), (1 << 31) - 1)
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """The synapses of one projection.
+
+    Attributes:
+        matrix: `[out, in]`, on the grid of Lava's `Sparse` where `exponent` is not None.
+        exponent: the power of two that `Sparse` multiplies its sums by; None where it would not be exact.
+        sign: `Sparse`'s sign mode.
+        message_bits: width of what arrives, 0 for spikes.
+        before: what happens to the source's values first: rows of places, of which the largest is taken, or a sign,
+            of which values are kept.
+        times: what the sums are multiplied by in the population, one number or one a neuron; None for nothing.
+    """
+
+    matrix: Matrix
+    exponent: int | None
+    sign: str
+    message_bits: int
+    before: tuple[Array | int, ...]
+    times: Array | int | None
+
+
+def synapses(graph: Graph, edge: Edge) -> Synapses:
+    """The synapses of an edge of an INT graph. Raises SNN205 where there are too many."""
+    shape, rest, before = _before(edge.chain, graph.shapes[edge.src])
+    times: Any = None
+    if rest and isinstance(rest[-1], Scale):
+        times, rest = _times(rest[-1], graph.arriving(edge)), rest[:-1]
+    matrix = chain_matrix(rest, shape, f"projection {shorten(edge.label)}")
+    low, high = source_range(graph, edge.src)
+    bits = 0 if (low, high) == (0, 1) else max(bit_width((low, high)), 1)
+    if before or not _within(_sums(matrix, (low, high), 2), INT32):
+        return Synapses(matrix, None, "", bits, before, times)
+    return Synapses(*_on_grid(matrix), bits, (), times)
+
+
+def _before(chain: tuple[Op, ...], shape: Shape) -> tuple[Shape, tuple[Op, ...], tuple[Array | int, ...]]:
+    """The operators at the head of a chain that no matrix can express, and what they leave of a tensor's shape."""
+    found: list[Array | int] = []
+    while chain and isinstance(chain[0], (MaxPool, Rectify)):
+        found.append(chain[0].sign if isinstance(chain[0], Rectify) else _places(chain[0], shape))
+        shape, chain = chain[0].infer(shape), chain[1:]
+    return shape, chain, tuple(found)
+
+
+def _places(op: MaxPool, shape: Shape) -> Array:
+    """Where the values lie of which each output is the largest, `[out, k]`; -1 for none."""
+    taps, channels = windows(shape, op), shape[0]
+    offset = np.arange(channels).reshape(-1, 1, 1) * math.prod(shape[1:])
+    return np.where(taps >= 0, taps + offset, -1).reshape(channels * len(taps), -1)
+
+
+def _times(op: Scale, shape: Shape) -> Array | int | None:
+    factor = np.asarray(op.factor, np.int64)
+    if factor.size == 1:
+        value = int(factor.reshape(()))
+        return None if value == 1 else value
+    return np.broadcast_to(factor, shape).reshape(-1)
+
+
+def _on_grid(matrix: Matrix) -> tuple[Matrix, int | None, str]:
+    """The matrix as `Sparse` takes it, its exponent and sign mode."""
+    low, high = int(matrix.data.min(initial=0)), int(matrix.data.max(initial=0))
+    if low >= 0 and high <= LARGEST_WEIGHT:
+        return matrix, 0, "EXCITATORY"
+    if high <= 0 and low >= -LARGEST_WEIGHT:
+        return matrix, 0, "INHIBITORY"
+    if _within((low, high), MIXED):
+        return 2 * matrix, -1, "MIXED"
+    return matrix, None, ""
+
+
+def _sums(matrix: Matrix, source: Interval, times: int) -> Interval:
+    """The range of all partial sums."""
+    up = np.asarray(matrix.maximum(0).sum(1)).max(initial=0) * times
+    down = np.asarray(matrix.minimum(0).sum(1)).min(initial=0) * times
+    return int(up) * source[0] + int(down) * source[1], int(up) * source[1] + int(down) * source[0]
+
+
+def _within(a: Interval, b: Interval) -> bool:
+    return b[0] <= a[0] and a[1] <= b[1]
