@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from snncompile.diagnostics import Diagnostic as Diagnostic
     from snncompile.driver import Watch as Watch
     from snncompile.driver import compile as compile
+    from snncompile.feasibility import check as check
     from snncompile.folder import open_build as open_build
     from snncompile.frontends import load as load
     from snncompile.frontends.nir.export import export_nir as export_nir
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from snncompile.ir.interp import run as run
     from snncompile.model import CompiledModel as CompiledModel
     from snncompile.targets.target import Target as Target
+    from snncompile.targets.target import load_target as load_target
 
 _HOMES = {
-    "CompileError": "diagnostics", "Diagnostic": "diagnostics", "Watch": "driver", "compile": "driver",
-    "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir.export",
     "neuron_module": "frontends.torch.cells",
-    "export_onnx": "frontends.onnx", "Edge": "ir.graph",
-    "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
+    "CompileError": "diagnostics", "Diagnostic": "diagnostics", "Watch": "driver", "compile": "driver",
+    "check": "feasibility", "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir.export",
+    "export_onnx": "frontends.onnx", "Edge": "ir.graph", "Graph": "ir.graph", "run": "ir.interp",
+    "CompiledModel": "model", "Target": "targets.target", "load_target": "targets.target",
 }
 __all__ = [*_HOMES, "__version__"]
 

@@ -141,6 +141,49 @@ CODES: dict[str, Code] = {
         "calibration is needed",
         "A real-valued input, or a membrane width, has to be chosen from samples. Give some with `calibration`.",
     ),
+    "SNN410": Code(
+        "operator not available on the target",
+        "A projection holds an operator that the hardware's synapses cannot express. The description of the target "
+        "lists those it has: `snnc targets NAME`. Pools, batch norms and additions become synapses where they can.",
+    ),
+    "SNN411": Code(
+        "neuron not available on the target",
+        "The hardware's neurons do not follow this rule, or not with this reset, comparison, number of spikes or "
+        "thresholds. Programmable targets run any rule.",
+    ),
+    "SNN412": Code(
+        "weights do not fit the hardware's grid",
+        "A synapse stores a weight in a fixed number of bits, on some hardware in larger steps where a projection has "
+        "weights of both signs, and on some a neuron has only a few different weights.",
+    ),
+    "SNN413": Code(
+        "a neuron has more connections than the hardware allows",
+        "Synapses into a neuron, or axons into the core it lies on, are limited in number. No partition helps, since "
+        "a neuron lies on one core.",
+    ),
+    "SNN414": Code(
+        "link not allowed on the target",
+        "Some hardware and some toolchains take layers one after another only: no loops, no projections past a "
+        "population, or only so many readers of a population.",
+    ),
+    "SNN415": Code(
+        "a layer's geometry is out of range",
+        "Kernels, strides, paddings, pools, frames and channels of a convolution core have fixed ranges.",
+    ),
+    "SNN416": Code(
+        "does not fit the target",
+        "The network needs more cores, memory, neurons, inputs or outputs than the target has. Core counts are lower "
+        "bounds: what is refused cannot be placed by any partition.",
+    ),
+    "SNN417": Code(
+        "a state is too wide for the target",
+        "The hardware keeps membranes and other states in a fixed number of bits.",
+    ),
+    "SNN418": Code(
+        "the target carries spikes only",
+        "A graded value would travel from an input or a population to another population. Sums are spread over their "
+        "readers where that is possible; what remains has a value that is not a spike.",
+    ),
     "SNN501": Code(
         "the input data do not fit the network",
         "Input is [sample, tick, ...] with the shape of the network's input, finite, and inside the range that "

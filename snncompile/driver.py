@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,9 @@ from snncompile.passes.pipeline import Pass, run_passes
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
 from snncompile.report import Agreement, Report, compare, population_reports, synapses_into
+from snncompile.targets.table import layer_table
 from snncompile.targets.target import Target, load_target
+from snncompile.targets.verdict import judge
 
 if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
@@ -74,10 +76,11 @@ class Watch:
 
 def legalize_passes(target: Target) -> tuple[Pass, ...]:
     """From operators to populations that the target allows."""
+    shared: Literal["accumulate", "flatten"] = "accumulate" if target.network.graded else "flatten"
     return (
-        Canonicalize(),                                                     # first: less to look at for the rest
-        FormPopulations("accumulate" if target.network.graded else "flatten"),  # projections, so that scales meet weights
-        FoldScales(),                                                       # before weights are measured for their grid
+        Canonicalize(),             # first: less to look at for the rest
+        FormPopulations(shared),    # projections, so that scales meet weights
+        FoldScales(),               # before weights are measured for their grid
     )
 
 
@@ -112,9 +115,11 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     """
     watch = watch or Watch()
     chosen = load_target(target)
-    numbers = _arithmetic(chosen, arithmetic)
+    _expect_backend(chosen)
+    numbers = arithmetic_of(chosen, arithmetic)
     graph = watch.timed("read", lambda: _with_numbers(verify(load(source, **(load_options or {})))))
     legal = None if _in_integers(graph, arithmetic) else run_passes(graph, legalize_passes(chosen), watch.saw)
+    judge(layer_table(legal or graph, numbers.stored_bits), chosen, graph.name).expect_ok()
     samples, classes = _given(legal or graph, calibration, labels)
     seen = _calibrated(legal, samples, watch)
     integer = run_passes(legal or graph, integer_passes(numbers, seen) if legal else given_integers_passes(), watch.saw)
@@ -127,11 +132,14 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal)
 
 
-def _arithmetic(target: Target, given: Mapping[str, Any]) -> Arithmetic:
-    """The target's arithmetic with the user's choices."""
+def _expect_backend(target: Target) -> None:
     if target.backend not in BACKENDS:
         found = shorten(target.backend) if target.backend else "none: networks can only be checked for it"
         fail("SNN404", f"target {shorten(target.name)}, backend", found, ", ".join(BACKENDS))
+
+
+def arithmetic_of(target: Target, given: Mapping[str, Any]) -> Arithmetic:
+    """The target's arithmetic with the user's choices."""
     known = {f.name for f in dataclasses.fields(Arithmetic)}
     for name in (*given, *target.arithmetic):
         if name not in known:

@@ -13,6 +13,7 @@ import typer
 from snncompile import __version__
 from snncompile.cli.about import explain, targets
 from snncompile.cli.build import compile_
+from snncompile.cli.check import check
 from snncompile.cli.command import command
 from snncompile.cli.look import inspect
 from snncompile.cli.play import run, verify
@@ -23,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Compile spiking neural networks; every stage computes the same spikes.",
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})
-for name, work in (("inspect", inspect), ("compile", compile_), ("run", run), ("verify", verify),
+for name, work in (("inspect", inspect), ("check", check), ("compile", compile_), ("run", run), ("verify", verify),
                    ("explain", explain), ("targets", targets)):
     command(app, name)(work)
 

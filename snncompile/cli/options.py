@@ -84,11 +84,12 @@ class Numbers(Group):
     def said(self) -> dict[str, Any]:
         found = super().said()
         if "weight_bits" in found:
-            found["weight_bits"] = _bits_or_ternary(found["weight_bits"])
+            found["weight_bits"] = bits_or_ternary(found["weight_bits"])
         return found
 
 
-def _bits_or_ternary(text: str) -> int | str:
+def bits_or_ternary(text: str) -> int | str:
+    """What --weight-bits was given."""
     if text == "ternary":
         return text
     if not text.isascii() or not text.isdigit() or len(text) > 3:

@@ -97,10 +97,10 @@ class Out:
         if self.json:
             self._print_json({"ok": True, **found, "diagnostics": [d.to_json() for d in self.noted]})
 
-    def refuse(self, diagnostics: tuple[Diagnostic, ...]) -> int:
+    def refuse(self, diagnostics: tuple[Diagnostic, ...], found: dict[str, Any] | None = None) -> int:
         """The end of one that could not; returns the exit code."""
         if self.json:
-            self._print_json({"ok": False, "diagnostics": [d.to_json() for d in (*diagnostics, *self.noted)]})
+            self._print_json({"ok": False, **(found or {}), "diagnostics": [d.to_json() for d in (*diagnostics, *self.noted)]})
         else:
             for diagnostic in diagnostics:
                 self._diagnose(diagnostic)

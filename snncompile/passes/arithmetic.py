@@ -61,6 +61,11 @@ class Arithmetic:
         found.finish()
 
     @property
+    def stored_bits(self) -> int:
+        """The width of a weight as a signed integer."""
+        return 2 if self.weight_bits == "ternary" else self.weight_bits
+
+    @property
     def graded_width(self) -> int:
         """The width in which a graded population is kept and sent."""
         return min(self.membrane_bits or MAX_BITS, self.graded_bits)

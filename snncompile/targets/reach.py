@@ -112,6 +112,9 @@ class Reach:
         """The reach behind one more operator, which is entered by a tensor of `shape`."""
         channels, rows, columns = self.axes
         mixed = self.scattered
+        if len(shape) > 3:
+            leaving = op.infer(shape)
+            return self._reshaped(grid(shape), grid(leaving), max(op.synapses(shape) // max(math.prod(leaving), 1), 1))
         if isinstance(op, Linear):
             most = self.inputs if mixed else None
             return Reach((channels.grouped(op.weight.shape[0], most=most), rows.grouped(1, most=most),
@@ -141,14 +144,15 @@ class Reach:
                          for i, axis in enumerate(self.axes[1:]))
         return rows, columns
 
-    def _reshaped(self, old: tuple[int, int, int], new: tuple[int, int, int]) -> Reach:
-        """The same elements under another shape: what an output reads may lie anywhere."""
-        if old == new:
+    def _reshaped(self, old: tuple[int, int, int], new: tuple[int, int, int], times: int = 1) -> Reach:
+        """The same elements, or windows of so many, under another shape: what an output reads may lie anywhere."""
+        if old == new and times == 1:
             return self
         counts = [np.full(n, int(a.count.max(initial=0))) for a, n in zip(self.axes, new, strict=True)]
         if new[1:] == (1, 1):
             c, y, x = (a.count for a in self.axes)
             counts = [(c[:, None, None] * y[:, None] * x).reshape(-1), np.ones(1, np.int64), np.ones(1, np.int64)]
+        counts[0] = counts[0] * times
         axes = [Axis(np.full(n, int(a.low.min())), np.full(n, int(a.high.max())), count, a.inputs)
                 for a, n, count in zip(self.axes, new, counts, strict=True)]
         return Reach((axes[0], axes[1], axes[2]), True)

@@ -1,0 +1,64 @@
+"""`snnc check`: whether a network can run on a target, in milliseconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snncompile.cli.build import Source, TargetName
+from snncompile.cli.options import Reading, bits_or_ternary
+from snncompile.cli.out import Out
+
+if TYPE_CHECKING:
+    from snncompile.ir.graph import Graph
+    from snncompile.targets.verdict import Verdict
+
+TIGHT = 6
+"""How many of the rules with the least room are shown."""
+
+
+def check(
+    out: Out,
+    source: Source,
+    reading: Reading,
+    target: TargetName = "c99",
+    weight_bits: Annotated[str | None, typer.Option("--weight-bits", help="Width that weights will have; the target's "
+                                                    "choice without it.", metavar="1..16|ternary",
+                                                    show_default=False)] = None,
+    dilate: Annotated[int, typer.Option("--dilate", min=1, help="Ticks of the hardware for each tick of the "
+                                        "network.", metavar="K")] = 1,
+) -> dict[str, Any]:
+    """Check a network against a target's rules.
+
+    Every rule that it breaks is shown with what it uses and the limit; of the others, those with the least room.
+    """
+    from snncompile.feasibility import check as judge
+    from snncompile.frontends import load
+
+    graph = load(source, **reading.said())
+    out.note(graph.notes)
+    bits = None if weight_bits is None else bits_or_ternary(weight_bits)
+    verdict = judge(graph, target, weight_bits=bits, dilate=dilate)
+    _margins(out, verdict)
+    if not verdict.ok:
+        code = out.refuse(verdict.diagnostics, verdict.to_json())
+        out.say(f"infeasible on {verdict.target}; {_elsewhere(graph, verdict.target, bits, dilate)}")
+        raise typer.Exit(code)
+    out.say(f"feasible on {verdict.target}")
+    return verdict.to_json()
+
+
+def _margins(out: Out, verdict: Verdict) -> None:
+    kept = sorted(((m, n) for n, m in verdict.margins.items() if -1 < m <= 0), reverse=True)
+    if kept:
+        out.table(("rule", "#used"), [(name, f"{100 * (margin + 1):.3g} %") for margin, name in kept[:TIGHT]])
+
+
+def _elsewhere(graph: Graph, target: str, bits: int | str | None, dilate: int) -> str:
+    """The targets of the compiler's own on which the network is feasible."""
+    from snncompile.feasibility import check as judge
+    from snncompile.targets.target import NAMES
+
+    found = [n for n in NAMES if n != target and judge(graph, n, weight_bits=bits, dilate=dilate).ok]
+    return f"feasible on {', '.join(found)}" if found else "feasible on none of the other targets"

@@ -1,0 +1,149 @@
+"""Verdicts: all rules of a target over a layer table, for one network in words, for many in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import CompileError, Diagnostic, shorten
+from snncompile.ir.types import Array
+from snncompile.targets.rule import HardwareRule
+from snncompile.targets.rules import HARDWARE_RULES
+from snncompile.targets.table import Table
+from snncompile.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One rule broken in one place: how much is used there, and how much there is."""
+
+    rule: str
+    used: float
+    limit: float
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a target's rules say of a network.
+
+    Attributes:
+        margins: by rule, `used / limit - 1` where it is largest: above 0 it is broken, -0.25 leaves a quarter.
+        cost: what it would cost, where that was estimated.
+    """
+
+    network: str
+    target: str
+    violations: tuple[Violation, ...]
+    margins: Mapping[str, float]
+    cost: Any = None
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        return tuple(v.diagnostic for v in self.violations)
+
+    def expect_ok(self) -> None:
+        """Raise a `CompileError` with every violation, if there is one."""
+        if self.violations:
+            raise CompileError(self.diagnostics)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"network": self.network, "target": self.target, "feasible": self.ok, "margins": dict(self.margins),
+                "violations": [{"rule": v.rule, "used": v.used, "limit": v.limit, **v.diagnostic.to_json()}
+                               for v in self.violations],
+                "cost": None if self.cost is None else self.cost.to_json()}
+
+    def __str__(self) -> str:
+        if self.ok:
+            return f"{shorten(self.network)} is feasible on {self.target}"
+        count = len(self.violations)
+        return "\n".join([*map(str, self.diagnostics), f"{shorten(self.network)} is infeasible on {self.target}: "
+                          f"{count} problem{'s' * (count > 1)}"])
+
+
+def judge(table: Table, target: Target, name: str) -> Verdict:
+    """The verdict on the one network of a table."""
+    violations: list[Violation] = []
+    margins: dict[str, float] = {}
+    for one, used, limit in _measured(table, target):
+        for row in np.flatnonzero(used > limit):
+            violations.append(_violation(one, table, target, name, int(row), used, limit))
+        worst = _margins(used, limit)
+        if len(worst):
+            margins[one.name] = float(worst.max())
+    return Verdict(name, target.name, tuple(violations), margins)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """Verdicts on a stack of networks.
+
+    Attributes:
+        ok: whether each network is feasible, `[network]`.
+        broken: which rules each one breaks, `[network, rule]`, in the order of `rules`.
+        margins: `used / limit - 1` where it is largest, -1 where nothing is used or limited.
+    """
+
+    rules: tuple[str, ...]
+    broken: Array
+    margins: Array
+
+    @property
+    def ok(self) -> Array:
+        return np.asarray(~self.broken.any(1))
+
+
+def screen(table: Table, target: Target) -> Screened:
+    """The verdicts on all networks of a table, by the same rules."""
+    names = tuple(HARDWARE_RULES)
+    broken = np.zeros((table.networks, len(names)), bool)
+    margins = np.full((table.networks, len(names)), -1.0)
+    for one, used, limit in _measured(table, target):
+        at, network = names.index(one.name), _networks(one, table)
+        np.logical_or.at(broken[:, at], network, used > limit)
+        worst = _margins(used, limit)
+        if len(worst):
+            np.maximum.at(margins[:, at], network, worst)
+    return Screened(names, broken, margins)
+
+
+def _measured(table: Table, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
+    """The rules that the target has a limit for, with what each row uses and may use."""
+    for one in HARDWARE_RULES.values():
+        found = one.measure(table, target)
+        if found is not None and len(found[0]):
+            used, limit = found
+            yield one, used, np.broadcast_to(np.asarray(limit), used.shape)
+
+
+def _networks(one: HardwareRule, table: Table) -> Array:
+    """The network of each row that a rule measures."""
+    if one.scope == "network":
+        return np.arange(table.networks)
+    return (table.populations if one.scope == "population" else table.projections).network
+
+
+def _margins(used: Array, limit: Array) -> Array:
+    """Shares of what is possible; nothing where a rule only forbids."""
+    return np.asarray(np.maximum(used, 0) / limit - 1) if len(limit) and limit.min() > 0 else np.zeros(0)
+
+
+def _violation(one: HardwareRule, table: Table, target: Target, name: str, row: int, used: Array, limit: Array
+               ) -> Violation:
+    found, possible = one.words(table, target, row) if one.words else (f"{one.unit}: {used[row]:,}",
+                                                                      f"{limit[row]:,}")
+    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[one.scope]
+    if one.scope != "network":
+        place += f" {shorten((table.names if one.scope == 'population' else table.labels)[row])}"
+    origin = target.origin(one.figure)
+    known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
+    source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
+    return Violation(one.name, float(used[row]), float(limit[row]),
+                     Diagnostic(one.code, place, found, possible + source, one.help))
