@@ -100,7 +100,8 @@ class Out:
     def refuse(self, diagnostics: tuple[Diagnostic, ...], found: dict[str, Any] | None = None) -> int:
         """The end of one that could not; returns the exit code."""
         if self.json:
-            self._print_json({"ok": False, **(found or {}), "diagnostics": [d.to_json() for d in (*diagnostics, *self.noted)]})
+            told = [d.to_json() for d in (*diagnostics, *self.noted)]
+            self._print_json({"ok": False, **(found or {}), "diagnostics": told})
         else:
             for diagnostic in diagnostics:
                 self._diagnose(diagnostic)
