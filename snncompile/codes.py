@@ -211,6 +211,16 @@ CODES: dict[str, Code] = {
         "not a build folder",
         "The folder was not written by `snnc compile -o`, or files are missing from it or were changed.",
     ),
+    "SNN605": Code(
+        "Lava is not available",
+        "Lava (lava-nc 0.10.0) runs on Python 3.10 with a NumPy below 2, so the compiler starts it in a Python of its "
+        "own: the one that SNNC_LAVA_PYTHON names, or an environment that uv makes once in the user's cache folder.",
+    ),
+    "SNN606": Code(
+        "the Lava program failed",
+        "The emitted package was started and ended with an error, whose last lines are shown. A package runs itself "
+        "with `uv run run.py`, which also compares it with the golden vectors recorded when it was compiled.",
+    ),
     "SNN701": Code(
         "the command line is not usable",
         "An argument or option does not have a form that the command accepts.",

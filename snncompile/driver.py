@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.c.emit import emit as emit_c
+from snncompile.backends.artifact import Golden
+from snncompile.backends.table import BACKENDS
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends import load
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
+from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import verify
 from snncompile.model import CompiledModel, by_name, integers
@@ -28,6 +29,7 @@ from snncompile.passes.form_populations import FormPopulations
 from snncompile.passes.pipeline import Pass, run_passes
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
+from snncompile.passes.retime import Retime
 from snncompile.report import Agreement, Report, compare, population_reports, synapses_into
 from snncompile.targets.table import layer_table
 from snncompile.targets.target import Target, load_target
@@ -36,7 +38,6 @@ from snncompile.targets.verdict import judge
 if TYPE_CHECKING:
     Progress = Callable[[str, int, int], None]
 
-BACKENDS: dict[str, Callable[..., Artifact]] = {"c": emit_c}
 GOLDEN_VALUES = 2_000_000
 GOLDEN_SAMPLES = 4
 TRIAL_SAMPLES = 2
@@ -94,9 +95,20 @@ def given_integers_passes() -> tuple[Pass, ...]:
     return (ProveRanges(),)
 
 
+def mapping_passes(target: Target, dilate: int | Literal["auto"] = 1) -> tuple[Pass, ...]:
+    """From populations to what the target does in each of its ticks; nothing where a hop takes no tick."""
+    timing = target.timing
+    if timing.hop_ticks == 0:
+        return ()
+    if dilate != 1 and not timing.dilation:
+        fail("SNN404", "option dilate", str(dilate), f"1: target {shorten(target.name)} takes one input a tick")
+    programmable = target.neurons.rules is None
+    return (Retime(timing.hop_ticks, timing.max_delay_ticks, timing.relays, programmable, dilate),)
+
+
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
             watch: Watch | None = None, load_options: Mapping[str, Any] | None = None,
-            **arithmetic: Any) -> CompiledModel:
+            dilate: int | Literal["auto"] = 1, **arithmetic: Any) -> CompiledModel:
     """Compile a network.
 
     Args:
@@ -108,6 +120,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         labels: the samples' classes, `[sample]`, to count correct decisions.
         watch: callbacks for passes and progress.
         load_options: what the source does not say; see `load`.
+        dilate: hardware ticks for each tick of the network, where a hop takes one; "auto" for as many as the quickest
+            loop needs.
         arithmetic: options of the integer representation, by the names of `passes.arithmetic.Arithmetic`.
 
     Raises:
@@ -126,10 +140,14 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     agreement = _compared(legal, integer, samples, classes, watch)
     golden = watch.timed("golden", lambda: record_golden(integer, samples))
     rates = activity_rates(integer, seen, golden)
-    artifact = watch.timed("emit", lambda: BACKENDS[str(chosen.backend)](integer, rates=rates, golden=golden))
+    mapped = run_passes(integer, mapping_passes(chosen, dilate), watch.saw)
+    backend = BACKENDS[str(chosen.backend)]
+    artifact = watch.timed("emit", lambda: backend.emit(mapped, rates=rates, golden=golden))
+    schedule = Schedule.of(mapped) if mapped.stage == Stage.MAPPED else Schedule({})
     report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
-                    artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers if legal else None))
-    return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal)
+                    artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers if legal else None),
+                    schedule.depth_ticks, schedule.period)
+    return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal, backend.name)
 
 
 def _expect_backend(target: Target) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from snncompile import __version__
 from snncompile.backends.artifact import Artifact, Golden
+from snncompile.backends.table import BACKENDS
 from snncompile.data.files import npz_names, read_npz
 from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.ir.graph import Graph
@@ -30,7 +31,7 @@ MANIFEST = "manifest.json"
 MAX_BYTES = 4 << 30
 MAX_MANIFEST_BYTES = 1 << 24
 INT64 = 1 << 63
-SOURCES = "c"
+MAX_PARTS = 6
 
 
 def contents(model: CompiledModel) -> dict[str, bytes]:
@@ -38,7 +39,7 @@ def contents(model: CompiledModel) -> dict[str, bytes]:
     from snncompile.html import page
 
     text, weights = dump(model.graph)
-    files = {f"{SOURCES}/{n}": _bytes(t) for n, t in model.artifact.files.items()}
+    files = {f"{model.backend}/{n}": _bytes(t) for n, t in model.artifact.files.items()}
     files |= {
         "graph.snn": text.encode(),
         "graph.safetensors": weights,
@@ -48,6 +49,7 @@ def contents(model: CompiledModel) -> dict[str, bytes]:
     }
     manifest = {
         "format": FORMAT, "written_by": f"snncompile {__version__}", "target": model.report.target,
+        "backend": model.backend,
         "rates": dict(model.rates), "sizes_bytes": dict(model.artifact.sizes_bytes),
         "files": {n: hashlib.sha256(files[n]).hexdigest() for n in sorted(files)},
     }
@@ -170,11 +172,13 @@ def open_build(folder: str | Path) -> CompiledModel:
     graph = verify(restore(_text(files["graph.snn"], place), files["graph.safetensors"], where=f"{place}, graph.snn"))
     if graph.stage != Stage.INT:
         fail("SNN604", f"{place}, graph.snn", f"a graph of stage {graph.stage.name}", "stage INT")
-    sources = {n.removeprefix(f"{SOURCES}/"): b for n, b in files.items() if n.startswith(f"{SOURCES}/")}
+    backend = manifest["backend"]
+    sources = {n.removeprefix(f"{backend}/"): b for n, b in files.items() if n.startswith(f"{backend}/")}
     golden = _read_golden(root / "golden.npz", graph, place)
     report = Report(graph.name, manifest["target"], population_reports(graph, Calibration(), None), None,
                     manifest["sizes_bytes"], {})
-    return CompiledModel(graph, Artifact(sources, report.sizes_bytes), golden, manifest["rates"], report)
+    artifact = Artifact(sources, report.sizes_bytes)
+    return CompiledModel(graph, artifact, golden, manifest["rates"], report, backend=backend)
 
 
 def _reason(e: Exception) -> str:
@@ -201,15 +205,15 @@ def _manifest(root: Path, place: str) -> dict[str, Any]:
     fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
     whole = all(isinstance(found.get(n), dict) and all(isinstance(v, kind) for v in found[n].values())
                 for n, kind in fields.items())
-    if not whole or not isinstance(found.get("target"), str):
-        fail("SNN604", place, f"{MANIFEST} lacks a target, files, rates or sizes", help="compile again")
+    if not whole or not isinstance(found.get("target"), str) or found.get("backend") not in BACKENDS:
+        fail("SNN604", place, f"{MANIFEST} lacks a target, a backend, files, rates or sizes", help="compile again")
     return found
 
 
 def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
     """A file of the folder, of which the manifest says what it must hold."""
     parts = name.split("/")
-    if len(parts) > 2 or any(p in ("", ".", "..") or not p.isprintable() or "\\" in p for p in parts):
+    if len(parts) > MAX_PARTS or any(p in ("", ".", "..") or not p.isprintable() or "\\" in p for p in parts):
         fail("SNN604", place, f"the manifest names {shorten(name)}", "files inside the folder")
     path = root / name
     try:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.c.host import Host, build, compiler
+from snncompile.backends.backend import Host
+from snncompile.backends.table import BACKENDS
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
@@ -32,14 +33,14 @@ class Result:
         all_outputs: `[sample, tick, *shape]` integers by output name.
         decisions: `[sample]`, the strongest element of the first output, decoded as the output says.
         spike_counts: by population, `[sample]`: the sum of what it emitted; for graded ones of its magnitude.
-        backend: what ran: the emitted "c", or the "interpreter".
+        backend: what ran: the emitted program, by its backend ("c", "lava"), or the "interpreter".
         units: the real value of an integer 1, by output name.
     """
 
     all_outputs: Mapping[str, Array]
     decisions: Array
     spike_counts: Mapping[str, Array]
-    backend: Literal["c", "interpreter"]
+    backend: str
     units: Mapping[str, float]
 
     @property
@@ -75,6 +76,7 @@ class CompiledModel:
         report: what was measured and proved.
         notes: warnings of the whole line.
         float_graph: the LEGAL graph it came from; None for a model that was opened from a folder.
+        backend: what emitted it, a key of `backends.table.BACKENDS`.
     """
 
     graph: Graph
@@ -84,13 +86,12 @@ class CompiledModel:
     report: Report
     notes: tuple[Diagnostic, ...] = ()
     float_graph: Graph | None = field(default=None, repr=False)
+    backend: str = "c"
 
     @cached_property
     def host(self) -> Host | None:
-        """The emitted C, built and loaded; None where there is no C compiler."""
-        if compiler() is None:
-            return None
-        return Host.load(self.graph, self.rates, build(self.artifact.files))
+        """What runs the emitted program on this machine; None for C where there is no C compiler."""
+        return BACKENDS[self.backend].host(self.graph, self.rates, self.artifact)
 
     def run(self, x: Data, progress: Callable[[int, int], None] | None = None) -> Result:
         """Run the emitted program, or the interpreter where this machine has no C compiler.
@@ -102,7 +103,7 @@ class CompiledModel:
         if self.host is None:
             return self._interpret(given, progress)
         outputs, counts = self.host.run(given, progress)
-        return self._result(outputs, counts, "c")
+        return self._result(outputs, counts, self.backend)
 
     def reference(self, x: Data, progress: Callable[[int, int], None] | None = None) -> Result:
         """Run the integer interpreter: the same type, the same numbers."""
@@ -125,8 +126,8 @@ class CompiledModel:
             differences += [f"emitted program, output {shorten(n)}" for n, v in self.golden.outputs.items()
                             if not np.array_equal(v, got[n])]
             differences += inside_differences(wanted, self.host.trace(inputs))
-        return Verification(samples, ticks, len(wanted.emitted), "c" if self.host else "interpreter",
-                            tuple(differences))
+        return Verification(samples, ticks, len(wanted.emitted),
+                            self.backend if self.host else "interpreter", tuple(differences))
 
     def save(self, folder: str | Path) -> Path:
         """Write sources, weights, golden vectors and report; the folder appears whole or not at all."""
@@ -146,7 +147,7 @@ class CompiledModel:
         return self._result(outputs, counts, "interpreter")
 
     def _result(self, outputs: Mapping[str, Array], counts: Mapping[str, Array],
-                backend: Literal["c", "interpreter"]) -> Result:
+                backend: str) -> Result:
         units = {n: self._unit(n) for n in self.graph.outputs}
         return Result(outputs, decide(self.graph, outputs), counts, backend, units)
 

@@ -95,7 +95,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was measured or proved while compiling, and the options it was done with."""
+    """Everything that was measured or proved while compiling, and the options it was done with.
+
+    `latency_ticks` is how many hardware ticks a sample takes beyond its own, of which each takes `dilation`.
+    """
 
     name: str
     target: str
@@ -104,6 +107,8 @@ class Report:
     sizes_bytes: Mapping[str, int]
     seconds: Mapping[str, float]
     options: Mapping[str, Any] = field(default_factory=dict)
+    latency_ticks: int = 0
+    dilation: int = 1
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)

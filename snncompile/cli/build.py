@@ -162,5 +162,6 @@ def _emit(out: Out, model: CompiledModel, output: str | None, lines: Lines) -> l
     if folder is None:
         out.say("Next: give -o FOLDER to write the program")
         return []
-    out.say(f"Next: snnc verify {folder}   |   make -C {folder}/c   |   open {folder}/report.html")
+    start_it = {"c": f"make -C {folder}/c", "lava": f"uv run {folder}/lava/run.py"}
+    out.say(f"Next: snnc verify {folder}   |   {start_it[model.backend]}   |   open {folder}/report.html")
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN_DECISIONS = 20
 MAX_DIFFERENCES = 20
-BACKENDS = {"c": "emitted C", "interpreter": "interpreter"}
+BACKENDS = {"c": "emitted C", "lava": "Lava", "interpreter": "interpreter"}
 NO_COMPILER = Diagnostic("SNN601", "this machine", "no C compiler was found, so the integer interpreter runs instead",
                          "cc, gcc or clang, or what CC names", "install one; the numbers are the same", "note")
 

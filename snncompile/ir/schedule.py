@@ -39,7 +39,7 @@ class Schedule:
     @property
     def depth_ticks(self) -> int:
         """The largest latency: how many ticks a sample takes beyond its own."""
-        return max(self.latency_ticks.values())
+        return max(self.latency_ticks.values(), default=0)
 
     def hardware_ticks(self, ticks: int) -> int:
         """How many hardware ticks a sample takes until the last node has done its last tick."""

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from snncompile.backends.artifact import Artifact
 from snncompile.backends.c.context import Net
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.layout import DTYPES
 from snncompile.backends.c.lower import lower
+from snncompile.backends.cache import cache_folder
 from snncompile.backends.names import identifiers, prefix
 from snncompile.diagnostics import fail
 from snncompile.ir.cells import Population
@@ -45,13 +47,6 @@ def compiler() -> list[str] | None:
         return words if words and shutil.which(words[0]) else None
     found = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     return [found] if found else None
-
-
-def cache_folder() -> Path:
-    """Where built libraries are kept: `SNNC_CACHE`, or the user's cache folder."""
-    given = os.environ.get("SNNC_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(given) if given else Path(base) / "snncompile"
 
 
 def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> Path:
@@ -95,6 +90,11 @@ def _compile(command: list[str], folder: str) -> None:
         fail("SNN601", command[0], str(e)[:300])
     if done.returncode:
         fail("SNN601", command[0], done.stderr.strip()[:600])
+
+
+def host(graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> Host | None:
+    """Emitted files, built and loaded; None where there is no C compiler."""
+    return None if compiler() is None else Host.load(graph, rates, build(artifact.files))
 
 
 @dataclass(frozen=True)

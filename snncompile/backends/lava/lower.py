@@ -28,7 +28,7 @@ RESERVED = words("""
     vars wait x
 """)
 """Attributes of Lava's processes and their models, and names that the templates use."""
-OWN = ("Source", "Recorder", "Membranes", "Delay", "Synapses", "Sparse", "LIF")
+OWN = ("Source", "Recorder", "Membranes", "Delay", "Synapses", "Sparse")
 """Classes that every package may hold."""
 FORMAT = 1
 

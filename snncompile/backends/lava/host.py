@@ -1,0 +1,122 @@
+"""Running an emitted Lava program on this machine, in a Python of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.lava.environment import python
+from snncompile.diagnostics import fail
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces
+from snncompile.ir.types import Array, Json
+
+TIMEOUT_S = 4 * 3600
+OWN_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+"""Variables of this Python's environment that another one must not inherit."""
+
+Progress = Callable[[int, int], None]
+
+
+def host(graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> LavaHost:
+    """What runs these files. Whether there is a Lava is found out when it does."""
+    return LavaHost(graph, artifact.files)
+
+
+@dataclass(frozen=True)
+class LavaHost:
+    """An emitted package; every run starts Lava once, and every sample a fresh network."""
+
+    graph: Graph
+    files: Mapping[str, str | bytes]
+
+    def run(self, x: Mapping[str, Array], progress: Progress | None = None
+            ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Outputs by name, and the sum of what each population emitted, `[sample]`.
+
+        Raises:
+            CompileError: SNN605 without a Lava, SNN606 where its program fails.
+        """
+        found, manifest = self._run(x, False, progress)
+        emitted = _named(found, manifest, "emitted")
+        counts = {n: np.abs(emitted[n].astype(np.int64)).reshape(len(emitted[n]), -1).sum(1)
+                  for n in self.graph.populations}
+        return _named(found, manifest, "output"), counts
+
+    def trace(self, x: Mapping[str, Array]) -> Traces:
+        """What every population emitted, and every state after each tick. Raises as `run` does."""
+        found, manifest = self._run(x, True, None)
+        emitted = _named(found, manifest, "emitted")
+        states: dict[str, dict[str, Array]] = {n: {} for n in self.graph.populations}
+        for i, state in enumerate(manifest["states"]):
+            states.get(state["population"], {})[state["state"]] = found[f"state{i}"]
+        return Traces(_named(found, manifest, "output"), {n: emitted[n] for n in self.graph.populations},
+                      {n: v for n, v in states.items() if v})
+
+    def _run(self, x: Mapping[str, Array], states: bool, progress: Progress | None) -> tuple[dict[str, Array], Json]:
+        command = [python(), "run.py", "--input", "samples.npz", "--output", "found.npz", "--progress"]
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            for path, content in self.files.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+            given: dict[str, Any] = {f"input{i}": x[n] for i, n in enumerate(self.graph.inputs)}
+            np.savez(folder / "samples.npz", **given)
+            _call([*command, *(["--states"] if states else [])], folder, progress)
+            manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+            with np.load(folder / "found.npz") as arrays:
+                return dict(arrays), manifest
+
+
+def _named(found: Mapping[str, Array], manifest: Json, what: str) -> dict[str, Array]:
+    """Arrays by the names of the network."""
+    records = manifest["outputs" if what == "output" else what]
+    return {r["name"]: found[f"{what}{i}"] for i, r in enumerate(records)}
+
+
+def _call(command: list[str], folder: Path, progress: Progress | None) -> None:
+    """Run the program, in a group of its own so that none of its processes outlives it."""
+    environment = {n: v for n, v in os.environ.items() if n not in OWN_PYTHON}
+    with open(folder / "errors.txt", "w+", encoding="utf-8", errors="replace") as errors:
+        try:
+            running = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors,
+                                       text=True, errors="replace", start_new_session=True)
+        except OSError as e:
+            fail("SNN605", command[0], str(e)[:200])
+        clock = threading.Timer(TIMEOUT_S, _stop, [running])
+        clock.start()
+        try:
+            assert running.stdout is not None
+            for line in running.stdout:
+                done, slash, whole = line.strip().partition("/")
+                if progress and slash and done.isdigit() and whole.isdigit():
+                    progress(int(done), int(whole))
+            code = running.wait()
+        finally:
+            clock.cancel()
+            _stop(running)
+        errors.seek(0)
+        if code:
+            fail("SNN606", command[0], errors.read().strip()[-600:] or f"exit code {code}")
+
+
+def _stop(running: subprocess.Popen[str]) -> None:
+    if sys.platform == "win32":
+        running.kill()
+        return
+    try:
+        os.killpg(running.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):  # they have all ended
+        return
