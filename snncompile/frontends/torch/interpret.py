@@ -41,9 +41,11 @@ class Belief:
     axes: tuple[Axis, ...]
 
 
-def beliefs(looped: bool) -> tuple[Belief, ...]:
-    """What the leading axes of an input may be, most usual first."""
+def beliefs(tape: Tape, looped: bool) -> tuple[Belief, ...]:
+    """What the leading axes of an input may be, most usual first. Without neurons nothing tells of time."""
     alone, sequences = Belief(("B",)), (Belief(("T", "B")), Belief(("B", "T")))
+    if all(call.neuron is None for call in tape.calls):
+        return (alone,)
     return (*sequences, alone) if looped else (alone, *sequences, Belief(("BT",)))
 
 

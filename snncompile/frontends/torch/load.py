@@ -91,10 +91,20 @@ def _copied(module: nn.Module) -> nn.Module:
             if tensor.grad_fn is not None:
                 memo[id(tensor)] = tensor.detach().clone()
     with UsersCode(lambda: "the network, as it is copied", "modules hold what can be copied with copy.deepcopy"):
+        _copy_plainly(whole, memo)
         copied = copy.deepcopy(whole, memo).to("cpu")
         copied.eval()
     assert isinstance(copied, nn.Module)
     return copied
+
+
+def _copy_plainly(module: nn.Module, memo: dict[int, Any]) -> None:
+    """Copy what has a `__deepcopy__` of its own attribute by attribute: sinabs' forgets some of its options."""
+    parts = [p for p in module.modules() if hasattr(type(p), "__deepcopy__")]
+    twins = [type(p).__new__(type(p)) for p in parts]
+    memo.update((id(p), twin) for p, twin in zip(parts, twins, strict=True))
+    for part, twin in zip(parts, twins, strict=True):
+        vars(twin).update(copy.deepcopy(vars(part), memo))
 
 
 # --- ends --------------------------------------------------------------------------------------------------
@@ -120,7 +130,8 @@ def _names(module: nn.Module, count: int) -> list[str]:
 
 
 def _tensor(example: Any, module: nn.Module) -> Tensor:
-    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    own = next((p.dtype for p in tensors_in([*module.parameters(), *module.buffers()]) if p.is_floating_point()), None)
+    dtype = own or torch.get_default_dtype()
     if isinstance(example, (tuple, list)) and example and all(isinstance(n, int) for n in example):
         if min(example) < 1 or np.prod(example, dtype=object) > MAX_VALUES:
             fail("SNN404", "option example_input", str(tuple(example)[:8]), f"sizes of 1 or more, at most {MAX_VALUES} "
@@ -131,7 +142,8 @@ def _tensor(example: Any, module: nn.Module) -> Tensor:
     if not isinstance(example, Tensor) or not 0 < example.dim() <= 8 or not example.numel():
         fail("SNN404", "option example_input", f"an object of type {shorten(type(example).__name__)}",
              "a tensor, an array, a shape, or a tuple of tensors")
-    return example.detach().to("cpu", dtype, copy=True)
+    kept = own is None and example.is_floating_point()
+    return example.detach().to("cpu", example.dtype if kept else dtype, copy=True)
 
 
 def _end(tensor: Tensor, values: str | None) -> Input:
@@ -159,7 +171,7 @@ def _assumed(ends: Mapping[str, Input], words: Mapping[str, str]) -> list[Diagno
 def _read(tape: Tape, program: Program, ends: Mapping[str, Input]) -> Interpreter:
     """The network under the first belief about its axes that fits, or the one with the fewest problems."""
     arrays, best = Arrays(), None
-    for belief in beliefs(program.ticks > 0):
+    for belief in beliefs(tape, program.ticks > 0):
         given = [c for c in tape.calls if c.name == "input"]
         if any(len(c.results[0].shape) <= len(belief.axes) for c in given):
             continue

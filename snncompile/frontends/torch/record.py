@@ -183,7 +183,7 @@ class Recorder(TorchFunctionMode):
                  help="give an example input of fewer ticks")
         call.results = results
         self.calls.append(call)
-        for slot, tensor in enumerate(results):
+        for slot, tensor in reversed(list(enumerate(results))):  # of a tensor that stands twice, the first counts
             self.origin[id(tensor)] = Ref(len(self.calls) - 1, slot)
             self._own(tensor)
 

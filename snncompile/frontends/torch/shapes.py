@@ -35,6 +35,9 @@ def reshape(s: Site, given: Any, *_: Any, **__: Any) -> Value:
     if axes is None:
         s.refuse(f"{s.call.name} of a tensor {described(x)} to {list(s.result)}", "time and batch must not mix with "
                  "features; an example input with a batch of 2 or more tells axes apart better")
+    for letter, size in zip(axes, s.result, strict=True):
+        if letter != "F":
+            s.extent.setdefault(letter, size)
     return _laid_out(s, x, axes, s.result)
 
 

@@ -54,7 +54,12 @@ class Value:
     def sizes(self, extent: Mapping[str, int]) -> Shape:
         """The shape of the tensor, given the extent of time and batch."""
         features = iter(self.shape)
-        return tuple(next(features) if a == "F" else math.prod(extent[letter] for letter in a) for a in self.axes)
+        return tuple(next(features) if a == "F" else long(a, extent) for a in self.axes)
+
+
+def long(axis: Axis, extent: Mapping[str, int]) -> int:
+    """How long an axis of time or batch is; of one that came merged, the parts may be unknown."""
+    return extent[axis] if axis in extent else math.prod(extent[letter] for letter in axis)
 
 
 def regroup(axes: Sequence[Axis], old: Shape, new: Shape, extent: Mapping[str, int]) -> tuple[Axis, ...] | None:
@@ -83,10 +88,9 @@ def _steps(axes: Sequence[Axis], old: Shape, new: Shape,
             yield 1, 1, (first,)
         if len(axes) > 1 and len(first) == 1 and {first, axes[1]} == {"T", "B"} and new and new[0] == old[0] * old[1]:
             yield 2, 1, ("TB" if first == "T" else "BT",)
-        if first == "TB" and new[:2] == (extent["T"], extent["B"]):
-            yield 1, 2, ("T", "B")
-        if first == "BT" and new[:2] == (extent["B"], extent["T"]):
-            yield 1, 2, ("B", "T")
+        if len(first) == 2 and math.prod(new[:2]) == old[0] and all(
+                extent.get(letter, size) == size for letter, size in zip(first, new, strict=False)):
+            yield 1, 2, tuple(first)
         if new and new[0] == 1:
             yield 0, 1, ("F",)
         return

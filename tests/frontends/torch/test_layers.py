@@ -1,0 +1,154 @@
+"""Torch functions as operators: random options of every layer, in float64, against torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F  # noqa: E402
+from torch import nn  # noqa: E402
+
+import snncompile as sc  # noqa: E402
+
+Rng = np.random.Generator
+
+
+class Function(nn.Module):
+    """A module of one function."""
+
+    def __init__(self, function, *children):
+        super().__init__()
+        self.function = function
+        self.children_ = nn.ModuleList(children)
+
+    def forward(self, *x):
+        return self.function(*x)
+
+
+def check(module, x, exact=True):
+    """The graph of a module gives what the module gives."""
+    module = module.double().eval()
+    graph = sc.load(module, example_input=x, values="real")
+    with torch.no_grad():
+        expected = module(x).numpy()
+    found = sc.run(graph, x.numpy()[:, None]).outputs["output"][:, 0]
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    return graph
+
+
+def image(rng: Rng, channels: int, *size: int):
+    return torch.from_numpy(rng.normal(size=(2, channels, *size)))
+
+
+def pick(rng: Rng, low: int, high: int, axes: int):
+    """One number for all axes, or one for each."""
+    if rng.random() < 0.5:
+        return int(rng.integers(low, high + 1))
+    return tuple(int(v) for v in rng.integers(low, high + 1, axes))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_convolutions(seed):
+    rng = np.random.default_rng(seed)
+    axes, groups = int(rng.integers(1, 3)), int(rng.choice([1, 2, 4]))
+    stride = pick(rng, 1, 3, axes)
+    padding = str(rng.choice(["same", "valid"])) if rng.random() < 0.3 else pick(rng, 0, 2, axes)
+    conv = (nn.Conv1d, nn.Conv2d)[axes - 1](
+        4, 4 * int(rng.integers(1, 3)), pick(rng, 1, 4, axes), 1 if padding == "same" else stride, padding,
+        pick(rng, 1, 2, axes), groups, bool(rng.random() < 0.5))
+    check(conv, image(rng, 4, *rng.integers(9, 13, axes)))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_pools(seed):
+    rng = np.random.default_rng(seed)
+    axes = int(rng.integers(1, 3))
+    kernel = pick(rng, 2, 4, axes)
+    options = {"stride": pick(rng, 1, 4, axes), "padding": int(rng.integers(0, 2)), "ceil_mode": bool(rng.random() < 0.5)}
+    if rng.random() < 0.5:
+        pool = (nn.MaxPool1d, nn.MaxPool2d)[axes - 1](kernel, **options)
+    else:
+        pool = (nn.AvgPool1d, nn.AvgPool2d)[axes - 1](kernel, **options, count_include_pad=bool(rng.random() < 0.5))
+        if axes == 2 and rng.random() < 0.2:
+            pool.divisor_override = 5
+    check(pool, image(rng, 2, *rng.integers(5, 12, axes)))
+
+
+@pytest.mark.parametrize(("make", "size"), [
+    (lambda: nn.AdaptiveAvgPool2d(1), (6, 4)), (lambda: nn.AdaptiveAvgPool2d((3, None)), (6, 4)),
+    (lambda: nn.AdaptiveMaxPool2d(2), (6, 4)), (lambda: nn.AdaptiveAvgPool1d(2), (6,)),
+    (lambda: nn.LPPool2d(1, 2), (6, 4)), (lambda: nn.LPPool1d(1, 3, 2), (7,)),
+    (lambda: nn.Upsample(scale_factor=2), (3, 4)), (lambda: nn.Upsample(size=(6, 12)), (3, 4)),
+    (lambda: nn.Flatten(), (3, 4)), (lambda: nn.ZeroPad2d((1, 0, 2, 3)), (3, 4)), (lambda: nn.ReLU(), (3, 4)),
+    (lambda: nn.Dropout(0.5), (3, 4)), (lambda: nn.Identity(), (3, 4)),
+    (lambda: nn.Sequential(nn.Flatten(), nn.Unflatten(1, (4, 6))), (3, 4)),
+    (lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 5), nn.Linear(5, 3, bias=False)), (3, 4)),
+])
+def test_layers_without_many_options(make, size):
+    torch.manual_seed(0)
+    check(make(), image(np.random.default_rng(0), 2, *size))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("axes", [0, 1, 2])
+def test_batch_norms_use_their_running_statistics(axes, affine):
+    rng = np.random.default_rng(axes)
+    norm = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d)[axes](3, affine=affine)
+    norm.running_mean = torch.from_numpy(rng.normal(size=3))
+    norm.running_var = torch.from_numpy(rng.random(3) + 0.1)
+    if affine:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    check(norm, image(rng, 3, *(4, 5)[:axes]))
+
+
+FUNCTIONS = {
+    "sum with a constant": lambda x: x + 2, "difference from a constant": lambda x: 2 - x,
+    "difference": lambda x: x - 0.5 * x, "negative": lambda x: -x, "quotient": lambda x: x / 4,
+    "twice the same": lambda x: x + x, "in place": lambda x: x.clone().mul_(3).add_(x, alpha=2),
+    "channels scaled": lambda x: x * torch.arange(1.0, 5.0, dtype=torch.double)[:, None, None],
+    "cat": lambda x: torch.cat([x, -x, 2 * x], 1), "cat of rows": lambda x: torch.cat((x, x[:, :, :2]), dim=2),
+    "chunk": lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), "split": lambda x: sum(torch.split(x, 2, 1)),
+    "unequal split": lambda x: x.split([1, 3], 1)[1], "slice": lambda x: x[:, 1:, ::2, 1:-1],
+    "entry": lambda x: x[:, 2], "last entry": lambda x: x[..., -1], "new axis": lambda x: x[:, None, 1],
+    "narrow": lambda x: x.narrow(2, 1, 3), "select": lambda x: x.select(1, 0),
+    "unbind": lambda x: sum(x.unbind(1)), "stack": lambda x: torch.stack((x, 2 * x), 2),
+    "mean over space": lambda x: x.mean((2, 3)), "mean kept": lambda x: x.mean([-1], keepdim=True),
+    "mean over channels": lambda x: x.mean(1), "sum over space": lambda x: x.sum((-2, -1)),
+    "maximum over rows": lambda x: x.amax(2), "maximum with indices": lambda x: x.max(2)[0],
+    "pad": lambda x: F.pad(x, (1, 2)), "view": lambda x: x.view(x.size(0), -1, 2), "flatten": lambda x: x.flatten(2),
+    "unsqueezed": lambda x: x.unsqueeze(1).squeeze(1), "transposed": lambda x: x[:, :, :1].transpose(1, 2),
+    "permuted": lambda x: x[:, :1].permute(0, 2, 3, 1), "moved": lambda x: x[:, :1].movedim(1, -1),
+    "relu of a part": lambda x: F.relu(x[:, :2]), "batch first again": lambda x: x.transpose(0, 1).transpose(0, 1),
+    "matrix": lambda x: x.flatten(1) @ torch.ones(120, 2, dtype=torch.double),
+    "interpolated": lambda x: F.interpolate(x, scale_factor=(2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name):
+    check(Function(FUNCTIONS[name]), image(np.random.default_rng(1), 4, 6, 5))
+
+
+REFUSED = {
+    "softmax": lambda x: x.softmax(1), "a product": lambda x: x * x, "a comparison": lambda x: (x > 0).double(),
+    "an uneven pool": lambda x: F.adaptive_avg_pool2d(x, 4), "a bilinear": lambda x: F.interpolate(
+        x, scale_factor=2, mode="bilinear"), "reflection": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "a sum over the batch": lambda x: x.sum(0), "one sample": lambda x: x[0], "features permuted": lambda x: x.mT,
+    "features transposed": lambda x: x.transpose(1, 2), "random numbers": lambda x: x + torch.rand(5),
+    "batch statistics": lambda x: F.batch_norm(x, None, None, training=True),
+    "batch mixed with features": lambda x: x.view(-1, 5), "dropout that is on": lambda x: F.dropout(x),
+    "a transposed convolution": lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3).to(x)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_graph_cannot_say_is_refused_with_its_place(name):
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(Function(REFUSED[name]), example_input=image(np.random.default_rng(1), 4, 6, 5))
+    first = error.value.diagnostics[0]
+    assert first.code in ("SNN104", "SNN110")
+    assert "test_layers.py line" in first.place
