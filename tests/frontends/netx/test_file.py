@@ -1,0 +1,156 @@
+"""Broken and hostile NetX files end in diagnostics, all of them at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from snncompile.diagnostics import CompileError, Diagnostic
+from snncompile.frontends import load
+from tests.frontends.netx.files import NEURON, Layer, write
+
+
+def net() -> list[Layer]:
+    """An input, a convolution, flatten, a dense and a recurrent layer."""
+    conv = {"shape": [2, 3, 3], "weight": np.ones((2, 1, 2, 2)), "stride": [1, 1], "padding": [0, 0], "dilation": 1,
+            "groups": 1, "bias": np.zeros(2)}
+    return [Layer("input", {"shape": [1, 4, 4]}), Layer("conv", conv, dict(NEURON)), Layer("flatten"),
+            Layer("dense", {"shape": [3, 1, 1], "weight": np.ones((3, 18))}, dict(NEURON)),
+            Layer("dense_rec", {"shape": [2], "weight": np.ones((2, 3)), "weight_rec": np.ones((2, 2))}, dict(NEURON))]
+
+
+def refusal(path: Path, **options: Any) -> tuple[Diagnostic, ...]:
+    with pytest.raises(CompileError) as caught:
+        load(path, **options)
+    return caught.value.diagnostics
+
+
+def codes(path: Path, **options: Any) -> list[str]:
+    return [d.code for d in refusal(path, **options)]
+
+
+def test_a_good_one_loads(tmp_path: Path) -> None:
+    graph = load(write(tmp_path / "net.net", net()))
+    assert list(graph.nodes) == ["input", "conv1", "dense3", "dense_rec4", "output"]
+    assert [e.delay for e in graph.edges] == [1, 1, 1, 1, 0]
+
+
+def _set(at: int, name: str, value: Any) -> Callable[[list[Layer]], None]:
+    return lambda layers: layers[at].fields.__setitem__(name, value)
+
+
+def _neuron(at: int, name: str, value: Any) -> Callable[[list[Layer]], None]:
+    return lambda layers: (layers[at].neuron or {}).__setitem__(name, value)
+
+
+def _drop(at: int, name: str) -> Callable[[list[Layer]], None]:
+    return lambda layers: layers[at].fields.__delitem__(name)
+
+
+def _kind(at: int, kind: str) -> Callable[[list[Layer]], None]:
+    return lambda layers: setattr(layers[at], "kind", kind)
+
+
+@pytest.mark.parametrize(("spoil", "code", "place"), [
+    (_kind(1, "average"), "SNN104", "layer 1, type"),
+    (_kind(1, "pool"), "SNN104", "layer 1, type"),
+    (_kind(3, "dence"), "SNN104", "layer 3, type"),
+    (_neuron(1, "type", "SDNN"), "SNN104", "layer 1, neuron, type"),
+    (_neuron(3, "type", "RF_PHASE"), "SNN104", "layer 3, neuron, type"),
+    (_neuron(1, "type", 3), "SNN102", "layer 1, neuron, type"),
+    (_neuron(1, "gradedSpike", True), "SNN102", "layer 1 (conv), neuron, gradedSpike"),
+    (_neuron(1, "refDelay", 2), "SNN102", "layer 1 (conv), neuron, refDelay"),
+    (_neuron(1, "wgtExp", -1), "SNN102", "layer 1 (conv), neuron, wgtExp"),
+    (_neuron(3, "vDecay", 4097), "SNN102", "layer 3 (dense), neuron, vDecay"),
+    (_neuron(3, "vThMant", np.ones(3)), "SNN102", "layer 3 (dense), neuron, vThMant"),
+    (_neuron(3, "sinDecay", 1), "SNN102", 'layer 3, neuron, "sinDecay"'),
+    (_drop(3, "weight"), "SNN102", "layer 3, weight"),
+    (_drop(1, "stride"), "SNN102", "layer 1, stride"),
+    (_drop(0, "shape"), "SNN102", "layer 0, shape"),
+    (_set(3, "weight", np.full((3, 18), 0.5)), "SNN102", "layer 3 (dense), weight"),
+    (_set(3, "weight", np.full((3, 18), 256)), "SNN102", "layer 3 (dense), weight"),
+    (_set(3, "weight", np.full((3, 18), np.nan)), "SNN102", "layer 3 (dense), weight"),
+    (_set(3, "weight", np.array([[-1, 255] * 9] * 3)), "SNN102", "layer 3 (dense), weight"),
+    (_set(3, "weight", np.ones((3, 17))), "SNN102", "layer 3 (dense), weight"),
+    (_set(3, "weight", "text"), "SNN102", "layer 3, weight"),
+    (_set(3, "shape", [4]), "SNN102", "layer 3 (dense), shape"),
+    (_set(3, "delay", 63), "SNN102", "layer 3 (dense), delay"),
+    (_set(3, "delay", np.ones(7)), "SNN102", "layer 3 (dense), delay"),
+    (_set(4, "delay", 1), "SNN104", "layer 4 (dense_rec), delay"),
+    (_set(1, "delay", np.ones(2)), "SNN104", "layer 1 (conv), delay"),
+    (_set(4, "weight_rec", np.ones((2, 3))), "SNN102", "layer 4 (dense_rec), weight_rec"),
+    (_set(1, "shape", [2, 3, 4]), "SNN102", "layer 1 (conv), shape"),
+    (_set(1, "shape", [2, 1 << 40, 3]), "SNN102", "layer 1 (conv), shape"),
+    (_set(1, "stride", [0, 1]), "SNN102", "layer 1 (conv), stride"),
+    (_set(1, "groups", 3), "SNN102", "layer 1 (conv), weight"),
+    (_set(1, "weight", np.ones((2, 1, 9, 9))), "SNN102", "layer 1 (conv), weight"),
+    (_set(1, "bias", np.ones(3)), "SNN102", "layer 1 (conv), bias"),
+    (_set(0, "shape", [1, 1, 1, 1]), "SNN102", "layer 0 (input), shape"),
+    (_set(1, "secret", 1), "SNN102", 'layer 1, "secret"'),
+    (lambda layers: setattr(layers[3], "neuron", None), "SNN102", "layer 3, neuron"),
+    (lambda layers: layers.pop(0), "SNN102", "layer 0 (conv)"),
+    (lambda layers: layers.append(Layer("input", {"shape": [2]})), "SNN102", "layer 5 (input), type"),
+    (lambda layers: layers.__delitem__(slice(1, None)), "SNN102", "file"),
+    (lambda layers: layers.clear(), "SNN102", "file"),
+])
+def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[list[Layer]], Any], code: str, place: str) -> None:
+    layers = net()
+    spoil(layers)
+    found = refusal(write(tmp_path / "bad.net", layers))
+    assert (code, True) in [(d.code, place in d.place) for d in found]
+
+
+def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+    layers = net()
+    for at in (1, 3, 4):
+        (layers[at].neuron or {})["refDelay"] = 3
+    layers[3].fields["weight"] = np.full((3, 18), 0.5)
+    assert codes(write(tmp_path / "bad.net", layers)) == ["SNN102"] * 4
+
+
+def test_layers_are_numbered_without_a_gap(tmp_path: Path) -> None:
+    path = write(tmp_path / "gap.net", net())
+    with h5py.File(path, "r+") as file:
+        file.move("layer/2", "layer/7")
+    assert codes(path) == ["SNN102"]
+
+
+def test_what_a_file_declares_is_bounded(tmp_path: Path) -> None:
+    path = write(tmp_path / "huge.net", net())
+    with h5py.File(path, "r+") as file:
+        del file["layer/3/weight"]
+        file.create_dataset("layer/3/weight", (1 << 20, 1 << 20), "f4", chunks=(1, 1024))
+    assert codes(path) == ["SNN103"]
+
+
+@pytest.mark.parametrize("options", [{"skip_layers": -1}, {"skip_layers": 1.5}, {"reset_interval": 0}, {"dt": 1.0},
+                                     {"reset_offset": "a"}])
+def test_options_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
+    assert codes(write(tmp_path / "net.net", net()), **options) == ["SNN404"]
+
+
+def test_a_network_whose_layers_are_all_skipped_is_refused(tmp_path: Path) -> None:
+    assert codes(write(tmp_path / "net.net", net()), skip_layers=5) == ["SNN102"]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damaged_files_load_or_are_refused(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    path = write(tmp_path / "net.net", net())
+    good = path.read_bytes()
+    places = [i for i, b in enumerate(good) if b]
+    for _ in range(10):
+        data = bytearray(good[:rng.randrange(len(good))] if rng.random() < 0.2 else good)
+        for _ in range(rng.choice([1, 2, 8])):
+            at = rng.choice(places) % max(len(data), 1)
+            data[at:at + 1] = bytes([rng.randrange(256)])
+        path.write_bytes(data)
+        with suppress(CompileError):
+            load(path)
