@@ -64,6 +64,7 @@ class Interpreter:
     made: dict[Ref, Any] = field(default_factory=dict)
     waiting: dict[Late, Value] = field(default_factory=dict)
     ticked: dict[Any, Any] = field(default_factory=dict)
+    results: list[tuple[str, Value]] = field(default_factory=list)
 
     def run(self) -> None:
         for step in (*self.program.before, *self.program.body):
@@ -72,6 +73,26 @@ class Interpreter:
             self.close(late, value)
         for step in self.program.after:
             self.take(step)
+        for name, given in _named(self.program.returned, "output"):
+            self.result(name, given)
+
+    def result(self, name: str, given: Any) -> None:
+        """Keep something that the network returned, if it depends on the input."""
+        try:
+            value = self.resolve(given[0] if isinstance(given, (list, tuple)) else given)
+        except Refused as e:
+            self.problem(f"output {shorten(name)}", e.found, e.help, e.code)
+            return
+        if isinstance(value, Value):
+            value = replace(value, tick=None) if isinstance(given, (list, tuple)) else self.last(name, value)
+            self.results.append((name, value))
+
+    def last(self, name: str, value: Value) -> Value:
+        """A value of the last tick, as a decoding; values of other ticks alone are refused."""
+        if value.summed is not None or value.tick not in (None, self.program.ticks - 1):
+            self.problem(f"output {shorten(name)}", "some of the ticks of a loop",
+                         "return all ticks, their sum, or the last", "SNN110")
+        return value if value.tick is None else replace(value, tick=None, decode="last")
 
     def problem(self, place: str, found: str, help: str = "", code: str = "SNN104") -> None:
         self.found.error(code, place, found, help=help)
@@ -105,7 +126,7 @@ class Interpreter:
         if not values or call.name in MAKERS:
             return list(call.results)
         if all(v.state for v in values):
-            return [values[0]] * len(call.results)
+            return [replace(values[0], tick=None)] * len(call.results)
         ticks = {v.tick for v in values if v.summed is None}
         if len(ticks) == 1 and None not in ticks and len(values) == 1 and call.name not in ("setitem", "stack", "cat"):
             return self.one_tick(step, given, ticks.pop())
@@ -253,6 +274,23 @@ class Interpreter:
             chain.append(self.build.add(f"{path}.recurrent", op, [chain[-1]], int(late)))
         late = len(chain) == 1 or cell.recurrent_silence
         self.build.join(chain[-1], node, int(late))
+
+
+def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The parts of what was returned, with names; a list of all ticks is one part."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _named(item, str(key))
+    elif isinstance(value, (list, tuple)) and not _every_tick(value):
+        for i, item in enumerate(value):
+            yield from _named(item, name if len(value) == 1 else f"{name}_{i}")
+    else:
+        yield name, value
+
+
+def _every_tick(values: Any) -> bool:
+    """Whether a list holds what one call gave in tick after tick."""
+    return bool(values) and all(isinstance(v, OneTick) and v == OneTick(values[0].ref, t) for t, v in enumerate(values))
 
 
 def _any(given: Any, kind: type) -> bool:

@@ -207,7 +207,7 @@ class Recorder(TorchFunctionMode):
         if results or written:
             self._overwritten(written, f"it was written to in place by {name} in {where}")
             self.add(Call(name, where, refs[0], refs[1], _line()), results or written)
-        elif given and name not in METADATA and getattr(func, "__name__", "") != "__get__" and self._follows(refs):
+        elif given and result is not None and not _of_form(func, name) and self._follows(refs):
             self.report(str(where), f"{name} turns a tensor into a Python value, on which the network may depend",
                         "decide by shapes or by settings of the module; values of the data are not known here")
         return result
@@ -269,6 +269,11 @@ class Recorder(TorchFunctionMode):
                 top.append(i)
         args, kwargs = self.given.pop()
         self.add(Call("neuron", where, args, kwargs, _line(), neuron=module, top=tuple(top)), results)
+
+
+def _of_form(function: Any, name: str) -> bool:
+    """Whether a function says nothing about the numbers in a tensor."""
+    return name in METADATA or getattr(function, "__name__", "") == "__get__"
 
 
 def _line() -> tuple[str, int, int]:

@@ -1,0 +1,101 @@
+"""Where a network begins and ends: example inputs to Input nodes, what `forward` returned to Output nodes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import torch
+from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.frontends.torch.build import Build
+from snncompile.frontends.torch.record import tensors_in
+from snncompile.frontends.torch.values import Decode, Value
+from snncompile.ir.ops import Input, Output
+from torch import Tensor, nn
+
+MAX_VALUES = 1 << 28
+
+
+def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
+    """The example input, by names for the graph's inputs."""
+    if example is None:
+        fail("SNN404", "option example_input", "nothing", "a tensor that one call of the module takes, its batch "
+             "included, or such a shape", "the shapes of a PyTorch network are known only when it runs; give "
+             "example_input, or let build() return (module, example_input)")
+    several = isinstance(example, (tuple, list)) and not all(isinstance(n, int) for n in example)
+    tensors = [_tensor(e, module) for e in (example if several else [example])]
+    names = _names(module, len(tensors))
+    return dict(zip(names, tensors, strict=True))
+
+
+def _names(module: nn.Module, count: int) -> list[str]:
+    if count == 1:
+        return ["input"]
+    named = [n for n, p in inspect.signature(module.forward).parameters.items() if p.kind < p.VAR_POSITIONAL]
+    return named[:count] if len(named) >= count else [f"input_{i}" for i in range(count)]
+
+
+def _tensor(example: Any, module: nn.Module) -> Tensor:
+    own = next((p.dtype for p in tensors_in([*module.parameters(), *module.buffers()]) if p.is_floating_point()), None)
+    dtype = own or torch.get_default_dtype()
+    if isinstance(example, (tuple, list)) and example and all(isinstance(n, int) for n in example):
+        if min(example) < 1 or np.prod(example, dtype=object) > MAX_VALUES:
+            fail("SNN404", "option example_input", str(tuple(example)[:8]), f"sizes of 1 or more, at most {MAX_VALUES} "
+                 "values")
+        return torch.zeros(example, dtype=dtype)
+    if isinstance(example, np.ndarray) and example.dtype.kind in "biuf":
+        example = torch.from_numpy(np.array(example))
+    if not isinstance(example, Tensor) or not 0 < example.dim() <= 8 or not example.numel():
+        fail("SNN404", "option example_input", f"an object of type {shorten(type(example).__name__)}",
+             "a tensor, an array, a shape, or a tuple of tensors")
+    kept = own is None and example.is_floating_point()
+    return example.detach().to("cpu", example.dtype if kept else dtype, copy=True)
+
+
+def door(tensor: Tensor, values: str | None) -> Input:
+    """The input that an example stands for: spikes where it holds nothing but 0, 1 and small counts."""
+    counts = bool((tensor == tensor.round()).all()) and float(tensor.min()) >= 0 and float(tensor.max()) < 256
+    spikes = counts if values is None else values == "spike"
+    high = max(1.0, float(tensor.max())) if spikes and counts else 1.0
+    if spikes:
+        return Input((1,), "spike", 0, int(high))
+    return Input((1,), "real", min(0.0, float(tensor.min())), max(1.0, float(tensor.max())))
+
+
+def assumed(doors: Mapping[str, Input]) -> tuple[Diagnostic, ...]:
+    """A note for every input whose values were taken from the example."""
+    return tuple(Diagnostic(
+        "SNN105", f"input {shorten(name)}", "the example input holds other values than spikes: real values from "
+        f"{end.low:g} to {end.high:g} were assumed", "the module does not say",
+        "--values (values=...) sets it: spike | real", "note") for name, end in doors.items() if end.values == "real")
+
+
+def add_outputs(build: Build, results: Sequence[tuple[str, Value]], decode: Decode | None) -> tuple[Diagnostic, ...]:
+    """Add an Output for everything that the network returns; states are left out, with a note.
+
+    Args:
+        results: values by the names that the structure of the result gives them.
+        decode: how every output decides, whatever the network does.
+
+    Raises:
+        CompileError: SNN110 where nothing is left.
+    """
+    states = list(dict.fromkeys(v.state for _, v in results if v.state))
+    kept: dict[Any, tuple[str, Value]] = {}
+    for name, value in results:
+        if not value.state:
+            kept.setdefault((value.node, value.shape), (name, value))
+    if not kept:
+        what = f"only states of {', '.join(map(shorten, states))}" if states else "no tensor that depends on its input"
+        fail("SNN110", "the network's result", what, "spikes, or sums of such",
+             "let forward return what the last neurons emit")
+    for name, value in kept.values():
+        build.add("output" if len(kept) == 1 else name, Output(decode or value.decode or "rate"), [build.shaped(value)])
+    if not states:
+        return ()
+    return (Diagnostic(
+        "SNN105", f"modules {', '.join(map(shorten, states[:6]))}", "their states, which the network also returns, "
+        "were left out", "a graph's outputs are what its nodes emit", "model.trace shows membranes", "note"),)
