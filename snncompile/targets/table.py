@@ -57,7 +57,8 @@ class Populations(Columns):
         rule, reset, reset_time, compare: places in `RULE_WORDS` and the like, ABSENT where nothing is known.
         spikes_per_tick: the most a neuron emits; 0 where there is no bound, 1 for graded values.
         thresholds: different thresholds inside it.
-        state_bits: the widest state, 0 before there are integers.
+        states: state variables of a neuron.
+        state_bits: the widest of them, 0 before there are integers.
         readers, sources: projections from it to populations, and into it.
     """
 
@@ -73,6 +74,7 @@ class Populations(Columns):
     compare: Array
     spikes_per_tick: Array
     thresholds: Array
+    states: Array
     state_bits: Array
     bias: Array
     graded: Array
@@ -192,11 +194,13 @@ def _cell(op: Op, shape: Shape) -> dict[str, Any]:
     if isinstance(op, Population):
         bits = max((s.bits for s in op.states.values()), default=0)
         return unknown | {"rule": _place(op.rule, RULE_WORDS), "graded": op.graded, "state_bits": bits,
+                          "states": len(op.states),
                           "spikes_per_tick": 1 if op.graded else max(1, op.output_high),
                           "thresholds": _distinct(op.params.get("threshold"), shape), "bias": "bias" in op.params}
     assert isinstance(op, Neuron)
     row = unknown | {"rule": _place(op.rule.name, RULE_WORDS), "graded": not op.rule.spiking, "spikes_per_tick": 1,
-                     "bias": "bias" in op.params, "thresholds": _distinct(op.params.get("threshold"), shape)}
+                     "bias": "bias" in op.params, "states": len(op.traced.states),
+                     "thresholds": _distinct(op.params.get("threshold"), shape)}
     if op.rule.spiking:
         row |= {"reset": RESET_WORDS.index(op.firing.reset), "reset_time": WHEN_WORDS.index(op.firing.when),
                 "compare": COMPARE_WORDS.index(op.firing.compare), "spikes_per_tick": op.firing.max_spikes or 0}
