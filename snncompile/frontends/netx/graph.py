@@ -7,6 +7,7 @@ hop does on Loihi and in Lava. Tensors are [channel, height, width]; NetX has th
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -124,7 +125,9 @@ class _Chain:
             return
         weight, bias = numbers.number("weight", 1, MAX_BIAS, INPUT_WEIGHT), numbers.number("bias", -MAX_BIAS, MAX_BIAS)
         self.enter(Input(self.shape, "real", low=-MAX_BIAS, high=MAX_BIAS, unit=1 / weight))
-        self.join(f"input{layer.number}", self.neuron(layer, np.asarray(bias)), [(0, ())])
+        lif = self.neuron(layer, np.asarray(bias))
+        # Data arrive as a bias, which no current filters.
+        self.join(f"input{layer.number}", dataclasses.replace(lif, current_decay=NO_MEMORY), [(0, ())])
 
     def enter(self, op: Input) -> None:
         self.nodes["input"] = op
@@ -146,9 +149,9 @@ class _Chain:
             self.shape, self.flat = given, False
             self.enter(Input(given))
             return
-        population = self.neuron(layer, _bias(numbers, given))
-        if op and population and not self.found.errors:
-            self.join(f"{layer.kind}{layer.number}", population, self.projections(layer, numbers, op))
+        lif = self.neuron(layer, _bias(numbers, given))
+        if op and not self.found.errors:
+            self.join(f"{layer.kind}{layer.number}", lif, self.projections(layer, numbers, op))
             self.recur(layer, numbers, given[0])
         self.shape, self.flat = given, False
 
@@ -175,10 +178,9 @@ class _Chain:
             return
         self.edges.append(Edge(self.source, self.source, HOP, (Linear(weight),)))
 
-    def neuron(self, layer: NetLayer, bias: Array) -> LoihiLif | None:
+    def neuron(self, layer: NetLayer, bias: Array) -> LoihiLif:
         """The registers of a layer's neurons."""
-        if layer.neuron is None:
-            return None
+        assert layer.neuron is not None  # or the file was refused
         numbers = Numbers(layer.neuron.fields, f"{self.file}, {layer.place}, neuron", self.found)
         numbers.number("refDelay", 1, 1, 1)
         numbers.number("gradedSpike", 0, 0)
@@ -190,10 +192,8 @@ class _Chain:
         interval = self.options.reset_interval
         return None if interval is None else Periodic(interval, (self.options.reset_offset + self.blocks) % interval)
 
-    def join(self, name: str, lif: LoihiLif | None, projections: list[tuple[int, tuple[Op, ...]]]) -> None:
-        """Let a population follow; its numbers are right, or a problem was noted."""
-        if lif is None or not projections:
-            return
+    def join(self, name: str, lif: LoihiLif, projections: list[tuple[int, tuple[Op, ...]]]) -> None:
+        """Let a population follow."""
         self.nodes[name] = lif.population()
         self.edges += [Edge(self.source, name, delay, chain) for delay, chain in projections]
         self.source = name
