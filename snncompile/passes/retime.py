@@ -21,10 +21,13 @@ from snncompile.ir.schedule import KEY, Schedule
 from snncompile.ir.types import Array, Stage
 from snncompile.passes.cycles import Cycle, quickest_cycles
 from snncompile.passes.idle import holds_still, starts_idle, waiting, without_bias
+from snncompile.passes.rewind import rewound
 
 EARLY = 1e-3
 """What a tick of latency costs beside one value kept for a tick: it decides between equally small buffers."""
 MAX_PERIOD = 1 << 16
+STATE_BITS = 24
+"""Widest state that a first membrane is set back in: Loihi's."""
 NAMED = 8
 
 
@@ -188,6 +191,10 @@ class _Late:
             if not isinstance(op, Population) or not self._restless(name, op):
                 continue
             first = self.latency[name]
+            early = rewound(op, self.graph.shapes[name], first, STATE_BITS) if self.period == 1 else None
+            if early is not None:
+                nodes[name] = early
+                continue
             if programmable:
                 nodes[name] = waiting(op, first, self.period)
                 continue

@@ -202,8 +202,13 @@ def test_a_leaky_neuron_cannot_be_dilated_where_it_cannot_wait():
 BIASED = chain("x", "a", "b", "y")
 
 
+def filtered() -> Neuron:
+    """A bias that passes a current and a membrane, so that no one first value undoes it."""
+    return Neuron.of("cubalif", Firing(), decay=0.75, decay_syn=0.5, threshold=1.0, bias=0.3)
+
+
 def test_a_bias_is_fed_by_an_always_on_source_that_starts_with_its_population():
-    graph = wired(BIASED, lambda: lif(bias=0.3))
+    graph = wired(BIASED, filtered)
     mapped = retimed(graph, programmable=False)
     schedule = Schedule.of(mapped)
     assert schedule.always_on == {"always-on": 0, "always-on2": 1}
@@ -214,23 +219,31 @@ def test_a_bias_is_fed_by_an_always_on_source_that_starts_with_its_population():
 
 
 def test_a_bias_waits_in_the_neuron_where_that_runs_a_program():
-    graph = wired(BIASED, lambda: lif(bias=0.3))
+    graph = wired(BIASED, filtered)
     mapped = retimed(graph)
     assert Schedule.of(mapped).always_on == {}
     assert "wait" in mapped.nodes["b"].states
     assert differences(graph) == []
 
 
-@pytest.mark.parametrize("restless", [
-    {"initial": {"v": 0.5}}, {"threshold": -0.5, "firing": Firing(reset="none")},
-    {"initial": {"v": 2.0}, "decay": 1.0},
+@pytest.mark.parametrize("programmable", [False, True])
+def test_a_bias_of_one_membrane_is_undone_by_where_that_starts(programmable: bool) -> None:
+    graph = wired(BIASED, lambda: lif(bias=0.3))
+    mapped = retimed(graph, programmable=programmable)
+    assert Schedule.of(mapped).always_on == {}
+    assert set(mapped.nodes["b"].states) == {"v"}
+    assert np.all(mapped.nodes["b"].states["v"].initial < mapped.nodes["a"].states["v"].initial)
+    assert differences(graph, programmable=programmable) == []
+
+
+@pytest.mark.parametrize("neuron", [
+    Neuron.of("lif", Firing(reset="none"), decay=0.75, threshold=-0.5),
+    Neuron.of("cubalif", Firing(), initial={"v": 0.5}, decay=0.75, decay_syn=0.5, threshold=1.0, bias=0.25),
 ], ids=str)
-def test_a_neuron_that_acts_by_itself_waits_or_is_named(restless: dict[str, Any]) -> None:
-    firing = restless.get("firing", Firing())
-    graph = wired(BIASED, lambda: Neuron.of("lif", firing, initial=restless.get("initial"),
-                                            decay=restless.get("decay", 0.75),
-                                            threshold=restless.get("threshold", 1.0)))
+def test_a_neuron_that_acts_by_itself_waits_or_is_named(neuron: Neuron) -> None:
+    graph = wired(BIASED, lambda: neuron)
     assert differences(graph) == []
+    assert "wait" in retimed(graph).nodes["b"].states
     assert [code for code, _, _ in refusal(graph, programmable=False)] == ["SNN304", "SNN304"]
 
 

@@ -47,12 +47,13 @@ class _Lowering:
         self.graph, self.package = graph, package
         self.schedule = Schedule.of(graph)
         self.keys = identifiers(graph.nodes)
-        self.synapses = {e: synapses(graph, e) for e in graph.edges if not isinstance(graph.nodes[e.dst], Output)}
+        self.standard = {n: a for n in graph.populations if (a := standard(graph, n)) is not None}
+        self.synapses = {e: synapses(graph, e, e.dst not in self.standard) for e in graph.edges
+                         if not isinstance(graph.nodes[e.dst], Output)}
         self.arrays: dict[str, Array] = {}
         self.kinds: dict[Any, Kind] = {}
         self.folders: set[str] = {n.lower() for n in OWN}
         self.entries: dict[Edge, str] = {}
-        self.standard: set[str] = set()
 
     def net(self) -> Net:
         populations = [self._population(n, op) for n, op in self.graph.populations.items()
@@ -85,11 +86,9 @@ class _Lowering:
     def _population(self, name: str, op: Population) -> Process:
         key, size = self.keys[name], self._size(name)
         edges = self.graph.edges_into[name]
-        registers = None if any(self.synapses[e].times is not None for e in edges) else standard(self.graph, name)
-        if registers is not None:
-            self.standard.add(name)
+        if name in self.standard:
             self.entries.update(dict.fromkeys(edges, "a_in"))
-            flat = {n: self._flat(v, name) for n, v in registers.items()}
+            flat = {n: self._flat(v, name) for n, v in self.standard[name].items()}
             return Process(key, comment(name), "LIF", size, tuple(self._named(key, flat, size)))
         entries, times = self._entries(edges)
         kind = self._kind(op, entries)

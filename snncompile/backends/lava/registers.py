@@ -8,7 +8,7 @@ import numpy as np
 
 from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
-from snncompile.ir.loihi import INPUT_SHIFT, NO_MEMORY, LoihiLif
+from snncompile.ir.loihi import INPUT_SHIFT, MAX_STATE, NO_MEMORY, LoihiLif
 from snncompile.ir.ranges import input_range, population_ranges
 from snncompile.passes.prove_ranges import tightened
 
@@ -35,9 +35,11 @@ def standard(graph: Graph, name: str) -> dict[str, Any] | None:
     tight = tightened(again.nodes[name], population_ranges(again, name))
     assert isinstance(tight, Population)
     same = tight.program == op.program and all(np.array_equal(tight.params[n], v) for n, v in op.params.items())
-    if not same or any(np.any(s.initial) for s in op.states.values()):
+    first = {n: np.asarray(s.initial, np.int64) for n, s in op.states.items() if np.any(s.initial)}
+    if not same or any(np.abs(v).max() > MAX_STATE for v in first.values()):
         return None
-    return _arguments(registers)
+    arguments = _arguments(registers)
+    return None if arguments is None else {**arguments, **first}
 
 
 def _registers(op: Population) -> LoihiLif | None:
@@ -64,4 +66,4 @@ def _arguments(registers: LoihiLif) -> dict[str, Any] | None:
     if exponent is None or not 0 <= threshold <= MAX_THRESHOLD:
         return None
     return {"vth": threshold, "du": decay - 1, "dv": int(np.max(registers.voltage_decay)),
-            "bias_mant": (bias >> exponent).reshape(-1), "bias_exp": exponent}
+            "bias_mant": bias >> exponent, "bias_exp": exponent}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from snncompile.backends.lava.matrices import Matrix, chain_matrix, windows
 from snncompile.diagnostics import shorten
@@ -44,11 +45,15 @@ class Synapses:
     times: Array | int | None
 
 
-def synapses(graph: Graph, edge: Edge) -> Synapses:
-    """The synapses of an edge of an INT graph. Raises SNN205 where there are too many."""
+def synapses(graph: Graph, edge: Edge, apart: bool) -> Synapses:
+    """The synapses of an edge of an INT graph. Raises SNN205 where there are too many.
+
+    Args:
+        apart: whether the population can multiply sums itself, which keeps a last `Scale` out of the weights.
+    """
     shape, rest, before = _before(edge.chain, graph.shapes[edge.src])
     times: Any = None
-    if rest and isinstance(rest[-1], Scale):
+    if apart and rest and isinstance(rest[-1], Scale):
         times, rest = _times(rest[-1], graph.arriving(edge)), rest[:-1]
     matrix = chain_matrix(rest, shape, f"projection {shorten(edge.label)}")
     low, high = source_range(graph, edge.src)
@@ -84,14 +89,20 @@ def _times(op: Scale, shape: Shape) -> Array | int | None:
 
 def _on_grid(matrix: Matrix) -> tuple[Matrix, int | None, str]:
     """The matrix as `Sparse` takes it, its exponent and sign mode."""
-    low, high = int(matrix.data.min(initial=0)), int(matrix.data.max(initial=0))
+    common = int(np.bitwise_or.reduce(np.abs(matrix.data), initial=0))
+    shift = (common & -common).bit_length() - 1 if common else 0
+    low, high = int(matrix.data.min(initial=0)) >> shift, int(matrix.data.max(initial=0)) >> shift
     if low >= 0 and high <= LARGEST_WEIGHT:
-        return matrix, 0, "EXCITATORY"
+        return _shifted(matrix, shift), shift, "EXCITATORY"
     if high <= 0 and low >= -LARGEST_WEIGHT:
-        return matrix, 0, "INHIBITORY"
+        return _shifted(matrix, shift), shift, "INHIBITORY"
     if _within((low, high), MIXED):
-        return 2 * matrix, -1, "MIXED"
+        return 2 * _shifted(matrix, shift), shift - 1, "MIXED"
     return matrix, None, ""
+
+
+def _shifted(matrix: Matrix, shift: int) -> Matrix:
+    return csr_array((matrix.data >> shift, matrix.indices, matrix.indptr), matrix.shape)
 
 
 def _sums(matrix: Matrix, source: Interval, times: int) -> Interval:
