@@ -79,6 +79,12 @@ def _load_net(path: Path, options: Mapping[str, Any]) -> Graph:
     return load_net(path, **options)
 
 
+def _load_onnx(path: Path, options: Mapping[str, Any]) -> Graph:
+    from snncompile.frontends.onnx import load_onnx
+
+    return load_onnx(path, **options)
+
+
 def _load_text(path: Path, options: Mapping[str, Any]) -> Graph:
     from snncompile.ir.serde import restore
     from snncompile.ir.verify import verify
@@ -112,5 +118,5 @@ NOT_NETWORKS = {
     ".py": "a file, but no function in it",
 }
 READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {
-    ".nir": _load_nir, ".net": _load_net, ".snn": _load_text,
+    ".nir": _load_nir, ".onnx": _load_onnx, ".net": _load_net, ".snn": _load_text,
 }

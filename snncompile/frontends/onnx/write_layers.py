@@ -135,6 +135,8 @@ def _reshape(w: Writer, op: Reshape, x: str, shape: Shape) -> str:
 
 def _rectify(w: Writer, op: Rectify, x: str, shape: Shape) -> str:
     zero = w.constant(0)
+    if not w.whole:
+        return w.op("Max" if op.sign > 0 else "Min", x, zero)
     return w.op("Where", w.op("Greater" if op.sign > 0 else "Less", x, zero), x, zero)
 
 

@@ -1,0 +1,75 @@
+"""ONNX files to graphs. A file that `export_onnx` wrote holds its graph, which counts if it gives this very file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
+from snncompile.frontends.onnx.export import GRAPH, onnx_model
+from snncompile.frontends.onnx.file import Model, Node, plain, read_model
+from snncompile.frontends.onnx.step import step_graph
+from snncompile.ir.graph import Graph
+from snncompile.ir.text import digest, from_text
+from snncompile.ir.types import Array
+from snncompile.ir.verify import verify
+
+OPTIONS = ("states", "initial", "values")
+
+
+def read_onnx(path: Path, states: Mapping[str, str] | None = None, initial: Mapping[str, Any] | None = None,
+              values: str = "spike", **unknown: Any) -> Graph:
+    """The graph of a file that holds one step of a network.
+
+    Args:
+        states: the output that gives each state's next value, by the state's input; see docs/onnx.md for how pairs
+            are found without it.
+        initial: first values by state input, numbers or arrays; 0 otherwise.
+        values: what the inputs carry, `spike` or `real`.
+
+    Raises:
+        CompileError: as `read_model` does; SNN104 with every node that the compiler has no word for, SNN404 for
+            options that do not fit the file.
+    """
+    if unknown:
+        fail("SNN404", f"options {', '.join(map(shorten, unknown))}", "no options for ONNX files", ", ".join(OPTIONS))
+    model = read_model(path)
+    notes: tuple[Diagnostic, ...] = ()
+    if GRAPH in model.metadata and states is None and initial is None:
+        found = _own(model)
+        if found is not None:
+            return found
+        notes = (Diagnostic("SNN109", f"file {shorten(path.name)}", "a graph in the metadata that gives another file",
+                            "the nodes count", "export the graph again", "warning"),)
+    return verify(step_graph(model, f"file {shorten(path.name)}", states or {}, initial or {}, values)).noting(notes)
+
+
+def _own(model: Model) -> Graph | None:
+    """The graph in the metadata, if exporting it gives this model."""
+    arrays = {digest(a): a for a in model.constants.values()}
+    try:
+        graph = verify(from_text(model.metadata[GRAPH], arrays, where=f"metadata {GRAPH}"))
+        float32 = any(port.dtype == np.float32 for port in model.inputs.values())
+        again = plain(onnx_model(graph, "float32" if float32 else "float64"), "the graph in the metadata")
+    except CompileError:
+        return None
+    return graph if _same(model, again) else None
+
+
+def _same(a: Model, b: Model) -> bool:
+    same = a.opset == b.opset and dict(a.inputs) == dict(b.inputs) and dict(a.outputs) == dict(b.outputs)
+    return (same and len(a.nodes) == len(b.nodes) and all(map(_same_nodes, a.nodes, b.nodes))
+            and a.constants.keys() == b.constants.keys()
+            and all(_identical(v, b.constants[n]) for n, v in a.constants.items()))
+
+
+def _same_nodes(a: Node, b: Node) -> bool:
+    return ((a.op, a.inputs, a.outputs) == (b.op, b.inputs, b.outputs) and a.attributes.keys() == b.attributes.keys()
+            and all(_identical(np.asarray(v), np.asarray(b.attributes[n])) for n, v in a.attributes.items()))
+
+
+def _identical(a: Array, b: Array) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,0 +1,163 @@
+"""A step function as a graph: neurons out of element-wise nodes, layers as operators, states as loops of one tick."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.onnx.file import Model
+from snncompile.frontends.onnx.flow import Element, Flow, enter, follow
+from snncompile.frontends.onnx.layers import IGNORED, LAYERS
+from snncompile.frontends.onnx.neurons import make_neuron
+from snncompile.frontends.onnx.pairs import BEFORE, find_initial, find_pairs
+from snncompile.frontends.onnx.regions import Region, Regions
+from snncompile.frontends.onnx.rule import ELEMENTS
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Identity, Input, Output, Rectify, Scale
+
+INPUTS = {"spike": (0, 1), "real": (-1, 1)}
+
+
+def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Mapping[str, Any], values: str) -> Graph:
+    """The FLOAT graph of a model; the options as `read_onnx` takes them."""
+    if values not in INPUTS:
+        fail("SNN404", "option values", shorten(values), ", ".join(INPUTS))
+    pairs = find_pairs(model, place, states)
+    for name in initial:
+        if name not in pairs:
+            fail("SNN404", f"option initial, {shorten(name)}", "no state of that name", ", ".join(map(shorten, pairs)))
+    flow = enter(model, place)
+    follow(flow, ELEMENTS, LAYERS, IGNORED)
+    leaving = tuple(n for n in model.outputs if n not in pairs.values())
+    roots = {i: flow.named(o) for i, o in pairs.items()}
+    regions = Regions(flow, roots, tuple(flow.named(n) for n in leaving))
+    regions.divide()
+    return _Builder(model, flow, regions, frozenset(pairs), {**find_initial(model), **initial}, values).build(leaving)
+
+
+@dataclass
+class _Builder:
+    model: Model
+    flow: Flow
+    regions: Regions
+    states: frozenset[str]
+    initial: Mapping[str, Any]
+    values: Any
+    nodes: dict[str, Op] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    owners: dict[str, str] = field(default_factory=dict)
+
+    def build(self, leaving: Sequence[str]) -> Graph:
+        flow, regions = self.flow, self.regions
+        for name in self.model.inputs:
+            if name not in self.states:
+                self.owners[name] = self._name(name)
+                self.nodes[self.owners[name]] = Input(flow.values[name].shape, self.values, *INPUTS[self.values])
+        terms: dict[str, list[tuple[str, tuple[Op, ...]]]] = {}
+        inside = {n for r in regions.found for n in r.elements}
+        for region in regions.found:
+            name = self.owners[region.exit] = self._name(_population_name(region))
+            self.nodes[name] = make_neuron(flow, regions.pairs, region, name, self.initial)
+            terms[name] = [(v, () if sign > 0 else (Scale(-1.0),)) for v, sign in region.terms]
+        for output, layer in regions.layers.items():
+            self._place(layer.name, output, list(layer.terms), terms)
+        for output, element in regions.elements.items():
+            if output not in inside:
+                self._place(element.node.name or output, output, self._operators(element), terms)
+        for name, parts in terms.items():
+            self._connect(name, parts)
+        for given in leaving:
+            name = self._name(given)
+            self.nodes[name] = Output()
+            self.edges.append(Edge(*self._source(self.flow.named(given), name)))
+        return Graph(self.model.name or "onnx", self.nodes, tuple(self.edges))
+
+    def _name(self, wanted: str) -> str:
+        name, count = wanted or "_", 1
+        while name in self.nodes:
+            count += 1
+            name = f"{wanted}_{count}"
+        return name
+
+    def _place(self, wanted: str, output: str, parts: list[tuple[str, tuple[Op, ...]]],
+               terms: dict[str, list[tuple[str, tuple[Op, ...]]]]) -> None:
+        """A node for a layer: its last operator, or the sum of its terms."""
+        name = self.owners[output] = self._name(wanted.strip("/") or output)
+        single = len(parts) == 1 and parts[0][1]
+        self.nodes[name] = parts[0][1][-1] if single else Identity()
+        terms[name] = [(parts[0][0], parts[0][1][:-1])] if single else parts
+
+    def _connect(self, name: str, parts: list[tuple[str, tuple[Op, ...]]]) -> None:
+        for value, chain in parts:
+            source, _, delay = self._source(value, name)
+            for op in chain:
+                middle = self._name(f"{name}.{op.kind()}")
+                self.nodes[middle] = op
+                self.edges.append(Edge(source, middle, delay))
+                source, delay = middle, 0
+            self.edges.append(Edge(source, name, delay))
+
+    def _source(self, value: str, reader: str) -> tuple[str, str, int]:
+        """Where a value comes from, and how many ticks ago."""
+        delay, pairs = 0, self.regions.pairs
+        while value in pairs:
+            if delay > len(pairs):
+                fail("SNN104", f"state {shorten(value)}", "it is its own next value", "a state that something changes")
+            if np.any(self.initial.get(value, 0)) and value in self.regions.delays:
+                fail("SNN104", f"state {shorten(value)}", "a first value other than 0 for what only delays", "0")
+            value, delay = pairs[value], delay + 1
+        if value not in self.owners:
+            what = "a constant" if value in self.flow.constants else "nothing that has an operator"
+            fail("SNN104", f"value {shorten(value)}", f"it is {what}", "values that depend on the input")
+        return self.owners[value], reader, delay
+
+    def _operators(self, element: Element) -> list[tuple[str, tuple[Op, ...]]]:
+        """An element outside neurons, as a layer."""
+        flow, op = self.flow, element.node.op
+        axes = len(flow.values[element.output].shape)
+        parts: list[tuple[str, tuple[Op, ...]]] = []
+        bias: Any = None
+        for i, name in enumerate(element.inputs):
+            sign = -1.0 if (op == "Sub" and i == 1) or op == "Neg" else 1.0
+            if name in flow.values:
+                parts.append((name, () if sign > 0 else (Scale(-1.0),)))
+            elif name and op in ("Add", "Sub", "Sum"):
+                number = flow.numbers(name, axes) * sign
+                bias = number if bias is None else bias + number
+        if bias is not None:
+            factor = 1.0 if len(parts) > 1 or not parts[0][1] else -1.0
+            if len(parts) > 1:
+                fail("SNN104", element.node.place, "constants among the terms of a sum", "values, or one and constants")
+            return [(parts[0][0], (Scale(factor, _scalar(bias)),))]
+        return parts if op in ("Add", "Sub", "Sum", "Neg") else [(parts[0][0], (self._unary(element, axes),))]
+
+    def _unary(self, element: Element, axes: int) -> Op:
+        op = element.node.op
+        if op in ("Relu", "Max", "Min"):
+            return Rectify(-1 if op == "Min" else 1)
+        factor: Any = 1.0
+        for name in element.inputs:
+            if name in self.flow.constants:
+                number = np.asarray(self.flow.numbers(name, axes), np.float64)
+                factor = factor * (1 / number if op == "Div" else number)
+        return Scale(_scalar(factor))
+
+
+def _scalar(value: Any) -> Any:
+    array = np.asarray(value)
+    return float(array.ravel()[0]) if array.size == 1 else array
+
+
+def _population_name(region: Region) -> str:
+    """A neuron's name: what its first state is called, without what says that it goes in; or its last node's."""
+    if not region.states:
+        element = region.elements.get(region.exit)
+        return (element.node.name if element and element.node.name else region.exit).strip("/")
+    base = BEFORE.sub("", region.states[0])
+    return re.sub(r"(?<=.)(?:\.[^.]*|_(?:v|u|mem|syn|i|spk|spike|state|potential))$", "", base)

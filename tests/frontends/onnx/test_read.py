@@ -1,0 +1,108 @@
+"""Our own files: the graph in the metadata counts if it gives the file; other files are read from their nodes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+import onnx
+
+import snncompile as sc
+from snncompile.diagnostics import CompileError
+from snncompile.frontends.onnx.export import STEP, onnx_model
+from snncompile.ir.interp import run
+from snncompile.ir.text import to_text
+from tests.backends.exactness import random_case
+from tests.frontends.onnx.running import Traces
+from tests.strategies import Features, inputs_for, random_graph
+
+UNREADABLE = {14, 110, 158, 173, 182, 239, 249, 258, 274, 278}
+
+
+@pytest.mark.parametrize("first", range(0, 60, 15))
+def test_an_exported_graph_reads_back_as_it_was(tmp_path, first):
+    path = tmp_path / "net.onnx"
+    for seed in range(first, first + 15):
+        graph = random_graph(seed)
+        for dtype in ("float64", "float32"):
+            again = sc.load(sc.export_onnx(graph, path, dtype))
+            assert to_text(again) == to_text(graph), seed
+            assert not again.notes
+        integer = random_case(graph, seed).graph
+        assert to_text(sc.load(sc.export_onnx(integer, path))) == to_text(integer), seed
+
+
+def stripped(graph, path, keep=()):
+    """The file of a graph without its metadata, how its states go, and what its inputs and outputs are called."""
+    model = onnx_model(graph, "float32")
+    about = json.loads({p.key: p.value for p in model.metadata_props}[STEP])
+    kept = [p for p in model.metadata_props if p.key in keep]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    path.write_bytes(model.SerializeToString())
+    arrays = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    initial = {s["in"]: arrays.get(s["initial"], s["initial"]) for s in about["states"] if "state" in s}
+    return {s["in"]: s["out"] for s in about["states"]}, initial, about
+
+
+def reread(graph, path, x) -> Traces:
+    """What the network says that is read from the nodes alone."""
+    pairs, initial, about = stripped(graph, path)
+    values = "real" if any(op.values == "real" for op in graph.inputs.values()) else "spike"
+    again = sc.load(path, states=pairs, initial=initial, values=values)
+    found = run(again, {about["inputs"][n]: v for n, v in x.items() if about["inputs"][n] in again.inputs})
+    by_name = dict(zip(about["outputs"], found.outputs.values(), strict=True))
+    return Traces(by_name)
+
+
+@pytest.mark.parametrize("first", range(0, 300, 30))
+def test_nodes_alone_give_the_same_spikes(tmp_path, first):
+    """Without metadata; what is left over are neurons of several results, and inputs that enter one in several ways."""
+    for seed in range(first, first + 30):
+        graph = random_graph(seed)
+        x = inputs_for(graph, seed)
+        if seed in UNREADABLE:
+            with pytest.raises(CompileError, match="SNN104"):
+                reread(graph, tmp_path / "net.onnx", x)
+            continue
+        wanted, got = run(graph, x).outputs, reread(graph, tmp_path / "net.onnx", x).outputs
+        for name, value in wanted.items():
+            assert np.allclose(value, got[name], rtol=1e-4, atol=1e-4), (seed, name)
+
+
+PLAIN = Features(rules=("if", "lif", "cubalif", "alif", "qlif"), delays=False, loops=False, max_spikes=(1,),
+                 linear_readout=False, skips=False, graded=())
+
+
+def test_nodes_alone_give_the_same_populations(tmp_path):
+    for seed in range(40):
+        graph = random_graph(seed, PLAIN)
+        pairs, initial, _ = stripped(graph, tmp_path / "net.onnx")
+        again = sc.load(tmp_path / "net.onnx", states=pairs, initial=initial)
+        stateful = {n for n, op in graph.populations.items() if op.traced.states}
+        assert stateful == {n for n, op in again.populations.items() if op.traced.states}, seed
+
+
+def test_a_graph_that_gives_another_file_does_not_count(tmp_path):
+    graph = random_graph(4)
+    path = sc.export_onnx(graph, tmp_path / "net.onnx")
+    model = onnx.load(path)
+    weights = next(i for i in model.graph.initializer if i.data_type == onnx.TensorProto.DOUBLE)
+    weights.raw_data = (onnx.numpy_helper.to_array(weights) * 2).tobytes()
+    onnx.save(model, path)
+    changed = sc.load(path)
+    assert [n.code for n in changed.notes] == ["SNN109"]
+    assert to_text(changed) != to_text(graph)
+
+
+def test_pairs_are_found_in_our_metadata(tmp_path):
+    graph = random_graph(3, PLAIN)
+    stripped(graph, tmp_path / "net.onnx", keep=(STEP,))
+    x = inputs_for(graph)
+    got = run(sc.load(tmp_path / "net.onnx"), x).outputs
+    assert all(np.allclose(v, w) for v, w in zip(run(graph, x).outputs.values(), got.values(), strict=True))
