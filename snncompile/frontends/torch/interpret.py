@@ -73,7 +73,7 @@ class Interpreter:
             self.close(late, value)
         for step in self.program.after:
             self.take(step)
-        for name, given in _named(self.program.returned, "output"):
+        for name, given in _named(_own_states(self.tape, self.program.returned), "output"):
             self.result(name, given)
 
     def result(self, name: str, given: Any) -> None:
@@ -89,7 +89,8 @@ class Interpreter:
 
     def last(self, name: str, value: Value) -> Value:
         """A value of the last tick, as a decoding; values of other ticks alone are refused."""
-        if value.summed is not None or value.tick not in (None, self.program.ticks - 1):
+        ticks = self.program.ticks or self.extent.get("T", 0)
+        if value.summed is not None or value.tick not in (None, ticks - 1):
             self.problem(f"output {shorten(name)}", "some of the ticks of a loop",
                          "return all ticks, their sum, or the last", "SNN110")
         return value if value.tick is None else replace(value, tick=None, decode="last")
@@ -218,6 +219,9 @@ class Interpreter:
     def neuron(self, step: Step, given: Any) -> list[Any]:
         path = step.call.where.path or step.call.where.kind
         x = given
+        if isinstance(x, Value) and x.tick is not None:
+            raise Refused("a neuron in one of several loops over time", "one loop over time for the whole network, or "
+                          "neurons that take all ticks at once")
         if not isinstance(x, Value) or x.state or x.decode:
             raise Refused("a neuron whose input is a constant, a state, or decided over time already",
                           "neurons are driven by the input of the network, tick by tick")
@@ -274,6 +278,20 @@ class Interpreter:
             chain.append(self.build.add(f"{path}.recurrent", op, [chain[-1]], int(late)))
         late = len(chain) == 1 or cell.recurrent_silence
         self.build.join(chain[-1], node, int(late))
+
+
+def _own_states(tape: Tape, value: Any) -> Any:
+    """What was returned, without the outputs of neurons that only stand there as a part of a neuron's state."""
+    if isinstance(value, dict):
+        return {key: _own_states(tape, item) for key, item in value.items()}
+    if not isinstance(value, (list, tuple)):
+        return value
+    refs = [v.ref if isinstance(v, OneTick) else v for v in value]
+    if refs and all(isinstance(r, Ref) and r.call == refs[0].call for r in refs):
+        top = tape.calls[refs[0].call].top
+        if any(top[r.slot] and top.count(top[r.slot]) == len(refs) for r in refs if r.slot < len(top)):
+            return [v for v, r in zip(value, refs, strict=True) if top[r.slot]]
+    return [_own_states(tape, item) for item in value]
 
 
 def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:

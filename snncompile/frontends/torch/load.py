@@ -101,7 +101,7 @@ def _copy_plainly(module: nn.Module, memo: dict[int, Any]) -> None:
     """Copy what a framework copies in its own way attribute by attribute: sinabs forgets some options."""
     ways = {p: getattr(type(p), "__deepcopy__", None) for p in module.modules()}
     parts = [p for p, way in ways.items() if way and not way.__module__.startswith("torch.")]
-    twins = [type(p).__new__(type(p)) for p in parts]
+    twins = [object.__new__(type(p)) for p in parts]
     memo.update((id(p), twin) for p, twin in zip(parts, twins, strict=True))
     for part, twin in zip(parts, twins, strict=True):
         vars(twin).update(copy.deepcopy(vars(part), memo))

@@ -192,8 +192,8 @@ def _picked(s: Site, x: Value, axis: int, item: Any) -> Value:
     place = item % x.sizes(s.extent)[axis]
     if letter == "F":
         return _without(s, part(s, x, axis, range(place, place + 1)), axis)
-    if letter == "T" and place == s.extent["T"] - 1 and x.decode is None and place > 0:
-        return replace(without, decode="last")
+    if letter == "T" and x.decode is None and s.extent["T"] > 1:
+        return replace(without, tick=place)
     s.refuse(f"one entry along time or batch of a tensor {described(x)}", "a loop over time takes every tick in turn; "
              "give an example input with 2 ticks or more")
 
@@ -228,7 +228,7 @@ def unbind(s: Site, x: Any, dim: int = 0) -> tuple[Value, ...]:
     axis = dim % len(x.axes)
     if x.axes[axis] == "T":
         one = replace(x, axes=(*x.axes[:axis], *x.axes[axis + 1:]))
-        return tuple(replace(one, tick=t) for t in range(s.extent["T"]))
+        return tuple(replace(one, tick=t) for t in range(s.extent["T"])) if s.extent["T"] > 1 else (one,)
     return tuple(_picked(s, x, axis, i) for i in range(len(s.call.results)))
 
 
@@ -270,8 +270,7 @@ def stack(s: Site, tensors: Any, dim: int = 0) -> Value:
 
 def _every_tick(s: Site, values: Sequence[Value]) -> bool:
     """Whether these are all ticks of one value in order."""
-    ticks = s.ticks or s.extent.get("T", 0)
-    return len(values) == ticks and all(v == replace(values[0], tick=t) for t, v in enumerate(values))
+    return len(values) == s.ticks and all(v == replace(values[0], tick=t) for t, v in enumerate(values))
 
 
 def _with_time(s: Site, x: Value, axis: int) -> Value:

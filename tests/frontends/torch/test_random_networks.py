@@ -19,4 +19,4 @@ def test_random_networks_give_the_spikes_of_their_framework(framework, first):
 
     outcomes = {seed: compare(random_case(framework, seed)) for seed in range(first, first + CHUNK)}
     assert {seed: o.wrong for seed, o in outcomes.items() if o.wrong} == {}
-    assert sum(o.active for o in outcomes.values()) > 0.6 * sum(o.populations for o in outcomes.values())
+    assert sum(o.active for o in outcomes.values()) > 0.4 * sum(o.populations for o in outcomes.values())
