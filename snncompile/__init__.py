@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from snncompile.costing import estimate as estimate
     from snncompile.diagnostics import CompileError as CompileError
     from snncompile.diagnostics import Diagnostic as Diagnostic
     from snncompile.driver import Watch as Watch
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from snncompile.targets.target import load_target as load_target
 
 _HOMES = {
-    "neuron_module": "frontends.torch.cells",
-    "CompileError": "diagnostics", "Diagnostic": "diagnostics", "Watch": "driver", "compile": "driver",
-    "check": "feasibility", "open_build": "folder", "load": "frontends", "export_nir": "frontends.nir.export",
-    "export_onnx": "frontends.onnx", "Edge": "ir.graph", "Graph": "ir.graph", "run": "ir.interp",
-    "CompiledModel": "model", "Target": "targets.target", "load_target": "targets.target",
+    "neuron_module": "frontends.torch.cells", "CompileError": "diagnostics", "Diagnostic": "diagnostics",
+    "Watch": "driver", "compile": "driver", "check": "feasibility", "estimate": "costing", "open_build": "folder",
+    "load": "frontends", "export_nir": "frontends.nir.export", "export_onnx": "frontends.onnx", "Edge": "ir.graph",
+    "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
+    "load_target": "targets.target",
 }
 __all__ = [*_HOMES, "__version__"]
 

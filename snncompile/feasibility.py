@@ -12,6 +12,9 @@ from snncompile.frontends import load
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Stage
 from snncompile.ir.verify import verify
+from snncompile.passes.activity import assume
+from snncompile.passes.arithmetic import MAX_BITS
+from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, cost_of
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.retime import check_cycles
 from snncompile.targets.table import layer_table
@@ -23,13 +26,14 @@ CYCLES = "cycles"
 
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None, dilate: int = 1,
-          **load_options: Any) -> Verdict:
+          rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS, **load_options: Any) -> Verdict:
     """Whether a network can run on a target, with every rule that it breaks, and by how much it keeps the others.
 
     Args:
         source: a graph at any stage, whose weights may be bare shapes, or anything `load` takes.
         weight_bits: the width that weights will have; the target's own choice without it.
         dilate: ticks of the hardware for each tick of the network.
+        rate, ticks: assumed for the verdict's cost: spikes a neuron and tick, and ticks of a sample.
         load_options: what the source does not say; see `load`.
 
     Raises:
@@ -38,14 +42,12 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     chosen = load_target(target)
     graph = verify(load(source, **load_options))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, legalize_passes(chosen))
-    return verdict(legal, chosen, arithmetic_of(chosen, {"weight_bits": weight_bits}).stored_bits, dilate)
-
-
-def verdict(graph: Graph, target: Target, weight_bits: int, dilate: int = 1) -> Verdict:
-    """The verdict on a LEGAL or later graph."""
-    found = judge(layer_table(graph, weight_bits), target, graph.name)
-    late = tuple(Violation(CYCLES, 1, 0, d) for d in _quick_cycles(graph, target, dilate))
-    return dataclasses.replace(found, violations=found.violations + late)
+    numbers = arithmetic_of(chosen, {"weight_bits": weight_bits})
+    table = layer_table(legal, numbers.stored_bits)
+    found = judge(table, chosen, legal.name)
+    late = tuple(Violation(CYCLES, 1, 0, d) for d in _quick_cycles(legal, chosen, dilate))
+    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), membrane_bits=numbers.membrane_bits or MAX_BITS)
+    return dataclasses.replace(found, violations=found.violations + late, cost=cost)
 
 
 def _quick_cycles(graph: Graph, target: Target, dilate: int) -> tuple[Any, ...]:

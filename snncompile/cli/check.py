@@ -45,6 +45,7 @@ def check(
         code = out.refuse(verdict.diagnostics, verdict.to_json())
         out.say(f"infeasible on {verdict.target}; {_elsewhere(graph, verdict.target, bits, dilate)}")
         raise typer.Exit(code)
+    out.say(str(verdict.cost))
     out.say(f"feasible on {verdict.target}")
     return verdict.to_json()
 

@@ -109,7 +109,7 @@ def assume(table: Table, ticks: int, rate: float) -> Activity:
 
 
 def _fired(before: Firing, emitted: Array) -> Firing:
-    return Firing(before.name, before.updates + emitted.size, before.fired + np.count_nonzero(emitted),
+    return Firing(before.name, before.updates + emitted.size, before.fired + int(np.count_nonzero(emitted)),
                   before.spikes + float(np.abs(emitted.astype(np.float64)).sum()))
 
 

@@ -15,6 +15,8 @@ from snncompile.targets.sections import SECTIONS, Costs, Limits, Memory, Mesh, N
 MAX_BYTES = 1 << 20
 NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth")
 """The targets that come with the compiler, each a .toml file beside this one."""
+GENERAL = "profiles"
+"""The file of cost profiles that serve any target."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Target:
                 if key in self.origins:
                     yield Figure(key, getattr(values, f.name), f.metadata["what"], self.origins[key])
 
+    def profiles(self) -> dict[str, Costs]:
+        """Cost profiles by name: the target's own, then those that serve any target."""
+        return {**self.costs, **_shipped(GENERAL).costs}
+
     def with_(self, **changes: Any) -> Target:
         """A variant of this target: figures by their names, which are the same in no two sections; None lifts a limit.
 
@@ -93,15 +99,13 @@ def load_target(source: str | Path | Target) -> Target:
     Raises:
         CompileError: SNN404 for a name that is not known, SNN101, SNN102 and SNN103 for a file that can't be used.
     """
-    from snncompile.targets.read import parse
-
     if isinstance(source, Target):
         return source
     text = str(source)
     if not text.endswith(".toml"):
         if text not in NAMES:
             fail("SNN404", "option target", shorten(text), ", ".join(NAMES), "or the path of a .toml file")
-        return parse(files("snncompile.targets").joinpath(f"{text}.toml").read_text("utf-8"), text)
+        return _shipped(text)
     path = Path(text)
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -109,4 +113,14 @@ def load_target(source: str | Path | Target) -> Target:
         content = path.read_text("utf-8")
     except (OSError, ValueError) as e:
         fail("SNN101", f"file {shorten(path)}", str(e)[:200])
-    return parse(content, path.stem, shorten(path))
+    return _parse(content, path.stem, shorten(path))
+
+
+def _shipped(name: str) -> Target:
+    return _parse(files("snncompile.targets").joinpath(f"{name}.toml").read_text("utf-8"), name)
+
+
+def _parse(text: str, name: str, file: str = "") -> Target:
+    from snncompile.targets.read import parse
+
+    return parse(text, name, file)

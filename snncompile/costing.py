@@ -1,0 +1,52 @@
+"""Cost: what a network takes on a target, before or after it is compiled."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from snncompile.diagnostics import fail
+from snncompile.driver import arithmetic_of, legalize_passes
+from snncompile.frontends import load
+from snncompile.ir.graph import Graph
+from snncompile.ir.types import Array, Stage
+from snncompile.ir.verify import verify
+from snncompile.model import Data, by_name, integers
+from snncompile.passes.activity import assume, measure
+from snncompile.passes.arithmetic import MAX_BITS
+from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, Traffic, cost_of
+from snncompile.passes.pipeline import run_passes
+from snncompile.targets.table import layer_table
+from snncompile.targets.target import Target, load_target
+
+
+def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: float = ASSUMED_RATE,
+             ticks: int = ASSUMED_TICKS, profile: str | None = None, weight_bits: int | str | None = None,
+             traffic: Traffic | None = None, **load_options: Any) -> Cost:
+    """What a network costs on a target.
+
+    Args:
+        source: a graph at any stage, or anything `load` takes. Weights may be bare shapes where no samples are given.
+        x: samples `[sample, tick, *shape]`, or such by input name, on which activity is measured.
+        rate, ticks: assumed without samples: spikes a neuron and tick, and ticks of a sample.
+        profile: a cost profile by its name; the target's first without it.
+        weight_bits: the width that weights will have; the target's own choice without it.
+        traffic: messages and hops, where the network has been placed; they are not counted without it.
+
+    Raises:
+        CompileError: SNN404 for a profile or rate that cannot be, SNN501 for samples that do not fit.
+    """
+    chosen = load_target(target)
+    if not 0 <= rate < math.inf or ticks < 0:
+        fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
+    graph = verify(load(source, **load_options))
+    legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, legalize_passes(chosen))
+    numbers = arithmetic_of(chosen, {"weight_bits": weight_bits})
+    table = layer_table(legal, numbers.stored_bits)
+    activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x))
+    return cost_of(legal, table, chosen, activity, profile, numbers.membrane_bits or MAX_BITS, traffic)
+
+
+def _given(graph: Graph, x: Data) -> dict[str, Array]:
+    return integers(graph, x) if graph.stage >= Stage.INT else by_name(graph, x)

@@ -1,0 +1,184 @@
+"""estimate: what a network costs on a target, from counted or assumed activity and a named profile of constants.
+
+Energies are constants of the profile times counters, nothing else; what a profile has no constant for is not counted,
+and named. Numbers are per sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.schedule import KEY, Schedule
+from snncompile.passes.activity import Activity
+from snncompile.passes.arithmetic import MAX_BITS
+from snncompile.targets.memory import least_cores
+from snncompile.targets.sections import Costs
+from snncompile.targets.table import DENSE, KERNEL, SPARSE, Table
+from snncompile.targets.target import Target
+
+ASSUMED_RATE = 0.1
+"""Spikes a neuron and tick where nothing was measured."""
+ASSUMED_TICKS = 100
+LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Messages between cores for one sample, as a placement gives them; `hops_x` and `hops_y` along the mesh."""
+
+    messages: float
+    local: float
+    hops_x: float
+    hops_y: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs for one sample.
+
+    Attributes:
+        basis: where the activity is known from, in words.
+        profile: the constants' name; None where the target has none.
+        weight_bits, state_bits: of all weights and states.
+        resident_bits: of memory with all layers at once. `peak_bits`: with one layer after another, of the largest.
+        spikes: of all populations; those of the inputs apart in `input_spikes`.
+        accumulations, multiplications, dense: synaptic operations as NeuroBench counts them.
+        events: synapses that hardware works off; see `activity.Synapses`.
+        bit_operations: operations times the bits of weight and value.
+        latency_ticks: from an input to the last output; `ticks`: of the hardware, for the sample.
+        energy_pj: by what takes it. `time_ns`: with the work spread evenly over `cores`.
+        uncounted: what the profile has no constant for.
+    """
+
+    network: str
+    target: str
+    basis: str
+    profile: str | None
+    neurons: int
+    synapses: int
+    weight_bits: int
+    state_bits: int
+    resident_bits: int
+    peak_bits: int
+    cores: int
+    ticks: int
+    latency_ticks: int
+    input_spikes: float
+    spikes: float
+    accumulations: float
+    multiplications: float
+    dense: float
+    events: float
+    bit_operations: float
+    energy_pj: Mapping[str, float] = field(default_factory=dict)
+    time_ns: float | None = None
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def synaptic_operations(self) -> float:
+        return self.accumulations + self.multiplications
+
+    @property
+    def total_pj(self) -> float | None:
+        """All of the energy that the profile counts; None without a profile."""
+        return sum(self.energy_pj.values()) if self.energy_pj else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "total_pj": self.total_pj}
+
+    def __str__(self) -> str:
+        parts = [f"{_short(self.synaptic_operations)} SynOps", f"{_short(self.spikes)} spikes"]
+        if self.total_pj is not None:
+            parts.append(f"{_short(self.total_pj * 1e-12)}J ({self.profile})")
+        return f"{', '.join(parts)}, {self.ticks:,} ticks a sample; {self.basis}"
+
+
+def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,
+            membrane_bits: int = MAX_BITS, traffic: Traffic | None = None) -> Cost:
+    """The cost of a LEGAL or later graph; see `costing.estimate`."""
+    known = target.profiles()
+    if profile is not None and profile not in known:
+        fail("SNN404", "option profile", shorten(profile), ", ".join(known))
+    name = profile or next(iter(target.costs), None)
+    cells, links, samples = table.populations, table.projections, max(activity.samples, 1)
+    own = cells.is_input == 0
+    weights = links.weights * links.weight_bits
+    width = np.where(cells.state_bits, cells.state_bits, membrane_bits)
+    states = np.where(own, cells.neurons * cells.states * width, 0)
+    layers = states + np.bincount(links.target, weights, len(cells)).astype(np.int64)
+    cores = max(int(v[0]) for v in least_cores(table, target).values()) or 1
+    latency, whole = _latency(graph, target, activity.ticks)
+    inside = [f for n, f in activity.populations.items() if n in graph.populations]
+    counts = {n: sum(getattr(s, n) for s in activity.projections) / samples
+              for n in ("accumulations", "multiplications", "dense", "events", "bit_operations")}
+    cost = Cost(graph.name, target.name, activity.basis, name, int(cells.neurons[own].sum()), int(cells.synapses.sum()),
+                int(weights.sum()), int(states.sum()), int(layers.sum()), int(layers.max(initial=0)), cores, whole,
+                latency, sum(f.spikes for n, f in activity.populations.items() if n in graph.inputs) / samples,
+                sum(f.spikes for f in inside) / samples, **counts)
+    return cost if name is None else _priced(cost, known[name], table, activity, traffic)
+
+
+def _latency(graph: Graph, target: Target, ticks: int) -> tuple[int, int]:
+    """Ticks of latency, and of a whole sample: as retimed, or a hop for each projection on the longest way."""
+    if KEY in graph.meta:
+        schedule = Schedule.of(graph)
+        return schedule.depth_ticks, schedule.hardware_ticks(ticks)
+    net: nx.DiGraph[str] = nx.DiGraph()
+    net.add_edges_from((e.src, e.dst) for e in graph.edges if e.dst in graph.populations)
+    depth = nx.dag_longest_path_length(nx.condensation(net)) if net else 0
+    latency = target.timing.hop_ticks * depth
+    return latency, ticks + latency
+
+
+def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, traffic: Traffic | None) -> Cost:
+    """The cost with energy and time: constants times counters."""
+    samples = max(activity.samples, 1)
+    firing = list(activity.populations.values())
+    own = [f for f, is_input in zip(firing, table.populations.is_input, strict=True) if not is_input]
+    updates, fired = cost.neurons * cost.ticks, sum(f.fired for f in own) / samples
+    counters: dict[str, list[tuple[str, float]]] = {
+        "synapses": _synapses(table, activity, samples, profile),
+        "neurons": [("neuron", updates - fired), ("spiking_neuron", fired)],
+        "spikes": [("spike", fired)],
+        "messages": [("message", traffic.messages), ("local", traffic.local)] if traffic else [],
+        "hops": [("hop_x", traffic.hops_x), ("hop_y", traffic.hops_y)] if traffic else [],
+    }
+    energy = {part: _sum(profile, terms, "pj") for part, terms in counters.items()}
+    work = [_sum(profile, counters[part], "ns") for part in ("synapses", "neurons", "spikes")]
+    busy = [w for w in work if w is not None]
+    time = sum(busy) / cost.cores + cost.ticks * (profile.tick_ns or 0) if busy else None
+    missing = [part for part, value in energy.items() if value is None]
+    return dataclasses.replace(cost, energy_pj={p: v for p, v in energy.items() if v is not None}, time_ns=time,
+                               uncounted=tuple(missing))
+
+
+def _synapses(table: Table, activity: Activity, samples: int, profile: Costs) -> list[tuple[str, float]]:
+    """Synaptic events by what they cost; those with graded values apart where the profile tells them apart."""
+    terms = []
+    for listing, did in zip(table.projections.listing.tolist(), activity.projections, strict=True):
+        graded = did.graded_events if profile.mac_pj is not None else 0
+        terms += [(f"{LISTINGS[listing]}_synop", (did.events - graded) / samples), ("mac", graded / samples)]
+    return terms
+
+
+def _sum(profile: Costs, terms: list[tuple[str, float]], unit: str) -> float | None:
+    """Constants times counters; None where the profile has none of the constants."""
+    known = [(getattr(profile, f"{name}_{unit}", None), count) for name, count in terms]
+    return None if all(c is None for c, _ in known) else sum(c * count for c, count in known if c is not None)
+
+
+def _short(value: float) -> str:
+    """A number with three digits and a prefix: `4.1 M`, `97 u`."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"),
+                           (1e-9, "n"), (1e-12, "p")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}".rstrip() if factor >= 1 else f"{value / factor:.3g} {prefix}"
+    return "0"
