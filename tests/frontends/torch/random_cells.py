@@ -55,6 +55,7 @@ class Framework:
         step: from a neuron, its input and its state to its output and its next state.
         lift: a layer that takes all ticks at once.
         reset: forgets the states of a network.
+        pools: pooling layers of its own.
         ticks_first: whether time is the first axis where forward takes all ticks.
     """
 
@@ -64,6 +65,7 @@ class Framework:
     step: Callable[[nn.Module, Tensor, Any], tuple[Tensor, Any]]
     lift: Callable[[Pick, nn.Module], nn.Module]
     reset: Callable[[nn.Module], None]
+    pools: Callable[[], list[nn.Module]] = list
     ticks_first: bool = True
 
 
@@ -142,14 +144,18 @@ def _spikingjelly(pick: Pick, form: str, shape: Shape, ticks: int) -> tuple[nn.M
 
 
 def _spikingjelly_lift(pick: Pick, made: nn.Module) -> nn.Module:
-    from spikingjelly.activation_based import functional, layer
+    from spikingjelly.activation_based import layer
 
-    if pick.chance(50) or not isinstance(made, nn.Conv2d):
+    if pick.chance(30):
         return layer.SeqToANNContainer(made)
-    own = layer.Conv2d(made.in_channels, made.out_channels, made.kernel_size, made.stride, made.padding, made.dilation,
-                       made.groups, made.bias is not None)
-    own.load_state_dict(made.state_dict())
-    functional.set_step_mode(own, "m")
+    if isinstance(made, nn.Sequential):
+        return nn.Sequential(*(_spikingjelly_lift(pick, part) for part in made))
+    if isinstance(made, nn.Dropout):
+        return layer.Dropout(made.p, step_mode="m")
+    kind = getattr(layer, type(made).__name__)  # the same layer, which knows of time
+    own: Any = kind.__new__(kind)
+    vars(own).update(vars(made))
+    own.step_mode = "m"
     return own
 
 
@@ -185,6 +191,12 @@ def _sinabs(pick: Pick, form: str, shape: Shape, ticks: int) -> tuple[nn.Module,
 
     squeezed: Any = {"IAF": layers.IAFSqueeze, "LIF": layers.LIFSqueeze, "ALIF": ALIFSqueeze}
     return squeezed[kind](num_timesteps=ticks, **options), shape
+
+
+def _sinabs_pools() -> list[nn.Module]:
+    from sinabs import layers
+
+    return [layers.SumPool2d(2)]
 
 
 def _sinabs_lift(pick: Pick, made: nn.Module) -> nn.Module:
@@ -264,6 +276,6 @@ FRAMEWORKS: Mapping[str, Framework] = {
     "spikingjelly": Framework(("tick", "loop", "steps"), _spikingjelly, _none, _plain_step, _spikingjelly_lift,
                               _spikingjelly_reset),
     "sinabs": Framework(("steps", "merged"), _sinabs, _none, _plain_step, _sinabs_lift, _sinabs_reset,
-                        ticks_first=False),
+                        ticks_first=False, pools=_sinabs_pools),
     "norse": Framework(("loop", "steps"), _norse, _none, _norse_step, _norse_lift, _nothing),
 }

@@ -237,8 +237,9 @@ class _Builder:
         if pick.chance(30):
             parts.append(self.norm(channels))
         if not same and pick.chance(40):
-            pools = [nn.AvgPool2d(2, padding=1), nn.MaxPool2d(2, padding=1), nn.AdaptiveAvgPool2d(1)]
-            parts.append(pick.one([*pools, nn.Upsample(scale_factor=2)]))
+            pools = [nn.AvgPool2d(2, padding=1), nn.MaxPool2d(2, padding=1), nn.AdaptiveAvgPool2d(1),
+                     nn.Upsample(scale_factor=2), *self.how.pools()]
+            parts.append(pick.one(pools))
         if pick.chance(20):
             parts.append(nn.Dropout(0.5))
         layer = nn.Sequential(*parts) if len(parts) > 1 or pick.chance(30) else parts[0]
