@@ -101,14 +101,19 @@ class Site:
     Attributes:
         call: the call; its results are at hand for their shapes.
         extent: how long time and batch are.
-        ticks: of the loop over time, 0 where there is none.
+        loop: how many ticks a loop over time has, 0 where there is none.
     """
 
     call: Call
     build: Build
     arrays: Arrays
     extent: dict[str, int]
-    ticks: int
+    loop: int
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks there are, as far as that is known."""
+        return self.loop or self.extent.get("T", 0)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from snncompile.diagnostics import shorten
 from snncompile.frontends.torch.record import Call, Const, Lost, Ref, Report, Tape, replaced
 
 
@@ -65,6 +64,7 @@ class Program:
         body: calls of one tick of the loop.
         after: calls that lead to no neuron.
         ticks: of the loop; 0 where there is none.
+        unrolled: of the neurons whose calls were left one after the other, how many.
         returned: what `forward` returned.
     """
 
@@ -72,6 +72,7 @@ class Program:
     body: list[Step] = field(default_factory=list)
     after: list[Step] = field(default_factory=list)
     ticks: int = 0
+    unrolled: Mapping[int, int] = field(default_factory=dict)
     returned: Any = None
 
 
@@ -83,24 +84,40 @@ def references(value: Any) -> list[Ref]:
 
 
 def fold(tape: Tape, report: Report) -> Program:
-    """The program of a tape. What cannot be folded is reported, and the rest is still given."""
+    """The program of one tick of a tape that loops over time. What cannot be folded is reported."""
     live = _live(tape)
     leading = _leading(tape, live)
-    counts: dict[str, int] = {}
-    for at in leading:
-        if tape.calls[at].neuron is not None:
-            counts[tape.calls[at].where.path] = counts.get(tape.calls[at].where.path, 0) + 1
-    ticks = max(counts.values(), default=1)
-    after = sorted(live - leading)
-    if ticks == 1:
-        steps = [_single(tape.calls[at], at) for at in sorted(live)]
-        return Program(steps, returned=tape.returned)
-    for path, count in counts.items():
-        if count != ticks:
-            report(f"module {shorten(path)}", f"called {count} times in a forward pass in which others are called "
+    counts = _counts(tape, leading)
+    ticks = max(counts.values())
+    for at in sorted(leading):
+        call = tape.calls[at]
+        if call.neuron is not None and counts[id(call.neuron)] != ticks:
+            report(call.place, f"called {counts[id(call.neuron)]} times in a forward pass in which others are called "
                    f"{ticks} times", "a neuron module is called once a tick; give every layer a neuron of its own")
             return Program([])
-    return _Folder(tape, sorted(leading), after, ticks, report).program()
+    return _Folder(tape, sorted(leading), sorted(live - leading), ticks, report).program()
+
+
+def loops(tape: Tape) -> bool:
+    """Whether a neuron module that matters is called several times."""
+    return max(_counts(tape, _live(tape)).values(), default=1) > 1
+
+
+def unroll(tape: Tape) -> Program:
+    """The program of a tape as it stands: every neuron called once, or in tick after tick without a recurrence."""
+    live = _live(tape)
+    again = {neuron: count for neuron, count in _counts(tape, live).items() if count > 1}
+    steps = [_single(tape.calls[at], at) for at in sorted(live)]
+    return Program(steps, ticks=max(again.values(), default=0), unrolled=again, returned=tape.returned)
+
+
+def _counts(tape: Tape, among: Iterable[int]) -> dict[int, int]:
+    """How often each neuron module is called."""
+    counts: dict[int, int] = {}
+    for at in among:
+        if (neuron := tape.calls[at].neuron) is not None:
+            counts[id(neuron)] = counts.get(id(neuron), 0) + 1
+    return counts
 
 
 def _given(call: Call) -> list[Ref]:
@@ -174,7 +191,7 @@ class _Folder:
         before = [_single(calls[at], at) for at in self.leading[:self.start]]
         body = [self._body(j) for j in range(self.period)]
         after = [Step(at, calls[at], self._late(calls[at].args), self._late(calls[at].kwargs)) for at in self.after]
-        return Program(before, body, after, self.ticks, self._late(self.tape.returned))
+        return Program(before, body, after, self.ticks, returned=self._late(self.tape.returned))
 
     def _at(self, tick: int, j: int) -> int:
         return self.leading[self.start + tick * self.period + j]

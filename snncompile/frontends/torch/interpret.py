@@ -11,11 +11,11 @@ import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
 from snncompile.frontends.torch.build import WORDS, Arrays, Build, Refused, Site, described
 from snncompile.frontends.torch.cells import Cell, Layout
-from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step
+from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step, references
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_of
 from snncompile.frontends.torch.record import Const, Lost, Ref, Tape, replaced
-from snncompile.frontends.torch.values import Axis, Value
+from snncompile.frontends.torch.values import Axis, Value, in_order
 from snncompile.ir.op import ShapeError
 from snncompile.ir.ops import Input
 from torch import Tensor
@@ -64,6 +64,8 @@ class Interpreter:
     made: dict[Ref, Any] = field(default_factory=dict)
     waiting: dict[Late, Value] = field(default_factory=dict)
     ticked: dict[Any, Any] = field(default_factory=dict)
+    fired: dict[int, list[Step]] = field(default_factory=dict)
+    driven: dict[int, tuple[Value, list[Any]]] = field(default_factory=dict)
     results: list[tuple[str, Value]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -73,19 +75,23 @@ class Interpreter:
             self.close(late, value)
         for step in self.program.after:
             self.take(step)
-        for name, given in _named(_own_states(self.tape, self.program.returned), "output"):
-            self.result(name, given)
+        try:
+            self.result("output", replaced(_own_states(self.tape, self.program.returned), self.resolve))
+        except Refused as e:
+            self.problem("the network's result", e.found, e.help, e.code)
 
     def result(self, name: str, given: Any) -> None:
-        """Keep something that the network returned, if it depends on the input."""
-        try:
-            value = self.resolve(given[0] if isinstance(given, (list, tuple)) else given)
-        except Refused as e:
-            self.problem(f"output {shorten(name)}", e.found, e.help, e.code)
-            return
-        if isinstance(value, Value):
-            value = replace(value, tick=None) if isinstance(given, (list, tuple)) else self.last(name, value)
-            self.results.append((name, value))
+        """Keep what the network returned, as far as it depends on the input; a list of all ticks is one result."""
+        if isinstance(given, dict):
+            for key, item in given.items():
+                self.result(str(key), item)
+        elif isinstance(given, (list, tuple)) and not in_order(given):
+            for i, item in enumerate(given):
+                self.result(name if len(given) == 1 else f"{name}_{i}", item)
+        elif isinstance(given, (list, tuple)):
+            self.results.append((name, replace(given[0], tick=None)))
+        elif isinstance(given, Value):
+            self.results.append((name, given if given.state else self.last(name, given)))
 
     def last(self, name: str, value: Value) -> Value:
         """A value of the last tick, as a decoding; values of other ticks alone are refused."""
@@ -122,7 +128,7 @@ class Interpreter:
             raise Refused(f"{call.name} draws random numbers in the forward pass",
                           "encode the input outside the network: snncompile encodes with --encode")
         if call.neuron is not None:
-            return self.neuron(step, given[0][0])
+            return self.fire(step, given[0][0])
         values = list(_values(given))
         if not values or call.name in MAKERS:
             return list(call.results)
@@ -216,13 +222,26 @@ class Interpreter:
 
     # --- neurons ---------------------------------------------------------------------------------------------
 
+    def fire(self, step: Step, given: Any) -> list[Any]:
+        """What a call of a neuron gave; where its calls stand one after the other, the ticks of the first."""
+        if not self.program.unrolled.get(id(step.call.neuron)):
+            return self.neuron(step, given)
+        calls = self.fired.setdefault(id(step.call.neuron), [])
+        tick = len(calls)
+        whole = replace(given, tick=None) if isinstance(given, Value) and given.tick in (None, tick) else None
+        if whole is None or (calls and (whole != self.driven[calls[0].at][0] or any(
+                r.call != calls[-1].at for r in references(step.states)))):
+            raise Refused("a neuron that is called several times, and not with one tick after the other",
+                          "a neuron module is called once a tick; give every layer a neuron of its own", "SNN110")
+        calls.append(step)
+        if tick == 0:
+            self.driven[step.at] = whole, self.neuron(step, whole)
+        return [replace(v, tick=tick) for v in self.driven[calls[0].at][1]]
+
     def neuron(self, step: Step, given: Any) -> list[Any]:
         path = step.call.where.path or step.call.where.kind
         x = given
-        if isinstance(x, Value) and x.tick is not None:
-            raise Refused("a neuron in one of several loops over time", "one loop over time for the whole network, or "
-                          "neurons that take all ticks at once")
-        if not isinstance(x, Value) or x.state or x.decode:
+        if not isinstance(x, Value) or x.state or x.decode or x.tick is not None:
             raise Refused("a neuron whose input is a constant, a state, or decided over time already",
                           "neurons are driven by the input of the network, tick by tick")
         recognise = cell_of(step.call.neuron)
@@ -292,23 +311,6 @@ def _own_states(tape: Tape, value: Any) -> Any:
         if any(top[r.slot] and top.count(top[r.slot]) == len(refs) for r in refs if r.slot < len(top)):
             return [v for v, r in zip(value, refs, strict=True) if top[r.slot]]
     return [_own_states(tape, item) for item in value]
-
-
-def _named(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The parts of what was returned, with names; a list of all ticks is one part."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _named(item, str(key))
-    elif isinstance(value, (list, tuple)) and not _every_tick(value):
-        for i, item in enumerate(value):
-            yield from _named(item, name if len(value) == 1 else f"{name}_{i}")
-    else:
-        yield name, value
-
-
-def _every_tick(values: Any) -> bool:
-    """Whether a list holds what one call gave in tick after tick."""
-    return bool(values) and all(isinstance(v, OneTick) and v == OneTick(values[0].ref, t) for t, v in enumerate(values))
 
 
 def _any(given: Any, kind: type) -> bool:

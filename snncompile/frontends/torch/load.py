@@ -9,10 +9,10 @@ from typing import Any, cast
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.torch.build import Arrays
 from snncompile.frontends.torch.ends import add_outputs, assumed, door, example_inputs
-from snncompile.frontends.torch.fold import Program, fold
+from snncompile.frontends.torch.fold import Program, fold, loops, unroll
 from snncompile.frontends.torch.interpret import Interpreter, beliefs
 from snncompile.frontends.torch.neurons import cell_of
-from snncompile.frontends.torch.record import Tape, record, tensors_in
+from snncompile.frontends.torch.record import Report, Tape, record, tensors_in
 from snncompile.frontends.torch.source import UsersCode, build
 from snncompile.frontends.torch.values import Decode
 from snncompile.ir.graph import Graph
@@ -54,21 +54,22 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     inputs = example_inputs(own, options.get("example_input"))
     neurons = {path: part for path, part in own.named_modules() if cell_of(part) is not None}
 
-    def report(place: str, what: str, help: str = "") -> None:
-        found.error("SNN110", place, what, help=help)
-
-    tape = record(own, inputs, neurons, report)
-    found.finish()
-    program = fold(tape, report)
+    tape = record(own, inputs, neurons, _into(found))
     found.finish()
     doors = {name: door(tensor, words.get("values")) for name, tensor in inputs.items()}
-    read = _read(tape, program, doors)
+    read = _folded(tape, doors) if loops(tape) else _read(tape, unroll(tape), doors)
     notes = read.found.finish()
     decode = cast("Decode | None", words.get("decode"))
     notes += add_outputs(read.build, read.results, decode) + ("values" not in words) * assumed(doors)
     graph = Graph(type(module).__name__, read.build.nodes, tuple(read.build.edges))
     Collector(list(findings(graph))).finish()
     return graph.noting(notes)
+
+
+def _into(found: Collector) -> Report:
+    def report(place: str, what: str, help: str) -> None:
+        found.error("SNN110", place, what, help=help)
+    return report
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, str]:
@@ -105,6 +106,18 @@ def _copy_plainly(module: nn.Module, memo: dict[int, Any]) -> None:
     memo.update((id(p), twin) for p, twin in zip(parts, twins, strict=True))
     for part, twin in zip(parts, twins, strict=True):
         vars(twin).update(copy.deepcopy(vars(part), memo))
+
+
+def _folded(tape: Tape, doors: Mapping[str, Input]) -> Interpreter:
+    """A network that loops over time: folded, or where its ticks differ, each tick by itself."""
+    found = Collector()
+    program = fold(tape, _into(found))
+    if not found.errors:
+        return _read(tape, program, doors)
+    read = _read(tape, unroll(tape), doors)
+    if read.found.errors:
+        read.found.found = found.found
+    return read
 
 
 def _read(tape: Tape, program: Program, doors: Mapping[str, Input]) -> Interpreter:

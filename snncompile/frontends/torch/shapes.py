@@ -11,7 +11,7 @@ import numpy as np
 
 from snncompile.frontends.torch.build import Site, described
 from snncompile.frontends.torch.fold import Tick
-from snncompile.frontends.torch.values import Axis, Value, regroup
+from snncompile.frontends.torch.values import Axis, Value, in_order, regroup
 from snncompile.ir.ops import AvgPool, Conv, MaxPool, Pad, SumPool
 from snncompile.ir.types import Shape
 
@@ -235,7 +235,7 @@ def unbind(s: Site, x: Any, dim: int = 0) -> tuple[Value, ...]:
 def cat(s: Site, tensors: Any, dim: int = 0) -> Value:
     values = [s.value(t, "one of several") for t in tensors]
     axis = dim % len(values[0].axes)
-    if _every_tick(s, values) and values[0].axes[axis] == "F" and "F" not in values[0].axes[:axis]:
+    if len(values) == s.ticks and in_order(values) and values[0].axes[axis] == "F" and "F" not in values[0].axes[:axis]:
         return _with_time(s, _without(s, values[0], axis), axis)
     first = values[0]
     if first.axes[axis] != "F" or any(v.axes != first.axes or v.decode != first.decode for v in values):
@@ -256,7 +256,7 @@ def stack(s: Site, tensors: Any, dim: int = 0) -> Value:
     values = [s.value(t, "one of several") for t in tensors]
     first = values[0]
     axis = dim % (len(first.axes) + 1)
-    if _every_tick(s, values):
+    if len(values) == s.ticks and in_order(values):
         return _with_time(s, first, axis)
     if all(v == first for v in values) and len(values) > 1 and "F" not in first.axes[:axis] \
             and not any("T" in a for a in first.axes):
@@ -266,11 +266,6 @@ def stack(s: Site, tensors: Any, dim: int = 0) -> Value:
     wide = [replace(v, axes=(*v.axes[:axis], "F", *v.axes[axis:]), shape=_inserted(v.shape, at), via=f"{s.name}.{i}")
             for i, v in enumerate(values)]
     return cat(s, wide, axis)
-
-
-def _every_tick(s: Site, values: Sequence[Value]) -> bool:
-    """Whether these are all ticks of one value in order."""
-    return len(values) == s.ticks and all(v == replace(values[0], tick=t) for t, v in enumerate(values))
 
 
 def _with_time(s: Site, x: Value, axis: int) -> Value:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 from snncompile.ir.types import Shape
 
@@ -57,6 +57,12 @@ class Value:
         return tuple(next(features) if a == "F" else long(a, extent) for a in self.axes)
 
 
+def in_order(values: Sequence[Any]) -> bool:
+    """Whether these are ticks of one value, from the first on in order."""
+    return len(values) > 1 and all(isinstance(v, Value) and v == replace(values[0], tick=t)
+                                   for t, v in enumerate(values))
+
+
 def long(axis: Axis, extent: Mapping[str, int]) -> int:
     """How long an axis of time or batch is; of one that came merged, the parts may be unknown."""
     return extent[axis] if axis in extent else math.prod(extent[letter] for letter in axis)
@@ -84,10 +90,13 @@ def _steps(axes: Sequence[Axis], old: Shape, new: Shape,
     """Ways to account for the first axes: how many are used up, by how many new ones, and the letters of those."""
     first = axes[0]
     if first != "F":
+        whole = "".join(axes[:2]) if len(axes) > 1 and {*axes[:2]} == {"T", "B"} else ""
+        if len(first) == 2 and new[:2] == tuple(extent.get(letter) for letter in first):
+            yield 1, 2, tuple(first)
         if new and new[0] == old[0]:
             yield 1, 1, (first,)
-        if len(axes) > 1 and len(first) == 1 and {first, axes[1]} == {"T", "B"} and new and new[0] == old[0] * old[1]:
-            yield 2, 1, ("TB" if first == "T" else "BT",)
+        if whole and new and new[0] == old[0] * old[1]:
+            yield 2, 1, (whole,)
         if len(first) == 2 and math.prod(new[:2]) == old[0] and all(
                 extent.get(letter, size) == size for letter, size in zip(first, new, strict=False)):
             yield 1, 2, tuple(first)
