@@ -21,9 +21,11 @@ from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import verify
 from snncompile.model import CompiledModel, by_name, integers
+from snncompile.passes.activity import measure
 from snncompile.passes.arithmetic import Arithmetic
 from snncompile.passes.calibrate import Calibration, calibrate
 from snncompile.passes.canonicalize import Canonicalize
+from snncompile.passes.estimate import Cost, cost_of
 from snncompile.passes.fold_scales import FoldScales
 from snncompile.passes.form_populations import FormPopulations
 from snncompile.passes.pipeline import Pass, run_passes
@@ -144,10 +146,20 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     backend = BACKENDS[str(chosen.backend)]
     artifact = watch.timed("emit", lambda: backend.emit(mapped, rates=rates, golden=golden))
     schedule = Schedule.of(mapped) if mapped.stage == Stage.MAPPED else Schedule({})
+    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden))
     report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
                     artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers if legal else None),
-                    schedule.depth_ticks, schedule.period)
+                    schedule.depth_ticks, schedule.period, cost)
     return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal, backend.name)
+
+
+def _cost(mapped: Graph, target: Target, schedule: Schedule, golden: Golden) -> Cost | None:
+    """What the golden vectors cost on the hardware; None where its ticks and events are not described."""
+    if not (target.costs or target.timing.hop_ticks):
+        return None
+    ticks = next(iter(golden.inputs.values())).shape[1]
+    activity = dataclasses.replace(measure(mapped, schedule.present(golden.inputs)), ticks=ticks)
+    return cost_of(mapped, layer_table(mapped), target, activity)
 
 
 def _expect_backend(target: Target) -> None:

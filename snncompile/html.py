@@ -15,6 +15,7 @@ from snncompile.diagnostics import printable
 from snncompile.ir.draw import to_svg
 from snncompile.line import line, percent, size
 from snncompile.model import CompiledModel
+from snncompile.passes.estimate import prefixed
 from snncompile.report import PopulationReport, Report
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ def figures(report: Report) -> Mapping[str, str]:
              "synapses": _whole(sum(p.synapses for p in report.populations))}
     known = {"weights": "weights", "total_one_tick": "working memory"}
     found |= {words: size(report.sizes_bytes[n]) for n, words in known.items() if n in report.sizes_bytes}
+    if report.cost:
+        found["synaptic operations a sample"] = _whole(round(report.cost.synaptic_operations))
+    if report.cost and report.cost.total_pj is not None:
+        found[f"energy a sample, {report.cost.profile}"] = f"{prefixed(report.cost.total_pj * 1e-12)}J"
     seen = report.agreement
     if seen is None:
         return found

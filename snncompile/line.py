@@ -13,6 +13,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.ranges import bit_width, population_ranges
 from snncompile.model import CompiledModel
+from snncompile.passes.estimate import Cost
 from snncompile.report import Agreement, Report, synapses_into, weight_bits
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -22,6 +23,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "quantize": ("quantize",),
     "ranges": ("prove-ranges",),
     "compare": ("compare",),
+    "estimate": ("estimate",),
     "emit": ("golden", "emit"),
 }
 """What is timed while a network is compiled, by the step that it belongs to."""
@@ -48,6 +50,7 @@ def line(model: CompiledModel) -> list[Step]:
         steps.append(Step("calibrate", plural(report.agreement.samples, "sample"), rates(report)))
     steps += [quantized(model.graph), proved(model.graph)]
     steps += compared(report.agreement) if report.agreement else []
+    steps += [costed(report.cost)] if report.cost else []
     steps.append(Step("emit", report.target, sizes(report.sizes_bytes)))
     return [Step(s.name, s.found, s.detail, took(seconds, s.name)) for s in steps]
 
@@ -104,6 +107,12 @@ def compared(found: Agreement) -> list[Step]:
         steps.append(Step("accuracy", f"integer {found.integer_correct} of {found.samples}",
                           f"float {found.float_correct} of {found.samples}"))
     return steps
+
+
+def costed(cost: Cost) -> Step:
+    """What a sample takes on the hardware."""
+    first, _, rest = str(cost).partition(", ")
+    return Step("estimate", first, rest)
 
 
 def rates(report: Report) -> str:

@@ -17,6 +17,7 @@ from snncompile.ir.ops import Conv, Linear, Scale
 from snncompile.ir.ranges import population_ranges
 from snncompile.ir.types import Array, Shape
 from snncompile.passes.calibrate import Calibration, sample_chunks
+from snncompile.passes.estimate import Cost
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ class Agreement:
 class Report:
     """Everything that was measured or proved while compiling, and the options it was done with.
 
-    `latency_ticks` is how many hardware ticks a sample takes beyond its own, of which each takes `dilation`.
+    `latency_ticks` is how many hardware ticks a sample takes beyond its own, of which each takes `dilation`. `cost` is
+    what the golden vectors take on hardware whose ticks or events are described.
     """
 
     name: str
@@ -109,9 +111,11 @@ class Report:
     options: Mapping[str, Any] = field(default_factory=dict)
     latency_ticks: int = 0
     dilation: int = 1
+    cost: Cost | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)
+        data["cost"] = self.cost.to_json() if self.cost else None
         if self.agreement:
             data["agreement"] = {"samples": self.agreement.samples, "spikes_equal": self.agreement.spikes_equal,
                                  "spikes_shared": self.agreement.spikes_shared,

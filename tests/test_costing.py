@@ -10,6 +10,8 @@ import pytest
 
 import snncompile as sc
 from snncompile.driver import legalize_passes
+from snncompile.html import figures
+from snncompile.line import line
 from snncompile.passes.activity import measure
 from snncompile.passes.estimate import Traffic
 from snncompile.passes.pipeline import run_passes
@@ -130,3 +132,16 @@ def test_a_network_without_populations_costs_nothing():
 
     cost = sc.estimate(chain(Input((3,))), "loihi1")
     assert (cost.neurons, cost.synapses, cost.latency_ticks) == (0, 0, 0)
+
+
+def test_a_compiled_model_reports_what_its_golden_vectors_cost_on_hardware_with_ticks():
+    model = sc.compile(small(), "loihi2", calibration=X)
+    cost = model.report.cost
+    assert cost is not None
+    # Early populations go on for the latency's ticks, while late ones do their last.
+    assert cost.spikes >= sum(v.sum() for v in model.reference(X).spike_counts.values()) / 4
+    assert (cost.latency_ticks, cost.ticks) == (2, 12)
+    assert model.report.to_json()["cost"]["spikes"] == cost.spikes
+    assert [s.name for s in line(model)].count("estimate") == 1
+    assert "synaptic operations a sample" in figures(model.report)
+    assert sc.compile(small(), "c99").report.cost is None

@@ -105,7 +105,7 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
                  reading: Reading, numbers: Numbers, samples: Samples) -> CompiledModel:
     """The compiled model of a source; what is seen on the way is printed."""
     from snncompile import driver
-    from snncompile.line import compared, took
+    from snncompile.line import compared, costed, took
 
     if calibrate is None:
         samples.expect_none("no samples to read", "--calibrate FILE")
@@ -114,7 +114,9 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
         watch = driver.Watch(lines.stage, counter)
         model = driver.compile(source, target, calibration=calibrate and reader(calibrate, samples, lines.count),
                                labels=classes, watch=watch, load_options=reading.said(), **numbers.said())
-    for step in compared(model.report.agreement) if model.report.agreement else ():
+    report = model.report
+    steps = compared(report.agreement) if report.agreement else []
+    for step in [*steps, costed(report.cost)] if report.cost else steps:
         out.step(replace(step, seconds=took(lines.seconds, step.name)))
     return model
 

@@ -95,9 +95,9 @@ class Cost:
         return {**dataclasses.asdict(self), "total_pj": self.total_pj}
 
     def __str__(self) -> str:
-        parts = [f"{_short(self.synaptic_operations)} SynOps", f"{_short(self.spikes)} spikes"]
+        parts = [f"{prefixed(self.synaptic_operations)}SynOps", f"{prefixed(self.spikes)}spikes"]
         if self.total_pj is not None:
-            parts.append(f"{_short(self.total_pj * 1e-12)}J ({self.profile})")
+            parts.append(f"{prefixed(self.total_pj * 1e-12)}J ({self.profile})")
         return f"{', '.join(parts)}, {self.ticks:,} ticks a sample; {self.basis}"
 
 
@@ -175,10 +175,8 @@ def _sum(profile: Costs, terms: list[tuple[str, float]], unit: str) -> float | N
     return None if all(c is None for c, _ in known) else sum(c * count for c, count in known if c is not None)
 
 
-def _short(value: float) -> str:
-    """A number with three digits and a prefix: `4.1 M`, `97 u`."""
-    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"),
-                           (1e-9, "n"), (1e-12, "p")):
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}".rstrip() if factor >= 1 else f"{value / factor:.3g} {prefix}"
-    return "0"
+def prefixed(value: float) -> str:
+    """A number of three digits and the prefix of its unit, which follows: `4.1 M`, `97 u`, `12 `."""
+    steps = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
+    factor, prefix = next(((f, p) for f, p in steps if abs(value) >= f), (1e-12, "p") if value else (1, ""))
+    return f"{value / factor:.3g} {prefix}"
