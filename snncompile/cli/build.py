@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LOOKING = "Looking at passes"
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A network: .nir, or the compiler's own .snn.",
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A network: .nir, .net, the compiler's own .snn, or "
+                                       "model.py:build for PyTorch.",
                                        show_default=False)]
 TargetName = Annotated[str, typer.Option("--target", "-t", help="A target's name, or its .toml file.")]
 Calibrate = Annotated[str | None, typer.Option(

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,8 @@ OURS = str(Path(__file__).parent)
 class UsersCode:
     """While it is entered, what the user's code raises becomes a diagnostic that names their file and line.
 
+    What it prints goes to stderr, so that it does not mix with what the compiler prints.
+
     Attributes:
         place: what was under way; called when something was raised.
         help: what the user can do.
@@ -30,11 +32,13 @@ class UsersCode:
     place: Callable[[], str]
     help: str = ""
 
-    def __enter__(self) -> UsersCode:
-        return self
+    def __enter__(self) -> None:
+        self._aside = redirect_stdout(sys.stderr)
+        self._aside.__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  where: TracebackType | None) -> None:
+        self._aside.__exit__(kind, error, where)
         if isinstance(error, (Exception, SystemExit)) and not isinstance(error, CompileError):
             text = " ".join(str(error).split())
             found = f"{type(error).__name__}: {shorten(text, 300)[1:-1]}" if text else type(error).__name__
@@ -64,7 +68,7 @@ def build(source: str) -> tuple[Any, Any]:
     path, place = Path(file), f"file {shorten(Path(file).name)}"
     if not path.is_file():
         fail("SNN101", place, "there is no such file")
-    with UsersCode(lambda: place), _importable(path.parent):
+    with UsersCode(lambda: f"function {shorten(name)}"), _importable(path.parent):
         spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
         assert spec is not None
         assert spec.loader is not None

@@ -67,7 +67,8 @@ def test_pools(seed):
     rng = np.random.default_rng(seed)
     axes = int(rng.integers(1, 3))
     kernel = pick(rng, 2, 4, axes)
-    options = {"stride": pick(rng, 1, 4, axes), "padding": int(rng.integers(0, 2)), "ceil_mode": bool(rng.random() < 0.5)}
+    options = {"stride": pick(rng, 1, 4, axes), "padding": int(rng.integers(0, 2)),
+               "ceil_mode": bool(rng.random() < 0.5)}
     if rng.random() < 0.5:
         pool = (nn.MaxPool1d, nn.MaxPool2d)[axes - 1](kernel, **options)
     else:

@@ -162,7 +162,8 @@ def test_a_module_comes_out_as_it_went_in():
     net = Made(busy, count=0, seen=[], calls=torch.zeros(1), norm=nn.BatchNorm1d(4), last=None)
     net.train()
     net.lif.v = torch.full((7, 4), 0.25)
-    weights, states = copy.deepcopy(net.state_dict()), (torch.get_rng_state(), random.getstate(), np.random.get_state()[1])
+    weights = copy.deepcopy(net.state_dict())
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]
     sc.load(net, example_input=EXAMPLE)
     assert (net.count, net.seen, net.last, net.training, float(net.calls)) == (0, [], None, True, 0)
     assert bool((net.lif.v == 0.25).all())

@@ -23,7 +23,8 @@ def spikes(*shape, seed=0):
 def parts(layout="tick", explicit=False):
     torch.manual_seed(0)
     return [nn.Conv2d(2, 4, 3, padding=1).double(), nn.BatchNorm2d(4).double(),
-            Lif(0.5, 0.3, layout, explicit), nn.MaxPool2d(2), nn.Linear(36, 5).double(), Lif(0.9, 0.1, layout, explicit)]
+            Lif(0.5, 0.3, layout, explicit), nn.MaxPool2d(2), nn.Linear(36, 5).double(),
+            Lif(0.9, 0.1, layout, explicit)]
 
 
 class Net(nn.Module):
@@ -193,10 +194,12 @@ class Ends(nn.Module):
 
 
 ENDS = {
-    "all ticks": (lambda n, s: torch.stack(s), "rate"), "joined": (lambda n, s: torch.cat([v[None] for v in s]), "rate"),
-    "list": (lambda n, s: s, "rate"), "sum": (lambda n, s: sum(s), "rate"), "mean": (lambda n, s: sum(s) / len(s), "rate"),
+    "all ticks": (lambda n, s: torch.stack(s), "rate"),
+    "joined": (lambda n, s: torch.cat([v[None] for v in s]), "rate"), "list": (lambda n, s: s, "rate"),
+    "sum": (lambda n, s: sum(s), "rate"), "mean": (lambda n, s: sum(s) / len(s), "rate"),
     "summed": (lambda n, s: torch.stack(s).sum(0), "rate"), "last": (lambda n, s: s[-1], "last"),
-    "last of the stack": (lambda n, s: torch.stack(s)[-1], "last"), "most": (lambda n, s: torch.stack(s).amax(0), "max"),
+    "last of the stack": (lambda n, s: torch.stack(s)[-1], "last"),
+    "most": (lambda n, s: torch.stack(s).amax(0), "max"),
     "most, with index": (lambda n, s: torch.stack(s, 1).max(1)[0], "max"),
     "readout": (lambda n, s: torch.stack([n.readout(v) for v in s]), "rate"),
     "readout of the mean": (lambda n, s: n.readout(torch.stack(s).mean(0)), "rate"),
@@ -239,6 +242,48 @@ class Frame(nn.Module):
 def test_a_frame_that_is_shown_in_every_tick_is_an_input_of_one_tick(how):
     x = torch.rand(2, 4)
     assert same_network(of(Frame(how), x), of(Frame("loop"), x))
+
+
+class Irregular(nn.Module):
+    """Forms without a recurrence that no loop of equal ticks describes."""
+
+    def __init__(self, how):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.lif, self.fc2, self.how = nn.Linear(4, 3), Lif(), nn.Linear(3, 2), how
+        self.lif2 = Lif(layout="ticks-first" if how == "ticks at once behind" else "tick")
+
+    def forward(self, x):
+        if self.how == "the first tick before the loop":
+            out = self.lif2(self.fc2(self.lif(self.fc(x[0]))))
+            for t in range(1, len(x)):
+                out += self.lif2(self.fc2(self.lif(self.fc(x[t]))))
+            return out / len(x)
+        spikes = [self.lif(self.fc(step)) for step in x]
+        if self.how == "layer by layer":
+            return [self.lif2(self.fc2(s)) for s in spikes]
+        return self.lif2(self.fc2(torch.stack(spikes)))
+
+
+@pytest.mark.parametrize("how", ["the first tick before the loop", "layer by layer", "ticks at once behind"])
+def test_forms_without_recurrence_need_no_equal_ticks(how):
+    net, x = Irregular(how), spikes(4).float()
+    graph = of(net, x.transpose(0, 1))
+    assert [type(graph.nodes[n]).__name__ for n in ("fc", "lif", "fc2", "lif2")] == ["Linear", "Neuron"] * 2
+    with torch.no_grad():
+        expected = net(x.transpose(0, 1))
+    found = sc.run(graph, x.numpy(), dtype=np.float32).outputs["output"]
+    if isinstance(expected, list):
+        expected = torch.stack(expected)
+    whole = found.swapaxes(0, 1) if expected.ndim == 3 else found.sum(1)
+    assert np.allclose(whole, expected.numpy())
+
+
+@pytest.mark.parametrize("how", ["repeat", "expand", "stack"])
+def test_a_batch_of_one_is_no_obstacle(how):
+    assert same_network(of(Frame(how), torch.rand(1, 4)), of(Frame(how), torch.rand(2, 4)))
+    assert same_network(of(ManyTicks("ticks-first"), spikes(2, 6, 6)[:1].transpose(0, 1)),
+                        of(ManyTicks("ticks-first"), spikes(2, 6, 6).transpose(0, 1)))
 
 
 class Uneven(nn.Module):
