@@ -146,17 +146,16 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     backend = BACKENDS[str(chosen.backend)]
     artifact = watch.timed("emit", lambda: backend.emit(mapped, rates=rates, golden=golden))
     schedule = Schedule.of(mapped) if mapped.stage == Stage.MAPPED else Schedule({})
-    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden))
+    described = chosen.costs or chosen.timing.hop_ticks
+    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden)) if described else None
     report = Report(integer.name, chosen.name, population_reports(integer, seen, agreement), agreement,
                     artifact.sizes_bytes, dict(watch.seconds), _options(load_options or {}, numbers if legal else None),
                     schedule.depth_ticks, schedule.period, cost)
     return CompiledModel(integer, artifact, golden, rates, report, integer.notes, legal, backend.name)
 
 
-def _cost(mapped: Graph, target: Target, schedule: Schedule, golden: Golden) -> Cost | None:
-    """What the golden vectors cost on the hardware; None where its ticks and events are not described."""
-    if not (target.costs or target.timing.hop_ticks):
-        return None
+def _cost(mapped: Graph, target: Target, schedule: Schedule, golden: Golden) -> Cost:
+    """What the golden vectors cost on the hardware."""
     ticks = next(iter(golden.inputs.values())).shape[1]
     activity = dataclasses.replace(measure(mapped, schedule.present(golden.inputs)), ticks=ticks)
     return cost_of(mapped, layer_table(mapped), target, activity)
