@@ -196,6 +196,8 @@ class _Lowering:
             return self.constant(i, kinds[i])
         if self.curves.tabulable(i):
             return self._table(i)
+        if held := _held(self.typed.program, i):
+            return maximum(*(self.coerce(a, kinds[i]) for a in held))
         match step.op:
             case "input":
                 x = Expr("input")
@@ -286,6 +288,17 @@ class _Lowering:
         program = flatten(self.emit(i), {})
         states = {name: width(self.bits(name)) for name in program.names("state")}
         return intervals(program, self.params, states, width(self.membrane_bits))[program.output]
+
+
+def _held(program: Program, i: int) -> tuple[int, int] | None:
+    """The operands of `max(a - b, 0) + b`, which integers know as the larger of `a` and `b`."""
+    steps, add = program.steps, program.steps[i]
+    if add.op != "add" or steps[add.args[0]].op != "max":
+        return None
+    gap, zero = (steps[a] for a in steps[add.args[0]].args)
+    if gap.op == "sub" and gap.args[1] == add.args[1] and (zero.op, zero.value) == ("const", 0):
+        return gap.args[0], gap.args[1]
+    return None
 
 
 def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:

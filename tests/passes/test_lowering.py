@@ -296,3 +296,10 @@ def test_a_count_divided_by_numbers_that_differ():
 def test_no_range_is_assumed_of_an_uncalibrated_rule():
     graph = uncalibrated(chain(Neuron(refractory)))
     assert graph.nodes["a"].states["rest"].bits == 3
+
+
+def test_a_lowest_membrane_is_one_comparison_in_integers():
+    """In floats it is held up by `relu(v - v_min) + v_min`, as frameworks round it."""
+    readout = lowered(Neuron.of("li", decay=0.5, v_min=-1.0))
+    assert [s.op for s in readout.program.steps].count("sub") == 0
+    assert step(readout, [-100, -10], v=0)[1] == {"v": [-64, -10]}
