@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from snncompile.diagnostics import shorten
 from snncompile.frontends.torch.record import Call
-from snncompile.frontends.torch.values import Axis, Value
+from snncompile.frontends.torch.values import Axis, Value, closure
 from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
-from snncompile.ir.ops import Identity, Reshape
+from snncompile.ir.ops import Identity, Input, Output, Reshape
 from snncompile.ir.types import Array, Shape, frozen
 from torch import Tensor
 
@@ -32,12 +32,16 @@ class Refused(Exception):
 
 @dataclass
 class Build:
-    """A graph that is being made."""
+    """A graph that is being made.
+
+    Attributes:
+        possible: nodes with their sources that are added when something reads them.
+    """
 
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
-    late: dict[str, str] = field(default_factory=dict)
+    possible: dict[str, tuple[Op, str]] = field(default_factory=dict)
     _reshaped: dict[tuple[str, Shape], str] = field(default_factory=dict)
 
     def add(self, name: str, op: Op, sources: Sequence[str], delay: int = 0) -> str:
@@ -54,18 +58,37 @@ class Build:
 
     def free(self, name: str) -> str:
         unique, i = name, 1
-        while unique in self.nodes:
+        while unique in self.nodes or unique in self.possible:
             unique, i = f"{name}_{i}", i + 1
         return unique
 
     def shaped(self, value: Value) -> str:
         """The node of a value under the shape that the value has, behind a Reshape where those differ."""
+        if value.node in self.possible:
+            op, source = self.possible.pop(value.node)
+            self.nodes[value.node] = op
+            self.join(source, value.node, 0)
         if self.shapes[value.node] == value.shape:
             return value.node
         key = value.node, value.shape
         if key not in self._reshaped:
             self._reshaped[key] = self.add(value.via or f"{value.node}.reshape", Reshape(value.shape), [value.node])
         return self._reshaped[key]
+
+    def offer(self, name: str, op: Op, source: str) -> str:
+        """A node that is added when something reads it."""
+        self.possible[name] = op, source
+        self.shapes[name] = op.infer(self.shapes[source])
+        return name
+
+    def living(self) -> tuple[dict[str, Op], tuple[Edge, ...]]:
+        """The nodes that an output depends on, with the inputs, and their edges."""
+        into: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for edge in self.edges:
+            into[edge.dst].append(edge.src)
+        live = closure((n for n, op in self.nodes.items() if isinstance(op, Output)), into.__getitem__)
+        return ({n: op for n, op in self.nodes.items() if n in live or isinstance(op, Input)},
+                tuple(e for e in self.edges if e.dst in live))
 
     def placeholder(self, name: str, shape: Shape) -> str:
         """A node that stands for what a later one gave in an earlier tick, until `connect` says which."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from snncompile.ir.cells import Neuron
+from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
 from snncompile.ir.types import Shape
 
@@ -29,7 +30,7 @@ class Cell:
         layout: how the tensor holds time: one tick `[batch, *shape]`, `[tick, batch, *shape]`,
             `[batch, tick, *shape]`, or the two merged into one axis, ticks of a sample together.
         returns: what `forward` returns, in order: what the neuron emits, or a state that is handed back to it.
-            One entry: the tensor itself, no tuple.
+            One entry: the tensor itself, no tuple. Of several states the last is the membrane.
     """
 
     neuron: Neuron
@@ -40,6 +41,18 @@ class Cell:
     layout: Layout = "tick"
     returns: tuple[Returned, ...] = ("output",)
 
+    @property
+    def readout(self) -> Neuron | None:
+        """The neuron that emits the membrane of this one, which no spike resets; None where there is no such rule."""
+        rule = READOUTS.get(self.neuron.rule.name)
+        if rule is None or self.neuron.firing.reset != "none" or self.recurrent is not None \
+                or "v_min" in self.neuron.params:
+            return None
+        params = {n: v for n, v in self.neuron.params.items() if n in (*RULES[rule].params, "bias")}
+        return Neuron.of(rule, options=self.neuron.options, initial=self.neuron.initial, **params)
+
+
+READOUTS = {"lif": "li", "if": "integrator", "cubalif": "cubali"}
 
 Recogniser: TypeAlias = Callable[[Any, Shape, str], Cell]
 """From a module, the shape of one tick of its input (no batch, no time) and its path, for diagnostics, to its cell."""

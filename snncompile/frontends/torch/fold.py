@@ -7,12 +7,13 @@ the result of the same call in its own tick, or of a tick before: then it is del
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from snncompile.frontends.torch.record import Call, Const, Lost, Ref, Report, Tape, replaced
+from snncompile.frontends.torch.values import closure
 
 
 @dataclass(frozen=True)
@@ -130,28 +131,17 @@ def _live(tape: Tape) -> set[int]:
     for at, call in enumerate(tape.calls):
         if call.neuron is not None:
             calls_of.setdefault(id(call.neuron), []).append(at)
-    return _closure((r.call for r in references(tape.returned)), lambda at: [
+    return closure((r.call for r in references(tape.returned)), lambda at: [
         *(r.call for r in _given(tape.calls[at])), *calls_of.get(id(tape.calls[at].neuron), ())])
-
-
-def _closure(start: Iterable[int], follow: Callable[[int], Iterable[int]]) -> set[int]:
-    found: set[int] = set()
-    todo = list(start)
-    while todo:
-        at = todo.pop()
-        if at not in found:
-            found.add(at)
-            todo += follow(at)
-    return found
 
 
 def _leading(tape: Tape, live: set[int]) -> set[int]:
     """The calls that lead to a neuron, and in a last tick those that would lead to the next."""
     neurons = [at for at in live if tape.calls[at].neuron is not None]
-    leading = _closure(neurons, lambda at: [r.call for r in _given(tape.calls[at])])
+    leading = closure(neurons, lambda at: [r.call for r in _given(tape.calls[at])])
     lines = {_signature(tape.calls[at]) for at in leading}
     more = {at for at, call in enumerate(tape.calls) if _signature(call) in lines}
-    return _closure(more, lambda at: [r.call for r in _given(tape.calls[at])])
+    return closure(more, lambda at: [r.call for r in _given(tape.calls[at])])
 
 
 def _signature(call: Call) -> tuple[Any, ...]:

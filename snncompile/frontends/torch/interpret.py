@@ -281,12 +281,15 @@ class Interpreter:
             self.recur(cell, node, out, path)
         except ShapeError as e:
             raise Refused(f"{described(x)} arrives at a neuron: {e.expected}", code="SNN202") from None
-        shape = build.shapes[out]
-        emitted = Value(out, shape, (*x.leading, *("F",) * len(shape)))
         top = step.call.top
         if any(i >= len(cell.returns) for i in top):
             raise Refused(f"a neuron module that returns {max(top) + 1} things; {len(cell.returns)} are known")
-        return [emitted if cell.returns[i] == "output" else replace(emitted, state=path) for i in top]
+        shape = build.shapes[out]
+        emitted = Value(out, shape, (*x.leading, *("F",) * len(shape)))
+        entries = [emitted if kind == "output" else replace(emitted, state=path) for kind in cell.returns]
+        if cell.readout is not None and cell.returns[-1] == "state":
+            entries[-1] = replace(emitted, node=build.offer(f"{path}.membrane", cell.readout, source))
+        return [entries[i] for i in top]
 
     def recur(self, cell: Cell, node: str, out: str, path: str) -> None:
         if cell.recurrent is None:

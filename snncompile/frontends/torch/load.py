@@ -61,7 +61,7 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     notes = read.found.finish()
     decode = cast("Decode | None", words.get("decode"))
     notes += add_outputs(read.build, read.results, decode) + ("values" not in words) * assumed(doors)
-    graph = Graph(type(module).__name__, read.build.nodes, tuple(read.build.edges))
+    graph = Graph(type(module).__name__, *read.build.living())
     Collector(list(findings(graph))).finish()
     return graph.noting(notes)
 

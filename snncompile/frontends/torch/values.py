@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from snncompile.ir.types import Shape
 
@@ -55,6 +55,21 @@ class Value:
         """The shape of the tensor, given the extent of time and batch."""
         features = iter(self.shape)
         return tuple(next(features) if a == "F" else long(a, extent) for a in self.axes)
+
+
+Named = TypeVar("Named")
+
+
+def closure(start: Iterable[Named], follow: Callable[[Named], Iterable[Named]]) -> set[Named]:
+    """Everything that is reached from the start."""
+    found: set[Named] = set()
+    todo = list(start)
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo += follow(one)
+    return found
 
 
 def in_order(values: Sequence[Any]) -> bool:

@@ -10,6 +10,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import snncompile as sc  # noqa: E402
+from snncompile.frontends.torch.cells import Cell  # noqa: E402
+from snncompile.ir.cells import Neuron  # noqa: E402
+from snncompile.ir.rules import Firing  # noqa: E402
 from tests.frontends.torch.nets import Lif, same_network, ticks_of  # noqa: E402
 
 TICKS, BATCH = 5, 3
@@ -127,6 +130,42 @@ def test_states_that_a_network_returns_are_left_out_with_a_note():
     graph = of(LoopWithStates(), spikes(2, 6, 6).transpose(0, 1))
     assert list(graph.outputs) == ["output"]
     assert ['"lif2"' in n.place for n in graph.notes] == [True]
+
+
+class Unreset(Lif):
+    """Never reset: a readout, if its membrane is what is used."""
+
+    def tick(self, x, v):
+        v = self.beta * v + x
+        return (v > self.threshold).to(x), v
+
+
+@sc.neuron_module(Unreset)
+def unreset(module, shape):
+    return Cell(Neuron.of("lif", Firing(">", "none"), decay=module.beta, threshold=module.threshold),
+                returns=("output", "state"))
+
+
+class Readout(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif, self.fc2, self.out = nn.Linear(4, 6).double(), Lif(), nn.Linear(6, 2).double(), Unreset(
+            explicit=True)
+
+    def forward(self, x):
+        v, record = None, []
+        for step in x:
+            _, v = self.out(self.fc2(self.lif(self.fc(step))), v)
+            record.append(v)
+        return torch.stack(record)
+
+
+def test_a_membrane_that_no_spike_resets_may_be_the_result():
+    net, x = Readout(), spikes(4)
+    graph = of(net, x.transpose(0, 1))
+    assert list(graph.populations) == ["lif", "out.membrane"]
+    with torch.no_grad():
+        assert (sc.run(graph, x.numpy()).outputs["output"] == net(x.transpose(0, 1)).transpose(0, 1).numpy()).all()
 
 
 class Recurrent(nn.Module):
