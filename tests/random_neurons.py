@@ -9,12 +9,15 @@ from typing import Any
 from snncompile.ir.cells import Neuron
 from snncompile.ir.rules import Firing, When
 from snncompile.ir.types import Shape
+from tests.random_rules import own
 from tests.strategies import Choices, Features
 
 
 def spiking(pick: Choices, shape: Shape, features: Features) -> Neuron:
     """A spiking neuron for a layer of this shape."""
     rule = pick.one(features.rules)
+    if rule == "own":
+        return own(pick, shape, _spread)
     when: When = "same" if rule == "qlif" else pick.one(features.when)
     firing: Any = Firing(pick.one([">=", ">"]), pick.one(["subtract", "value", "none"]), when,
                          pick.one(features.max_spikes))

@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Features:
-    """What random graphs may hold; the defaults allow everything."""
+    """What random graphs may hold; the defaults allow everything. The rule "own" is one that the library lacks."""
 
     rules: tuple[str, ...] = ("if", "lif", "plif", "cubalif", "alif", "llif", "slif", "qlif", "threshold", "euler_lif",
-                              "alpha")
+                              "alpha", "own")
     graded: tuple[str, ...] = ("li", "integrator", "cubali", "accumulator", "euler_li")
     layers: int = 6
     loops: bool = True
@@ -38,6 +38,7 @@ class Features:
     odd_names: bool = True
     max_spikes: tuple[int | None, ...] = (1, 3, None)
     when: tuple[When, ...] = ("same", "before-decay", "after-decay", "drop-input", "carried")
+    given: bool = False  # layers whose weights are integers, and a scale of their step
 
 
 EVERYTHING = Features()

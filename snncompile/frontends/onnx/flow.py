@@ -175,7 +175,6 @@ def cast_kind(node: Node) -> Kind:
 
 
 TRUTHS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "And", "Or", "Xor"}
-WHOLE = {"QuantizeLinear"}
 
 
 def _element(flow: Flow, node: Node) -> None:
@@ -187,14 +186,21 @@ def _element(flow: Flow, node: Node) -> None:
     if shapes != {full}:
         fail("SNN104", node.place, f"values of the shapes {sorted(map(list, {*shapes, *still}))}",
              "equal shapes, or a constant that broadcasts")
-    kinds = [flow.values[n].kind for n in changing]
-    kind: Kind = "bool" if node.op in TRUTHS else "int" if node.op in WHOLE else \
-        cast_kind(node) if node.op == "Cast" else "float" if node.op == "DequantizeLinear" else kinds[-1]
-    flow.values[node.outputs[0]] = Value(full, kind)
+    flow.values[node.outputs[0]] = Value(full, _kind(flow, node, changing))
     flow.elements[node.outputs[0]] = Element(node, node.outputs[0], node.inputs)
 
 
 PER_AXIS = {"QuantizeLinear", "DequantizeLinear"}
+
+
+def _kind(flow: Flow, node: Node, changing: list[str]) -> Kind:
+    """What an element gives: truths of comparisons, whole numbers of a quantizer, else what its last operand is."""
+    if node.op in TRUTHS:
+        return "bool"
+    if node.op == "QuantizeLinear":
+        return "int"
+    last = flow.values[changing[-1]].kind
+    return cast_kind(node) if node.op == "Cast" else "float" if last == "bool" or node.op == "DequantizeLinear" else last
 
 
 def _layer(flow: Flow, node: Node, reader: Reader) -> None:

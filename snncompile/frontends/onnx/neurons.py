@@ -74,7 +74,7 @@ class _Reader:
         inputs = element.inputs[:3] if element.node.op in ("Quant", "Trunc") else element.inputs
         if element.node.op in SUMS and any(n in self.known and self.known[n] is None for n in inputs):
             return self._without(element, axes)
-        args = [self._read(n, axes, element) for n in inputs if n]
+        args = [self._read(n, axes, element) if n else None for n in inputs]
         return expression(element, args, lambda i: self._number(element, i))
 
     def _without(self, element: Element, axes: int) -> Expr | None:

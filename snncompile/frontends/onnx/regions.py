@@ -135,7 +135,7 @@ class Regions:
                 self.found.append(self._region(group))
             except TwoInputs as e:
                 groups = self._merged(group, groups, e.args[0])
-        for element in self.elements.values():
+        for element in reversed(list(self.elements.values())):
             if not self._claimed(element.output) and not self.expressible(element):
                 self.found.append(self._stateless(element))
         self.found = [r for r in self.found if r.exit]
@@ -301,9 +301,8 @@ class Regions:
     def expressible(self, element: Element) -> bool:
         """Whether an element is a layer too: a sum, a scale, a rectification."""
         op, changing = element.node.op, self._inputs(element.output)
-        floats = all(self.flow.values[n].kind == "float" for n in changing)
         if op in SUMS or op in ("Neg", "Relu"):
-            return floats or self.flow.values[element.output].kind != "bool"
+            return True
         if op == "Mul" or (op == "Div" and changing == [element.inputs[0]]):
             return len(changing) == 1
         return op in ("Max", "Min") and len(changing) == 1 and all(

@@ -25,11 +25,11 @@ from snncompile.ir.expr import (
 )
 
 
-def expression(element: Element, args: Sequence[Expr], numbers: Callable[[int], Any]) -> Expr:
+def expression(element: Element, args: Sequence[Expr | None], numbers: Callable[[int], Any]) -> Expr:
     """The expression of an element.
 
     Args:
-        args: of its inputs.
+        args: of its inputs, None where one is left out.
         numbers: gives a constant input as a number, or None where it is left out.
     """
     built: Expr = ELEMENTS[element.node.op](element.node, args, numbers)
@@ -95,13 +95,13 @@ def is_zero(a: Expr) -> bool:
     return a.op == "const" and a.value == 0
 
 
-def _clip(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
+def _clip(node: Node, args: Sequence[Any], numbers: Any) -> Expr:
     low, high = (args[i] if i < len(args) else None for i in (1, 2))
     if "min" in node.attributes:
         low = Expr("const", (), float(node.attributes["min"]))
     if "max" in node.attributes:
         high = Expr("const", (), float(node.attributes["max"]))
-    value = args[0] if low is None else maximum(args[0], low)
+    value: Expr = args[0] if low is None else maximum(args[0], low)
     return value if high is None else minimum(value, high)
 
 
@@ -140,8 +140,9 @@ def _modulo(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
 # --- quantized values ------------------------------------------------------------------------------------
 
 
-def _scaled(node: Node, args: Sequence[Expr]) -> tuple[Expr, Expr, Expr]:
-    zero = args[2] if len(args) > 2 else Expr("const", (), 0)
+def _scaled(node: Node, args: Sequence[Any]) -> tuple[Expr, Expr, Expr]:
+    """A value, its step, and the integer that means 0."""
+    zero = args[2] if len(args) > 2 and args[2] is not None else Expr("const", (), 0)
     return args[0], args[1], zero
 
 

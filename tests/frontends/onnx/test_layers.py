@@ -1,0 +1,232 @@
+"""Layers of ONNX as operators: ONNX Runtime gives the same numbers, and what cannot be said is refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx.reference import ReferenceEvaluator
+
+import snncompile as sc
+from snncompile.diagnostics import CompileError
+from snncompile.ir.interp import run
+from snncompile.ir.ops import Conv, Linear, Scale
+from tests.frontends.onnx.models import model, node, save
+from tests.frontends.onnx.running import steps
+
+RNG = np.random.default_rng(0)
+
+
+def dyadic(*shape: int) -> np.ndarray:
+    return (RNG.integers(-8, 9, shape) / 8).astype(np.float32)
+
+
+def longs(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def shape_of(made, shape):
+    """The shape of what a model gives, by ONNX's own reference; any where it gives nothing."""
+    try:
+        return ReferenceEvaluator(made).run(None, {"x": np.zeros((1, *shape), np.float32)})[0].shape
+    except (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError):
+        return [1, "n"]
+
+
+def loaded(path, nodes, shape, constants=None, opset=18, **options):
+    """The graph of a chain from `x` to `y`, and its file."""
+    rank = shape_of(model(nodes, {"x": [1, *shape]}, {"y": []}, constants, opset), shape)
+    made = model(nodes, {"x": [1, *shape]}, {"y": rank}, constants, opset)
+    return made, sc.load(save(made, path / "net.onnx"), values="real", **options)
+
+
+def agree(path, nodes, shape, constants=None, opset=18, tolerance=0.0):
+    made, graph = loaded(path, nodes, shape, constants, opset)
+    x = (np.random.default_rng(1).integers(-16, 17, (1, 3, *shape)) / 16).astype(np.float32)
+    wanted = np.concatenate([steps(made, {"x": x[:, t:t + 1]}, {})["y"] for t in range(3)], 1)
+    (got,) = run(graph, {next(iter(graph.inputs)): x}, dtype=np.float32).outputs.values()
+    assert got.shape == wanted.shape
+    assert np.allclose(got, wanted, rtol=tolerance, atol=tolerance)
+    return graph
+
+
+W2, W1 = dyadic(4, 3, 3, 2), dyadic(4, 3, 3)
+EXACT = {
+    "gemm": ([node("Gemm", "x w b", "y")], (3,), {"w": dyadic(3, 5), "b": dyadic(5)}),
+    "gemm transposed, scaled": ([node("Gemm", "x w b", "y", transB=1, alpha=0.5, beta=2.0)], (3,),
+                                {"w": dyadic(5, 3), "b": dyadic(1, 5)}),
+    "matmul and add": ([node("MatMul", "x w", "h"), node("Add", "b h", "y")], (3,),
+                       {"w": dyadic(3, 5), "b": dyadic(5)}),
+    "transposed weights": ([node("Transpose", "w", "wt", perm=[1, 0]), node("MatMul", "x wt", "y")], (3,),
+                           {"w": dyadic(5, 3)}),
+    "conv": ([node("Conv", "x w b", "y")], (3, 6, 5), {"w": W2, "b": dyadic(4)}),
+    "conv with everything": ([node("Conv", "x w", "y", strides=[2, 1], pads=[1, 0, 2, 1], dilations=[1, 2])], (3, 7, 6),
+                             {"w": W2}),
+    "conv in groups": ([node("Conv", "x w", "y", group=2, pads=[1, 1, 1, 1])], (4, 5, 5), {"w": dyadic(6, 2, 3, 3)}),
+    "conv 1d": ([node("Conv", "x w", "y", strides=[2], pads=[1, 0])], (3, 9), {"w": W1}),
+    "same upper": ([node("Conv", "x w", "y", auto_pad="SAME_UPPER", strides=[2, 2])], (3, 7, 6), {"w": W2}),
+    "same lower": ([node("Conv", "x w", "y", auto_pad="SAME_LOWER")], (3, 7, 6), {"w": W2}),
+    "valid": ([node("Conv", "x w", "y", auto_pad="VALID")], (3, 7, 6), {"w": W2}),
+    "average, padding counted": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], pads=[1, 1, 0, 0],
+                                       count_include_pad=1)], (2, 5, 4)),
+    "maximum": ([node("MaxPool", "x", "y", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1])], (2, 6, 5)),
+    "maximum, over the edge": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)],
+                               (2, 5, 5)),
+    "global average": ([node("GlobalAveragePool", "x", "y")], (3, 4, 2)),
+    "global maximum": ([node("GlobalMaxPool", "x", "y")], (3, 4, 2)),
+    "sum over space": ([node("ReduceSum", "x axes", "y", keepdims=0)], (3, 4, 2), {"axes": longs(2, 3)}),
+    "sum of all": ([node("ReduceSum", "x axes", "y")], (4,), {"axes": longs(-1)}),
+    "flatten": ([node("Flatten", "x", "y")], (2, 3, 2)),
+    "reshape": ([node("Reshape", "x s", "y")], (2, 3, 2), {"s": longs(0, -1, 2)}),
+    "reshape by shape": ([node("Shape", "x", "s"), node("Gather", "s zero", "n", axis=0), node("Concat", "n all", "t",
+                          axis=0), node("Reshape", "x t", "y")], (2, 3), {"zero": longs(0), "all": longs(-1)}),
+    "squeeze": ([node("Unsqueeze", "x a", "u"), node("Squeeze", "u b", "y")], (3, 1), {"a": longs(1), "b": longs(3)}),
+    "transpose": ([node("Transpose", "x", "y", perm=[0, 2, 3, 1])], (2, 3, 4)),
+    "slice channels": ([node("Slice", "x a b c", "y")], (5, 3, 2), {"a": longs(1), "b": longs(4), "c": longs(1)}),
+    "slice space backward": ([node("Slice", "x a b c d", "y")], (2, 5), {"a": longs(-1), "b": longs(-99),
+                                                                         "c": longs(2), "d": longs(-2)}),
+    "split and swap": ([node("Split", "x s", "a b", axis=1), node("Concat", "b a", "y", axis=1)], (5, 2, 2),
+                       {"s": longs(2, 3)}),
+    "gather": ([node("Gather", "x i", "y", axis=1)], (4, 2), {"i": longs(3, 1, 1)}),
+    "pad": ([node("Pad", "x p", "y")], (2, 3), {"p": longs(0, 1, 0, 0, 0, 2)}),
+    "resize": ([node("Resize", "x _ s", "y", mode="nearest", nearest_mode="floor",
+                     coordinate_transformation_mode="asymmetric")], (2, 3, 2),
+               {"s": np.array([1, 1, 2, 3], np.float32)}),
+    "resize, as by default": ([node("Resize", "x _ s", "y", mode="nearest")], (2, 3, 2),
+                              {"s": np.array([1, 1, 4, 3], np.float32)}),
+    "residual": ([node("Conv", "x w", "h", pads=[1, 1, 1, 1]), node("Add", "h x", "s"), node("Sub", "s x2", "t"),
+                  node("Mul", "x half", "x2"), node("Sum", "t x x", "y")], (3, 4, 4),
+                 {"w": dyadic(3, 3, 3, 3), "half": 0.5}),
+    "scale and shift": ([node("Mul", "x a", "h"), node("Sub", "b h", "i"), node("Div", "i two", "y")], (3, 2, 2),
+                        {"a": dyadic(1, 3, 1, 1), "b": 0.5, "two": 2.0}),
+    "rectify": ([node("Relu", "x", "a"), node("Min", "x zero", "b"), node("Neg", "b", "c"), node("Add", "a c", "y")],
+                (4,), {"zero": 0.0}),
+    "dropout": ([node("Dropout", "x", "a"), node("Identity", "a", "y")], (4,)),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_layer_gives_what_onnx_runtime_gives(tmp_path, name):
+    nodes, *rest = EXACT[name]
+    if name == "residual":  # nodes stand in the order in which they are computed
+        nodes = [nodes[0], nodes[1], nodes[3], nodes[2], nodes[4]]
+    agree(tmp_path, nodes, *rest)
+
+
+CLOSE = {
+    "batch norm": ([node("BatchNormalization", "x s b m v", "y")], (3, 2, 2),
+                   {"s": dyadic(3), "b": dyadic(3), "m": dyadic(3), "v": np.array([0.5, 1, 2], np.float32)}),
+    "average, padding not counted": ([node("AveragePool", "x", "y", kernel_shape=[3, 3], pads=[1, 1, 1, 1])],
+                                     (2, 5, 4)),
+    "average, over the edge": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)],
+                               (2, 5, 5)),
+    "mean over space": ([node("ReduceMean", "x axes", "y")], (3, 4, 3), {"axes": longs(-1, -2)}),
+}
+
+
+@pytest.mark.parametrize("name", CLOSE)
+def test_a_layer_that_divides_agrees_to_its_last_bits(tmp_path, name):
+    agree(tmp_path, *CLOSE[name], tolerance=1e-5)
+
+
+def test_the_sum_of_spikes_in_windows_is_a_norm(tmp_path):
+    made, graph = loaded(tmp_path, [node("Greater", "x h", "f"), node("Cast", "f", "s", to=1),
+                                    node("LpPool", "s", "y", kernel_shape=[2, 2], p=1)], (2, 3, 3), {"h": 0.25})
+    x = (RNG.integers(-16, 17, (1, 4, 2, 3, 3)) / 16).astype(np.float32)
+    assert np.array_equal(next(iter(run(graph, x).outputs.values())), steps(made, {"x": x}, {})["y"])
+
+
+REFUSED = {
+    "weights that change": ([node("MatMul", "x x", "y")], (1,)),
+    "a norm of numbers": ([node("LpPool", "x", "y", kernel_shape=[2, 2], p=1)], (2, 3, 3)),
+    "linear resizing": ([node("Resize", "x _ s", "y", mode="linear")], (2, 3, 2),
+                        {"s": np.array([1, 1, 2, 2], np.float32)}),
+    "a reshape of the batch": ([node("Reshape", "x s", "y")], (2, 3), {"s": longs(2, 3)}),
+    "reflected padding": ([node("Pad", "x p", "y", mode="reflect")], (2, 3), {"p": longs(0, 0, 1, 0, 0, 1)}),
+    "three axes of space": ([node("Conv", "x w", "y")], (1, 3, 3, 3), {"w": dyadic(1, 1, 2, 2, 2)}),
+    "the wrong channels": ([node("Conv", "x w", "y")], (2, 5, 5), {"w": W2}),
+    "an axis too many": ([node("Transpose", "x", "y", perm=[1, 0, 2])], (2, 3)),
+    "growing by a constant": ([node("Mul", "x w", "y")], (1, 3), {"w": dyadic(1, 2, 3)}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_said_is_refused_by_name(tmp_path, name):
+    nodes, *rest = REFUSED[name]
+    with pytest.raises(CompileError, match=r"SNN104|SNN202") as e:
+        loaded(tmp_path, nodes, *rest)
+    assert nodes[0].name in str(e.value)
+
+
+@pytest.mark.parametrize("axes", [None, [3], [2, 3], [1, 0], [1, "n"]])
+def test_inputs_have_a_batch_axis_of_one_sample(tmp_path, axes):
+    made = model([node("Identity", "x", "y")], {"x": axes or []}, {"y": axes or []})
+    if axes is None:
+        made.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(CompileError, match=r"batch axis|shape"):
+        sc.load(save(made, tmp_path / "net.onnx"))
+
+
+# --- quantized weights -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+@pytest.mark.parametrize("kind", [np.int8, np.uint8])
+def test_dequantized_weights_keep_their_integers(tmp_path, per, kind):
+    codes = RNG.integers(3, 120, (4, 3, 3, 2)).astype(kind)
+    scale = np.array([0.125, 0.25, 0.5, 0.0625] if per == "channel" else 0.25, np.float32)
+    zero = np.full(scale.shape, 5, kind)
+    graph = agree(tmp_path, [node("DequantizeLinear", "q s z", "w", axis=0), node("Conv", "x w b", "y")], (3, 6, 5),
+                  {"q": codes, "s": scale, "z": zero, "b": dyadic(4)})
+    conv = next(op for op in graph.nodes.values() if isinstance(op, Conv))
+    assert conv.weight.dtype.kind == "i"
+    assert np.array_equal(conv.weight, codes.astype(int) - 5)
+    factor = next(op for op in graph.nodes.values() if isinstance(op, Scale)).factor
+    assert np.array_equal(np.ravel(factor), np.ravel(scale))
+
+
+def test_weights_quantized_in_the_file_keep_their_integers(tmp_path):
+    weights = dyadic(3, 5)
+    graph = agree(tmp_path, [node("QuantizeLinear", "w s z", "q"), node("DequantizeLinear", "q s z", "d"),
+                             node("Gemm", "x d", "y")], (3,),
+                  {"w": weights, "s": np.float32(0.25).reshape(()), "z": np.array(0, np.int8)})
+    linear = next(op for op in graph.nodes.values() if isinstance(op, Linear))
+    assert np.array_equal(linear.weight.T, np.rint(weights / 0.25))
+
+
+@pytest.mark.parametrize(("kind", "inputs", "attributes", "codes"), [
+    ("Quant", {"s": 0.25, "z": 0.0, "n": 4.0}, {"signed": 1, "narrow": 1, "rounding_mode": "ROUND"},
+     lambda w: np.clip(np.rint(w / 0.25), -7, 7)),
+    ("Quant", {"s": 0.5, "z": 0.0, "n": 2.0}, {"signed": 1, "narrow": 0, "rounding_mode": "FLOOR"},
+     lambda w: np.clip(np.floor(w / 0.5), -2, 1)),
+    ("BipolarQuant", {"s": 0.5}, {}, lambda w: np.where(w >= 0, 1, -1)),
+])
+def test_qonnx_weights_keep_their_integers(tmp_path, kind, inputs, attributes, codes):
+    from onnx import helper
+
+    weights = dyadic(3, 5)
+    quant = helper.make_node(kind, ["w", *inputs], ["d"], "quant", domain="qonnx.custom_op.general", **attributes)
+    made = model([quant, node("MatMul", "x d", "y")], {"x": [1, 3]}, {"y": [1, 5]}, {"w": weights, **inputs},
+                 opsets=[helper.make_opsetid("qonnx.custom_op.general", 1)])
+    graph = sc.load(save(made, tmp_path / "net.onnx"))
+    linear = next(op for op in graph.nodes.values() if isinstance(op, Linear))
+    assert linear.weight.dtype.kind == "i"
+    assert np.array_equal(linear.weight.T, codes(weights))
+
+
+def test_a_quantized_membrane_is_part_of_the_rule(tmp_path):
+    """Q/DQ on a state: the neuron's membrane lies on a grid, and the integer network computes it."""
+    made = model(
+        [node("Add", "mem x", "v"), node("QuantizeLinear", "v s z", "q"), node("DequantizeLinear", "q s z", "g"),
+         node("Greater", "g theta", "f"), node("Cast", "f", "spk", to=1), node("Where", "f zero g", "mem_out")],
+        {"x": [1, 4], "mem": [1, 4]}, {"spk": [1, 4], "mem_out": [1, 4]},
+        {"s": np.float32(0.375).reshape(()), "z": np.array(0, np.int8), "theta": 1.0, "zero": 0.0})
+    graph = sc.load(save(made, tmp_path / "net.onnx"), values="real")
+    x = (RNG.integers(-16, 17, (1, 30, 4)) / 16).astype(np.float32)
+    wanted = steps(made, {"x": x}, {"mem": ("mem_out", 0.0)})["spk"]
+    assert np.array_equal(run(graph, x, dtype=np.float32).outputs["spk"], wanted)
+    compiled = sc.compile(graph, target="c99", calibration=x)
+    assert np.array_equal(compiled.run(x).outputs, compiled.reference(x).outputs)
