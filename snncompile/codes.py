@@ -214,7 +214,8 @@ CODES: dict[str, Code] = {
     "SNN605": Code(
         "Lava is not available",
         "Lava (lava-nc 0.10.0) runs on Python 3.10 with a NumPy below 2, so the compiler starts it in a Python of its "
-        "own: the one that SNNC_LAVA_PYTHON names, or an environment that uv makes once in the user's cache folder.",
+        "own: the one that SNNC_LAVA_PYTHON names, or an environment made once, by uv or with a python3.10 on the path, "
+        "in the user's cache folder.",
     ),
     "SNN606": Code(
         "the Lava program failed",

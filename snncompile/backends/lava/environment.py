@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,7 +23,7 @@ HELP = "install uv, or set SNNC_LAVA_PYTHON to a Python 3.10 with lava-nc"
 def python() -> str:
     """The Python to run Lava with: named by SNNC_LAVA_PYTHON, this one, or one of an environment of its own.
 
-    The environment is made once, by uv, in the user's cache folder.
+    The environment is made once, by uv or with a python3.10 on the path, in the user's cache folder.
 
     Raises:
         CompileError: SNN605 where there is none and none can be made.
@@ -48,25 +49,39 @@ def executable(home: Path) -> Path:
 
 def _make(home: Path) -> None:
     """Make the environment beside its place, so that it is there whole or not at all."""
-    uv = [shutil.which("uv") or ""] if shutil.which("uv") else [sys.executable, "-m", "uv"] if find_spec("uv") else []
-    if not uv:
-        fail("SNN605", "this machine", f"no uv, and no environment with {PACKAGES[0]}", "one of them", HELP)
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=home.parent, ignore_cleanup_errors=True) as folder:
-            fresh = Path(folder) / "lava"
-            _call([*uv, "venv", "--quiet", "--python", "3.10", str(fresh)])
-            _call([*uv, "pip", "install", "--quiet", "--python", str(executable(fresh)), *PACKAGES])
-            fresh.replace(home)
-    except OSError as e:
-        if not executable(home).exists():  # otherwise another process was quicker
+    reasons = []
+    for make, install in _ways():
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=home.parent, ignore_cleanup_errors=True) as folder:
+                fresh = Path(folder) / "lava"
+                reason = _call([*make, str(fresh)]) or _call([w.format(executable(fresh)) for w in install])
+                if reason is None:
+                    fresh.replace(home)
+                    return
+                reasons.append(reason)
+        except OSError as e:
+            if executable(home).exists():  # another process was quicker
+                return
             fail("SNN605", "the cache of environments", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
+    found = "; ".join(reasons) or "neither uv nor python3.10"
+    fail("SNN605", "this machine", found, f"a Python 3.10 with {' and '.join(PACKAGES)}", HELP)
 
 
-def _call(command: list[str]) -> None:
+def _ways() -> Iterator[tuple[list[str], list[str]]]:
+    """Commands that make an environment, and that install into it; `{}` is its interpreter."""
+    if shutil.which("uv") or find_spec("uv"):
+        uv = ["uv"] if shutil.which("uv") else [sys.executable, "-m", "uv"]
+        install = [*uv, "pip", "install", "--quiet", "--python", "{}", *PACKAGES]
+        yield [*uv, "venv", "--quiet", "--python", "3.10"], install
+    if shutil.which("python3.10"):
+        yield ["python3.10", "-m", "venv"], ["{}", "-m", "pip", "install", "--quiet", *PACKAGES]
+
+
+def _call(command: list[str]) -> str | None:
+    """Run a command; why it failed, if it did."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        fail("SNN605", " ".join(command[:3]), f"no answer in {TIMEOUT_S} s", help=HELP)
-    if done.returncode:
-        fail("SNN605", " ".join(command[:3]), done.stderr.strip()[-400:], "an environment with Lava", HELP)
+        return f"{command[0]}: no answer in {TIMEOUT_S} s"
+    return f"{command[0]}: {done.stderr.strip()[-200:]}" if done.returncode else None

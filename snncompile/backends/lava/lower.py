@@ -13,7 +13,7 @@ from snncompile.backends.lava.context import Arguments, Connection, Entry, Kind,
 from snncompile.backends.lava.expressions import statements
 from snncompile.backends.lava.registers import standard
 from snncompile.backends.lava.synapses import Synapses, synapses
-from snncompile.backends.names import comment, identifiers, words
+from snncompile.backends.names import comment, identifier, identifiers, words
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.cells import Population
 from snncompile.ir.expr import Step
@@ -137,7 +137,8 @@ class _Lowering:
         if shape not in self.kinds:
             leaves = {s: _leaf(s, names) for s in op.program.steps if s.op in ("state", "param", "input", "lut")}
             lines, operands = statements(op.program, leaves)
-            folder = _fresh(next(iter(identifiers([op.rule or "neuron"]).values())), self.folders)
+            rule = f"{op.rule} neuron" if keyword.iskeyword(op.rule) else op.rule or "neuron"
+            folder = _fresh(identifier(rule), self.folders)
             constants = (*(names["param", n] for n in op.params), *(e.times for e in entries if e.times))
             self.kinds[shape] = Kind(
                 folder, "".join(word.capitalize() for word in folder.split("_")), comment(op.rule), entries,
@@ -222,7 +223,7 @@ def _attributes(op: Population) -> dict[tuple[str, str], str]:
     taken: set[str] = set()
     found = {}
     for what, n in wanted:
-        plain = next(iter(identifiers([n]).values()))
+        plain = identifier(n)
         clash = plain in RESERVED or keyword.iskeyword(plain) or plain[:4] in ("a_in", "time")
         found[what, n] = _fresh(given[f"{what}\0{n}"] if clash else plain, taken)
     return found

@@ -34,7 +34,7 @@ def standard(graph: Graph, name: str) -> dict[str, Any] | None:
     again = graph.replace(nodes={**graph.nodes, name: registers.population()})
     tight = tightened(again.nodes[name], population_ranges(again, name))
     assert isinstance(tight, Population)
-    same = tight.program == op.program and all(np.array_equal(tight.params[n], v) for n, v in op.params.items())
+    same = tight.program == op.program and all(np.all(tight.params[n] == v) for n, v in op.params.items())
     first = {n: np.asarray(s.initial, np.int64) for n, s in op.states.items() if np.any(s.initial)}
     if not same or any(np.abs(v).max() > MAX_STATE for v in first.values()):
         return None
