@@ -131,7 +131,20 @@ def _check_counts(proto: ModelProto, place: str) -> None:
         fail("SNN103", place, "metadata", f"at most {MAX_METADATA} characters")
     if graph.sparse_initializer:
         fail("SNN104", place, "sparse initializers", "dense ones")
-    _check_nodes([*graph.node, *(n for f in proto.functions for n in f.node)], proto, place)
+    nodes = [*graph.node, *(n for f in proto.functions for n in f.node)]
+    if not all(isinstance(text, str) for text in _texts(proto, nodes)):
+        fail("SNN102", place, "names that are not UTF-8")
+    _check_nodes(nodes, proto, place)
+
+
+def _texts(proto: ModelProto, nodes: list[Any]) -> Iterator[object]:
+    """Every name that is used; a damaged one is read as bytes."""
+    yield from (proto.graph.name, *(t.name for t in (*proto.graph.initializer, *proto.graph.input, *proto.graph.output)))
+    yield from (text for f in proto.functions for text in (f.name, f.domain, *f.input, *f.output))
+    yield from (o.domain for o in proto.opset_import)
+    yield from (text for p in proto.metadata_props for text in (p.key, p.value))
+    for node in nodes:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute))
 
 
 def _check_nodes(nodes: list[Any], proto: ModelProto, place: str) -> None:

@@ -52,9 +52,11 @@ class _Builder:
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
+    reserved: set[str] = field(default_factory=set)
 
     def build(self, leaving: Sequence[str]) -> Graph:
         flow, regions = self.flow, self.regions
+        self.reserved = set(leaving) - set(self.model.inputs)
         for name in self.model.inputs:
             if name not in self.states:
                 self.owners[name] = self._name(name)
@@ -72,6 +74,7 @@ class _Builder:
                 self._place(element.node.name or output, output, self._operators(element), terms)
         for name, parts in terms.items():
             self._connect(name, parts)
+        self.reserved = set()
         for given in leaving:
             name = self._name(given)
             self.nodes[name] = Output()
@@ -80,7 +83,7 @@ class _Builder:
 
     def _name(self, wanted: str) -> str:
         name, count = wanted or "_", 1
-        while name in self.nodes:
+        while name in self.nodes or name in self.reserved:
             count += 1
             name = f"{wanted}_{count}"
         return name
