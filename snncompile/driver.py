@@ -100,10 +100,11 @@ def given_integers_passes() -> tuple[Pass, ...]:
 def mapping_passes(target: Target, dilate: int | Literal["auto"] = 1) -> tuple[Pass, ...]:
     """From populations to what the target does in each of its ticks; nothing where a hop takes no tick."""
     timing = target.timing
+    if dilate not in (1, "auto") and not (timing.hop_ticks and timing.dilation):
+        fail("SNN404", "option dilate", str(dilate), f"1: target {shorten(target.name)} takes an input every tick")
     if timing.hop_ticks == 0:
         return ()
-    if dilate != 1 and not timing.dilation:
-        fail("SNN404", "option dilate", str(dilate), f"1: target {shorten(target.name)} takes one input a tick")
+    dilate = dilate if timing.dilation else 1
     programmable = target.neurons.rules is None
     return (Retime(timing.hop_ticks, timing.max_delay_ticks, timing.relays, programmable, dilate),)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.data import reader
-from snncompile.cli.options import Group, Numbers, Reading, Samples
+from snncompile.cli.options import Group, Numbers, Reading, Samples, Timing
 from snncompile.cli.out import Out
 from snncompile.diagnostics import fail, shorten
 
@@ -103,7 +103,7 @@ class Lines:
 
 
 def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: str | None, labels: str | None,
-                 reading: Reading, numbers: Numbers, samples: Samples) -> CompiledModel:
+                 reading: Reading, numbers: Numbers, timing: Timing, samples: Samples) -> CompiledModel:
     """The compiled model of a source; what is seen on the way is printed."""
     from snncompile import driver
     from snncompile.line import compared, costed, took
@@ -114,7 +114,8 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     with out.counting() as counter:
         watch = driver.Watch(lines.stage, counter)
         model = driver.compile(source, target, calibration=calibrate and reader(calibrate, samples, lines.count),
-                               labels=classes, watch=watch, load_options=reading.said(), **numbers.said())
+                               labels=classes, watch=watch, load_options=reading.said(), **timing.said(),
+                               **numbers.said())
     report = model.report
     steps = compared(report.agreement) if report.agreement else []
     for step in [*steps, costed(report.cost)] if report.cost else steps:
@@ -133,6 +134,7 @@ def compile_(
     source: Source,
     reading: Reading,
     numbers: Numbers,
+    timing: Timing,
     samples: Samples,
     passes: Passes,
     target: TargetName = "c99",
@@ -147,7 +149,7 @@ def compile_(
     if output is not None:
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.chosen(out))
-    model = compile_with(out, lines, source, target, calibrate, labels, reading, numbers, samples)
+    model = compile_with(out, lines, source, target, calibrate, labels, reading, numbers, timing, samples)
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])

@@ -13,6 +13,7 @@ from snncompile.diagnostics import fail, shorten
 READING = "What the file leaves open"
 NUMBERS = "Integers"
 SAMPLES = "Reading samples"
+TIMING = "Time on hardware"
 
 
 def _option(panel: str, flag: str, help: str, metavar: str | None = None) -> Any:
@@ -95,6 +96,22 @@ def bits_or_ternary(text: str) -> int | str:
     if not text.isascii() or not text.isdigit() or len(text) > 3:
         fail("SNN404", "option --weight-bits", shorten(text), "1 to 16, or ternary")
     return int(text)
+
+
+@dataclass(frozen=True)
+class Timing(Group):
+    """How ticks of a network become ticks of hardware."""
+
+    dilate: Annotated[str | None, _option(TIMING, "--dilate", "Hardware ticks for each tick of the network; auto takes "
+                                          "as many as the quickest loop needs.", "K|auto")] = None
+
+    def said(self) -> dict[str, Any]:
+        given = super().said()
+        if given.get("dilate", "auto") == "auto":
+            return given
+        if not given["dilate"].isascii() or not given["dilate"].isdigit() or len(given["dilate"]) > 5:
+            fail("SNN404", "option --dilate", shorten(given["dilate"]), "1 to 65536, or auto")
+        return {"dilate": int(given["dilate"])}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import typer
 
 from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with
 from snncompile.cli.data import samples_for
-from snncompile.cli.options import Numbers, Reading, Samples
+from snncompile.cli.options import Group, Numbers, Reading, Samples, Timing
 from snncompile.cli.out import Out
 from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
 
@@ -34,6 +34,7 @@ def run(
                                         "recordings.", show_default=False)],
     reading: Reading,
     numbers: Numbers,
+    timing: Timing,
     samples: Samples,
     labels: Labels = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write outputs, decisions and spike counts.",
@@ -51,10 +52,11 @@ def run(
     if output is not None and Path(output).suffix.lower() != ".npz":
         fail("SNN701", "option --output", shorten(output), "a name that ends in .npz")
     if Path(network).is_dir():
-        model = _opened(network, reading, numbers, calibrate)
+        model = _opened(network, (reading, numbers, timing), calibrate)
     else:
         lines = Lines(out, Path(network).name)
-        model = compile_with(out, lines, network, target, calibrate or data, None, reading, numbers, samples)
+        model = compile_with(out, lines, network, target, calibrate or data, None, reading, numbers, timing,
+                             samples)
     given = samples_for(model.graph, data, samples)
     classes = None if labels is None else read_labels(labels, inputs=data)
     result, seconds = _timed(out, model, given, reference)
@@ -67,10 +69,10 @@ def run(
             "spike_counts": {n: v.tolist() for n, v in result.spike_counts.items()}}
 
 
-def _opened(folder: str, reading: Reading, numbers: Numbers, calibrate: str | None) -> CompiledModel:
+def _opened(folder: str, compiling: tuple[Group, ...], calibrate: str | None) -> CompiledModel:
     from snncompile.folder import open_build
 
-    for group in (reading, numbers):
+    for group in compiling:
         group.expect_none("a build folder, which is compiled already", "options for a source: .nir, .snn")
     if calibrate is not None:
         fail("SNN701", "option --calibrate", "a build folder, which is compiled already", "a source: .nir, .snn")

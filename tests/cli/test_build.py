@@ -11,7 +11,7 @@ import snncompile as sc
 from snncompile.cli.app import app
 from snncompile.cli.build import Passes
 from snncompile.cli.command import options_of
-from snncompile.cli.options import Numbers, Reading, Samples
+from snncompile.cli.options import Numbers, Reading, Samples, Timing
 from snncompile.data import read_input
 from snncompile.frontends.nir.conventions import OPTIONS
 from snncompile.line import GRAPHS
@@ -103,10 +103,16 @@ def test_the_flags_are_the_options_of_the_library():
         assert words <= set(option.metavar.split("|"))
 
 
+def test_time_is_dilated_where_that_is_asked_for(files):
+    dilated = answer("compile", files / "small.nir", "--target", "loihi2", "--dilate", "3")
+    assert (dilated["dilation"], dilated["latency_ticks"]) == (3, 2)
+    assert answer("compile", files / "small.nir", "--target", "loihi2", "--dilate", "auto")["dilation"] == 1
+
+
 def test_the_page_about_the_command_line_names_every_command_option_and_pass():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[\w-]+", page))
-    hints = [hint for group in (Reading, Numbers, Samples, Passes) for hint in options_of(group).values()]
+    hints = [hint for group in (Reading, Numbers, Timing, Samples, Passes) for hint in options_of(group).values()]
     assert {c.name for c in app.registered_commands} <= words
     assert [h.__metadata__[0].default for h in hints if f"`{h.__metadata__[0].default}" not in page] == []
     assert set(GRAPHS) <= words

@@ -23,6 +23,8 @@ REFUSALS = {
     "a loop without delay": (["compile", "loop.snn"], 1, "SNN301"),
     "an integer graph": (["compile", "build/graph.snn"], 1, "SNN204"),
     "a bad option": (["compile", "small.nir", "--weight-bits", "33"], 2, "SNN404"),
+    "a bad dilation": (["compile", "small.nir", "-t", "loihi2", "--dilate", "half"], 2, "SNN404"),
+    "nothing to dilate": (["compile", "small.nir", "--dilate", "2"], 2, "SNN404"),
     "no number": (["compile", "small.nir", "--weight-bits", "²"], 2, "SNN404"),
     "a bad reading": (["compile", "small.nir", "--dt", "fast"], 2, "SNN404"),
     "an option of NIR": (["compile", "plain.snn", "--dt", "1"], 2, "SNN404"),

@@ -1,0 +1,52 @@
+"""As many random networks as you like through Lava: `python -m tests.lava.long --graphs 100`.
+
+Every graph is quantized in a random way, retimed, emitted, run in Lava, and compared with the integer interpreter in
+every spike, state, tick and sample. Prints what differs, and a summary; exits with 1 if anything did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+
+from snncompile.diagnostics import CompileError
+from tests.backends.exactness import random_case
+from tests.lava.emitting import differences, network, package
+from tests.strategies import random_graph
+
+PROCESSES = ("LIF", "Sparse", "Synapses", "Delay")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--graphs", type=int, default=100)
+    parser.add_argument("--first", type=int, default=2_000_000, help="the first seed")
+    options = parser.parse_args()
+    start, wrong, populations, active = time.perf_counter(), 0, 0, 0
+    refused: Counter[str] = Counter()
+    used: Counter[str] = Counter()
+    for seed in range(options.first, options.first + options.graphs):
+        try:
+            case = random_case(random_graph(seed), seed)
+            found = differences(case.graph, case.x)
+        except CompileError as e:
+            refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
+            continue
+        text = network(package(case.graph).files)
+        used.update({word: text.count(f" = {word}(") for word in PROCESSES})
+        populations += len(case.wanted.emitted)
+        active += sum(bool(np.any(v)) for v in case.wanted.emitted.values())
+        wrong += bool(found)
+        if found:
+            print(f"seed {seed}: {found[:3]}", flush=True)
+    print(f"{options.graphs} graphs, {populations} populations ({active} of them active), processes {dict(used)}, "
+          f"{wrong} graphs wrong, {sum(refused.values())} refused {dict(refused)}, {time.perf_counter() - start:.0f} s")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
