@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snncompile.codes import CODES
-from snncompile.frontends.torch.neurons import FRAMEWORKS
+from snncompile.frontends.torch.neurons import FRAMEWORKS, VERSIONS
 from snncompile.frontends.torch.neurons.support import NeuronClass, Table, Unsupported
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def frameworks() -> str:
     """The page of the frameworks' neuron classes."""
     lines = [FRAMEWORKS_INTRODUCTION.rstrip()]
     for framework, table in FRAMEWORKS.items():
-        lines += ["", f"## {framework}", "", "| option | | of |", "|---|---|---|"]
+        lines += ["", f"## {framework} {VERSIONS[framework]}", "", "| option | | of |", "|---|---|---|"]
         lines += [f"| {option} | {verdict} | {', '.join(of)} |" for (option, verdict), of in _rows(table).items()]
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,7 @@ import importlib
 
 import pytest
 
+from snncompile.diagnostics import CompileError
 from snncompile.frontends.torch import cells
 from snncompile.frontends.torch.cells import neuron_module
 from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_of
@@ -43,3 +44,17 @@ def test_a_users_word_on_a_class_of_a_framework_goes_before_the_table():
     cells.OWN.pop("snntorch._neurons.leaky.Leaky")
     assert found is not None
     assert found(snntorch.Leaky(0.5), (1,), "mine").neuron.rule.name == "if"
+
+
+@pytest.mark.parametrize(("name", "broken"), [
+    ("beta", None), ("beta", "fast"), ("threshold", None), ("state_function", None), ("graded_spikes_factor", []),
+    ("reset_mechanism_val", torch.tensor(7)), ("beta", torch.zeros(2, device="meta"))])
+def test_a_module_with_attributes_of_another_kind_ends_in_a_diagnostic(name, broken):
+    snntorch = pytest.importorskip("snntorch")
+    module = snntorch.Leaky(0.5)
+    module._buffers.pop(name, None)
+    vars(module)[name] = broken
+    with pytest.raises(CompileError) as caught:
+        cell_of(module)(module, (4,), "net.lif")
+    assert caught.value.diagnostics[0].code in ("SNN104", "SNN203")
+    assert "net.lif" in caught.value.diagnostics[0].place

@@ -12,6 +12,9 @@ from snncompile.frontends.torch.neurons.support import Table, qualified_name
 FRAMEWORKS: Mapping[str, Table] = {
     "snnTorch": snntorch.CELLS, "SpikingJelly": spikingjelly.CELLS, "sinabs": sinabs.CELLS, "Norse": norse.CELLS,
 }
+VERSIONS: Mapping[str, str] = {"snnTorch": "1.0.0", "SpikingJelly": "2.0.0", "sinabs": "3.1.3", "Norse": "1.1.0"}
+"""The releases whose sources the tables follow, and that the tests compare with."""
+
 HARMLESS = {"__init__", "extra_repr", "__module__", "__doc__", "__qualname__", "__annotations__", "__firstlineno__",
             "__static_attributes__", "__parameters__", "__orig_bases__"}
 

@@ -1,4 +1,4 @@
-"""Norse's neurons (checked against 1.1.0).
+"""Norse's neurons.
 
 A spike where the membrane is strictly above the threshold; one Euler step of `dt` seconds a tick. States are taken as
 the modules begin with them.

@@ -1,4 +1,4 @@
-"""sinabs' neurons (checked against 3.1.3).
+"""sinabs' neurons.
 
 A spike where the membrane reaches the threshold, several of them where it is reached several times; time constants are
 in ticks. States are taken as `reset_states` leaves them.

@@ -1,4 +1,4 @@
-"""snnTorch's neurons (checked against 1.0.0).
+"""snnTorch's neurons.
 
 A spike where the membrane is strictly above the threshold; by default the reset acts in the next step.
 """

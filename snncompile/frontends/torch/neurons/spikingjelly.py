@@ -1,4 +1,4 @@
-"""SpikingJelly's neurons (checked against 2.0.0).
+"""SpikingJelly's neurons.
 
 A spike where the membrane reaches the threshold; `v_reset=None` subtracts the threshold, a number replaces the
 membrane. States are taken as `reset` leaves them.

@@ -101,10 +101,14 @@ class NeuronClass:
 
     def __call__(self, module: Any, shape: Shape, path: str) -> Cell:
         reading = Reading(module, shape, path)
-        for refusal in self.refused:
-            if refusal.applies(module):
-                reading.refuse(refusal.option, refusal.why)
-        return self.read(reading)
+        try:
+            for refusal in self.refused:
+                if refusal.applies(module):
+                    reading.refuse(refusal.option, refusal.why)
+            return self.read(reading)
+        except (AttributeError, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as e:
+            reading.refuse(f"attributes of another kind than the class has here: {shorten(e)}",
+                           "the version of the framework that docs/frameworks.md was made for, or one like it")
 
 
 @dataclass(frozen=True)
