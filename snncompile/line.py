@@ -22,12 +22,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "calibrate": ("calibrate",),
     "quantize": ("quantize",),
     "ranges": ("prove-ranges",),
+    "retime": ("retime",),
     "compare": ("compare",),
     "estimate": ("estimate",),
     "emit": ("golden", "emit"),
 }
 """What is timed while a network is compiled, by the step that it belongs to."""
-GRAPHS = tuple(part for step in ("read", "legalize", "quantize", "ranges") for part in PARTS[step])
+GRAPHS = tuple(part for step in ("read", "legalize", "quantize", "ranges", "retime") for part in PARTS[step])
 """The parts that give a graph."""
 
 
@@ -51,6 +52,7 @@ def line(model: CompiledModel) -> list[Step]:
     steps += [quantized(model.graph), proved(model.graph)]
     steps += compared(report.agreement) if report.agreement else []
     steps += [costed(report.cost)] if report.cost else []
+    steps += [retimed(report.latency_ticks, report.dilation)] if report.latency_ticks else []
     steps.append(Step("emit", report.target, sizes(report.sizes_bytes)))
     return [Step(s.name, s.found, s.detail, took(seconds, s.name)) for s in steps]
 
@@ -113,6 +115,12 @@ def costed(cost: Cost) -> Step:
     """What a sample takes on the hardware."""
     first, _, rest = str(cost).partition(", ")
     return Step("estimate", first, rest)
+
+
+def retimed(latency_ticks: int, dilation: int) -> Step:
+    """How much later hardware does the same."""
+    return Step("retime", f"{plural(latency_ticks, 'tick')} later",
+                f"{plural(dilation, 'hardware tick')} for each tick of the network")
 
 
 def rates(report: Report) -> str:

@@ -89,12 +89,14 @@ class Lines:
 
     def _steps(self) -> Mapping[str, Callable[[Any], Step]]:
         from snncompile import line
+        from snncompile.ir.schedule import Schedule
         from snncompile.line import Step, plural
 
         samples, ticks = self.samples
         return {
             "read": lambda g: line.reading(g, self.source), "legalize": line.legalized, "quantize": line.quantized,
             "ranges": line.proved,
+            "retime": lambda g: line.retimed(Schedule.of(g).depth_ticks, Schedule.of(g).period),
             "calibrate": lambda g: Step("calibrate", plural(samples, "sample"), f"{plural(ticks, 'tick')} each"),
         }
 
