@@ -141,6 +141,11 @@ CODES: dict[str, Code] = {
         "calibration is needed",
         "A real-valued input, or a membrane width, has to be chosen from samples. Give some with `calibration`.",
     ),
+    "SNN406": Code(
+        "weights that arrived as integers",
+        "A quantized model brings the codes of its weights and the real value of their step. They are kept as they "
+        "are, at whatever width they have; thresholds, biases and the other weights are fitted to them.",
+    ),
     "SNN410": Code(
         "operator not available on the target",
         "A projection holds an operator that the hardware's synapses cannot express. The description of the target "
@@ -183,6 +188,11 @@ CODES: dict[str, Code] = {
         "the target carries spikes only",
         "A graded value would travel from an input or a population to another population. Sums are spread over their "
         "readers where that is possible; what remains has a value that is not a spike.",
+    ),
+    "SNN419": Code(
+        "rewritten for the target",
+        "The hardware lacks something that the network uses, and an equal form was found that it has. The spikes are "
+        "the same, but for the last bits of weights that were scaled.",
     ),
     "SNN501": Code(
         "the input data do not fit the network",

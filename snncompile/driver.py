@@ -28,10 +28,14 @@ from snncompile.passes.canonicalize import Canonicalize
 from snncompile.passes.estimate import Cost, cost_of
 from snncompile.passes.fold_scales import FoldScales
 from snncompile.passes.form_populations import FormPopulations
+from snncompile.passes.merge_chains import MergeChains
+from snncompile.passes.or_pools import OrPools
 from snncompile.passes.pipeline import Pass, run_passes
+from snncompile.passes.plain_neurons import PlainNeurons
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
 from snncompile.passes.retime import Retime
+from snncompile.passes.unify_thresholds import UnifyThresholds
 from snncompile.report import Agreement, Report, compare, population_reports, synapses_into
 from snncompile.targets.table import layer_table
 from snncompile.targets.target import Target, load_target
@@ -81,9 +85,13 @@ def legalize_passes(target: Target) -> tuple[Pass, ...]:
     """From operators to populations that the target allows."""
     shared: Literal["accumulate", "flatten"] = "accumulate" if target.network.graded else "flatten"
     return (
-        Canonicalize(),             # first: less to look at for the rest
-        FormPopulations(shared),    # projections, so that scales meet weights
-        FoldScales(),               # before weights are measured for their grid
+        Canonicalize(),                                             # first: less to look at for the rest
+        PlainNeurons(),                                             # gains that weights take in
+        FormPopulations(shared),                                    # projections, so that scales meet weights
+        OrPools.of(target),                                         # populations that the next may scale
+        UnifyThresholds(target.neurons.thresholds_per_population),  # scales, to be folded
+        FoldScales(),                                               # before weights are measured for their grid
+        MergeChains(target.network.operators),                      # last: what is left has no other form
     )
 
 

@@ -18,7 +18,8 @@ from snncompile.report import Agreement, Report, synapses_into, weight_bits
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "read": ("read",),
-    "legalize": ("canonicalize", "form-populations", "fold-scales"),
+    "legalize": ("canonicalize", "plain-neurons", "form-populations", "or-pools", "unify-thresholds", "fold-scales",
+                 "merge-chains"),
     "calibrate": ("calibrate",),
     "quantize": ("quantize",),
     "ranges": ("prove-ranges",),

@@ -54,7 +54,7 @@ def _separate_sums(graph: Graph) -> Graph:
     nodes, sums = dict(graph.nodes), {}
     for name, op in graph.nodes.items():
         if (isinstance(op, Output) or _nonlinear(op)) and len(graph.edges_into[name]) > 1:
-            sums[name] = _fresh(f"{name}.sum", nodes)
+            sums[name] = fresh(f"{name}.sum", nodes)
             nodes[sums[name]] = Identity()
     if not sums:
         return graph
@@ -62,7 +62,8 @@ def _separate_sums(graph: Graph) -> Graph:
     return graph.replace(nodes=nodes, edges=(*moved, *(Edge(fresh, name) for name, fresh in sums.items())))
 
 
-def _fresh(name: str, taken: Mapping[str, Op]) -> str:
+def fresh(name: str, taken: Mapping[str, Op]) -> str:
+    """The name, or one like it that no node has."""
     while name in taken:
         name += "_"
     return name

@@ -1,0 +1,69 @@
+"""merge-chains: what a target's synapses lack becomes part of a matrix of weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Linear, Reshape
+from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
+
+MAX_WEIGHTS = 1 << 22
+"""A matrix with more weights would cost more than it helps: the operator is refused instead."""
+
+
+@dataclass(frozen=True)
+class MergeChains:
+    """Turn a projection with a linear operator that the hardware lacks into one fully connected layer.
+
+    Attributes:
+        operators: those that the hardware has; None for all.
+    """
+
+    operators: tuple[str, ...] | None = None
+    name: ClassVar[str] = "merge-chains"
+    needs: ClassVar[Stage] = Stage.LEGAL
+    ensures: ClassVar[Stage] = Stage.LEGAL
+
+    def run(self, graph: Graph) -> Graph:
+        merged = {e: _merged(e, graph.shapes[e.src]) for e in graph.edges if self._can_merge(graph, e)}
+        if not merged:
+            return graph
+        labels = ", ".join(shorten(e.label) for e in merged)
+        note = Diagnostic("SNN419", f"graph {shorten(graph.name)}", f"projections: {labels}",
+                          help="operators that the hardware lacks became part of the weights", severity="note")
+        return graph.replace(edges=tuple(merged.get(e, e) for e in graph.edges)).noting([note])
+
+    def _can_merge(self, graph: Graph, edge: Edge) -> bool:
+        if self.operators is None or not {"linear", "reshape"} <= set(self.operators):
+            return False
+        lacks = any(op.kind() not in self.operators for op in edge.chain)
+        size = math.prod(graph.shapes[edge.src]) * math.prod(graph.arriving(edge))
+        return lacks and all(op.linear for op in edge.chain) and size <= MAX_WEIGHTS
+
+
+def _merged(edge: Edge, shape: Shape) -> Edge:
+    leaving = shape
+    for op in edge.chain:
+        leaving = op.infer(leaving)
+    flat: tuple[Op, ...] = (Reshape((math.prod(shape),)),) if len(shape) != 1 else ()
+    back: tuple[Op, ...] = (Reshape(leaving),) if len(leaving) != 1 else ()
+    return dataclasses.replace(edge, chain=(*flat, Linear(_matrix(edge.chain, shape, leaving)), *back))
+
+
+def _matrix(chain: tuple[Op, ...], shape: Shape, leaving: Shape) -> Weight:
+    """The chain as `[out, in]`: what it makes of each input alone."""
+    size, out = math.prod(shape), math.prod(leaving)
+    if any(isinstance(w, ShapeOnly) for op in chain for w in op.arrays().values()):
+        return ShapeOnly((out, size))
+    y = np.eye(size).reshape(size, *shape)
+    for op in chain:
+        y = op.apply(y)
+    return np.ascontiguousarray(y.reshape(size, out).T)
