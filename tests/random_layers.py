@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
+
+import numpy as np
 
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Pad, Rectify, Reshape, Scale, SumPool, Upsample
@@ -41,6 +44,18 @@ def connector(pick: Choices, have: Shape, want: Shape) -> list[Op]:
     dense = Linear(pick.weights(math.prod(want), math.prod(have), low=-24, high=24))
     return [*([Reshape((math.prod(have),))] if len(have) > 1 else []), dense,
             *([Reshape(want)] if len(want) > 1 else [])]
+
+
+def in_integers(pick: Choices, op: Linear | Conv) -> tuple[Linear | Conv, Scale]:
+    """The layer with random codes of 1 to 16 bits, and a scale, one or one a channel: the value of their step."""
+    largest = pick.one([1, 1, 3, 7, 127, 32767])
+    codes = pick.chooser.array(-largest, largest, op.weight.shape)
+    codes = np.where(codes > 0, 1, -1) if largest == 1 and pick.chance(50) else codes
+    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
+    shape = (op.weight.shape[0], *(1,) * (axes - 1)) if pick.chance(60) else ()
+    factor = pick.chooser.array(-40 if pick.chance(10) else 1, 64, shape) / (50.0 * largest)
+    layer = dataclasses.replace(op, weight=codes.astype(pick.one([np.int16, np.int32, np.int64])), bias=None)
+    return layer, Scale(factor if shape else float(factor))
 
 
 def _pointwise(pick: Choices, fan_in: int, out: int, axes: int) -> Conv:

@@ -13,6 +13,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Linear, Pad, Reshape, Scale, SumPool, Upsample
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
+from snncompile.passes.given import is_given
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class FoldScales:
     """Move every `Scale` of a projection into the weights beside it, and average pools likewise.
 
     An average pool is a sum pool and a scale. A scale with no weights to join stays, last but for
-    operators it cannot pass.
+    operators it cannot pass. Weights that are integers join nothing: the scale that follows them is the value
+    of their step, and other scales join that.
     """
 
     name: ClassVar[str] = "fold-scales"
@@ -42,7 +44,7 @@ def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
     ops: list[Op] = []
     for op in chain:
         ops += [SumPool(op.kernel, op.stride, op.padding), Scale(1 / math.prod(op.kernel))] \
-            if isinstance(op, AvgPool) else [op]
+            if isinstance(op, AvgPool) else [op, Scale(1.0)] if is_given(op) else [op]
     if not any(isinstance(op, Scale) for op in ops):
         return chain if len(ops) == len(chain) else tuple(ops)
     at = 0
@@ -57,19 +59,29 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
     if not isinstance(scale, Scale):
         return at + 1
     factor = _number(scale.factor)
-    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and (joined := _after(ops[at - 1], factor)):
+    kept = at > 0 and is_given(ops[at - 1])
+    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and not kept and (joined := _after(ops[at - 1], factor)):
         ops[at - 1:at + 1] = [joined]
+        return at
+    if (step := _step_before(ops, at, factor)) is not None:
+        ops[step:at + 1] = [_joined(ops[step], scale), *ops[step + 1:at]]
         return at
     if at + 1 == len(ops):
         return at + 1
     following = ops[at + 1]
     if isinstance(following, Scale):
-        ops[at:at + 2] = [Scale(_times(factor, following.factor))]
+        ops[at:at + 2] = [_joined(scale, following)]
         return at
+    if is_given(following):
+        if not isinstance(factor, (np.ndarray, ShapeOnly)):
+            ops[at:at + 3] = [following, _joined(scale, ops[at + 2])]
+        return at + 1
     if isinstance(following, (Linear, Conv)):
         joined = _before(following, factor)
         if joined:
             ops[at:at + 2] = [joined]
+        return at + 1
+    if kept:
         return at + 1
     here = shape
     for op in ops[:at]:
@@ -78,6 +90,24 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
     if moved is not None:
         ops[at:at + 2] = [following, Scale(moved)]
     return at + 1
+
+
+def _step_before(ops: list[Op], at: int, factor: Any) -> int | None:
+    """Where the step of given integers stands that a factor can join, going back past what does not change it."""
+    if isinstance(factor, ShapeOnly) or (isinstance(factor, np.ndarray) and not _per_channel(factor, factor.ndim)):
+        return None
+    passes = (SumPool, Upsample) if isinstance(factor, np.ndarray) else (SumPool, Upsample, Reshape, Pad)
+    step = at - 1
+    while step > 0 and isinstance(ops[step], passes):
+        step -= 1
+    return step if step > 0 and isinstance(ops[step], Scale) and is_given(ops[step - 1]) else None
+
+
+def _joined(a: Op, b: Op) -> Scale:
+    """Two scales as one."""
+    assert isinstance(a, Scale)
+    assert isinstance(b, Scale)
+    return Scale(_times(_number(a.factor), _number(b.factor)))
 
 
 def _number(factor: Any) -> Any:

@@ -21,11 +21,12 @@ from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.passes.arithmetic import Arithmetic
 from snncompile.passes.calibrate import Calibration
 from snncompile.passes.dimensions import Typed
+from snncompile.passes.given import given_notes
 from snncompile.passes.grids import Grid
 from snncompile.passes.lowering import Entry, input_gain, is_curved, lower, typed_program
 from snncompile.passes.registers import EVEN, fit, prompt
-from snncompile.passes.synapses import Synapses, keeps_channels
-from snncompile.passes.units import Scales, choose_unit, input_shift
+from snncompile.passes.synapses import Given, Synapses, keeps_channels
+from snncompile.passes.units import Scales, choose_unit, input_shift, kept_fraction
 
 LOOP_BITS = 14
 # 30 and not 32, so that a membrane and its input add up in 32 bits.
@@ -38,8 +39,9 @@ class Quantize:
     """Turn a LEGAL graph into integers.
 
     Weights go to the grid of `weight_bits`; thresholds, biases and initial states to the unit of their
-    population; decays to m / 2**n. Where several projections meet, or the membrane needs a finer unit
-    than the weights, a projection ends in a `Scale` by whole numbers.
+    population; decays to m / 2**n. Weights that arrived as integers stay as they are. Where several
+    projections meet, or the membrane needs a finer unit than the weights, a projection ends in a `Scale` by whole
+    numbers.
     """
 
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
@@ -62,7 +64,7 @@ class Quantize:
             units[name] = float(population.unit) if population.graded else 1.0
             edges.update(projections)
         ordered = {n: nodes.get(n, op) for n, op in graph.nodes.items()}
-        notes = _range_notes(self.arithmetic, self.calibration)
+        notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic)]
         return graph.replace(nodes=ordered, edges=tuple(edges.get(e, e) for e in graph.edges),
                              stage=Stage.INT).noting(notes)
 
@@ -181,7 +183,8 @@ class _One:
         emits = not self.neuron.rule.spiking
         onward = any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name])
         scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded),
-                        chained=bool(graded) or (emits and onward))
+                        chained=bool(graded) or (emits and onward),
+                        kept=tuple(s.step for s in synapses.values() if isinstance(s, Given)))
         unit = self._fixed_unit()
         if unit is None:
             coarse = Grid(self.arithmetic.weight_bits).coarse
@@ -189,7 +192,9 @@ class _One:
         numbers = [threshold, self._peak(), self.neuron.params.get("bias", 0.0) * np.max(np.abs(gain)),
                    *(s.largest for s in synapses.values())]
         largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
-        return unit, input_shift([s.step for s in (synapses.values() if emits else graded)], unit, largest)
+        fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, Given) else s.step
+                for edge, s in synapses.items() if emits or self._is_graded(edge.src) or isinstance(s, Given)]
+        return unit, input_shift(fine, unit, largest)
 
     def _capped(self) -> Neuron:
         """The neuron with its spikes a step limited to what a count can carry."""

@@ -13,6 +13,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Scale, SumPool, Upsample
 from snncompile.ir.types import Array
 from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.given import given_bits, is_given, narrowest, step_of
 from snncompile.passes.grids import Grid
 from snncompile.passes.units import multiplier
 
@@ -41,14 +42,16 @@ class Synapses:
     def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
            arithmetic: Arithmetic) -> Synapses:
         at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
-        before: list[Op] = []
-        for op in chain[:at]:
-            if isinstance(op, (Linear, Conv, Scale)):
-                op, factor = _whole_layer(op, arithmetic)
-                unit *= factor
-            before.append(op)
-        last = chain[at]
+        first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
+        last, after = chain[first], chain[at + 1:]
+        value = step_of(last, chain[at]) if is_given(last) else None
+        if value is None:
+            first, last = at, chain[at]
+        before, unit = _before(chain[:first], unit, arithmetic)
         assert isinstance(last, (Linear, Conv, Scale))
+        if value is not None and arithmetic.neuron != "loihi":
+            return Given.kept(before, last, after, value * unit, gain, channels)
+        last = last if value is None else _in_reals(last, value)
         grid = _grid_for(last, arithmetic)
         weight = weight_of(last, gain.size if gain.ndim else channels, axes)
         if gain.ndim or float(gain) <= 0:
@@ -56,7 +59,7 @@ class Synapses:
                                 weight.dtype)
             gain = np.ones(())
         natural = grid.step(weight, bool(channels))
-        return cls(tuple(before), last, chain[at + 1:], grid, weight, natural, natural * unit * float(gain))
+        return cls(before, last, after, grid, weight, natural, natural * unit * float(gain))
 
     @property
     def largest(self) -> Array:
@@ -66,20 +69,78 @@ class Synapses:
     def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
         """The chain in integers, for a population of this unit; what it delivers are multiples of `least`."""
         times = multiplier(self.step, unit, self.grid.coarse, least)
-        if not np.max(times) < 2**31:
-            fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(times):.3g} membrane steps",
-                 "below 2**31", "the threshold is too small beside the weights")
+        _bounded(times, label)
         scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
         codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
         if isinstance(self.last, Scale):
             factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
             return (*self.before, Scale(_int(factor)), *self.after)
-        op = dataclasses.replace(self.last, weight=codes, bias=None)
+        return self._chain(dataclasses.replace(self.last, weight=codes, bias=None), times)
+
+    def _chain(self, op: Linear | Conv, times: Array) -> tuple[Op, ...]:
+        """The chain with its last weights in integers, each sum multiplied."""
         if np.all(times == 1):
             return (*self.before, op, *self.after)
         if not times.ndim:
             return (*self.before, op, *self.after, Scale(int(times)))
-        return (*self.before, op, Scale(_channels(times, self.last)), *self.after)
+        return (*self.before, op, Scale(_channels(times, op)), *self.after)
+
+
+@dataclass(frozen=True)
+class Given(Synapses):
+    """A projection whose codes arrived as they are, and stay so.
+
+    Attributes:
+        value: the real value of a code, with its sign; one in all, or one a channel.
+    """
+
+    value: Array
+
+    @classmethod
+    def kept(cls, before: tuple[Op, ...], last: Op, after: tuple[Op, ...], value: Array, gain: Array,
+             channels: int) -> Given:
+        assert is_given(last)
+        codes = narrowest(np.asarray(last.weight))
+        value = np.asarray(np.broadcast_to(value * gain, (channels,)) if channels else value * gain)
+        sizes = np.abs(value)
+        step = sizes if channels else np.asarray(sizes[sizes > 0].min(initial=np.inf) if sizes.any() else 0.0)
+        return cls(before, last, after, Grid(given_bits(codes)), codes, step, step, value)
+
+    @property
+    def largest(self) -> Array:
+        sizes = np.abs(self.value)
+        return np.asarray((sizes if self.step.ndim else sizes.max()) * np.abs(self.weight.astype(np.int64)).max())
+
+    def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
+        ratio = self.value / unit
+        times = np.sign(ratio) * np.maximum(np.rint(np.abs(ratio)), 1)
+        assert isinstance(self.last, (Linear, Conv))
+        _bounded(times, label)
+        return self._chain(dataclasses.replace(self.last, weight=self.weight, bias=None), times)
+
+
+def _in_reals(op: Op, value: Array) -> Linear | Conv:
+    """Given integers and their step as real weights, for arithmetic that cannot keep them."""
+    assert isinstance(op, (Linear, Conv))
+    weight = np.asarray(op.weight)
+    return dataclasses.replace(op, weight=weight * value.reshape(-1, *(1,) * (weight.ndim - 1)))
+
+
+def _bounded(times: Array, label: str) -> None:
+    if not np.max(np.abs(times)) < 2**31:
+        fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(np.abs(times)):.3g} membrane steps",
+             "below 2**31", "the threshold is too small beside the weights")
+
+
+def _before(chain: tuple[Op, ...], unit: float, arithmetic: Arithmetic) -> tuple[tuple[Op, ...], float]:
+    """What stands before the last weights in integers, and the real value of an integer that leaves it."""
+    found: list[Op] = []
+    for op in chain:
+        if isinstance(op, (Linear, Conv, Scale)):
+            op, factor = _whole_layer(op, arithmetic)
+            unit *= factor
+        found.append(op)
+    return tuple(found), unit
 
 
 def _channels(times: Array, op: Linear | Conv) -> Any:
@@ -117,6 +178,8 @@ def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
 
 def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
     """A layer inside a chain in integers, and the real value of one of its integers."""
+    if is_given(op):
+        return dataclasses.replace(op, weight=narrowest(np.asarray(op.weight)), bias=None), 1.0
     grid = _grid_for(op, arithmetic)
     weight = weight_of(op, 0, 1)
     step = grid.step(weight, False)

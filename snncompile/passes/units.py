@@ -16,6 +16,8 @@ GRADED_BITS = 12
 CHAINED_BITS = 16
 MAX_EXTRA_BITS = 16
 SUM_BITS = 34
+KEPT_THRESHOLD_BITS = 20
+KEPT_SPREAD_BITS = 12
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Scales:
         graded: of the projections that carry graded values, what the largest weight makes of a unit of its source.
             Steps of such projections are no measure of how fine this unit must be: it would shrink from layer to layer.
         chained: whether graded values arrive, or leave for another population.
+        kept: steps of weights that arrived as integers. The unit divides the finest of them.
     """
 
     steps: list[Array]
@@ -36,6 +39,7 @@ class Scales:
     leaky: bool
     graded: tuple[Array, ...] = ()
     chained: bool = False
+    kept: tuple[Array, ...] = ()
 
 
 def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
@@ -43,13 +47,16 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
 
     It is a power of two finer than the finest weight step, so fine that the threshold is at least 2**10
     units for a leaky neuron (2**6 otherwise), then enlarged a little so that the threshold is a whole
-    number of units. With a membrane of k bits, the threshold stays within 2**(k-2) units.
+    number of units. With a membrane of k bits, the threshold stays within 2**(k-2) units. Where weights arrived as
+    integers, it is their step that stays what it is, and the threshold that is rounded, to one in 2**20.
     """
+    if scales.kept and scales.threshold is not None:
+        return _dividing(list(scales.kept), np.asarray(scales.threshold, np.float64), arithmetic)
     step = _finest(scales.steps, scales.threshold)
     extra = COARSE_BITS if coarse and len(scales.steps) > 1 else 0
     if scales.threshold is None:
-        unit = _graded_unit(step, scales.leaky, extra, peak)
-        return np.asarray(np.maximum(unit, _coarsest(scales, arithmetic, peak)))
+        unit = np.maximum(_graded_unit(step, scales.leaky, extra, peak), _coarsest(scales, arithmetic, peak))
+        return np.asarray(unit) if not scales.kept else _power_of(_finest(list(scales.kept), None), unit)
     threshold = np.asarray(scales.threshold, np.float64)
     wanted = 2.0 ** (LEAKY_THRESHOLD_BITS if scales.leaky else THRESHOLD_BITS)
     shortfall = float(np.max(np.log2(wanted * step / threshold)))
@@ -57,6 +64,26 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     units = np.maximum(np.floor(threshold * 2.0**extra / step + 1e-6), 1)
     most = 1 << ((arithmetic.membrane_bits or MAX_BITS) - 2)
     return np.asarray(threshold / np.minimum(units, most))
+
+
+def _dividing(kept: list[Array], threshold: Array, arithmetic: Arithmetic) -> Array:
+    """The finest kept step over a power of two, so that thresholds are right to one in 2**20 where there is room."""
+    step = _finest(kept, threshold)
+    room = (arithmetic.membrane_bits or MAX_BITS) - 2
+    extra = float(np.max(np.log2(2.0**KEPT_THRESHOLD_BITS * step / threshold)))
+    most = float(np.min(np.log2(2.0**room * step / threshold)))
+    return np.asarray(step / 2.0 ** min(_whole_bits(extra), np.floor(most)))
+
+
+def _power_of(step: Array, unit: Array) -> Array:
+    """The power of two times the step that comes nearest to a unit."""
+    return np.asarray(step * 2.0 ** np.rint(np.log2(unit / step)))
+
+
+def kept_fraction(step: Array, unit: Array) -> Array:
+    """A step, or the fraction of it that a sum must be counted in so that whole multiples come near enough."""
+    exact = np.log2(np.where(step > 0, step, unit) / unit)
+    return np.asarray(step if np.allclose(exact, np.rint(exact), rtol=0, atol=1e-9) else step / 2.0**KEPT_SPREAD_BITS)
 
 
 def _finest(steps: list[Array], threshold: Array | None) -> Array:

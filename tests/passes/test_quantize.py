@@ -320,7 +320,7 @@ def test_a_spiking_loop_does_not():
     assert uncalibrated(graph).edges_into["a"][1].delay == 1
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_weights_of_any_type_give_the_same_codes(dtype: Any) -> None:
     weight = np.array([[1, -2, 3, 4], [4, 3, -2, 1]], dtype)
     wanted = kernels(integer(chain(Linear(weight.astype(float)), IF), spikes(4)))[0].weight
