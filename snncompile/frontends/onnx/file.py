@@ -139,7 +139,8 @@ def _check_counts(proto: ModelProto, place: str) -> None:
 
 def _texts(proto: ModelProto, nodes: list[Any]) -> Iterator[object]:
     """Every name that is used; a damaged one is read as bytes."""
-    yield from (proto.graph.name, *(t.name for t in (*proto.graph.initializer, *proto.graph.input, *proto.graph.output)))
+    graph = proto.graph
+    yield from (graph.name, *(t.name for t in (*graph.initializer, *graph.input, *graph.output)))
     yield from (text for f in proto.functions for text in (f.name, f.domain, *f.input, *f.output))
     yield from (o.domain for o in proto.opset_import)
     yield from (text for p in proto.metadata_props for text in (p.key, p.value))

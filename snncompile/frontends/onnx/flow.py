@@ -199,8 +199,10 @@ def _kind(flow: Flow, node: Node, changing: list[str]) -> Kind:
         return "bool"
     if node.op == "QuantizeLinear":
         return "int"
+    if node.op == "Cast":
+        return cast_kind(node)
     last = flow.values[changing[-1]].kind
-    return cast_kind(node) if node.op == "Cast" else "float" if last == "bool" or node.op == "DequantizeLinear" else last
+    return "float" if last == "bool" or node.op == "DequantizeLinear" else last
 
 
 def _layer(flow: Flow, node: Node, reader: Reader) -> None:

@@ -147,26 +147,30 @@ class Regions:
         whole.add_edges_from((s, t) for s in self.pairs for t, root in self.pairs.items() if root in reached[s])
         cells = [set(c) for c in nx.strongly_connected_components(whole)
                  if len(c) > 1 or any(whole.has_edge(s, s) for s in c)]
-        close: nx.Graph[int] = nx.Graph()
-        close.add_nodes_from(range(len(cells)))
+        self.delays = set(self.pairs).difference(*cells)
         values = [c | self.forward(c, SPIKES) for c in cells]
-        close.add_edges_from((i, k) for i, v in enumerate(values) for k, c in enumerate(cells)
-                             if any(self.pairs[t] in v for t in c))
-        for name, element in self.elements.items():
-            if element.node.op not in SUMS:
-                meeting = [i for i, v in enumerate(values) if not v.isdisjoint(self._inputs(name))]
-                nx.add_path(close, meeting)
+        meeting = [self._meeting(e, values) for e in self.elements.values() if e.node.op not in SUMS]
+        graded = [[i, k] for i, v in enumerate(values) for k, c in enumerate(cells)
+                  if any(self.pairs[t] in v for t in c)]
+        close = _joined(cells, meeting)
+        groups = []
+        for group in _joined(cells, [*meeting, *graded]):
+            group |= self._own_spikes(group)
+            groups += [group] if self._fits(group) else [c | self._own_spikes(c) for c in close if c <= group]
         rank = {s: i for i, s in enumerate(self.pairs)}
-        joined: list[set[str]] = [set().union(*(cells[i] for i in c)) for c in nx.connected_components(close)]
-        for group in joined:
-            group |= self._own_spikes(group, set().union(*joined))
-        return sorted(joined, key=lambda g: min(rank[s] for s in g))
+        return sorted(groups, key=lambda g: min(rank[s] for s in g))
 
-    def _own_spikes(self, group: set[str], others: set[str]) -> set[str]:
+    def _meeting(self, element: Element, values: list[set[str]]) -> list[int]:
+        """The cells whose graded values meet in an element, unless one of its inputs is made of all of them already."""
+        sides = [{i for i, v in enumerate(values) if name in v} for name in self._inputs(element.output)]
+        every = set().union(*sides)
+        return [] if every in sides else sorted(every)
+
+    def _own_spikes(self, group: set[str]) -> set[str]:
         """The states that remember what a neuron of these states gave, and that it reads itself."""
         core = self.forward(group) & self.backward(self.pairs[s] for s in group)
         found = set()
-        for state in self.pairs.keys() - others:
+        for state in self.delays:
             sources = {n for v in self.backward([self.pairs[state]]) for n in self._inputs(v)} & self.pairs.keys()
             if sources and sources <= group | {state} and not core.isdisjoint(self.readers.get(state, ())):
                 found.add(state)
@@ -331,3 +335,12 @@ class Regions:
         read.update(source for layer in self.layers.values() for source, _ in layer.terms)
         read.update(n for name in self.elements if name not in inside for n in self._inputs(name))
         return {self.pairs.get(n, n) for n in read if n in inside or n in states}
+
+
+def _joined(cells: list[set[str]], links: Iterable[list[int]]) -> list[set[str]]:
+    """Cells that are linked, each lot as one."""
+    net: nx.Graph[int] = nx.Graph()
+    net.add_nodes_from(range(len(cells)))
+    for link in links:
+        nx.add_path(net, link)
+    return [set().union(*(cells[i] for i in c)) for c in nx.connected_components(net)]
