@@ -1,0 +1,267 @@
+"""Cut a network into pieces, one for each core of a target, and say how good that is.
+
+Populations are cut into boxes, boxes are put in an order in which neighbours read the same axons, and cores take them
+in that order until a limit is reached. Several such partitions are made; the one with the fewest packets between cores
+is kept, among those that take hardly more cores than the least. No step needs the numbers of weights, and nothing is
+done neuron by neuron or synapse by synapse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NoReturn
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.types import Array
+from snncompile.passes.blocks import part, parts, whole_boxes
+from snncompile.passes.bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES, least_cores, least_packets
+from snncompile.passes.connections import Grid
+from snncompile.passes.fill import Resource, Shared, TileTooLarge, fill, halved, merged
+from snncompile.passes.hilbert import normalised_key
+from snncompile.passes.tiles import Link, Tiles, cut, links, measure
+from snncompile.passes.traffic import Axons, Traffic, axons, traffic
+from snncompile.targets.memory import fitting_cores
+from snncompile.targets.reach import grid
+from snncompile.targets.table import Table, layer_table
+from snncompile.targets.target import Target
+
+PARTS_OF_A_CORE = 16
+"""Tiles that a core is made of, where memory allows them to be so small."""
+MAX_SMALL_TILES = 30_000
+"""Networks of more tiles are cut into as large ones as cores hold, and layer after layer."""
+SLACK = 1.05
+"""By how much more cores than the least a partition may take for having fewer packets."""
+MAX_MERGED = 20_000
+"""Cores among which emptier ones are looked for that go together."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Which core holds what.
+
+    Attributes:
+        populations: names, by row of the layer table; inputs are among them, and lie on no core.
+        tiles: boxes of neurons.
+        core: `[tile]`, numbered in the order in which neighbours are next to each other.
+        used: `[core]` by resource. `limits`: what a core has of it.
+        traffic: between cores, if every neuron fires once.
+        least_cores: lower bounds, by resource. `least_packets`: a lower bound.
+        method: how it was found.
+    """
+
+    populations: tuple[str, ...]
+    tiles: Tiles
+    core: Array
+    used: Mapping[str, Array]
+    limits: Mapping[str, int]
+    traffic: Traffic
+    least_cores: Mapping[str, int]
+    least_packets: int
+    method: str
+
+    @property
+    def cores(self) -> int:
+        return int(self.core.max(initial=-1)) + 1
+
+    @cached_property
+    def packets(self) -> dict[str, int]:
+        """Spikes that leave their core for each other core they reach, if every neuron fires once, by population."""
+        sums = np.bincount(self.traffic.population, self.traffic.packets, len(self.populations))
+        return {name: int(n) for name, n in zip(self.populations, sums, strict=True)}
+
+    @property
+    def remote_packets(self) -> int:
+        return int(self.traffic.packets.sum())
+
+    @property
+    def lower_bound(self) -> tuple[int, str]:
+        """The least number of cores, and what makes it so."""
+        name = max(self.least_cores, key=self.least_cores.__getitem__)
+        return self.least_cores[name], name
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """`used / limit - 1` of the fullest core, by resource."""
+        return {name: float(self.used[name].max(initial=0)) / limit - 1 for name, limit in self.limits.items()}
+
+
+def has_cores(target: Target) -> bool:
+    """Whether a target is made of cores that networks must be cut for."""
+    most = target.limits
+    return target.network.layer_per_core or any(n is not None for n in (
+        most.neurons_per_core, most.synapse_bits_per_core, most.in_axons_per_core, most.out_axons_per_core))
+
+
+def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping[str, float] | None = None
+              ) -> Partition:
+    """Cut a LEGAL, INT or MAPPED graph for a target; its weights may be bare shapes.
+
+    Args:
+        weight_bits: assumed of weights that are not integers yet.
+        rates: spikes a neuron and tick, by population: partitions are then compared by packets a tick.
+
+    Raises:
+        CompileError: SNN416 for a neuron that needs more than a core has, and for more cores than there are.
+    """
+    found = _Search(graph, target, weight_bits).best(rates or {})
+    if target.limits.cores is not None and found.cores > target.limits.cores:
+        least, binding = found.lower_bound
+        fail("SNN416", f"graph {shorten(graph.name)}, cores",
+             f"{found.cores:,} cores; at least {least:,} for {binding}", f"{target.limits.cores:,} cores",
+             "use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
+    return found
+
+
+class _Search:
+    """The partitions of one network."""
+
+    def __init__(self, graph: Graph, target: Target, weight_bits: int):
+        self.target = target
+        self.table: Table = layer_table(graph, weight_bits)
+        self.links: list[Link] = links(graph, self.table, target)
+        self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
+        self.inputs = self.table.populations.is_input
+        self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
+
+    def best(self, rates: Mapping[str, float]) -> Partition:
+        if self.target.network.layer_per_core:
+            return self._layers()
+        made = list(self._partitions())
+        weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
+        few = min(p.cores for p in made) * SLACK
+        return min((p for p in made if p.cores <= few),
+                   key=lambda p: (float(p.traffic.packets @ weights[p.traffic.population]), p.cores))
+
+    def _partitions(self) -> Iterator[Partition]:
+        boxes = whole_boxes(self.shapes, self.links, self.table, self.target)
+        small = parts(boxes, self.links, self.target, self._small())
+        if sum(math.prod(-(-n // b) for n, b in zip(*s, strict=True)) for s in zip(self.shapes, small, strict=True)
+               ) <= MAX_SMALL_TILES:
+            yield self._filled(small, _Pieces.interleaved, "layers interleaved")
+            yield self._filled(small, _Pieces.layered, "layer after layer")
+        yield self._filled(boxes, _Pieces.layered, "layer after layer, in whole boxes")
+
+    def _filled(self, boxes: Sequence[Grid], order: Callable[[_Pieces], Array], method: str) -> Partition:
+        """A partition; boxes that turn out to be too large for a core are cut further."""
+        boxes = list(boxes)
+        while True:
+            pieces = self._cut(boxes)
+            try:
+                return pieces.partition(order(pieces), method)
+            except TileTooLarge as e:
+                row = int(pieces.tiles.population[e.tile])
+                if boxes[row] == (1, 1, 1):
+                    _refuse(self.table.names[row], e)
+                boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2, channels=True)
+
+    def _small(self) -> int:
+        """Neurons of a small tile."""
+        all_neurons = int((self.table.populations.neurons * (1 - self.inputs)).sum())
+        per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
+        return max(1, per_core // PARTS_OF_A_CORE)
+
+    def _cut(self, boxes: Sequence[Grid]) -> _Pieces:
+        key = tuple(boxes)
+        if key not in self.pieces:
+            cuts = cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
+            self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.target), axons(
+                cuts, self.shapes, self.links, delays_apart=self.target.memory.model == "crossbar"))
+        return self.pieces[key]
+
+    def _layers(self) -> Partition:
+        """One population a core: a matching of populations with the cores that are large enough."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import maximum_bipartite_matching
+
+        fits = fitting_cores(self.table, self.target)[self.inputs == 0]
+        core = maximum_bipartite_matching(csr_array(fits), "column")
+        if (core < 0).any():
+            lost = np.flatnonzero(self.inputs == 0)[core < 0]
+            names = ", ".join(shorten(self.table.names[row]) for row in lost[:8])
+            fail("SNN416", f"population {names}", "layers without a core that is large enough and free",
+                 f"{fits.shape[1]} cores, one layer each", "use fewer channels, smaller kernels or smaller frames")
+        return self._cut(self.shapes).result(core.astype(np.int64), "one layer a core")
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """A network in tiles."""
+
+    search: _Search
+    tiles: Tiles
+    axons: Axons
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        limits, tiles = self.search.target.limits, self.tiles
+        none = np.zeros(len(tiles), np.int64)
+        return (
+            Resource(NEURONS, limits.neurons_per_core, tiles.neurons),
+            Resource(SYNAPSES, limits.synapse_bits_per_core, tiles.synapse_bits,
+                     Shared(tiles.kernel, tiles.kernel_tile, tiles.kernel_bits)),
+            Resource(IN_AXONS, limits.in_axons_per_core, none, Shared(self.axons.row, self.axons.reader,
+                                                                      self.axons.neurons)),
+        )
+
+    def interleaved(self) -> Array:
+        """Tiles along a curve over the frame, of all layers at once: neighbouring layers share cores."""
+        return np.lexsort((self.tiles.low[:, 0], self.tiles.population, self._key()))
+
+    def layered(self) -> Array:
+        """Layer after layer, blocks of channels after each other, and each along the curve."""
+        return np.lexsort((self._key(), self.tiles.low[:, 0], self.tiles.population))
+
+    def _key(self) -> Array:
+        sizes = np.array(self.search.shapes)[self.tiles.population]
+        middle = (self.tiles.low + self.tiles.high) / 2 / sizes
+        return normalised_key(middle[:, 1], middle[:, 2])
+
+    def partition(self, order: Array, method: str) -> Partition:
+        """Raises `TileTooLarge`."""
+        core = self._within_out_axons(order, fill(order, self.resources))
+        found = self.result(core, method)
+        if len(found.limits) == 0 or found.cores > MAX_MERGED:
+            return found
+        used = np.stack([found.used[name] for name in found.limits], 1)
+        into = merged(used, np.array(list(found.limits.values())))
+        return self.result(into[core], method) if int(into.max(initial=0)) + 1 < found.cores else found
+
+    def _within_out_axons(self, order: Array, core: Array) -> Array:
+        """Cores of which too many axons leave are halved: their neurons then have fewer, those that they read more."""
+        limit = self.search.target.limits.out_axons_per_core
+        while limit is not None:
+            cores = int(core.max(initial=-1)) + 1
+            out = traffic(self.axons, core, cores, len(self.search.shapes)).out_axons
+            over = np.flatnonzero(out > limit)
+            single = np.bincount(core, minlength=cores)[over] == 1
+            if single.any():
+                worst = over[single][0]
+                raise TileTooLarge(int(np.flatnonzero(core == worst)[0]), Resource(OUT_AXONS, limit, core),
+                                   int(out[worst]))
+            if not len(over):
+                break
+            core = halved(order, core, over)
+        return core
+
+    def result(self, core: Array, method: str) -> Partition:
+        search, cores = self.search, int(core.max(initial=-1)) + 1
+        flows = traffic(self.axons, core, cores, len(search.shapes))
+        used = {r.name: r.used(core, cores) for r in self.resources[:2]}
+        used |= {IN_AXONS: flows.in_axons, OUT_AXONS: flows.out_axons}
+        limits = {r.name: r.limit for r in self.resources if r.limit is not None}
+        if search.target.limits.out_axons_per_core is not None:
+            limits[OUT_AXONS] = search.target.limits.out_axons_per_core
+        network = search.shapes, search.inputs, search.links
+        return Partition(search.table.names, self.tiles, core, used, limits, flows,
+                         least_cores(*network, self.axons, search.target), least_packets(*network, search.target), method)
+
+
+def _refuse(name: str, e: TileTooLarge) -> NoReturn:
+    fail("SNN416", f"population {shorten(name)}, {e.resource.name}", f"{e.used:,} for one neuron",
+         f"{e.resource.limit:,} a core", "connect fewer: smaller kernels, groups, or a population in between")
