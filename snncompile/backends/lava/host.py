@@ -1,9 +1,10 @@
-"""Running an emitted Lava program on this machine, in a Python of its own."""
+"""Running an emitted Lava program on this machine: in this Python where it has Lava, else in one of its own."""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -66,18 +67,43 @@ class LavaHost:
                       {n: v for n, v in states.items() if v})
 
     def _run(self, x: Mapping[str, Array], states: bool, progress: Progress | None) -> tuple[dict[str, Array], Json]:
-        command = [python(), "run.py", "--input", "samples.npz", "--output", "found.npz", "--progress"]
+        interpreter = python()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
             for path, content in self.files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-            given: dict[str, Any] = {f"input{i}": x[n] for i, n in enumerate(self.graph.inputs)}
-            np.savez(folder / "samples.npz", **given)
-            _call([*command, *(["--states"] if states else [])], folder, progress)
             manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-            with np.load(folder / "found.npz") as arrays:
-                return dict(arrays), manifest
+            given = [x[n] for n in self.graph.inputs]
+            if interpreter == sys.executable:
+                return _inside(folder, manifest, given, states, progress), manifest
+            return _outside(interpreter, folder, given, states, progress), manifest
+
+
+def _inside(folder: Path, manifest: Json, given: list[Array], states: bool, progress: Progress | None
+            ) -> dict[str, Array]:
+    """Run the package in this Python, and forget its modules, whose names another package may have too."""
+    sys.path.insert(0, str(folder))
+    try:
+        found: dict[str, Array] = runpy.run_path(str(folder / "run.py"))["run"](manifest, given, states, progress)
+    except (ImportError, RuntimeError, ValueError) as e:
+        fail("SNN606", "Lava, in this Python", f"{type(e).__name__}: {e}"[:600])
+    finally:
+        sys.path.remove(str(folder))
+        for name in [n for n in sys.modules if n.split(".")[0] == manifest["package"]]:
+            del sys.modules[name]
+    return found
+
+
+def _outside(interpreter: str, folder: Path, given: list[Array], states: bool, progress: Progress | None
+             ) -> dict[str, Array]:
+    """Run the package in another Python."""
+    arrays: dict[str, Any] = {f"input{i}": v for i, v in enumerate(given)}
+    np.savez(folder / "samples.npz", **arrays)
+    command = [interpreter, "run.py", "--input", "samples.npz", "--output", "found.npz", "--progress"]
+    _call([*command, *(["--states"] if states else [])], folder, progress)
+    with np.load(folder / "found.npz") as found:
+        return dict(found)
 
 
 def _named(found: Mapping[str, Array], manifest: Json, what: str) -> dict[str, Array]:
