@@ -33,8 +33,9 @@ def with_code(pages: list[Path]) -> list[Path]:
 def test_the_code_of_a_page_runs_and_prints_what_the_page_says(page, tmp_path):
     """All blocks of a page are one program; a `text` block after one holds what it prints."""
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
-    if any("import torch" in code for code, _ in blocks):
-        pytest.importorskip("torch")
+    for package in ("torch", "onnxruntime"):
+        if any(f"import {package}" in code for code, _ in blocks):
+            pytest.importorskip(package)
     script = tmp_path / "page.py"
     script.write_text("\n".join(f"{code}\nprint({MARK!r}, end='')" for code, _ in blocks), encoding="utf-8")
     for place in (tmp_path, tmp_path / "examples" / "digits"):  # as the pages, and as the README, name it
