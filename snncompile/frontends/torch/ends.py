@@ -51,6 +51,8 @@ def _tensor(example: Any, module: nn.Module) -> Tensor:
     if not isinstance(example, Tensor) or not 0 < example.dim() <= 8 or not example.numel():
         fail("SNN404", "option example_input", f"an object of type {shorten(type(example).__name__)}",
              "a tensor, an array, a shape, or a tuple of tensors")
+    if not bool(torch.isfinite(example).all()):
+        fail("SNN404", "option example_input", "values that are NaN or infinite", "finite numbers")
     kept = own is None and example.is_floating_point()
     return example.detach().to("cpu", example.dtype if kept else dtype, copy=True)
 

@@ -193,8 +193,8 @@ class _Folder:
             here, later = calls[self.leading[i]], calls[self.leading[i + self.period]]
             if _signature(here) != _signature(later):
                 self.report(later.place, f"a call of {later.name} where the tick before called {here.name} in "
-                            f"{here.place}", "every tick of a loop over time must do the same; let states begin as "
-                            "zeros instead of treating the first tick apart")
+                            f"{here.place}", "every tick of a loop over time must do the same, and call a neuron "
+                            "once; let states begin as zeros instead of treating the first tick apart")
                 return False
         if self.start < 0:
             self.report(str(calls[self.leading[0]].place), "the first tick of the loop over time does less than the "

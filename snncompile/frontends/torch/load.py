@@ -84,13 +84,13 @@ def _checked(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _copied(module: nn.Module) -> nn.Module:
     """A copy in evaluation mode, on the CPU. Tensors with a history, which cannot be copied, are copied without it."""
-    whole = getattr(module, "_orig_mod", module)
     memo: dict[int, Any] = {}
-    for part in whole.modules():
-        for tensor in tensors_in(vars(part)):
-            if tensor.grad_fn is not None:
-                memo[id(tensor)] = tensor.detach().clone()
     with UsersCode(lambda: "the network, as it is copied", "modules hold what can be copied with copy.deepcopy"):
+        whole = getattr(module, "_orig_mod", module)
+        for part in whole.modules():
+            for tensor in tensors_in(vars(part)):
+                if tensor.grad_fn is not None:
+                    memo[id(tensor)] = tensor.detach().clone()
         _copy_plainly(whole, memo)
         copied = copy.deepcopy(whole, memo).to("cpu")
         copied.eval()

@@ -320,8 +320,8 @@ def _pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str,
         for neuron in neurons.values():
             _restart(neuron)
     recorder.knows(_attributes(module).values(), states)
-    handles = [h for path, part in module.named_modules() for h in recorder.watch(part, _where(path, part),
-                                                                                  path in neurons)]
+    handles = [h for path, part in _visible(module, neurons) for h in recorder.watch(part, _where(path, part),
+                                                                                     path in neurons)]
     with code, _quiet(), torch.no_grad():
         for name, tensor in inputs.items():
             recorder.input(tensor, name)
@@ -333,6 +333,17 @@ def _pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str,
     left = {name: t for name, t in _attributes(module).items() if not isinstance(recorder.refer(t), Const)
             and not any(name.startswith(f"{p}.") for p in own)}
     return Tape(recorder.calls, replaced(returned, recorder.refer)), left
+
+
+def _visible(module: nn.Module, neurons: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
+    """The modules to follow: all but those inside of neurons."""
+    inner = {id(part) for neuron in neurons.values() for part in neuron.modules() if part is not neuron}
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            fail("SNN104", f"module {shorten(path)}", "a compiled TorchScript module", "Python code",
+                 "give the module that it was made from")
+        if id(part) not in inner:
+            yield path, part
 
 
 def _where(path: str, module: nn.Module) -> Where:
@@ -350,6 +361,9 @@ def _restart(neuron: nn.Module) -> None:
 def _attributes(module: nn.Module) -> dict[str, Tensor]:
     """Parameters, buffers, and tensors that are plain attributes of a module, or in a list or dict that is."""
     found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, tensor in found.items():
+        if nn.parameter.is_lazy(tensor):
+            fail("SNN203", f"parameter {shorten(name)}", "no numbers yet", "weights", "call the module once before")
     for path, part in module.named_modules():
         for name, value in vars(part).items():
             if not name.startswith(("_parameters", "_buffers", "_modules")):

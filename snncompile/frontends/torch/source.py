@@ -15,7 +15,7 @@ from typing import Any
 from snncompile.diagnostics import CompileError, fail, shorten
 
 MODULE_NAME = "snncompile_users_model"
-OURS = str(Path(__file__).parent)
+OURS = str(Path(__file__).parents[2])
 
 
 @dataclass
