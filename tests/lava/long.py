@@ -14,8 +14,12 @@ from collections import Counter
 import numpy as np
 
 from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import run
+from snncompile.ir.types import Array
 from tests.backends.exactness import random_case
 from tests.lava.emitting import differences, network, package
+from tests.lava.networks import random_loihi
 from tests.strategies import random_graph
 
 PROCESSES = ("LIF", "Sparse", "Synapses", "Delay")
@@ -25,27 +29,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=100)
     parser.add_argument("--first", type=int, default=2_000_000, help="the first seed")
+    parser.add_argument("--loihi", action="store_true", help="quantize into Loihi's registers")
     options = parser.parse_args()
     start, wrong, populations, active = time.perf_counter(), 0, 0, 0
     refused: Counter[str] = Counter()
     used: Counter[str] = Counter()
     for seed in range(options.first, options.first + options.graphs):
         try:
-            case = random_case(random_graph(seed), seed)
-            found = differences(case.graph, case.x)
+            graph, x = random_loihi(seed) if options.loihi else _random(seed)
+            found = differences(graph, x)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
             continue
-        text = network(package(case.graph).files)
+        text = network(package(graph).files)
         used.update({word: text.count(f" = {word}(") for word in PROCESSES})
-        populations += len(case.wanted.emitted)
-        active += sum(bool(np.any(v)) for v in case.wanted.emitted.values())
+        emitted = run(graph, x, record=True).emitted
+        populations += len(emitted)
+        active += sum(bool(np.any(v)) for v in emitted.values())
         wrong += bool(found)
         if found:
             print(f"seed {seed}: {found[:3]}", flush=True)
     print(f"{options.graphs} graphs, {populations} populations ({active} of them active), processes {dict(used)}, "
           f"{wrong} graphs wrong, {sum(refused.values())} refused {dict(refused)}, {time.perf_counter() - start:.0f} s")
     return int(wrong > 0)
+
+
+def _random(seed: int) -> tuple[Graph, dict[str, Array]]:
+    case = random_case(random_graph(seed), seed)
+    return case.graph, case.x
 
 
 if __name__ == "__main__":

@@ -7,13 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.cells import Population
+from snncompile.driver import integer_passes
+from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.loihi import LoihiLif
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Stage
+from snncompile.model import integers
+from snncompile.passes.arithmetic import Arithmetic
+from snncompile.passes.calibrate import calibrate
+from snncompile.passes.canonicalize import Canonicalize
+from snncompile.passes.fold_scales import FoldScales
+from snncompile.passes.form_populations import FormPopulations
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.prove_ranges import ProveRanges
+from tests.strategies import Features, inputs_for, random_graph
 
 SIZE = 8
 
@@ -35,6 +44,30 @@ REGISTERS = {
 }
 LINKS = [("x", "a", 0), ("a", "b", 0), ("b", "c", 0), ("a", "c", 0), ("c", "c", 1), ("c", "d", 0), ("d", "e", 0),
          ("e", "b", 4), ("e", "y", 0)]
+
+
+LOIHI = Arithmetic(membrane_bits=24, decay_bits=12, rounding="zero", per="layer", neuron="loihi")
+PLAIN = Features(rules=("if", "lif", "cubalif"), graded=(), when=("same",), max_spikes=(1,), real_inputs=False)
+
+
+def random_loihi(seed: int) -> tuple[Graph, dict[str, Array]]:
+    """A random graph in Loihi's registers as far as its neurons have that form, and input for it."""
+    graph = random_graph(seed, PLAIN)
+    nodes = {n: _plain(op, seed) if isinstance(op, Neuron) else op for n, op in graph.nodes.items()}
+    graph = graph.replace(nodes=nodes)
+    legal = run_passes(graph, (Canonicalize(), FormPopulations("flatten"), FoldScales()))
+    x = dict(inputs_for(graph, seed, 2))
+    whole = run_passes(legal, integer_passes(LOIHI, calibrate(legal, x)))
+    return whole, integers(whole, x)
+
+
+def _plain(neuron: Neuron, seed: int) -> Neuron:
+    """The neuron of one threshold, one decay and a hard reset; for some seeds what else it has stays."""
+    if seed % 4 == 0:
+        return neuron
+    kept = {n: v if n == "bias" else float(np.asarray(v).flat[0]) for n, v in neuron.params.items()
+            if n not in ("v_min", "v_reset")}
+    return Neuron(neuron.rule, kept, Firing(neuron.firing.compare, "value"), neuron.options)
 
 
 def spikes(samples: int = 2, ticks: int = 25, seed: int = 0, rate: float = 0.4) -> dict[str, Array]:

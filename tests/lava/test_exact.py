@@ -23,7 +23,7 @@ from snncompile.ir.types import Array
 from snncompile.model import inside_differences, integers
 from tests.backends.exactness import random_case
 from tests.lava.emitting import differences, package
-from tests.lava.networks import LINKS, REGISTERS, loihi, spikes
+from tests.lava.networks import LINKS, REGISTERS, loihi, random_loihi, spikes
 from tests.nets import small
 from tests.nets import spikes as small_spikes
 from tests.passes.retimed import PATTERNS, wired
@@ -36,6 +36,11 @@ pytestmark = pytest.mark.usefixtures("lava")
 def test_lava_equals_the_interpreter_on_random_graphs(seed: int) -> None:
     case = random_case(random_graph(seed), seed)
     assert differences(case.graph, case.x) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_lava_equals_the_interpreter_on_random_graphs_in_loihis_registers(seed: int) -> None:
+    assert differences(*random_loihi(seed)) == []
 
 
 def test_lavas_own_neurons_have_loihis_registers():
