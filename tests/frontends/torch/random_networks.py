@@ -236,7 +236,7 @@ class _Builder:
         parts: list[nn.Module] = [conv]
         if pick.chance(30):
             parts.append(self.norm(channels))
-        if not same and pick.chance(40):
+        if not same and pick.chance(40) and min(conv(torch.zeros(1, *shape)).shape[2:]) > 1:
             pools = [nn.AvgPool2d(2, padding=1), nn.MaxPool2d(2, padding=1), nn.AdaptiveAvgPool2d(1),
                      nn.Upsample(scale_factor=2), *self.how.pools()]
             parts.append(pick.one(pools))

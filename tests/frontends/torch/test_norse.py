@@ -115,7 +115,8 @@ def dyadic(module: Any, low: float = -0.5, high: float = 0.75) -> Any:
 def test_recurrent_lif_gives_the_spikes_of_its_own_step(name, seed):
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    time = {"tau_mem_inv": torch.tensor(512.0), "tau_syn_inv": torch.tensor(float(rng.choice([0, 256, 512, 1024]))),
+    rates = [torch.tensor(512.0), torch.tensor([512.0, 256.0, 128.0, 768.0])]  # one a hidden neuron, not one an input
+    time = {"tau_mem_inv": rates[rng.integers(2)], "tau_syn_inv": torch.tensor(float(rng.choice([0, 256, 512, 1024]))),
             "v_leak": torch.tensor(float(rng.choice([0.0, 0.25])))}
     fire = {"v_th": torch.tensor(float(rng.choice([0.5, 1.0]))), "v_reset": torch.tensor(float(rng.choice([0, -0.5])))}
     module = getattr(norse, name)(5, 4, norse.LIFParameters(**time, **fire), dt=2**-10, autapses=bool(rng.integers(2)))

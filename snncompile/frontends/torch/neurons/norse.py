@@ -7,6 +7,7 @@ the modules begin with them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -66,8 +67,15 @@ def _lif(reading: Reading, layout: Layout = "ticks-first") -> Cell:
 
 
 def _lif_recurrent(reading: Reading, layout: Layout = "ticks-first") -> Cell:
-    before, back = (Linear(as_array(w)) for w in (reading.module.input_weights, reading.module.recurrent_weights))
-    return Cell(_lif_neuron(reading), (before,), recurrent=(back,), layout=layout, returns=_RETURNS)
+    before, hidden = _input(reading)
+    back = Linear(as_array(reading.module.recurrent_weights))
+    return Cell(_lif_neuron(hidden), (before,), recurrent=(back,), layout=layout, returns=_RETURNS)
+
+
+def _input(reading: Reading) -> tuple[Linear, Reading]:
+    """The synapses inside a module, and the reading of the neurons behind them."""
+    weight = as_array(reading.module.input_weights)
+    return Linear(weight), replace(reading, shape=(len(weight),))
 
 
 def _lif_box(reading: Reading) -> Cell:
@@ -95,7 +103,8 @@ def _li_neuron(reading: Reading) -> Neuron:
 
 
 def _li_linear(reading: Reading) -> Cell:
-    return Cell(_li_neuron(reading), (Linear(as_array(reading.module.input_weights)),), returns=_RETURNS)
+    before, hidden = _input(reading)
+    return Cell(_li_neuron(hidden), (before,), returns=_RETURNS)
 
 
 def _function(value: Any) -> str:

@@ -112,7 +112,8 @@ _REFUSED = (
             "fired or not", lambda m: bool(getattr(m.reset_fn, "reset_value", 0))),
     Refusal("MembraneSubtract(subtract_value)", "the threshold is what is subtracted",
             lambda m: getattr(m.reset_fn, "subtract_value", None) is not None),
-    Refusal("MaxSpike(0)", "a neuron that never fires", lambda m: _most_spikes(m) == 0),
+    Refusal("MaxSpike of less than 1", "a neuron that never fires",
+            lambda m: (most := _most_spikes(m)) is not None and most < 1),
 )
 _NEGATIVE = Refusal("adapt_scale below 0", "the threshold could fall below 0",
                     lambda m: bool((as_array(m.adapt_scale) < 0).any()))
