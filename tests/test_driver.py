@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.driver import integer_passes, legalize_passes
+from snncompile.driver import integer_passes, legalize_passes, mapping_passes
 from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
@@ -205,10 +205,11 @@ def test_passes_and_progress_are_watched():
 
 
 def test_every_part_that_is_watched_belongs_to_a_step_of_the_line():
-    passes = [*legalize_passes(load_target("c99")), *integer_passes(Arithmetic(), Calibration())]
+    target = load_target("loihi2")
+    passes = [*legalize_passes(target), *integer_passes(Arithmetic(), Calibration()), *mapping_passes(target)]
     assert ("read", *(p.name for p in passes)) == GRAPHS
-    parts = sc.compile(small(), calibration=spikes()).report.seconds
-    assert sorted(parts) == sorted(p for name, step in PARTS.items() if name != "estimate" for p in step)
+    parts = sc.compile(small(), target, calibration=spikes()).report.seconds
+    assert sorted(parts) == sorted(p for step in PARTS.values() for p in step)
 
 
 def test_populations_are_reported_as_they_are():
