@@ -11,6 +11,7 @@ import numpy as np
 
 import torch
 from snncompile.diagnostics import shorten
+from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.record import Call
 from snncompile.frontends.torch.values import Axis, Value, closure
 from snncompile.ir.graph import Edge
@@ -111,7 +112,7 @@ class Arrays:
 
     def __call__(self, tensor: Tensor) -> Array:
         if id(tensor) not in self._made:
-            plain = tensor.detach().to("cpu")
+            plain = codes_of(tensor).detach().to("cpu")
             plain = plain.float() if plain.dtype in (torch.bfloat16, torch.float16) else plain
             self._made[id(tensor)] = tensor, frozen(np.array(plain.numpy()))
         return self._made[id(tensor)][1]

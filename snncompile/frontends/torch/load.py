@@ -12,6 +12,7 @@ from snncompile.frontends.torch.ends import add_outputs, assumed, door, example_
 from snncompile.frontends.torch.fold import Program, fold, loops, unroll
 from snncompile.frontends.torch.interpret import Interpreter, beliefs
 from snncompile.frontends.torch.neurons import cell_of
+from snncompile.frontends.torch.quantizers import keep_integers
 from snncompile.frontends.torch.record import Report, Tape, record, tensors_in
 from snncompile.frontends.torch.source import UsersCode, build
 from snncompile.frontends.torch.values import Decode
@@ -51,6 +52,7 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     words = _checked(options)
     found = Collector()
     own = _copied(module)
+    keep_integers(own)
     inputs = example_inputs(own, options.get("example_input"))
     neurons = {path: part for path, part in own.named_modules() if cell_of(part) is not None}
 
