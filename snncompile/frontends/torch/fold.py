@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from snncompile.frontends.torch.record import Call, Const, Lost, Ref, Report, Tape, replaced
+from snncompile.frontends.torch.record import Call, Const, Lost, Ref, Report, Tape, references, replaced
 from snncompile.frontends.torch.values import closure
 
 
@@ -77,13 +77,6 @@ class Program:
     returned: Any = None
 
 
-def references(value: Any) -> list[Ref]:
-    """The references in nested data."""
-    found: list[Any] = []
-    replaced(value, found.append)
-    return [r for r in found if isinstance(r, Ref)]
-
-
 def fold(tape: Tape, report: Report) -> Program:
     """The program of one tick of a tape that loops over time. What cannot be folded is reported."""
     live = _live(tape)
@@ -121,27 +114,26 @@ def _counts(tape: Tape, among: Iterable[int]) -> dict[int, int]:
     return counts
 
 
-def _given(call: Call) -> list[Ref]:
-    return references((call.args, call.kwargs))
-
-
 def _live(tape: Tape) -> set[int]:
     """The calls that the result depends on; of a neuron module, all or none."""
-    calls_of: dict[int, list[int]] = {}
+    latest: dict[int, int] = {}
+    before = {}
     for at, call in enumerate(tape.calls):
         if call.neuron is not None:
-            calls_of.setdefault(id(call.neuron), []).append(at)
-    return closure((r.call for r in references(tape.returned)), lambda at: [
-        *(r.call for r in _given(tape.calls[at])), *calls_of.get(id(tape.calls[at].neuron), ())])
+            before[at] = latest.get(id(call.neuron), -1)
+            latest[id(call.neuron)] = at
+    around = {at: (latest[id(tape.calls[at].neuron)] if last < 0 else last,) for at, last in before.items()}
+    return closure((r.call for r in references(tape.returned)),
+                   lambda at: (*tape.sources[at], *around.get(at, ())))
 
 
 def _leading(tape: Tape, live: set[int]) -> set[int]:
     """The calls that lead to a neuron, and in a last tick those that would lead to the next."""
     neurons = [at for at in live if tape.calls[at].neuron is not None]
-    leading = closure(neurons, lambda at: [r.call for r in _given(tape.calls[at])])
+    leading = closure(neurons, tape.sources.__getitem__)
     lines = {_signature(tape.calls[at]) for at in leading}
     more = {at for at, call in enumerate(tape.calls) if _signature(call) in lines}
-    return closure(more, lambda at: [r.call for r in _given(tape.calls[at])])
+    return closure(more, tape.sources.__getitem__)
 
 
 def _signature(call: Call) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 import torch
 from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.torch.source import OURS, UsersCode
+from snncompile.frontends.torch.values import closure
 from torch import Tensor, nn
 
 TORCH = str(Path(torch.__file__).parent)
@@ -107,6 +109,11 @@ class Tape:
     calls: list[Call]
     returned: Any
 
+    @cached_property
+    def sources(self) -> list[tuple[int, ...]]:
+        """For every call, the calls whose results it was given."""
+        return [tuple(r.call for r in references((call.args, call.kwargs))) for call in self.calls]
+
 
 def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
     """The tensors in nested lists, tuples and dicts, in order."""
@@ -119,12 +126,19 @@ def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
 
 def replaced(value: Any, swap: Callable[[Any], Any], depth: int = 0) -> Any:
     """Nested data with every leaf replaced; named tuples become tuples."""
-    if depth < MAX_NESTING and isinstance(value, (list, tuple)):
-        items = (replaced(v, swap, depth + 1) for v in value)
-        return list(items) if isinstance(value, list) else tuple(items)
-    if depth < MAX_NESTING and isinstance(value, dict):
+    if not isinstance(value, (list, tuple, dict)) or depth >= MAX_NESTING:
+        return swap(value)
+    if isinstance(value, dict):
         return {k: replaced(v, swap, depth + 1) for k, v in value.items()}
-    return swap(value)
+    items = [replaced(v, swap, depth + 1) for v in value]
+    return items if isinstance(value, list) else tuple(items)
+
+
+def references(value: Any) -> list[Ref]:
+    """The references in nested data."""
+    found: list[Any] = []
+    replaced(value, found.append)
+    return [r for r in found if isinstance(r, Ref)]
 
 
 def plain(function: Any) -> str:
@@ -153,8 +167,21 @@ class Recorder(TorchFunctionMode):
         self.kept: list[Tensor] = []
         self.storages: dict[int, list[Tensor]] = {}
         self.path: list[Where] = []
-        self.inside = 0
-        self.given: list[tuple[Any, Any]] = []
+        self.paused = False
+        self.given: list[tuple[Any, list[tuple[Tensor, int]]]] = []
+
+    def pause(self) -> None:
+        """Stop recording, until `resume`: what goes on inside of a neuron is the neuron's."""
+        self.paused = True
+        super().__exit__(None, None, None)
+
+    def resume(self) -> None:
+        super().__enter__()
+        self.paused = False
+
+    def __exit__(self, *error: Any) -> None:
+        if not self.paused:
+            super().__exit__(*error)
 
     # --- values ---------------------------------------------------------------------------------------------
 
@@ -194,52 +221,41 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.inside:
-            return func(*args, **kwargs)
+        name = plain(func)
+        if getattr(func, "__name__", "") == "__get__" or name in METADATA:
+            result = func(*args, **kwargs)
+            if isinstance(result, Tensor):
+                self._note(name, replaced((args, kwargs), self.refer), [result])
+            return result
         given = list(tensors_in((args, kwargs)))
         before = [_version(t) for t in given]
         refs = replaced((args, kwargs), self.refer)
         result = func(*args, **kwargs)
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
-        results = list(tensors_in(result))
-        name = plain(func)
-        where = self.path[-1]
-        if results or written:
-            self._overwritten(written, f"it was written to in place by {name} in {where}")
-            self.add(Call(name, where, refs[0], refs[1], _line()), results or written)
-        elif given and result is not None and not _of_form(func, name) and self._follows(refs):
-            self.report(str(where), f"{name} turns a tensor into a Python value, on which the network may depend",
-                        "decide by shapes or by settings of the module; values of the data are not known here")
+        self._overwritten(written, name)
+        results = list(tensors_in(result)) or written
+        if results:
+            self._note(name, refs, results)
+        elif result is not None and self._follows(refs):
+            self.report(str(self.path[-1]), f"{name} turns a tensor into a Python value, on which the network may "
+                        "depend", "decide by shapes or settings of the module; values of the data are not known here")
         return result
+
+    def _note(self, name: str, refs: Any, results: list[Tensor]) -> None:
+        self.add(Call(name, self.path[-1], refs[0], refs[1], _line()), results)
 
     def _follows(self, refs: Any) -> bool:
         """Whether something in these arguments may depend on the input."""
-        found: list[Any] = []
-        replaced(refs, found.append)
-        return any(isinstance(r, Ref) and self._depends(r) for r in found)
+        sources = Tape(self.calls, None).sources
+        reached = closure((r.call for r in references(refs)), sources.__getitem__)
+        return any(self.calls[at].name in ("input", "neuron") for at in reached)
 
-    def _depends(self, ref: Ref) -> bool:
-        seen: set[int] = set()
-        todo = [ref.call]
-        while todo:
-            at = todo.pop()
-            call = self.calls[at]
-            if call.name in ("input", "neuron"):
-                return True
-            if at not in seen:
-                seen.add(at)
-                found: list[Any] = []
-                replaced((call.args, call.kwargs), found.append)
-                todo += [r.call for r in found if isinstance(r, Ref)]
-        return False
-
-    def _overwritten(self, written: list[Tensor], why: str) -> None:
+    def _overwritten(self, written: list[Tensor], by: str) -> None:
         """Every other tensor that shares memory with one that was written to is lost."""
         for tensor in written:
-            others = self.storages.get(tensor.untyped_storage().data_ptr(), ())
-            for other in others:
+            for other in self.storages.get(tensor.untyped_storage().data_ptr(), ()):
                 if other is not tensor:
-                    self.origin[id(other)] = Lost(why)
+                    self.origin[id(other)] = Lost(f"it was written to in place by {by} in {self.path[-1]}")
 
     # --- modules ---------------------------------------------------------------------------------------------
 
@@ -247,15 +263,16 @@ class Recorder(TorchFunctionMode):
         """Follow the calls of a module. Returns handles whose `remove` ends that."""
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             self.path.append(where)
-            if neuron and not self.inside:
-                self.given.append(replaced((args, kwargs), self.refer))
-            self.inside += neuron
+            if neuron:
+                self.pause()
+                versions = [(t, _version(t)) for t in tensors_in((args, kwargs))]
+                self.given.append((replaced((args, kwargs), self.refer), versions))
 
         def leave(_: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
-            self.path.pop()
-            self.inside -= neuron
-            if neuron and not self.inside:
+            if neuron:
                 self._fired(module, where, result)
+                self.resume()
+            self.path.pop()
 
         return (module.register_forward_pre_hook(enter, with_kwargs=True),
                 module.register_forward_hook(leave, with_kwargs=True))
@@ -267,13 +284,12 @@ class Recorder(TorchFunctionMode):
             for tensor in tensors_in(entry):
                 results.append(tensor)
                 top.append(i)
-        args, kwargs = self.given.pop()
+        (args, kwargs), versions = self.given.pop()
+        written = [t for t, version in versions if _version(t) != version]
+        self._overwritten(written, "a neuron")
+        for tensor in written:
+            self.origin[id(tensor)] = Lost(f"it was written to in place by {where}")
         self.add(Call("neuron", where, args, kwargs, _line(), neuron=module, top=tuple(top)), results)
-
-
-def _of_form(function: Any, name: str) -> bool:
-    """Whether a function says nothing about the numbers in a tensor."""
-    return name in METADATA or getattr(function, "__name__", "") == "__get__"
 
 
 def _line() -> tuple[str, int, int]:
