@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from snncompile.ir.types import Array, Json
 
@@ -74,7 +75,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Net:
-    """The whole network as the templates see it, and the arrays that the program loads."""
+    """The whole network as the templates see it, and the arrays that the program loads.
+
+    `registers` are those of the populations that are Lava's own LIF, by name.
+    """
 
     package: str
     label: str
@@ -86,6 +90,7 @@ class Net:
     emitted: tuple[Record, ...]
     states: tuple[Record, ...]
     arrays: Mapping[str, Array]
+    registers: Mapping[str, Mapping[str, Any]]
     manifest: Json
 
     def uses(self, kind: str) -> bool:

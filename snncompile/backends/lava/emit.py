@@ -12,6 +12,7 @@ import numpy as np
 from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.lava.context import Net
 from snncompile.backends.lava.lower import lower
+from snncompile.backends.lava.netx import net_file
 from snncompile.backends.names import prefix
 from snncompile.backends.render import render
 from snncompile.ir.graph import Graph
@@ -43,6 +44,9 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         files |= _folder(net, kind.folder, "rule", kind=kind)
     for name in _fixed(net):
         files |= _folder(net, name.lower(), name.lower())
+    chain = net_file(graph, net.registers)
+    if chain is not None:
+        files[f"{net.package}.net"] = chain
     if golden is not None:
         files["golden.npz"] = _golden(net, graph, golden)
     return Artifact(files, {"weights": sum(a.nbytes for a in net.arrays.values())})

@@ -65,8 +65,8 @@ class _Lowering:
                    tuple(math.prod(op.shape) for op in self.graph.inputs.values()), tuple(self.kinds.values()),
                    tuple(populations), tuple(self._delays()), tuple(self._connections()),
                    tuple(Record(self._port(n), self._size(n), _type_of(op)) for n, op in emitted),
-                   tuple(r for _, r in states), self.arrays, self._manifest([n for n, _ in emitted],
-                                                                            [s for s, _ in states]))
+                   tuple(r for _, r in states), self.arrays, self.standard,
+                   self._manifest([n for n, _ in emitted], [s for s, _ in states]))
 
     def _size(self, name: str) -> int:
         return math.prod(self.graph.shapes[name])
