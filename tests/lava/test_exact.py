@@ -16,8 +16,10 @@ from snncompile.data import read_input
 from snncompile.diagnostics import CompileError
 from snncompile.folder import open_build
 from snncompile.ir.cells import Neuron
+from snncompile.ir.graph import Edge
 from snncompile.ir.interp import run
 from snncompile.ir.loihi import LoihiLif, Periodic
+from snncompile.ir.ops import Output
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array
 from snncompile.model import inside_differences, integers
@@ -80,6 +82,13 @@ def test_fixed_neurons_with_an_always_on_source():
     graph = wired(PATTERNS["residual"], lambda: Neuron.of(
         "cubalif", Firing(), decay=0.75, decay_syn=0.5, threshold=1.0, bias=0.3))
     assert differences(graph, inputs_for(graph, samples=1), programmable=False) == []
+
+
+def test_outputs_that_are_delayed_or_read_an_input():
+    graph = wired(PATTERNS["residual"])
+    nodes = {**graph.nodes, "seen": Output(), "late": Output()}
+    graph = graph.replace(nodes=nodes, edges=(*graph.edges, Edge("x", "seen"), Edge("b", "late", 5)))
+    assert differences(graph, inputs_for(graph, samples=1)) == []
 
 
 @pytest.mark.parametrize("rule", ["llif", "slif"])

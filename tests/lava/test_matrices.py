@@ -70,3 +70,5 @@ def test_more_synapses_than_can_be_written_out_are_refused(monkeypatch: pytest.M
         chain_matrix((Linear(whole(5, 7)),), (7,), "here")
     monkeypatch.setattr(matrices, "MAX_SYNAPSES", 35)
     chain_matrix((Linear(whole(5, 7)),), (7,), "here")
+    with pytest.raises(CompileError, match=r"(?s)SNN205.*36 synapses"):  # of two small matrices a large one
+        chain_matrix((Linear(np.ones((1, 6))), Linear(np.ones((6, 1)))), (6,), "here")

@@ -15,6 +15,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Input
 from snncompile.ir.rules import Firing
 from snncompile.ir.schedule import Schedule
+from snncompile.ir.serde import dump, restore
 from snncompile.ir.types import Stage
 from snncompile.passes.retime import Retime, solve
 from tests.passes.chains import integer
@@ -261,6 +262,15 @@ def test_names_of_the_network_are_left_alone():
     mapped = retimed(graph, programmable=False, max_delay_ticks=1)
     assert set(graph.nodes) < set(mapped.nodes)
     assert differences(graph, programmable=False, max_delay_ticks=1) == []
+
+
+def test_a_retimed_graph_survives_the_text_form():
+    graph = wired([*RESIDUAL, ("e", "a", 1)], lambda: lif(bias=0.3))
+    mapped = retimed(graph, dilate="auto", max_delay_ticks=2, programmable=True)
+    text, weights = dump(mapped)
+    again = restore(text, weights)
+    assert str(again) == text
+    assert Schedule.of(again) == Schedule.of(mapped)
 
 
 # --- options ---------------------------------------------------------------------------------------------

@@ -28,14 +28,19 @@ def chain_matrix(chain: Iterable[Op], shape: Shape, place: str) -> Matrix:
     """
     whole = eye_array(math.prod(shape), dtype=np.int64, format="csr")
     for op in chain:
-        if op.synapses(shape) > MAX_SYNAPSES:
-            fail("SNN205", place, f"{op.synapses(shape)} synapses", f"at most {MAX_SYNAPSES}, written out one by one")
+        _expect_few(op.synapses(shape), place)
         whole = operator_matrix(op, shape) @ whole
+        _expect_few(whole.nnz, place)
         shape = op.infer(shape)
     found = csr_array(whole)
     found.eliminate_zeros()
     found.sort_indices()
     return found
+
+
+def _expect_few(synapses: int, place: str) -> None:
+    if synapses > MAX_SYNAPSES:
+        fail("SNN205", place, f"{synapses} synapses", f"at most {MAX_SYNAPSES}, written out one by one")
 
 
 def operator_matrix(op: Op, shape: Shape) -> Matrix:
