@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from snncompile.diagnostics import shorten
 from snncompile.frontends.torch.quantizers import codes_of
-from snncompile.frontends.torch.record import Call
+from snncompile.frontends.torch.tape import Call
 from snncompile.frontends.torch.values import Axis, Value, closure
 from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError

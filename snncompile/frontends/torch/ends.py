@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.frontends.torch.build import Build
-from snncompile.frontends.torch.record import tensors_in
+from snncompile.frontends.torch.tape import tensors_in
 from snncompile.frontends.torch.values import Decode, Value
 from snncompile.ir.ops import Input, Output
 from torch import Tensor, nn

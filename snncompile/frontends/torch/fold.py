@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from snncompile.frontends.torch.record import Call, Const, Lost, Ref, Report, Tape, references, replaced
+from snncompile.frontends.torch.tape import Call, Const, Lost, Ref, Report, Tape, references, replaced
 from snncompile.frontends.torch.values import closure
 
 

@@ -14,7 +14,7 @@ from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_of
-from snncompile.frontends.torch.record import Const, Lost, Ref, Tape, references, replaced
+from snncompile.frontends.torch.tape import Const, Lost, Ref, Tape, references, replaced
 from snncompile.frontends.torch.values import Axis, Value, in_order
 from snncompile.ir.op import ShapeError
 from snncompile.ir.ops import Input

@@ -13,8 +13,9 @@ from snncompile.frontends.torch.fold import Program, fold, loops, unroll
 from snncompile.frontends.torch.interpret import Interpreter, beliefs
 from snncompile.frontends.torch.neurons import cell_of
 from snncompile.frontends.torch.quantizers import keep_integers
-from snncompile.frontends.torch.record import Report, Tape, record, tensors_in
+from snncompile.frontends.torch.record import record
 from snncompile.frontends.torch.source import UsersCode, build
+from snncompile.frontends.torch.tape import Report, Tape, tensors_in
 from snncompile.frontends.torch.values import Decode
 from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Input

@@ -107,7 +107,7 @@ def forever(m, x):
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_modules_end_in_diagnostics(name, monkeypatch):
-    monkeypatch.setattr("snncompile.frontends.torch.record.MAX_CALLS", 1000)
+    monkeypatch.setattr("snncompile.frontends.torch.recorder.MAX_CALLS", 1000)
     does, words = BROKEN[name]
     refused(Made(does, other=Lif(explicit=True)), *words)
 
