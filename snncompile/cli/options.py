@@ -36,7 +36,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Reading(Group):
-    """What a NIR file does not say; the words are those of `frontends.nir.conventions.OPTIONS`."""
+    """What a file does not say: for NIR, in the words of `frontends.nir.conventions.OPTIONS`; for ONNX, its states."""
 
     as_: Annotated[str | None, _option(READING, "--as", "Read the file as this framework does.",
                                        "snntorch|spikingjelly|sinabs|norse|rockpool")] = None
@@ -60,6 +60,8 @@ class Reading(Group):
     v_init: Annotated[str | None, _option(READING, "--v-init", "Where membranes start.", "V|reset|leak")] = None
     values: Annotated[str | None, _option(READING, "--values", "What the inputs carry.", "spike|real")] = None
     decode: Annotated[str | None, _option(READING, "--decode", "How outputs are decoded.", "rate|last|max")] = None
+    states: Annotated[str | None, _option(READING, "--states", "ONNX: the output that is an input's next value.",
+                                          "IN=OUT,...")] = None
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ def load(source: Any, **options: Any) -> Graph:
     """The graph that a source means.
 
     Args:
-        source: a `.nir` file; a `.net` file of lava-dl; a `.snn` file in the compiler's text form, its weights in a
-            `.safetensors` file of the same name beside it; or a graph, which passes through.
-        options: what NIR leaves open: dt, discretization, reset, ... (docs/nir.md); for a `.net` file what NetX takes
-            beside it: skip_layers, reset_interval, reset_offset (docs/netx.md). The others need none.
+        source: a `.nir` file; an `.onnx` file that holds one step of a network; a `.net` file of lava-dl; a `.snn`
+            file in the compiler's text form, its weights in a `.safetensors` file of the same name beside it; or a
+            graph, which passes through.
+        options: what NIR leaves open: dt, discretization, reset, ... (docs/nir.md); for ONNX states, initial and
+            values (docs/onnx.md); for a `.net` file what NetX takes beside it: skip_layers, reset_interval,
+            reset_offset (docs/netx.md). The others need none.
 
     Raises:
         CompileError: SNN107 for anything else, and whatever is wrong with the source.

@@ -79,7 +79,7 @@ def test_nir_files(tmp_path: Path) -> None:
     assert op.firing.reset == "subtract"
 
 
-@pytest.mark.parametrize("source", ["net.onnx", "net", "", Path("x.pt"), 5, None, b"net.nir", ["net.nir"]])
+@pytest.mark.parametrize("source", ["net.tflite", "net", "", Path("x.pt"), 5, None, b"net.nir", ["net.nir"]])
 def test_other_sources_are_refused(source: Any) -> None:
     assert refused(source) == ["SNN107"]
 

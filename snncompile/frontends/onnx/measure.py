@@ -40,7 +40,9 @@ def measure(program: Program, params: Mapping[str, Any], spiking: bool | None = 
     solved = _solve(program, domains, sorted(leaves, key=lambda i: program.steps[i].op), tries)
     if solved is None:
         return None
-    found = {f"{program.steps[i].op}.{program.steps[i].value}": cast(Dimension, next(iter(solved[i]))) for i in leaves}
+    unread = {f"state.{name}": solved[i] - {K} for name, i in program.next_state}
+    found = {n: cast(Dimension, min(d)) for n, d in unread.items() if d}
+    found |= {f"{program.steps[i].op}.{program.steps[i].value}": cast(Dimension, next(iter(solved[i]))) for i in leaves}
     return found, solved[program.output] == {C}
 
 

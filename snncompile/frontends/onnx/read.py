@@ -20,15 +20,15 @@ from snncompile.ir.verify import verify
 OPTIONS = ("states", "initial", "values")
 
 
-def read_onnx(path: Path, states: Mapping[str, str] | None = None, initial: Mapping[str, Any] | None = None,
-              values: str = "spike", **unknown: Any) -> Graph:
+def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial: Mapping[str, Any] | None = None,
+              values: str | None = None, **unknown: Any) -> Graph:
     """The graph of a file that holds one step of a network.
 
     Args:
-        states: the output that gives each state's next value, by the state's input; see docs/onnx.md for how pairs
-            are found without it.
+        states: the output that gives each state's next value, by the state's input, or the same as a text
+            `in=out,...`; see docs/onnx.md for how pairs are found without it.
         initial: first values by state input, numbers or arrays; 0 otherwise.
-        values: what the inputs carry, `spike` or `real`.
+        values: what the inputs carry, `spike` (the default) or `real`.
 
     Raises:
         CompileError: as `read_model` does; SNN104 with every node that the compiler has no word for, SNN404 for
@@ -38,13 +38,23 @@ def read_onnx(path: Path, states: Mapping[str, str] | None = None, initial: Mapp
         fail("SNN404", f"options {', '.join(map(shorten, unknown))}", "no options for ONNX files", ", ".join(OPTIONS))
     model = read_model(path)
     notes: tuple[Diagnostic, ...] = ()
-    if GRAPH in model.metadata and states is None and initial is None:
+    if GRAPH in model.metadata and (states, initial, values) == (None, None, None):
         found = _own(model)
         if found is not None:
             return found
         notes = (Diagnostic("SNN109", f"file {shorten(path.name)}", "a graph in the metadata that gives another file",
                             "the nodes count", "export the graph again", "warning"),)
-    return verify(step_graph(model, f"file {shorten(path.name)}", states or {}, initial or {}, values)).noting(notes)
+    graph = step_graph(model, f"file {shorten(path.name)}", _pairs(states), initial or {}, values or "spike")
+    return verify(graph).noting(notes)
+
+
+def _pairs(states: Mapping[str, str] | str | None) -> dict[str, str]:
+    if not isinstance(states, str):
+        return dict(states or {})
+    found = [pair.partition("=") for pair in states.split(",")]
+    if not all(before and after for before, _, after in found):
+        fail("SNN404", "option states", shorten(states), "in=out,...")
+    return {before: after for before, _, after in found}
 
 
 def _own(model: Model) -> Graph | None:

@@ -68,10 +68,12 @@ def test_states_are_paired_by_the_option(tmp_path):
     path = save(made, tmp_path / "net.onnx")
     assert len(sc.load(path).inputs) == 2
     assert len(sc.load(path, states={"before": "mem_out"}).inputs) == 1
+    assert len(sc.load(path, states="before=mem_out").inputs) == 1
 
 
 @pytest.mark.parametrize(("options", "code"), [
     ({"states": {"mem": "nothing"}}, "SNN404"), ({"states": {"x": "mem_out"}}, "SNN102"),
+    ({"states": "mem"}, "SNN404"), ({"states": ""}, "SNN404"),
     ({"initial": {"x": 1.0}}, "SNN404"), ({"values": "frames"}, "SNN404"), ({"dt": 1.0}, "SNN404")])
 def test_options_that_do_not_fit_are_refused(tmp_path, options, code):
     with pytest.raises(CompileError, match=code):
