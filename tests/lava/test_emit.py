@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 
 from snncompile.backends.artifact import Artifact
+from snncompile.backends.lava.emit import emit
 from snncompile.backends.lava.synapses import synapses
-from snncompile.ir.cells import Neuron
+from snncompile.diagnostics import CompileError
+from snncompile.ir.cells import IntState, Neuron, Population
+from snncompile.ir.expr import Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.loihi import LoihiLif, Periodic
 from snncompile.ir.ops import Input, Linear, MaxPool, Output, Rectify, Scale
@@ -151,6 +154,27 @@ def test_names_of_rules_become_names_of_folders_that_clash_with_nothing(rule: st
     for name in files:
         if name.endswith("process.py"):
             ast.parse(str(files[name]))
+
+
+def test_names_of_states_and_parameters_clash_with_nothing():
+    nasty = ["size", "self", "super", "name", "run_spk", "time_step", "x", "t2", "lambda", "a_in0", "times0", "s_out",
+             "v'"]
+    program = Program((Step("input"), *(Step("state", (), n) for n in nasty), Step("param", (), "np")), 0,
+                      tuple((n, i + 1) for i, n in enumerate(nasty)))
+    op = Population(program, {"np": 3}, {n: IntState(4) for n in nasty}, rule="odd")
+    graph = wired([("x", "a", 0), ("a", "y", 0)])
+    files = package(graph.replace(nodes={**graph.nodes, "a": op})).files
+    for name in files:
+        if name.endswith(".py"):
+            compile(str(files[name]), name, "exec")
+    tree = ast.parse(str(files["net_lava/procs/odd/process.py"]))
+    start = next(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
+    assert len({a.arg for a in start.args.kwonlyargs} - {"times0"}) == len(nasty) + 3
+
+
+def test_a_graph_that_was_not_retimed_is_refused():
+    with pytest.raises(CompileError, match=r"(?s)SNN404.*Lava's synapses take one"):
+        emit(wired([("x", "a", 0), ("a", "y", 0)]))
 
 
 def test_populations_with_the_same_program_share_a_class():

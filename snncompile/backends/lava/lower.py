@@ -20,12 +20,16 @@ from snncompile.ir.expr import Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Output
 from snncompile.ir.schedule import Schedule
-from snncompile.ir.types import Array, Json
+from snncompile.ir.types import Array, Json, Stage
 
 RESERVED = words("""
-    a_in compile file id in_ports join load log logs_to_file model model_class model_id name np num_steps out_ports
-    pause phase proc_params process processes procs ref_ports run runtime s_out save start stop tags time_step var_ports
-    vars wait x
+    a_in add_ports_for_polling advance_to_time_step compile create_runtime file folded_view folded_view_inst_id id
+    implements_process implements_protocol in_ports is_compiled is_sub_proc_of join load log logs_to_file lrn_guard
+    member_names model model_class model_id name np num_steps on_var_update out_ports parent_proc pause phase post_guard
+    pre_guard proc_params process process_to_service processes procs propagate_folded_views py_ports ref_ports
+    register_sub_procs required_resources response run run_lrn run_post_mgmt run_pre_mgmt run_spk runtime s_out save
+    self service_to_process size start stop super tags time_step validate_var_aliases var_id_to_var_map var_ports vars
+    wait x
 """)
 """Attributes of Lava's processes and their models, and names that the templates use."""
 OWN = ("Source", "Recorder", "Membranes", "Delay", "Synapses", "Sparse")
@@ -38,7 +42,13 @@ def lower(graph: Graph, package: str) -> Net:
 
     Args:
         package: the name of the Python package, an identifier.
+
+    Raises:
+        CompileError: SNN404 for a graph whose hops take no ticks, SNN205 for one with too many synapses.
     """
+    if graph.stage != Stage.MAPPED:
+        fail("SNN404", f"graph {shorten(graph.name)}", "a target whose hops take no ticks", "timing.hop_ticks of 1",
+             "Lava's synapses take one")
     return _Lowering(graph, package).net()
 
 
@@ -159,8 +169,6 @@ class _Lowering:
     def _delays(self) -> Iterator[tuple[Process, str]]:
         """A delay line for each source and number of ticks beyond the one that synapses take themselves."""
         for source, ticks in sorted({(e.src, e.delay - 1) for e in self.synapses}):
-            if ticks < 0:
-                fail("SNN303", f"node {shorten(source)}", "a projection without delay", "a tick or more in Lava")
             if ticks:
                 size = self._size(source)
                 yield (Process(self._line(source, ticks), comment(f"{source}, {ticks} ticks later"), "Delay", size,
