@@ -42,6 +42,7 @@ class Features:
 
 
 EVERYTHING = Features()
+LIBRARY = Features(rules=EVERYTHING.rules[:-1])
 
 
 class Chooser(Protocol):

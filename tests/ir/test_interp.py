@@ -18,7 +18,7 @@ from snncompile.ir.ops import Identity, Input, Linear, Output, SumPool
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Stage
 from tests.naive import run_naive
-from tests.strategies import graphs, inputs_for
+from tests.strategies import LIBRARY, graphs, inputs_for
 
 
 def frames(*ticks: Any) -> Array:
@@ -34,7 +34,7 @@ def chain(*nodes: tuple[str, Any], **options: Any) -> Graph:
 
 
 @settings(max_examples=150)
-@given(graphs(), st.integers(0, 1000))
+@given(graphs(LIBRARY), st.integers(0, 1000))
 def test_every_node_gives_what_the_naive_interpreter_gives(graph, seed):
     x = inputs_for(graph, seed, samples=2, ticks=6)
     traces = run(graph, x, record=graph.nodes)
