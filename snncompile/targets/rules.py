@@ -29,6 +29,8 @@ from snncompile.targets.table import (
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
+MAX_UNIONS = 1 << 12
+"""Targets with cores of very many kinds are judged by so many of their unions, which lets more pass, never less."""
 
 
 # What neurons do.
@@ -311,15 +313,25 @@ def layer_cores(table: Table, target: Target) -> Measured:
     """How many populations are left over by the best assignment of populations to cores."""
     if not target.network.layer_per_core:
         return None
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_bipartite_matching
-
     fits, network = fitting_cores(table, target), table.populations.network
+    able = fits.any(1)  # those that no core holds break another rule
+    patterns, which = np.unique(fits, axis=0, return_inverse=True)
     used = np.zeros(table.networks, np.int64)
-    for i in range(table.networks):
-        able = fits[(network == i) & fits.any(1)]  # those that no core holds break another rule
-        used[i] = len(able) - np.count_nonzero(maximum_bipartite_matching(csr_array(able), "column") >= 0)
+    for union in _unions(patterns):
+        inside = np.asarray(~(patterns & ~union).any(1))
+        bound = able & inside[which.reshape(-1)]
+        used = np.maximum(used, np.bincount(network[bound], minlength=table.networks) - union.sum())
     return used, 0
+
+
+def _unions(patterns: Array) -> list[Array]:
+    """All unions of sets of cores: by Hall's theorem, populations are left over where one holds more than its size."""
+    found = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
+    for pattern in patterns:
+        for union in [union | pattern for union in found.values()]:
+            if len(found) < MAX_UNIONS:
+                found[union.tobytes()] = union
+    return list(found.values())
 
 
 HARDWARE_RULES: dict[str, HardwareRule] = {

@@ -202,3 +202,16 @@ def test_random_networks_fire_the_same_spikes_in_their_legal_form(seed):
     for name, values in a.items():
         close = np.isclose(values, b[name], rtol=1e-6, atol=1e-6)
         assert close.mean() > 0.99, name  # a sum in another order may tip a spike
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_legal_forms_are_exact_in_integers_and_in_what_is_emitted(seed):
+    """The rewritten network is a network like any other: its program gives the interpreter's spikes."""
+    target = load_target("c99").with_(operators=("linear", "conv", "reshape", "sumpool", "scale"))
+    graph = random_graph(seed, Features())
+    if not sc.check(graph, target).ok:
+        pytest.skip("a maximum of graded values has no other form")
+    x = {n: np.clip(v, op.low, op.high) for (n, v), op in zip(spikes_into(graph, 6).items(), graph.inputs.values(),
+                                                              strict=True)}
+    verification = sc.compile(graph, target, calibration=x).verify()
+    assert verification.ok, verification.differences

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 import snncompile as sc
 from snncompile.driver import legalize_passes
@@ -18,6 +20,7 @@ from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
 from snncompile.passes.pipeline import run_passes
+from snncompile.targets.memory import fitting_cores
 from snncompile.targets.rules import HARDWARE_RULES
 from snncompile.targets.sections import SECTIONS
 from snncompile.targets.table import layer_table, stack
@@ -211,3 +214,21 @@ def test_two_projections_from_one_population_share_its_axons():
     twice = chain(Input((6,)), Linear(np.ones((5, 6))), LIF, edges=(Edge("a", "b", 2),))
     assert judge(layer_table(legal(twice)), ANY.with_(in_axons_per_core=6), "net").ok
     assert not judge(layer_table(legal(twice)), ANY.with_(fan_in=6), "net").ok
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_populations_left_over_are_those_of_the_best_matching(seed):
+    rng = np.random.default_rng(seed)
+    words = tuple(int(n) for n in rng.choice([16, 64, 256, 1024], rng.integers(1, 8)))
+    sizes = [int(n) for n in rng.choice([2, 4, 8, 16, 32], rng.integers(1, 7))]
+    names = [f"n{i}" for i in range(len(sizes))]
+    nodes = {"in": Input((1, 1, 1)), **{n: Neuron.of("if") for n in names}, "out": Output()}
+    edges = [Edge("in", n, 0, (Reshape((1,)), Linear(np.ones((size * size, 1))), Reshape((1, size, size))))
+             for n, size in zip(names, sizes, strict=True)]
+    graph = Graph("net", nodes, (*edges, Edge(names[0], "out")), sc.ir.types.Stage.LEGAL)
+    target = ANY.with_(**LAYERS, neuron_words=words)
+    fits = fitting_cores(layer_table(graph), target)
+    able = fits[fits.any(1)]
+    matched = np.count_nonzero(maximum_bipartite_matching(csr_array(able), "column") >= 0)
+    left = sum(v.used for v in judge(layer_table(graph), target, "net").violations if v.rule == "layer-cores")
+    assert left == len(able) - matched
