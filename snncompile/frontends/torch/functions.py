@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.frontends.torch.build import Site, described
+from snncompile.frontends.torch.reductions import REDUCTIONS
 from snncompile.frontends.torch.shapes import SHAPES, Handler
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Rectify, Scale, SumPool, Upsample
@@ -281,7 +282,7 @@ def collect(s: Site, base: Any, index: Any, value: Any) -> Any:
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    **SHAPES,
+    **SHAPES, **REDUCTIONS,
     "linear": linear, **dict.fromkeys(("matmul", "mm"), matmul), "addmm": addmm,
     "conv1d": _conv(1), "conv2d": _conv(2), "batch_norm": batch_norm,
     "avg_pool1d": _avg_pool(1), "avg_pool2d": _avg_pool(2), "lp_pool1d": _lp_pool(1), "lp_pool2d": _lp_pool(2),

@@ -14,9 +14,9 @@ from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_of
+from snncompile.frontends.torch.populate import populate
 from snncompile.frontends.torch.tape import Const, Lost, Ref, Tape, references, replaced
 from snncompile.frontends.torch.values import Axis, Value, in_order
-from snncompile.ir.op import ShapeError
 from snncompile.ir.ops import Input
 from torch import Tensor
 
@@ -253,7 +253,7 @@ class Interpreter:
                           "the axes of the example input: [batch, ...] for one tick, [tick, batch, ...] or "
                           "[batch, tick, ...] for several, with 2 ticks or more", "SNN110")
         self.initial(step, cell)
-        return self.populate(step, cell, x, path)
+        return populate(self.build, cell, x, path, step.call.top)
 
     def initial(self, step: Step, cell: Cell) -> None:
         """The states that a neuron is first given must be those that it begins with by itself."""
@@ -267,39 +267,6 @@ class Interpreter:
                               "own initial states", "SNN110")
             if isinstance(value, Value):
                 raise Refused("a state that depends on the input of the tick", code="SNN110")
-
-    def populate(self, step: Step, cell: Cell, x: Value, path: str) -> list[Any]:
-        build = self.build
-        try:
-            source = build.shaped(x)
-            for op in cell.before:
-                source = build.add(f"{path}.{op.kind()}", op, [source])
-            node = build.add(path, cell.neuron, [source])
-            out = node
-            for op in cell.after:
-                out = build.add(f"{path}.{op.kind()}", op, [out])
-            self.recur(cell, node, out, path)
-        except ShapeError as e:
-            raise Refused(f"{described(x)} arrives at a neuron: {e.expected}", code="SNN202") from None
-        top = step.call.top
-        if any(i >= len(cell.returns) for i in top):
-            raise Refused(f"a neuron module that returns {max(top) + 1} things; {len(cell.returns)} are known")
-        shape = build.shapes[out]
-        emitted = Value(out, shape, (*x.leading, *("F",) * len(shape)))
-        entries = [emitted if kind == "output" else replace(emitted, state=path) for kind in cell.returns]
-        if cell.readout is not None and cell.returns[-1] == "state":
-            entries[-1] = replace(emitted, node=build.offer(f"{path}.membrane", cell.readout, source))
-        return [entries[i] for i in top]
-
-    def recur(self, cell: Cell, node: str, out: str, path: str) -> None:
-        if cell.recurrent is None:
-            return
-        chain = [out]
-        for op in cell.recurrent:
-            late = len(chain) == 1 and not cell.recurrent_silence
-            chain.append(self.build.add(f"{path}.recurrent", op, [chain[-1]], int(late)))
-        late = len(chain) == 1 or cell.recurrent_silence
-        self.build.join(chain[-1], node, int(late))
 
 
 def _own_states(tape: Tape, value: Any) -> Any:

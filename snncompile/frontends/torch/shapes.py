@@ -12,7 +12,7 @@ import numpy as np
 from snncompile.frontends.torch.build import Site, described
 from snncompile.frontends.torch.fold import Tick
 from snncompile.frontends.torch.values import Axis, Value, in_order, regroup
-from snncompile.ir.ops import AvgPool, Conv, MaxPool, Pad, SumPool
+from snncompile.ir.ops import Conv, Pad
 from snncompile.ir.types import Shape
 
 Handler = Callable[..., Any]
@@ -56,8 +56,7 @@ def flatten(s: Site, input: Any, start_dim: int = 0, end_dim: int = -1) -> Value
 
 def unsqueeze(s: Site, x: Any, dim: int) -> Value:
     x = s.value(x)
-    at = dim % (len(x.axes) + 1)
-    return _laid_out(s, x, (*x.axes[:at], "F", *x.axes[at:]), s.result)
+    return with_axis(s, x, dim % (len(x.axes) + 1))
 
 
 def squeeze(s: Site, x: Any, *dim: Any) -> Value:
@@ -121,7 +120,7 @@ def repeat(s: Site, x: Any, *_: Any, **__: Any) -> Value:
 # --- parts and unions --------------------------------------------------------------------------------------
 
 
-def _around(x: Value, axis: int) -> tuple[int, Shape]:
+def around(x: Value, axis: int) -> tuple[int, Shape]:
     """Of a feature axis: its number among the features, and the sizes before it, of it, and behind it."""
     at = sum(a == "F" for a in x.axes[:axis])
     return at, (math.prod(x.shape[:at]), x.shape[at], math.prod(x.shape[at + 1:]))
@@ -129,7 +128,7 @@ def _around(x: Value, axis: int) -> tuple[int, Shape]:
 
 def part(s: Site, x: Value, axis: int, chosen: range) -> Value:
     """Some of the entries along a feature axis, as a depthwise convolution with ones at one place."""
-    at, (before, size, behind) = _around(x, axis)
+    at, (before, size, behind) = around(x, axis)
     if len(chosen) == size:
         return x
     reach = size - (len(chosen) - 1) * chosen.step
@@ -140,9 +139,15 @@ def part(s: Site, x: Value, axis: int, chosen: range) -> Value:
     return replace(made, axes=x.axes, shape=(*x.shape[:at], len(chosen), *x.shape[at + 1:]), via=s.name)
 
 
-def _without(s: Site, x: Value, axis: int) -> Value:
+def with_axis(s: Site, x: Value, axis: int) -> Value:
+    """A value with another feature axis, of size 1."""
+    at = sum(a == "F" for a in x.axes[:axis])
+    return replace(x, axes=(*x.axes[:axis], "F", *x.axes[axis:]), shape=(*x.shape[:at], 1, *x.shape[at:]), via=s.name)
+
+
+def without_axis(s: Site, x: Value, axis: int) -> Value:
     """A value without a feature axis of size 1."""
-    at, _ = _around(x, axis)
+    at, _ = around(x, axis)
     return replace(x, axes=(*x.axes[:axis], *x.axes[axis + 1:]), shape=(*x.shape[:at], *x.shape[at + 1:]), via=s.name)
 
 
@@ -156,8 +161,7 @@ def getitem(s: Site, tensor: Any, index: Any) -> Value:
     axis = 0
     for item in given:
         if item is None:
-            x = replace(x, axes=(*x.axes[:axis], "F", *x.axes[axis:]), via=s.name,
-                        shape=_inserted(x.shape, sum(a == "F" for a in x.axes[:axis])))
+            x = with_axis(s, x, axis)
             axis += 1
         elif isinstance(item, slice):
             x = _sliced(s, x, axis, item)
@@ -165,10 +169,6 @@ def getitem(s: Site, tensor: Any, index: Any) -> Value:
         else:
             x = _picked(s, x, axis, item)
     return x
-
-
-def _inserted(shape: Shape, at: int) -> Shape:
-    return (*shape[:at], 1, *shape[at:])
 
 
 def _sliced(s: Site, x: Value, axis: int, item: slice) -> Value:
@@ -191,7 +191,7 @@ def _picked(s: Site, x: Value, axis: int, item: Any) -> Value:
         s.refuse(f"an index that is no number, into a tensor {described(x)}", "numbers and slices")
     place = item % x.sizes(s.extent)[axis]
     if letter == "F":
-        return _without(s, part(s, x, axis, range(place, place + 1)), axis)
+        return without_axis(s, part(s, x, axis, range(place, place + 1)), axis)
     if letter == "T" and x.decode is None and s.extent["T"] > 1:
         return replace(without, tick=place)
     s.refuse(f"one entry along time or batch of a tensor {described(x)}", "a loop over time takes every tick in turn; "
@@ -236,12 +236,12 @@ def cat(s: Site, tensors: Any, dim: int = 0) -> Value:
     values = [s.value(t, "one of several") for t in tensors]
     axis = dim % len(values[0].axes)
     if len(values) == s.ticks and in_order(values) and values[0].axes[axis] == "F" and "F" not in values[0].axes[:axis]:
-        return _with_time(s, _without(s, values[0], axis), axis)
+        return _with_time(s, without_axis(s, values[0], axis), axis)
     first = values[0]
     if first.axes[axis] != "F" or any(v.axes != first.axes or v.decode != first.decode for v in values):
         s.refuse(f"{s.call.name} of tensors {', '.join(map(described, values[:4]))}", "features may be joined; time "
                  "by the ticks of a loop, all of them in order")
-    at, _ = _around(first, axis)
+    at, _ = around(first, axis)
     total, start = sum(v.shape[at] for v in values), 0
     parts: list[Value] = []
     for v in values:
@@ -262,10 +262,7 @@ def stack(s: Site, tensors: Any, dim: int = 0) -> Value:
             and not any("T" in a for a in first.axes):
         s.extent["T"] = len(values)
         return _with_time(s, first, axis)
-    at = sum(a == "F" for a in first.axes[:axis])
-    wide = [replace(v, axes=(*v.axes[:axis], "F", *v.axes[axis:]), shape=_inserted(v.shape, at), via=f"{s.name}.{i}")
-            for i, v in enumerate(values)]
-    return cat(s, wide, axis)
+    return cat(s, [replace(with_axis(s, v, axis), via=f"{s.name}.{i}") for i, v in enumerate(values)], axis)
 
 
 def _with_time(s: Site, x: Value, axis: int) -> Value:
@@ -285,41 +282,6 @@ def pad(s: Site, x: Any, pad: Sequence[int], mode: str = "constant", value: floa
     return s.emit(x, Pad(tuple(a for a, letter in zip(amounts, x.axes, strict=True) if letter == "F")))
 
 
-# --- reductions --------------------------------------------------------------------------------------------
-
-
-def _reduction(kind: type[AvgPool] | type[SumPool] | type[MaxPool]) -> Handler:
-    def reduce(s: Site, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
-        x = s.value(x)
-        if dim is None:
-            s.refuse(f"{s.call.name} over all axes, batch included", "name the dimensions")
-        for axis in sorted((d % len(x.axes) for d in ([dim] if isinstance(dim, int) else dim)), reverse=True):
-            x = _over_time(s, x, axis, kind) if x.axes[axis] != "F" else _over_feature(s, x, axis, kind, keepdim)
-        return x
-    return reduce
-
-
-def _over_time(s: Site, x: Value, axis: int, kind: type[AvgPool] | type[SumPool] | type[MaxPool]) -> Value:
-    if x.axes[axis] != "T" or x.decode is not None:
-        s.refuse(f"{s.call.name} over axis {axis} of a tensor {described(x)}")
-    return replace(x, axes=(*x.axes[:axis], *x.axes[axis + 1:]), decode="max" if kind is MaxPool else "rate",
-                   total=kind is SumPool)
-
-
-def _over_feature(s: Site, x: Value, axis: int, kind: type[AvgPool] | type[SumPool] | type[MaxPool],
-                  keepdim: bool) -> Value:
-    at, (before, size, behind) = _around(x, axis)
-    made = s.emit(x, kind((size, 1), (size, 1), ((0, 0), (0, 0))), (before, size, behind))
-    made = replace(made, axes=x.axes, shape=(*x.shape[:at], 1, *x.shape[at + 1:]), via=s.name)
-    return made if keepdim else _without(s, made, axis)
-
-
-def maximum(s: Site, x: Any, dim: Any = None, keepdim: bool = False, **rest: Any) -> Any:
-    """`max` gives indices too, which are no part of a graph."""
-    found = _reduction(MaxPool)(s, x, dim, keepdim, **rest)
-    return (found, None) if len(s.call.results) == 2 else found
-
-
 SHAPES: Mapping[str, Handler] = {
     **dict.fromkeys(("view", "reshape", "unflatten", "view_as", "reshape_as"), reshape),
     "flatten": flatten, "unsqueeze": unsqueeze, "squeeze": squeeze,
@@ -329,5 +291,4 @@ SHAPES: Mapping[str, Handler] = {
     "getitem": getitem, "narrow": narrow, "select": select, "unbind": unbind,
     **dict.fromkeys(("split", "chunk", "tensor_split", "split_with_sizes"), split),
     **dict.fromkeys(("cat", "concat", "concatenate"), cat), "stack": stack, "pad": pad,
-    "mean": _reduction(AvgPool), "sum": _reduction(SumPool), "amax": _reduction(MaxPool), "max": maximum,
 }

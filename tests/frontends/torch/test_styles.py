@@ -236,6 +236,7 @@ ENDS = {
     "all ticks": (lambda n, s: torch.stack(s), "rate"),
     "joined": (lambda n, s: torch.cat([v[None] for v in s]), "rate"), "list": (lambda n, s: s, "rate"),
     "sum": (lambda n, s: sum(s), "rate"), "mean": (lambda n, s: sum(s) / len(s), "rate"),
+    "summed, axis kept": (lambda n, s: torch.stack(s).sum(0, keepdim=True).squeeze(0), "rate"),
     "summed": (lambda n, s: torch.stack(s).sum(0), "rate"), "last": (lambda n, s: s[-1], "last"),
     "last of the stack": (lambda n, s: torch.stack(s)[-1], "last"),
     "most": (lambda n, s: torch.stack(s).amax(0), "max"),
