@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def inspect(
     out: Out,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A network (.nir, .snn), or a build folder.",
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A network (.nir, .net, .snn, model.py:build), or a "
+                                                     "build folder.",
                                           show_default=False)],
     reading: Reading,
     stage: Annotated[str | None, typer.Option("--stage", help="As it was read, or as populations and projections that "
