@@ -21,6 +21,7 @@ from snncompile.ir.types import Array, Shape
 
 Kind = Literal["float", "int", "bool"]
 MAX_PROBLEMS = 20
+MAX_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def enter(model: Model, place: str) -> Flow:
                         "a batch axis, free or 1, then at least one axis of known size")
             continue
         kinds: dict[str, Kind] = {"f": "float", "b": "bool"}
-        flow.values[name] = Value(tuple(n for n in port.axes[1:] if n), kinds.get(port.dtype.kind, "int"))
+        shape = _bounded(f"{place}, input {shorten(name)}", tuple(n for n in port.axes[1:] if n))
+        flow.values[name] = Value(shape, kinds.get(port.dtype.kind, "int"))
     found.finish()
     return flow
 
@@ -125,7 +127,7 @@ def follow(flow: Flow, elements: Mapping[str, Any], layers: Mapping[str, Reader]
         except ShapeError as e:
             found.error("SNN202", plain.place, e.found or "another shape arrives", e.expected)
             unknown.update(node.outputs)
-        except (ValueError, TypeError, IndexError, KeyError, ArithmeticError) as e:
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as e:
             found.error("SNN102", plain.place, f"its attributes or inputs: {str(e)[:200]}")
             unknown.update(node.outputs)
         if len(found.errors) >= MAX_PROBLEMS:
@@ -214,9 +216,11 @@ def _layer(flow: Flow, node: Node, reader: Reader) -> None:
             for op in chain:
                 shape = op.infer(shape)
             shapes.append(shape)
-        flow.values[output] = Value(shapes[0], "float")
+        flow.values[output] = Value(_bounded(node.place, shapes[0]), "float")
         flow.layers[output] = Layer(node.name or output, output, tuple(terms))
 
 
-def volume(shape: Shape) -> int:
-    return math.prod(shape)
+def _bounded(place: str, shape: Shape) -> Shape:
+    if math.prod(shape) > MAX_VALUES:
+        fail("SNN103", place, f"{math.prod(shape)} values a tick", f"at most {MAX_VALUES}")
+    return shape

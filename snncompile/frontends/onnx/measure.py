@@ -88,9 +88,9 @@ def _narrow(program: Program, domains: Domains) -> bool:
     changed = True
     while changed:
         before = sum(map(len, domains))
-        for i, step in enumerate(program.steps):
-            if step.args:
-                _fit(step, i, domains)
+        for i in (*range(len(program.steps)), *reversed(range(len(program.steps)))):
+            if program.steps[i].args:
+                _fit(program.steps[i], i, domains)
         for name, i in program.next_state:
             if name in states:
                 _fit_next(domains, i, states[name])

@@ -101,6 +101,22 @@ def test_constants_are_not_grown_without_bound(tmp_path, nodes):
     assert "SNN103" in refused(save(made, tmp_path / "net.onnx"), "SNN103")
 
 
+@pytest.mark.parametrize("shape", [[1, 1 << 40], [1, 1 << 20, 1 << 20]])
+def test_inputs_are_bounded(tmp_path, shape):
+    made = model([node("Transpose", "x", "y")], {"x": shape}, {"y": shape})
+    refused(save(made, tmp_path / "net.onnx"), "SNN103")
+
+
+@pytest.mark.parametrize("attributes", [
+    {"kernel_shape": 3}, {"kernel_shape": [2.5, 2.5]}, {"kernel_shape": [2]}, {"kernel_shape": [0, 1]},
+    {"kernel_shape": [2, 2], "auto_pad": 3}, {"kernel_shape": [2, 2], "pads": [1]}, {},
+    {"kernel_shape": [2, 2], "strides": [-1, 1]}])
+def test_attributes_of_the_wrong_kind_are_refused(tmp_path, attributes):
+    made = model([node("AveragePool", "x", "y", **attributes)], {"x": [1, 2, 4, 4]}, {"y": [1, 2, 3, 3]})
+    with pytest.raises(CompileError):
+        sc.load(save(made, tmp_path / "net.onnx"))
+
+
 @pytest.mark.parametrize("kind", ["If", "Loop"])
 def test_control_flow_is_refused(tmp_path, kind):
     inner = helper.make_graph([node("Identity", "x", "z")], "inner", [],
