@@ -62,7 +62,8 @@ class LoihiLif:
         due = None
         if self.resets:
             due, nexts["ticks_left"] = _countdown(self.resets)
-            states["ticks_left"] = IntState(32, self.resets.phase)
+            bits = max(self.resets.interval, self.resets.phase).bit_length() + 1
+            states["ticks_left"] = IntState(bits, self.resets.phase)
         before = registers.kept("u", self.current_decay, due)
         driven = Expr("input") * (1 << INPUT_SHIFT)
         u = wrapped(driven if before is None else before + driven)

@@ -24,6 +24,8 @@ from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array
 from snncompile.model import inside_differences, integers
 from tests.backends.exactness import random_case
+from tests.frontends.netx.test_pilotnet import same_as_recorded
+from tests.frontends.netx.test_pilotnet import spikes as recorded_input
 from tests.lava.emitting import differences, package
 from tests.lava.networks import LINKS, REGISTERS, loihi, random_loihi, spikes
 from tests.nets import small
@@ -194,3 +196,15 @@ def test_pilotnet_in_lavas_own_processes(shared_data: Path) -> None:
     text = next(str(c) for n, c in model.artifact.files.items() if n.endswith("/network.py"))
     assert text.count(" = LIF(") == len(model.graph.populations) == 10
     traced(model, model.golden.inputs, 16)
+
+
+@pytest.mark.slow
+def test_pilotnet_in_lava_is_what_intel_recorded(shared_data: Path) -> None:
+    """Spikes and membranes of three dense layers, tick for tick as a chip gave them."""
+    folder = shared_data / "lava_dl" / "pilotnet_lif"
+    resets = {"skip_layers": 1, "reset_interval": 17, "reset_offset": 1}
+    model = sc.compile(folder / "network.net", "loihi2", load_options=resets)
+    assert model.host is not None
+    found = model.host.trace({"input": recorded_input(folder)})
+    for layer in ("fc-0", "fc-1", "fc-2"):
+        same_as_recorded(found, folder, layer)
