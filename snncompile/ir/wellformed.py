@@ -199,7 +199,8 @@ def _population(op: Population) -> Iterator[Demand]:
     for name, value in op.params.items():
         yield "params", _integers(value), f"{name}: a whole number or an array of them"
     for name, state in op.states.items():
-        yield "states", 1 <= state.bits <= 64 and _integers(state.initial), f"{name}: 1 to 64 bits, a whole first value"
+        whole = matches(state.bits, int) and 1 <= state.bits <= 64 and _integers(state.initial)
+        yield "states", whole, f"{name}: 1 to 64 bits, a whole first value"
     yield "unit", matches(op.unit, Weight | float), "a number or an array"
     yield from _program(op.program, op.states, lambda step: _step(op, step))
 
