@@ -24,6 +24,7 @@ from torch import Tensor
 RANDOM = frozenset(("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal",
                     "poisson", "uniform", "exponential", "randperm", "multinomial", "random"))
 MAKERS = frozenset(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
+LAYERS = frozenset(("linear", "conv1d", "conv2d", "batch_norm"))
 LAYOUTS: Mapping[Layout, tuple[Axis, ...]] = {
     "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
 UNSAYABLE = ("write it with layers that a graph has, or make the module that calls it a neuron module "
@@ -130,6 +131,10 @@ class Interpreter:
         if call.neuron is not None:
             return self.fire(step, given[0][0])
         values = list(_values(given))
+        if not values and call.name in LAYERS:
+            raise Refused("a layer of a constant: a recurrence of which only the first tick is seen",
+                          "give an example input of 2 ticks or more, and let every tick of the loop do the same",
+                          "SNN110")
         if not values or call.name in MAKERS:
             return list(call.results)
         if all(v.state for v in values):

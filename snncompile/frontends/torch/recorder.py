@@ -131,6 +131,8 @@ class Recorder(TorchFunctionMode):
         given = list(tensors_in((args, kwargs)))
         before = [_version(t) for t in given]
         refs = replaced((args, kwargs), self.refer)
+        if _writes(func, kwargs):
+            self._keep(next(iter(given), None))
         result = func(*args, **kwargs)
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
         self._overwritten(written, name)
@@ -150,6 +152,13 @@ class Recorder(TorchFunctionMode):
         sources = Tape(self.calls, None).sources
         reached = closure((r.call for r in references(refs)), sources.__getitem__)
         return any(self.calls[at].name in ("input", "neuron") for at in reached)
+
+    def _keep(self, target: Tensor | None) -> None:
+        """Before a tensor is written to: earlier calls were given what it and its views hold now."""
+        for tensor in self.storages.get(target.untyped_storage().data_ptr(), ()) if target is not None else ():
+            origin = self.origin.get(id(tensor))
+            if isinstance(origin, Ref):
+                self.calls[origin.call].results[origin.slot] = tensor.clone()
 
     def _overwritten(self, written: list[Tensor], by: str) -> None:
         """Every other tensor that shares memory with one that was written to is lost."""
@@ -199,6 +208,13 @@ def _line() -> tuple[str, int, int]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith((TORCH, OURS)):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno, frame.f_lasti
+
+
+def _writes(function: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a function may write to its first argument, by its name: `add_`, `__iadd__`, `__setitem__`."""
+    name = str(getattr(function, "__name__", ""))
+    return bool(kwargs.get("inplace")) or name.startswith("__i") or name == "__setitem__" or (
+        name.endswith("_") and not name.endswith("__"))
 
 
 def _version(tensor: Tensor) -> int:

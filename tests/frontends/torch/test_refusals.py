@@ -149,6 +149,28 @@ def test_strange_modules_end_in_diagnostics(make):
     refused(nn.Sequential(make(), Lif()))
 
 
+def test_constants_are_those_at_the_time_of_the_call():
+    def forward(m, x):
+        factor = torch.full((4,), 3.0)
+        row = factor.view(2, 2)
+        y = x * factor
+        row.zero_()
+        return y
+
+    graph = sc.load(Made(forward), example_input=torch.ones(2, 4))
+    assert (np.asarray(graph.nodes["mul"].factor) == 3).all()
+
+
+def test_a_recurrence_of_which_one_tick_is_seen_is_refused():
+    def forward(m, x):
+        spikes = torch.zeros_like(x)
+        for _ in range(1):
+            spikes = m.lif(m.fc(x) + m.back(spikes))
+        return spikes
+
+    refused(Made(forward, back=nn.Linear(4, 4)), "SNN110", "first tick")
+
+
 def test_weights_that_are_no_numbers_are_refused():
     net = Made(plain)
     with torch.no_grad():
