@@ -304,7 +304,8 @@ PARAMS = {"params": {"a": 3, "t": np.arange(4)}}
 INPUT, TABLE = Step("input"), Step("lut", (0,), ("t", -2, 1))
 POPULATIONS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
     ({}, [{"states": {}}, {"states": {"v": IntState(16), "w": IntState(16)}}, {"states": {"v": IntState(0)}},
-          {"states": {"v": IntState(16, 0.5)}}, {"states": {"v": IntState([16])}}, {"params": {"a": 0.5}}, {"params": {"a": 1 << 63}}, {"unit": "V"}]),
+          {"states": {"v": IntState(16, 0.5)}}, {"states": {"v": IntState([16])}}, {"params": {"a": 0.5}},
+          {"params": {"a": 1 << 63}}, {"unit": "V"}]),
     (program(INPUT), [program(), program(INPUT, output=1), program(INPUT, output=-1), program(Step("input", (), 1))]),
     (program(Step("const", (), 3)), [program(Step("const", (), 0.5)), program(Step("const")),
                                      program(Step("const", (), 1 << 63))]),
