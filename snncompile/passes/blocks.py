@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 
+from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
+from snncompile.passes.bounds import IN_AXONS, NEURONS, SYNAPSES
 from snncompile.passes.connections import Grid
 from snncompile.passes.tiles import Link
 from snncompile.targets.memory import list_bits
@@ -23,12 +26,13 @@ def sides(size: int) -> Array:
 
 
 def _span(axis: Axis, sizes: Array) -> Array:
-    """The most inputs that a block of each size spans along an axis; what a stride leaves out is counted."""
+    """The most inputs that a block of each size spans along an axis; what a stride leaves out is counted, but for
+    blocks of one."""
     found = np.empty(len(sizes), np.int64)
     for i, size in enumerate(sizes.tolist()):
         low = np.arange(0, len(axis), size)
         high = np.minimum(low + size, len(axis)) - 1
-        found[i] = (axis.high[high] - axis.low[low] + 1).max()
+        found[i] = (axis.high[high] - axis.low[low] + 1).max() if size > 1 else axis.count.max()
     return np.maximum(found, 0)
 
 
@@ -41,8 +45,8 @@ def _readers(axis: Axis) -> int:
 class _Need:
     """What boxes of one population need of a core, for every block of channels and of pixels: an upper bound."""
 
-    def __init__(self, shape: Grid, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]], target: Target):
-        self.shape, self.target = shape, target
+    def __init__(self, name: str, shape: Grid, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]], target: Target):
+        self.name, self.shape, self.target = name, shape, target
         self.channels = sides(shape[0])
         rows, columns = (a.ravel() for a in np.meshgrid(sides(shape[1]), sides(shape[2])))
         compact = np.maximum(rows, columns) <= 2 * np.minimum(rows, columns)
@@ -71,11 +75,12 @@ class _Need:
         """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
         limits = self.target.limits
         fits = np.ones(self.neurons.shape, bool)
-        for used, most in ((self.neurons, limits.neurons_per_core), (self.axons, limits.in_axons_per_core),
-                           (self.bits, limits.synapse_bits_per_core)):
+        for used, most, name, code in ((self.neurons, limits.neurons_per_core, NEURONS, "SNN416"),
+                                       (self.axons, limits.in_axons_per_core, IN_AXONS, "SNN413"),
+                                       (self.bits, limits.synapse_bits_per_core, SYNAPSES, "SNN416")):
             fits &= used <= (most if most is not None else np.inf)
-        if not fits.any():
-            return (1, 1, 1)
+            if not fits.any():
+                refuse(self.name, code, name, int(used.min()), int(most or 0))
         boxes = (-(-self.shape[0] // self.channels))[:, None] * np.prod(-(-np.array(self.shape[1:]) // self.pixels), 1)
         wide = self.pixels.sum(1) / (1 + sum(self.shape)) / 2
         cost = boxes * (1 + self.axons / (1 + self.axons.max())) + wide + np.where(fits, 0, np.inf)
@@ -84,12 +89,19 @@ class _Need:
         return int(self.channels[channel]), rows, columns
 
 
+def refuse(population: str, code: str, resource: str, used: int, limit: int) -> NoReturn:
+    """One neuron needs more of a resource than a core has."""
+    fail(code, f"population {shorten(population)}, {resource}", f"{used:,} for one neuron", f"{limit:,} a core",
+         "connect fewer: smaller kernels, groups, or a population in between")
+
+
 def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, target: Target) -> list[Grid]:
     """For each row of the layer table, the box with which its population alone takes the fewest cores."""
     found = []
     for row, shape in enumerate(shapes):
         into = [(link, table.reaches[i].axes) for i, link in enumerate(links) if link.target == row]
-        found.append(shape if table.populations.is_input[row] else _Need(shape, into, target).choose())
+        given = table.populations.is_input[row]
+        found.append(shape if given else _Need(table.names[row], shape, into, target).choose())
     return found
 
 

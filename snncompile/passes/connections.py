@@ -128,7 +128,7 @@ class Connections:
     @property
     def full(self) -> bool:
         """Whether every output reads the same inputs."""
-        parts = [self.whole] if self.axes is None else [a.reads for a in self.axes]
+        parts = [self.neurons()] if self.axes is None else [a.reads for a in self.axes]
         return all(np.count_nonzero(np.diff(p.indptr)) * p.shape[1] == p.nnz for p in parts)
 
     @property

@@ -12,18 +12,18 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
 
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
-from snncompile.passes.blocks import part, parts, whole_boxes
+from snncompile.passes.blocks import part, parts, refuse, whole_boxes
 from snncompile.passes.bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES, least_cores, least_packets
 from snncompile.passes.connections import Grid
 from snncompile.passes.fill import Resource, Shared, TileTooLarge, fill, halved, merged
 from snncompile.passes.hilbert import normalised_key
+from snncompile.passes.hypergraph import available, cut_hypergraph
 from snncompile.passes.tiles import Link, Tiles, cut, links, measure
 from snncompile.passes.traffic import Axons, Traffic, axons, traffic
 from snncompile.targets.memory import fitting_cores
@@ -98,18 +98,19 @@ def has_cores(target: Target) -> bool:
         most.neurons_per_core, most.synapse_bits_per_core, most.in_axons_per_core, most.out_axons_per_core))
 
 
-def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping[str, float] | None = None
-              ) -> Partition:
+def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping[str, float] | None = None,
+              hypergraph: bool = False) -> Partition:
     """Cut a LEGAL, INT or MAPPED graph for a target; its weights may be bare shapes.
 
     Args:
         weight_bits: assumed of weights that are not integers yet.
         rates: spikes a neuron and tick, by population: partitions are then compared by packets a tick.
+        hypergraph: also try Mt-KaHyPar, if the extra `partition` is installed: some seconds, and fewer packets.
 
     Raises:
         CompileError: SNN416 for a neuron that needs more than a core has, and for more cores than there are.
     """
-    found = _Search(graph, target, weight_bits).best(rates or {})
+    found = _Search(graph, target, weight_bits).best(rates or {}, hypergraph and available())
     if target.limits.cores is not None and found.cores > target.limits.cores:
         least, binding = found.lower_bound
         fail("SNN416", f"graph {shorten(graph.name)}, cores",
@@ -128,11 +129,14 @@ class _Search:
         self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
+        self.small: _Pieces | None = None
 
-    def best(self, rates: Mapping[str, float]) -> Partition:
+    def best(self, rates: Mapping[str, float], hypergraph: bool) -> Partition:
         if self.target.network.layer_per_core:
             return self._layers()
         made = list(self._partitions())
+        if hypergraph and self.small is not None:
+            made += self.small.by_hypergraph(min(p.cores for p in made))
         weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         few = min(p.cores for p in made) * SLACK
         return min((p for p in made if p.cores <= few),
@@ -143,6 +147,7 @@ class _Search:
         small = parts(boxes, self.links, self.target, self._small())
         if sum(math.prod(-(-n // b) for n, b in zip(*s, strict=True)) for s in zip(self.shapes, small, strict=True)
                ) <= MAX_SMALL_TILES:
+            self.small = self._cut(small)
             yield self._filled(small, _Pieces.interleaved, "layers interleaved")
             yield self._filled(small, _Pieces.layered, "layer after layer")
         yield self._filled(boxes, _Pieces.layered, "layer after layer, in whole boxes")
@@ -157,7 +162,7 @@ class _Search:
             except TileTooLarge as e:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
-                    _refuse(self.table.names[row], e)
+                    refuse(self.table.names[row], "SNN413", e.resource.name, e.used, e.resource.limit or 0)
                 boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2, channels=True)
 
     def _small(self) -> int:
@@ -232,6 +237,19 @@ class _Pieces:
         into = merged(used, np.array(list(found.limits.values())))
         return self.result(into[core], method) if int(into.max(initial=0)) + 1 < found.cores else found
 
+    def by_hypergraph(self, cores: int) -> list[Partition]:
+        """The cut of Mt-KaHyPar, if it is within all limits, with cores numbered along the curve."""
+        most = self.search.target.limits.neurons_per_core or int(self.tiles.neurons.sum())
+        core = cut_hypergraph(self.axons, self.tiles.neurons, cores, most)
+        if core is None:
+            return []
+        along = core[self.interleaved()]
+        _, first, at = np.unique(along, return_index=True, return_inverse=True)
+        number = np.argsort(np.argsort(first))
+        core[self.interleaved()] = number[at]
+        found = self.result(core, "hypergraph of tiles")
+        return [found] if all(margin <= 0 for margin in found.margins.values()) else []
+
     def _within_out_axons(self, order: Array, core: Array) -> Array:
         """Cores of which too many axons leave are halved: their neurons then have fewer, those that they read more."""
         limit = self.search.target.limits.out_axons_per_core
@@ -259,9 +277,5 @@ class _Pieces:
             limits[OUT_AXONS] = search.target.limits.out_axons_per_core
         network = search.shapes, search.inputs, search.links
         return Partition(search.table.names, self.tiles, core, used, limits, flows,
-                         least_cores(*network, self.axons, search.target), least_packets(*network, search.target), method)
-
-
-def _refuse(name: str, e: TileTooLarge) -> NoReturn:
-    fail("SNN416", f"population {shorten(name)}, {e.resource.name}", f"{e.used:,} for one neuron",
-         f"{e.resource.limit:,} a core", "connect fewer: smaller kernels, groups, or a population in between")
+                         least_cores(*network, self.axons, search.target), least_packets(*network, search.target),
+                         method)

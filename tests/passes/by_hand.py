@@ -38,6 +38,15 @@ def _ones(op: Op) -> Op:
     return dataclasses.replace(op, weight=weight.astype(float), bias=None)
 
 
+def _keeps_axes(one: Op, edge: Edge, shape: Shape) -> bool:
+    """Whether an operator of a chain is a reshape after which channels, rows and columns are what they were."""
+    for op in edge.chain:
+        if op is one:
+            break
+        shape = op.infer(shape)
+    return isinstance(one, Reshape) and three_axes(one.shape) == three_axes(shape)
+
+
 def three_axes(shape: Shape) -> tuple[int, int, int]:
     c, y, x = (*shape, 1, 1)[:3] if len(shape) != 2 else (shape[0], 1, shape[1])
     return c, y, x * math.prod(shape[3:])
@@ -100,7 +109,7 @@ class ByHand:
         if self.target.memory.model != "lists":
             return used
         for edge, matrix in zip(self.edges, self.matrices, strict=True):
-            kinds = {type(op) for op in edge.chain}
+            kinds = {type(op) for op in edge.chain if not _keeps_axes(op, edge, self.graph.shapes[edge.src])}
             if Conv in kinds and self.target.memory.shared_kernels and not kinds & {Linear, Reshape}:
                 self._kernels(edge, matrix, used)
                 continue
