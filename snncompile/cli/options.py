@@ -48,7 +48,7 @@ class Reading(Group):
     reset: Annotated[str | None, _option(READING, "--reset", "What a spike does to the membrane.",
                                          "subtract|value|zero|none")] = None
     reset_when: Annotated[str | None, _option(READING, "--reset-when", "In the same step, or when in the next.",
-                                              "same|before-decay|after-decay|drop-input")] = None
+                                              "same|before-decay|after-decay|drop-input|carried")] = None
     compare: Annotated[str | None, _option(READING, "--compare", "How the membrane is compared with the threshold.",
                                            ">=|>")] = None
     max_spikes: Annotated[str | None, _option(READING, "--max-spikes", "Spikes of a neuron in a tick.",
@@ -56,7 +56,7 @@ class Reading(Group):
     v_min: Annotated[str | None, _option(READING, "--v-min", "Lower bound of the membrane.",
                                          "V|-threshold|none")] = None
     filter: Annotated[str | None, _option(READING, "--filter", "Whether a synaptic current decays before or after the "
-                                          "tick's input is added.", "decay-first|add-first")] = None
+                                          "tick's input is added.", "decay-first|add-first|decay-both")] = None
     v_init: Annotated[str | None, _option(READING, "--v-init", "Where membranes start.", "V|reset|leak")] = None
     values: Annotated[str | None, _option(READING, "--values", "What the inputs carry.", "spike|real")] = None
     decode: Annotated[str | None, _option(READING, "--decode", "How outputs are decoded.", "rate|last|max")] = None

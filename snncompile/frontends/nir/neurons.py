@@ -26,11 +26,11 @@ from snncompile.ir.types import Array, Shape
 # The rules that a node type can stand for; which one it is, metadata say.
 RULES_OF: Mapping[str, tuple[str, ...]] = {
     "IF": ("if", "lif"),
-    "LIF": ("lif", "plif"),
+    "LIF": ("lif", "plif", "euler_lif"),
     "I": ("integrator", "li"),
-    "LI": ("li",),
-    "CubaLIF": ("cubalif",),
-    "CubaLI": ("cubali",),
+    "LI": ("li", "euler_li"),
+    "CubaLIF": ("cubalif", "euler_lif"),
+    "CubaLI": ("cubali", "euler_li"),
     "Threshold": ("threshold",),
     "Scale": ("accumulator",),
 }

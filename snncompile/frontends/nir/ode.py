@@ -93,6 +93,22 @@ def _say_cubalif(neuron: Neuron, p: Mapping[str, Array], dt: float) -> tuple[str
     return "CubaLIF", {**_say_cubali(neuron, p, dt)[1], **_threshold(p)}
 
 
+def _say_euler_li(neuron: Neuron, p: Mapping[str, Array], dt: float) -> tuple[str, Fields]:
+    rate = _rate(1 - (1 / p["tau"] if "tau" in p else p["rate"]), "decay")
+    gain = np.asarray(1.0) if neuron.options.get("input") == "whole" else rate
+    rest, bias = (p.get(name, np.asarray(0.0)) for name in ("rest", "bias"))
+    if "rate_syn" not in p:
+        return "LI", {"tau": dt / rate, "r": gain / rate, "v_leak": rest + bias * gain / rate}
+    current = 1 / _rate(1 - p["rate_syn"], "decay_syn")
+    return "CubaLI", {"tau_mem": dt / rate, "tau_syn": dt * current, "r": gain / rate, "w_in": current,
+                      "v_leak": rest + bias * current * gain / rate}
+
+
+def _say_euler_lif(neuron: Neuron, p: Mapping[str, Array], dt: float) -> tuple[str, Fields]:
+    kind, fields = _say_euler_li(neuron, p, dt)
+    return f"{kind}F", {**fields, **_threshold(p)}
+
+
 def _say_threshold(neuron: Neuron, p: Mapping[str, Array], dt: float) -> tuple[str, Fields]:
     _no_bias(p, "Threshold")
     if (p["gain"] <= 0).any() or neuron.firing.max_spikes != 1:
@@ -113,6 +129,8 @@ WRITERS: Mapping[str, Callable[[Neuron, Mapping[str, Array], float], tuple[str, 
     "li": _say_li,
     "cubalif": _say_cubalif,
     "cubali": _say_cubali,
+    "euler_lif": _say_euler_lif,
+    "euler_li": _say_euler_li,
     "threshold": _say_threshold,
     "accumulator": _say_accumulator,
 }

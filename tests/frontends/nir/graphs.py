@@ -17,8 +17,8 @@ from snncompile.ir.types import Shape
 from tests.strategies import Choices, Drawn
 
 NAMES = ("n{}", "10{}", "layer.{}", "a/{}", "..{}", "ä{}", 'q"{}\n', "{};")
-SPIKING = ("if", "lif", "plif", "cubalif", "threshold")
-GRADED = ("li", "integrator", "cubali", "accumulator")
+SPIKING = ("if", "lif", "plif", "cubalif", "threshold", "euler_lif")
+GRADED = ("li", "integrator", "cubali", "accumulator", "euler_li")
 
 
 @dataclass
@@ -110,17 +110,23 @@ def neuron(pick: Choices, shape: Shape) -> Neuron:
         "if": {"gain": 1}, "lif": {"decay": 0, "gain": 1}, "plif": {"w": -60}, "li": {"decay": 0, "gain": 1},
         "cubalif": {"decay": 0, "decay_syn": 0, "gain": 1, "gain_syn": 1},
         "cubali": {"decay": 0, "decay_syn": 0, "gain": 1, "gain_syn": 1}, "threshold": {"gain": 1},
-        "integrator": {"gain": 1}, "accumulator": {}}[rule].items()}
+        "integrator": {"gain": 1}, "accumulator": {},
+        "euler_lif": {"rate": 1}, "euler_li": {"rate": 1}}[rule].items()}
     initial = {"v": _param(pick, shape, -20)} if rule not in ("threshold", "accumulator") and pick.chance(20) else {}
     if rule in ("lif", "cubalif", "li", "cubali") and pick.chance(30):
         params["bias"] = _param(pick, shape, -20)
-    options = {"filter": pick.one(["decay-first", "add-first"])} if rule.startswith("cuba") and pick.chance(50) else {}
+    options: dict[str, str] = {}
+    if rule.startswith("cuba") and pick.chance(50):
+        options["filter"] = pick.one(["decay-first", "add-first", "decay-both"])
+    if rule.startswith("euler"):
+        options["input"] = pick.one(["decayed", "whole"])
+        params |= {name: _param(pick, shape, 1) for name in ("rest", "rate_syn", "bias") if pick.chance(30)}
     firing = Firing()
     if rule in SPIKING:
         several = 1 if rule == "threshold" else pick.one([1, 3, None])
         params["threshold"] = _param(pick, shape, 16)
         firing = Firing(pick.one([">=", ">"]), pick.one(["subtract", "value", "none"]),
-                        pick.one(["same", "before-decay", "after-decay", "drop-input"]), several)
+                        pick.one(["same", "before-decay", "after-decay", "drop-input", "carried"]), several)
         for name in ("v_reset", "v_min"):
             if pick.chance(20) and rule != "threshold":
                 params[name] = _param(pick, shape, -40, -1)

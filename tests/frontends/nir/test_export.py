@@ -71,6 +71,10 @@ def test_fields_alone_mean_the_same_neurons(tmp_path: Path) -> None:
         plain = {k: v for k, v in op.params.items() if k not in ("bias", "v_min", "w", "v_reset")}
         if op.rule.name == "threshold":
             plain = {"gain": 1.0, "threshold": op.params["threshold"] / op.params["gain"]}
+        if "rate" in plain:
+            gain = 1.0 if op.options["input"] == "whole" else plain["rate"]
+            plain = {"decay": 1 - plain["rate"], "gain": gain} | (
+                {"decay_syn": 1 - plain["rate_syn"], "gain_syn": 1.0} if "rate_syn" in plain else {})
         if op.rule.name != "plif":
             for key, value in plain.items():
                 assert np.allclose(np.broadcast_to(found.params[key], 4), value, rtol=1e-9), (seed, key)
