@@ -186,8 +186,9 @@ def arithmetic_of(target: Target, given: Mapping[str, Any]) -> Arithmetic:
 
 
 def _options(reading: Mapping[str, Any], numbers: Arithmetic | None) -> dict[str, Any]:
-    """Every option that had a say, those of reading first; values that are no plain data as text."""
-    said = {n: v if isinstance(v, (bool, int, float, str)) else str(v) for n, v in reading.items() if v is not None}
+    """Every option that had a say, those of reading first; of tensors their shape, what is no plain data as text."""
+    said = {n: v if isinstance(v, (bool, int, float, str)) else str(list(v.shape) if hasattr(v, "shape") else v)
+            for n, v in reading.items() if v is not None}
     return {**said, **(dataclasses.asdict(numbers) if numbers else {})}
 
 

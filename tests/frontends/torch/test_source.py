@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -73,6 +74,12 @@ def test_the_command_line_takes_it(model, tmp_path):
     assert "a word of mine" not in result.stdout
     snnc("compile", source, "-o", tmp_path / "out", "--values", "spike")
     assert sc.open_build(tmp_path / "out").verify().ok
+
+
+def test_a_module_compiles_and_the_report_names_the_example_by_its_shape(model):
+    compiled = sc.compile(model("def build():\n    return make()\n"), load_options={"example_input": np.ones((2, 4))})
+    assert compiled.report.to_json()["options"]["example_input"] == "[2, 4]"
+    assert list(compiled.graph.populations) == ["1", "3"]
 
 
 @pytest.mark.parametrize(("text", "words"), [
