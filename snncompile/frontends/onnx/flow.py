@@ -80,11 +80,7 @@ class Flow:
             fail("SNN104", node.place, f"its input {i + 1} changes from tick to tick", "a constant")
         return self.constants[node.inputs[i]]
 
-    def shape(self, name: str) -> Shape:
-        """The shape of a value, or of a constant as it meets values: without a batch axis."""
-        return self.values[name].shape if name in self.values else self.numbers(name).shape
-
-    def numbers(self, name: str, axes: int = 99) -> Array:
+    def numbers(self, name: str, axes: int) -> Array:
         """A constant without the batch axis that it may have, for values of so many axes."""
         array = self.constants[name]
         return array[0] if array.ndim > axes and len(array) == 1 else array

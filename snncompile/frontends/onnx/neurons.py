@@ -66,7 +66,8 @@ class _Reader:
             self.known[self.region.terms[0][0]] = Expr("input")
         for name, element in self.region.elements.items():
             self.known[name] = self._element(element)
-        program = flatten(self._read(self.region.exit, 99), {s: self._read(v, 99) for s, v in following.items()})
+        axes = len(self.flow.values[self.region.exit].shape)
+        program = flatten(self._read(self.region.exit, axes), {s: self._read(v, axes) for s, v in following.items()})
         return program, self.params
 
     def _element(self, element: Element) -> Expr | None:

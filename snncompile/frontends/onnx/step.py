@@ -78,7 +78,8 @@ class _Builder:
         for given in leaving:
             name = self._name(given)
             self.nodes[name] = Output()
-            self.edges.append(Edge(*self._source(self.flow.named(given), name)))
+            source, delay = self._source(self.flow.named(given))
+            self.edges.append(Edge(source, name, delay))
         return Graph(self.model.name or "onnx", self.nodes, tuple(self.edges))
 
     def _name(self, wanted: str) -> str:
@@ -98,7 +99,7 @@ class _Builder:
 
     def _connect(self, name: str, parts: list[tuple[str, tuple[Op, ...]]]) -> None:
         for value, chain in parts:
-            source, _, delay = self._source(value, name)
+            source, delay = self._source(value)
             for op in chain:
                 middle = self._name(f"{name}.{op.kind()}")
                 self.nodes[middle] = op
@@ -106,19 +107,19 @@ class _Builder:
                 source, delay = middle, 0
             self.edges.append(Edge(source, name, delay))
 
-    def _source(self, value: str, reader: str) -> tuple[str, str, int]:
-        """Where a value comes from, and how many ticks ago."""
+    def _source(self, value: str) -> tuple[str, int]:
+        """The node that a value comes from, and how many ticks late."""
         delay, pairs = 0, self.regions.pairs
         while value in pairs:
             if delay > len(pairs):
                 fail("SNN104", f"state {shorten(value)}", "it is its own next value", "a state that something changes")
-            if np.any(self.initial.get(value, 0)) and value in self.regions.delays:
-                fail("SNN104", f"state {shorten(value)}", "a first value other than 0 for what only delays", "0")
+            if np.any(self.initial.get(value, 0)):
+                fail("SNN104", f"state {shorten(value)}", "a first value other than 0, read a tick late", "0")
             value, delay = pairs[value], delay + 1
         if value not in self.owners:
             what = "a constant" if value in self.flow.constants else "nothing that has an operator"
             fail("SNN104", f"value {shorten(value)}", f"it is {what}", "values that depend on the input")
-        return self.owners[value], reader, delay
+        return self.owners[value], delay
 
     def _operators(self, element: Element) -> list[tuple[str, tuple[Op, ...]]]:
         """An element outside neurons, as a layer."""

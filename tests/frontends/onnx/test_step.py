@@ -177,6 +177,18 @@ def test_a_network_without_states_has_thresholds(tmp_path):
     assert [op.rule.spiking for op in graph.populations.values()] == [True]
 
 
+def test_a_state_may_become_a_constant(tmp_path):
+    made = model([node("Add", "v x", "y"), node("Identity", "c", "v_out")], {"x": [1, 3], "v": [1, 3]},
+                 {"y": [1, 3], "v_out": [1, 3]}, {"c": np.array([[0.5, 0.25, -1]], np.float32)})
+    with pytest.raises(CompileError, match="constant"):
+        sc.load(save(made, tmp_path / "net.onnx"))
+
+
+def test_a_first_value_that_is_read_late_is_refused(tmp_path):
+    with pytest.raises(CompileError, match="SNN104"):
+        sc.load(save(recurrent_model(), tmp_path / "net.onnx"), initial={"spk_in": 1.0})
+
+
 def test_two_inputs_that_do_not_add_up_are_refused(tmp_path):
     made = model([node("Mul", "x z", "p"), node("Add", "v p", "v_out"), node("Identity", "v_out", "y")],
                  {"x": [1, 3], "z": [1, 3], "v": [1, 3]}, {"y": [1, 3], "v_out": [1, 3]})
