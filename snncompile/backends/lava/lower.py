@@ -122,7 +122,7 @@ class _Lowering:
             if array.size == size and array.size > 1 and np.all(array == array.flat[0]):
                 yield name, f"np.full({size}, {array.flat[0]})"
             elif array.size > 1:
-                self.arrays[f"{key}.{name}"] = array
+                self.arrays[f"{key}.{name}"] = narrow(array)
                 yield name, f'arrays["{key}.{name}"]'
             else:
                 yield name, str(int(array.reshape(())))
@@ -190,8 +190,9 @@ class _Lowering:
 
     def _synapse(self, key: str, found: Synapses, size: int) -> Arguments:
         matrix = found.matrix
-        self.arrays |= {f"{key}.data": _narrow(matrix.data), f"{key}.indices": _narrow(matrix.indices),
-                        f"{key}.indptr": _narrow(matrix.indptr), f"{key}.shape": np.array(matrix.shape)}
+        parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr,
+                 "shape": np.array(matrix.shape)}
+        self.arrays |= {f"{key}.{part}": narrow(values) for part, values in parts.items()}
         weights = ("weights", f'matrix(arrays, "{key}")')
         if found.exponent is not None:
             sign = ("sign_mode", f"SignMode.{found.sign}")
@@ -201,7 +202,7 @@ class _Lowering:
             if isinstance(step, int):
                 before.append(str(step))
             else:
-                self.arrays[f"{key}.before{i}"] = _narrow(step)
+                self.arrays[f"{key}.before{i}"] = narrow(step)
                 before.append(f'arrays["{key}.before{i}"]')
         return (("size", str(size)), weights, ("before", f"[{', '.join(before)}]"))
 
@@ -267,6 +268,7 @@ def _type_of(op: Any) -> str:
     return str(np.result_type(np.min_scalar_type(min(low, 0)), np.min_scalar_type(max(high, 0))))
 
 
-def _narrow(values: Array) -> Array:
+def narrow(values: Array) -> Array:
+    """Integers in the narrowest type that holds them."""
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     return values.astype(np.result_type(np.min_scalar_type(low), np.min_scalar_type(high)))
