@@ -184,7 +184,8 @@ class _One:
         onward = any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name])
         scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded),
                         chained=bool(graded) or (emits and onward),
-                        kept=tuple(s.step for s in synapses.values() if isinstance(s, Given)))
+                        kept=tuple(s.step for s in synapses.values() if isinstance(s, Given)),
+                        passing=all(q.dimension == "count" for q in self.neuron.traced.states.values()))
         unit = self._fixed_unit()
         if unit is None:
             coarse = Grid(self.arithmetic.weight_bits).coarse

@@ -17,6 +17,8 @@ CHAINED_BITS = 16
 MAX_EXTRA_BITS = 16
 SUM_BITS = 34
 KEPT_THRESHOLD_BITS = 20
+PASSING_THRESHOLD_BITS = 27
+MAX_KEPT_BITS = 24
 KEPT_SPREAD_BITS = 12
 
 
@@ -32,6 +34,7 @@ class Scales:
             Steps of such projections are no measure of how fine this unit must be: it would shrink from layer to layer.
         chained: whether graded values arrive, or leave for another population.
         kept: steps of weights that arrived as integers. The unit divides the finest of them.
+        passing: whether no state holds the membrane, only counts of something, which multiply what is rounded.
     """
 
     steps: list[Array]
@@ -40,6 +43,7 @@ class Scales:
     graded: tuple[Array, ...] = ()
     chained: bool = False
     kept: tuple[Array, ...] = ()
+    passing: bool = False
 
 
 def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
@@ -48,10 +52,10 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     It is a power of two finer than the finest weight step, so fine that the threshold is at least 2**10
     units for a leaky neuron (2**6 otherwise), then enlarged a little so that the threshold is a whole
     number of units. With a membrane of k bits, the threshold stays within 2**(k-2) units. Where weights arrived as
-    integers, it is their step that stays what it is, and the threshold that is rounded, to one in 2**20.
+    integers, it is their step that stays what it is, and the threshold that is rounded, to one in 2**20 or 2**27.
     """
     if scales.kept and scales.threshold is not None:
-        return _dividing(list(scales.kept), np.asarray(scales.threshold, np.float64), arithmetic)
+        return _dividing(scales, np.asarray(scales.threshold, np.float64), arithmetic)
     step = _finest(scales.steps, scales.threshold)
     extra = COARSE_BITS if coarse and len(scales.steps) > 1 else 0
     if scales.threshold is None:
@@ -66,13 +70,14 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     return np.asarray(threshold / np.minimum(units, most))
 
 
-def _dividing(kept: list[Array], threshold: Array, arithmetic: Arithmetic) -> Array:
-    """The finest kept step over a power of two, so that thresholds are right to one in 2**20 where there is room."""
-    step = _finest(kept, threshold)
+def _dividing(scales: Scales, threshold: Array, arithmetic: Arithmetic) -> Array:
+    """The finest kept step over a power of two, so fine that thresholds come as near as said, where there is room."""
+    step = _finest(list(scales.kept), threshold)
     room = (arithmetic.membrane_bits or MAX_BITS) - 2
-    extra = float(np.max(np.log2(2.0**KEPT_THRESHOLD_BITS * step / threshold)))
-    most = float(np.min(np.log2(2.0**room * step / threshold)))
-    return np.asarray(step / 2.0 ** min(_whole_bits(extra), np.floor(most)))
+    wanted = min(PASSING_THRESHOLD_BITS if scales.passing else KEPT_THRESHOLD_BITS, room)
+    extra = min(np.ceil(np.max(np.log2(2.0**wanted * step / threshold))), MAX_KEPT_BITS)
+    most = np.floor(np.min(np.log2(2.0**room * step / threshold)))
+    return np.asarray(step / 2.0 ** min(max(extra, 0), most))
 
 
 def _power_of(step: Array, unit: Array) -> Array:
