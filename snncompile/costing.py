@@ -14,7 +14,6 @@ from snncompile.ir.types import Array, Stage
 from snncompile.ir.verify import verify
 from snncompile.model import Data, by_name, integers
 from snncompile.passes.activity import assume, measure
-from snncompile.passes.arithmetic import MAX_BITS
 from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, Traffic, cost_of
 from snncompile.passes.pipeline import run_passes
 from snncompile.targets.table import layer_table
@@ -43,9 +42,9 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
     graph = verify(load(source, **load_options))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, legalize_passes(chosen))
     numbers = arithmetic_of(chosen, {"weight_bits": weight_bits})
-    table = layer_table(legal, numbers.stored_bits)
+    table = layer_table(legal, numbers.stored_bits, numbers.membrane_bits or 0)
     activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x))
-    return cost_of(legal, table, chosen, activity, profile, numbers.membrane_bits or MAX_BITS, traffic)
+    return cost_of(legal, table, chosen, activity, profile, traffic)
 
 
 def _given(graph: Graph, x: Data) -> dict[str, Array]:

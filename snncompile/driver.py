@@ -144,7 +144,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     numbers = arithmetic_of(chosen, arithmetic)
     graph = watch.timed("read", lambda: _with_numbers(verify(load(source, **(load_options or {})))))
     legal = None if _in_integers(graph, arithmetic) else run_passes(graph, legalize_passes(chosen), watch.saw)
-    judge(layer_table(legal or graph, numbers.stored_bits), chosen, graph.name).expect_ok()
+    judge(layer_table(legal or graph, numbers.stored_bits, numbers.membrane_bits or 0), chosen, graph.name).expect_ok()
     samples, classes = _given(legal or graph, calibration, labels)
     seen = _calibrated(legal, samples, watch)
     integer = run_passes(legal or graph, integer_passes(numbers, seen) if legal else given_integers_passes(), watch.saw)

@@ -13,7 +13,6 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.types import Stage
 from snncompile.ir.verify import verify
 from snncompile.passes.activity import assume
-from snncompile.passes.arithmetic import MAX_BITS
 from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, cost_of
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.retime import check_cycles
@@ -43,10 +42,10 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     graph = verify(load(source, **load_options))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, legalize_passes(chosen))
     numbers = arithmetic_of(chosen, {"weight_bits": weight_bits})
-    table = layer_table(legal, numbers.stored_bits)
+    table = layer_table(legal, numbers.stored_bits, numbers.membrane_bits or 0)
     found = judge(table, chosen, legal.name)
     late = tuple(Violation(CYCLES, 1, 0, d) for d in _quick_cycles(legal, chosen, dilate))
-    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), membrane_bits=numbers.membrane_bits or MAX_BITS)
+    cost = cost_of(legal, table, chosen, assume(table, ticks, rate))
     return dataclasses.replace(found, violations=found.violations + late, cost=cost)
 
 

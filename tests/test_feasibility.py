@@ -51,6 +51,13 @@ def test_a_loop_needs_a_tick_for_each_hop():
     assert sc.check(small(), target.with_(hop_ticks=1)).ok
 
 
+def test_a_membrane_that_is_asked_to_be_wider_than_the_hardware_is_refused():
+    with pytest.raises(sc.CompileError) as caught:
+        sc.compile(small(), "loihi2", membrane_bits=25)
+    assert {d.code for d in caught.value.diagnostics} == {"SNN417"}
+    assert sc.compile(small(), "loihi2", membrane_bits=24).report.target == "loihi2"
+
+
 def test_compile_applies_the_same_rules_before_it_quantizes():
     target = sc.load_target("c99").with_(neurons=3, fan_in=5)
     wanted = sc.check(small(), target).diagnostics

@@ -102,7 +102,7 @@ class Cost:
 
 
 def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,
-            membrane_bits: int = MAX_BITS, traffic: Traffic | None = None) -> Cost:
+            traffic: Traffic | None = None) -> Cost:
     """The cost of a LEGAL or later graph; see `costing.estimate`."""
     known = target.profiles()
     if profile is not None and profile not in known:
@@ -111,7 +111,7 @@ def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, prof
     cells, links, samples = table.populations, table.projections, max(activity.samples, 1)
     own = cells.is_input == 0
     weights = links.weights * links.weight_bits
-    width = np.where(cells.state_bits, cells.state_bits, membrane_bits)
+    width = np.where(cells.state_bits, cells.state_bits, MAX_BITS)
     states = np.where(own, cells.neurons * cells.states * width, 0)
     layers = states + np.bincount(links.target, weights, len(cells)).astype(np.int64)
     cores = max(int(v[0]) for v in least_cores(table, target).values()) or 1

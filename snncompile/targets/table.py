@@ -58,7 +58,7 @@ class Populations(Columns):
         spikes_per_tick: the most a neuron emits; 0 where there is no bound, 1 for graded values.
         thresholds: different thresholds inside it.
         states: state variables of a neuron.
-        state_bits: the widest of them, 0 before there are integers.
+        state_bits: the widest of them, 0 where nothing is known.
         readers, sources: projections from it to populations, and into it.
     """
 
@@ -137,11 +137,11 @@ class Table:
     reaches: tuple[Reach, ...]
 
 
-def layer_table(graph: Graph, weight_bits: int = 8) -> Table:
+def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Table:
     """The table of a LEGAL or INT graph, whose weights may be bare shapes.
 
     Args:
-        weight_bits: assumed of weights that are not integers yet.
+        weight_bits, state_bits: assumed of weights and states that are not integers yet; 0 where nothing is known.
     """
     rows = {n: i for i, (n, op) in enumerate((n, op) for n, op in graph.nodes.items() if not isinstance(op, Output))}
     edges = [e for e in graph.edges if e.dst in rows]
@@ -149,7 +149,7 @@ def layer_table(graph: Graph, weight_bits: int = 8) -> Table:
     links = _links(edges)
     projections = [_projection(graph, e, r, weight_bits) | links[i] | {"source": rows[e.src], "target": rows[e.dst]}
                    for i, (e, r) in enumerate(zip(edges, reaches, strict=True))]
-    populations = [_population(graph, n) for n in rows]
+    populations = [{"state_bits": state_bits * (n in graph.populations)} | _population(graph, n) for n in rows]
     for projection in projections:
         populations[projection["source"]]["readers"] += 1
         for sums in ("sources", "fan_in", "synapses"):
