@@ -42,12 +42,13 @@ def type_program(program: Program, params: Mapping[str, Any], quantities: Mappin
     """Type every step and evaluate those that depend on parameters only.
 
     Raises:
-        CompileError: SNN207 where membrane quantities are multiplied, rounded or mixed with numbers.
+        CompileError: SNN207, with the step, where membrane quantities are multiplied, rounded or mixed with numbers.
     """
     kinds: list[Kind] = []
     values: list[Any] = []
-    for step in program.steps:
-        kinds.append(_kind(step, [kinds[a] for a in step.args], quantities, states, place))
+    for i, step in enumerate(program.steps):
+        at = f"{place}, step %{i} of its rule"
+        kinds.append(_kind(step, [kinds[a] for a in step.args], quantities, states, at))
         values.append(_value(step, [values[a] for a in step.args], params))
     return Typed(program, tuple(kinds), tuple(values))
 
