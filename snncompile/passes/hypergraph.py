@@ -6,7 +6,10 @@ of the cut (km1). Axons of the same tiles are one hyperedge, so that a network o
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -37,13 +40,20 @@ def cut_hypergraph(found: Axons, neurons: Array, cores: int, most: int) -> Array
         return None
     edges, weights = _hyperedges(found)
     mtkahypar.set_seed(0)
-    library = mtkahypar.initialize(1)  # with one thread the cut is always the same
-    context = library.context_from_preset(mtkahypar.PresetType.DEFAULT)
+    context = _library().context_from_preset(mtkahypar.PresetType.DETERMINISTIC_QUALITY)
     context.set_partitioning_parameters(parts, float(imbalance), mtkahypar.Objective.KM1)
     context.logging = False
-    whole = library.create_hypergraph(context, len(neurons), len(edges), edges, neurons.tolist(), weights)
+    whole = _library().create_hypergraph(context, len(neurons), len(edges), edges, neurons.tolist(), weights)
     core = np.asarray(whole.partition(context).get_partition())
     return np.asarray(np.unique(core, return_inverse=True)[1])
+
+
+@cache
+def _library() -> Any:
+    """The library, which can be set up once in a process."""
+    import mtkahypar
+
+    return mtkahypar.initialize(os.cpu_count() or 1)
 
 
 def _hyperedges(found: Axons) -> tuple[list[list[int]], list[int]]:

@@ -223,9 +223,7 @@ class _Pieces:
         return np.lexsort((self._key(), self.tiles.low[:, 0], self.tiles.population))
 
     def _key(self) -> Array:
-        sizes = np.array(self.search.shapes)[self.tiles.population]
-        middle = (self.tiles.low + self.tiles.high) / 2 / sizes
-        return normalised_key(middle[:, 1], middle[:, 2])
+        return normalised_key(*self.tiles.middle.T)
 
     def partition(self, order: Array, method: str) -> Partition:
         """Raises `TileTooLarge`."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail
 from snncompile.ir.types import Array
-from snncompile.passes.hilbert import curve
+from snncompile.passes.hilbert import curve, normalised_key
 from snncompile.passes.partition import Partition
 from snncompile.passes.swaps import improved, spectral
 from snncompile.targets.target import Target
@@ -61,7 +61,7 @@ def place(found: Partition, target: Target, rates: Mapping[str, float] | None = 
     flows, points = found.traffic, np.repeat(curve(columns, rows), each, 0)
     weights = np.array([(rates or {}).get(n, 0.0 if rates else 1.0) for n in found.populations])
     packets = flows.packets * weights[flows.population]
-    at, method = _best(flows.source, flows.target, packets, points, found.cores)
+    at, method = _best(found, packets, points)
     ways = np.abs(points[at[flows.source]] - points[at[flows.target]])
     x, y = (np.bincount(flows.population, flows.packets * ways[:, axis], len(found.populations)) for axis in (0, 1))
     total = max(float(packets.sum()), 1e-300)
@@ -72,18 +72,30 @@ def place(found: Partition, target: Target, rates: Mapping[str, float] | None = 
         least_hops(flows.source, flows.target, packets, found.cores, each) / total, method)
 
 
-def _best(source: Array, target: Array, packets: Array, points: Array, cores: int) -> tuple[Array, str]:
+def _best(found: Partition, packets: Array, points: Array) -> tuple[Array, str]:
     """The place of each core, as a row of the mesh's points, and how it was found."""
-    along = np.arange(cores)
-    if len(points) > MAX_SWAPPED or cores < 3 or not len(packets):
-        return along, "Hilbert curve"
-    traffic = np.zeros((len(points), len(points)))
-    np.add.at(traffic, (source, target), packets)
-    traffic += traffic.T
+    source, target = found.traffic.source, found.traffic.target
+    starts = {"Hilbert curve": np.arange(len(points)), "Hilbert curve by place in the frame": np.arange(len(points))}
+    starts["Hilbert curve by place in the frame"][_by_frame(found)] = np.arange(found.cores)
+    swaps = found.cores >= 3 and len(points) <= MAX_SWAPPED and packets.any()
+    if swaps:
+        traffic = np.zeros((len(points), len(points)))
+        np.add.at(traffic, (source, target), packets)
+        traffic += traffic.T
+        starts["spectral"] = spectral(traffic, points, found.cores)
+    cost = {n: float(packets @ np.abs(points[at[source]] - points[at[target]]).sum(1)) for n, at in starts.items()}
+    best = min(cost, key=cost.__getitem__)
+    if not swaps:
+        return starts[best][:found.cores], best
     ways = np.abs(points[:, None] - points).sum(2).astype(float)
-    starts = {"Hilbert curve, swaps": np.arange(len(points)), "spectral, swaps": spectral(traffic, points, cores)}
-    method = min(starts, key=lambda name: float((traffic * ways[starts[name]][:, starts[name]]).sum()))
-    return improved(traffic, ways, starts[method], cores)[:cores], method
+    return improved(traffic, ways, starts[best], found.cores)[:found.cores], f"{best}, swaps"
+
+
+def _by_frame(found: Partition) -> Array:
+    """Cores along the curve over the frame: all layers of one place are next to each other."""
+    weights = found.tiles.neurons
+    y, x = (np.bincount(found.core, weights * at) / np.bincount(found.core, weights) for at in found.tiles.middle.T)
+    return np.asarray(np.lexsort((np.arange(found.cores), normalised_key(y, x))))
 
 
 def least_hops(source: Array, target: Array, packets: Array, cores: int, each: int) -> float:

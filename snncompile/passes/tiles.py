@@ -131,6 +131,12 @@ class Tiles:
     def neurons(self) -> Array:
         return np.asarray(np.prod(self.high - self.low, 1))
 
+    @property
+    def middle(self) -> Array:
+        """`[tile, (row, column)]`, the middle of each in the frame of its population, from 0 to 1."""
+        sizes = np.array([c.shape if c else (1, 1, 1) for c in self.cuts])[self.population]
+        return np.asarray(((self.low + self.high) / 2 / sizes)[:, 1:])
+
 
 def cut(shapes: Sequence[Grid | None], blocks: Sequence[Grid]) -> tuple[Cut | None, ...]:
     """Every population in boxes; tiles are numbered through."""
