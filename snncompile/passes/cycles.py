@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from snncompile.ir.graph import Edge
 from snncompile.ir.types import Array
@@ -39,6 +37,9 @@ def quickest_cycles(edges: Iterable[Edge], hop_ticks: int) -> list[Cycle]:
 
 def _parts(edges: Sequence[Edge]) -> list[list[Edge]]:
     """The edges inside each strongly connected part that has any."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     if not edges:
         return []
     number, (src, dst) = _numbered(edges)
