@@ -114,6 +114,9 @@ def test_a_cost_is_plain_data_and_reads_well():
     cost = sc.estimate(small(), "loihi1", X)
     assert json.loads(json.dumps(cost.to_json()))["total_pj"] == cost.total_pj
     assert "davies2018" in str(cost)
+    assert repr(cost).startswith('<Cost of "small" on loihi1: ')
+    assert "<td>davies2018</td>" in cost._repr_html_()
+    assert "<b>" not in sc.estimate(small("<b>"), "loihi1")._repr_html_()
     assert "measured on 4 samples of 10 ticks" in str(cost)
 
 

@@ -71,5 +71,11 @@ def test_a_verdict_says_what_it_found():
     good, bad = sc.check(small(), "loihi2"), sc.check(small(), "loihi1")
     assert str(good) == '"small" is feasible on loihi2'
     assert str(bad).endswith('"small" is infeasible on loihi1: 2 problems')
+    assert repr(good) == f"<Verdict {good}>"
+    assert "reset: subtract" in repr(bad)
+    assert "<td>fan-in</td>" not in good._repr_html_()
+    assert "<td>cores</td>" in good._repr_html_()
+    odd = sc.check(small("<b>"), "loihi1")
+    assert "<b>" not in odd._repr_html_()
     assert good.to_json()["feasible"]
     assert [v["code"] for v in bad.to_json()["violations"]] == ["SNN411", "SNN411"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import snncompile as sc
@@ -166,6 +167,24 @@ def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path):
         load_target(written(tmp_path, text))
     assert [(d.place.split(", ")[1], d.help) for d in caught.value.diagnostics] == [
         ("line 3", "did you mean cores?"), ("line 4", ""), ("line 6", "did you mean hop_ticks?")]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_description_is_read_or_refused_but_never_breaks(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    lines = (Path(module.__file__).parent / f"{NAMES[seed % len(NAMES)]}.toml").read_text("utf-8").splitlines()
+    for _ in range(3):
+        at = int(rng.integers(len(lines)))
+        line = lines[at]
+        cut = int(rng.integers(len(line) + 1))
+        lines[at] = [line[:cut], line[cut:], line[:cut] + "]{1='" + line[cut:], line.replace("=", "", 1),
+                     line.replace("value", "valu"), line.upper(), line.replace("{", "{x = [[1]], ", 1)][rng.integers(7)]
+    codes = set()
+    try:
+        load_target(written(tmp_path, "\n".join(lines)))
+    except sc.CompileError as e:
+        codes = {d.code for d in e.diagnostics}
+    assert codes <= {"SNN102"}
 
 
 def test_a_target_without_a_backend_compiles_nothing(tmp_path):

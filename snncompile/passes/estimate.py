@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import networkx as nx
@@ -40,7 +41,7 @@ class Traffic:
     hops_y: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cost:
     """What a network costs for one sample.
 
@@ -99,6 +100,15 @@ class Cost:
         if self.total_pj is not None:
             parts.append(f"{prefixed(self.total_pj * 1e-12)}J ({self.profile})")
         return f"{', '.join(parts)}, {self.ticks:,} ticks a sample; {self.basis}"
+
+    def __repr__(self) -> str:
+        return f"<Cost of {shorten(self.network)} on {self.target}: {self}>"
+
+    def _repr_html_(self) -> str:
+        """All figures, as a notebook shows them."""
+        values = {n: f"{v:,}" if isinstance(v, (int, float)) else str(v) for n, v in self.to_json().items()}
+        rows = "".join(f"<tr><td>{name}</td><td>{escape(value)}</td></tr>" for name, value in values.items())
+        return f"<table>{rows}</table>"
 
 
 def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Violation:
     diagnostic: Diagnostic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What a target's rules say of a network.
 
@@ -66,6 +67,14 @@ class Verdict:
         count = len(self.violations)
         return "\n".join([*map(str, self.diagnostics), f"{shorten(self.network)} is infeasible on {self.target}: "
                           f"{count} problem{'s' * (count > 1)}"])
+
+    def __repr__(self) -> str:
+        return f"<Verdict {self}>" if self.ok else f"<Verdict\n{self}>"
+
+    def _repr_html_(self) -> str:
+        """The words, and the room that is left, as a notebook shows them."""
+        rows = "".join(f"<tr><td>{name}</td><td>{1 + margin:.1%}</td></tr>" for name, margin in self.margins.items())
+        return f"<pre>{escape(str(self))}</pre><table><tr><th>rule</th><th>used</th></tr>{rows}</table>"
 
 
 def judge(table: Table, target: Target, name: str) -> Verdict:
