@@ -9,6 +9,12 @@ import numpy as np
 from snncompile.ir.types import Array
 
 
+def distinct(keys: Array) -> Array:
+    """Keys in order, each once; quick where they are nearly in order."""
+    keys = np.sort(keys, kind="stable")
+    return np.asarray(keys[np.diff(keys, prepend=-1) > 0])
+
+
 @dataclass(frozen=True)
 class Shared:
     """Things that several tiles of a core use together, each counted once: `[pair]` thing and tile, size of things."""
@@ -37,7 +43,7 @@ class Resource:
         """`[core]`, what is used there by tiles that lie on `core[tile]`."""
         used = np.bincount(core, self.own, cores)
         if self.shared:
-            thing, at = np.divmod(np.unique(self.shared.thing * cores + core[self.shared.tile]), cores)
+            thing, at = np.divmod(distinct(self.shared.thing * cores + core[self.shared.tile]), cores)
             used += np.bincount(at, self.shared.size[thing], cores)
         return used.astype(np.int64)
 

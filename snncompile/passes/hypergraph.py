@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.ir.types import Array
+from snncompile.passes.fill import distinct
 from snncompile.passes.traffic import Axons
 
 ROOM = 1.03
@@ -62,7 +63,7 @@ def _hyperedges(found: Axons) -> tuple[list[list[int]], list[int]]:
     row, tile = np.concatenate([found.row, placed]), np.concatenate([found.reader, found.tile[placed]])
     row, tile = (part[found.tile[row] >= 0] for part in (row, tile))
     count = int(tile.max(initial=0)) + 1
-    row, tile = np.divmod(np.unique(row * count + tile), count)
+    row, tile = np.divmod(distinct(row * count + tile), count)
     joined: dict[tuple[int, ...], int] = {}
     for i, pins in zip(row[np.flatnonzero(np.diff(row, prepend=-1))].tolist(),
                        np.split(tile, np.flatnonzero(np.diff(row)) + 1), strict=True):

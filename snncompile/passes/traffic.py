@@ -14,6 +14,7 @@ import numpy as np
 
 from snncompile.ir.types import Array
 from snncompile.passes.connections import Matrix, Relation, flags, matrix
+from snncompile.passes.fill import distinct
 from snncompile.passes.tiles import Cut, Link
 
 
@@ -133,7 +134,7 @@ def _pairs(into: Cut, c: Matrix, y: Matrix, x: Matrix) -> tuple[Array, Array]:
 def _sorted(source: int, tile: Array, neurons: Array, pairs: Sequence[tuple[Array, Array]]) -> Axons:
     row, reader = (np.concatenate(part) for part in zip(*pairs, strict=True))
     tiles = int(reader.max(initial=0)) + 1
-    row, reader = np.divmod(np.unique(row * tiles + reader), tiles)
+    row, reader = np.divmod(distinct(row * tiles + reader), tiles)
     return Axons(np.full(len(tile), source), tile, neurons, row, reader)
 
 
@@ -160,7 +161,7 @@ class Traffic:
 
 def traffic(found: Axons, core: Array, cores: int, populations: int) -> Traffic:
     """The traffic of tiles that lie on these cores, `core[tile]`."""
-    row, into = np.divmod(np.unique(found.row * cores + core[found.reader]), cores)
+    row, into = np.divmod(distinct(found.row * cores + core[found.reader]), cores)
     home = np.where(found.tile < 0, -1, core[found.tile])[row]
     many, population = found.neurons[row], found.population[row]
     away, given = (home != into) & (home >= 0), home < 0
