@@ -45,6 +45,9 @@ class Retime:
         programmable: whether neurons run any program, and so can be made to wait.
         dilate: hardware ticks for each tick of the network, so that quick loops become possible; "auto" takes as many
             as needed.
+
+    Raises SNN302 for cycles that are too quick, SNN303 for projections that would have to wait too long, SNN304 for
+    neurons that act by themselves and cannot be kept from it.
     """
 
     hop_ticks: int = 1
@@ -111,10 +114,14 @@ def check_cycles(graph: Graph, hop_ticks: int, period: int) -> None:
     for cycle in quickest_cycles(projections(graph), hop_ticks):
         if cycle.dilation(hop_ticks) > period:
             hops, kept = len(cycle.edges), period * cycle.delay
-            found.error("SNN302", f"cycle {_path(cycle)}", f"a delay of {kept} ticks for {hops} hops",
-                        f"at least {hops * hop_ticks} ticks: {hop_ticks} a hop",
+            found.error("SNN302", f"cycle {_path(cycle)}", f"{_count(kept, 'tick')} of delay for {_count(hops, 'hop')}",
+                        f"at least {_count(hops * hop_ticks, 'tick')}: {hop_ticks} a hop",
                         f"a time dilation of {cycle.dilation(hop_ticks)}, or longer delays on its backward links")
     found.finish()
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
 
 
 def _path(cycle: Cycle) -> str:
@@ -167,8 +174,9 @@ def _refuse_delays(edges: Sequence[Edge], latency: Mapping[str, int], period: in
     for edge in edges:
         late = period * edge.delay + latency[edge.dst] - latency[edge.src]
         if late > most:
-            found.error("SNN303", f"projection {shorten(edge.label)}", f"it must take {late} ticks, so that it arrives "
-                        "with what goes the longest way", f"at most {most} ticks",
+            found.error("SNN303", f"projection {shorten(edge.label)}",
+                        f"it must take {_count(late, 'tick')}, so that it arrives with what goes the longest way",
+                        f"at most {_count(most, 'tick')}",
                         "a target with relay populations or longer delays, or fewer populations beside the projection")
     found.finish()
 
@@ -278,7 +286,7 @@ def relay(graph: Graph, source: str) -> Population:
 
 
 def _refuse(name: str, first: int, period: int, found: Collector) -> None:
-    when = f"before its first tick, {first} ticks late" if period == 1 else f"in the {period - 1} ticks between two"
+    when = f"before its first tick, {_count(first, 'tick')} late" if period == 1 else "between two of its ticks"
     found.error("SNN304", f"population {shorten(name)}", f"its neurons change or fire without input, {when}",
                 "neurons that stay as they are while nothing arrives, or that run a program of their own",
                 "no leak and a reset to a value, no initial membrane; or a target whose neurons are programmable")

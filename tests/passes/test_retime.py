@@ -162,7 +162,7 @@ def test_a_cycle_is_legal_exactly_when_its_delay_covers_its_hops():
     loop = [*chain("x", "a", "b", "c", "y")]
     assert differences(wired([*loop, ("c", "a", 3)])) == []
     assert refusal(wired([*loop, ("c", "a", 2)])) == [
-        ("SNN302", 'cycle "a" -> "b" -> "c" -> "a"', "a delay of 2 ticks for 3 hops")]
+        ("SNN302", 'cycle "a" -> "b" -> "c" -> "a"', "2 ticks of delay for 3 hops")]
     assert differences(wired([*loop, ("c", "a", 2)]), dilate=2) == []
 
 
