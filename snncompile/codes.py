@@ -46,8 +46,9 @@ CODES: dict[str, Code] = {
     ),
     "SNN107": Code(
         "unknown source",
-        "The compiler recognises a source by its type or file name: `.nir` (NIR), `.snn` (the compiler's own text "
-        "form), `model.py:build` (a PyTorch network that a function of yours makes), or a torch.nn.Module.",
+        "The compiler recognises a source by its type or file name: `.nir` (NIR), `.net` (lava-dl), `.snn` (the "
+        "compiler's own text form), `model.py:build` (a PyTorch network that a function of yours makes), or a "
+        "torch.nn.Module.",
     ),
     "SNN108": Code(
         "a package is needed",
@@ -62,8 +63,8 @@ CODES: dict[str, Code] = {
     "SNN110": Code(
         "the forward pass cannot be followed",
         "The recorded forward pass does something that has no meaning tick by tick: its course depends on the values "
-        "of the data, ticks of a loop differ from one another, a module keeps a state that is not a neuron's, or time and "
-        "batch are not where a neuron expects them.",
+        "of the data, ticks of a loop differ from one another, a module keeps a state that is not a neuron's, or time "
+        "and batch are not where a neuron expects them.",
     ),
     "SNN201": Code(
         "the graph is malformed",
@@ -224,8 +225,8 @@ CODES: dict[str, Code] = {
     "SNN605": Code(
         "Lava is not available",
         "Lava (lava-nc 0.10.0) runs on Python 3.10 with a NumPy below 2, so the compiler starts it in a Python of its "
-        "own: the one that SNNC_LAVA_PYTHON names, or an environment made once, by uv or with a python3.10 on the path, "
-        "in the user's cache folder.",
+        "own: the one that SNNC_LAVA_PYTHON names, or an environment made once, by uv or with a python3.10 on the "
+        "path, in the user's cache folder.",
     ),
     "SNN606": Code(
         "the Lava program failed",
