@@ -73,6 +73,16 @@ def _folded(op: str) -> Callable[..., Expr]:
     return build
 
 
+def _summed(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
+    """A sum without its zeros, which would measure nothing."""
+    return _folded("add")(node, [a for a in args if not is_zero(a)] or args[:1], numbers)
+
+
+def _multiplied(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
+    zeros = [a for a in args if is_zero(a)]
+    return zeros[0] if zeros else _folded("mul")(node, args, numbers)
+
+
 def _plain(make: Callable[..., Expr]) -> Callable[..., Expr]:
     return lambda node, args, numbers: make(*args)
 
@@ -192,7 +202,7 @@ ROUNDINGS: Mapping[str, Callable[[Expr], Expr]] = {
 }
 
 ELEMENTS: Mapping[str, Callable[..., Expr]] = {
-    "Add": _folded("add"), "Sub": _folded("sub"), "Mul": _folded("mul"), "Div": _folded("div"), "Sum": _folded("add"),
+    "Add": _summed, "Sub": _folded("sub"), "Mul": _multiplied, "Div": _folded("div"), "Sum": _summed,
     "Min": _folded("min"), "Max": _folded("max"), "Neg": _plain(lambda a: -a), "Abs": _plain(absolute),
     "Sign": _plain(sign), "Floor": _plain(floor), "Ceil": _plain(ceiling), "Round": _plain(half_even),
     "Exp": _plain(exp), "Tanh": _plain(tanh), "Sigmoid": _plain(lambda a: one() / (one() + exp(-a))),

@@ -169,6 +169,20 @@ def test_spikes_end_a_neuron(tmp_path):
     assert set(graph.populations) == {"m1", "m2"}
 
 
+def test_a_reset_to_zero_by_a_product_measures_what_it_should(tmp_path):
+    """`(1 - z) v + z v_reset`, the reset being 0, as some frameworks write it."""
+    made = model(
+        [node("Mul", "mem beta", "kept"), node("Add", "kept x", "v"), node("Sub", "v theta", "over"),
+         node("Greater", "over zero", "f"), node("Cast", "f", "z", to=TensorProto.FLOAT), node("Sub", "one z", "keep"),
+         node("Mul", "keep v", "left"), node("Mul", "z zero", "to"), node("Add", "left to", "mem_out")],
+        {"x": [1, 4], "mem": [1, 4]}, {"z": [1, 4], "mem_out": [1, 4]},
+        {"beta": 0.5, "theta": 1.25, "zero": 0.0, "one": 1.0})
+    (neuron,) = agree(made, tmp_path, {"mem": "mem_out"}, values="real").populations.values()
+    assert neuron.rule.spiking
+    assert neuron.traced.states["mem"].dimension == "membrane"
+    assert neuron.rule.params["one"].dimension == "count"
+
+
 def test_a_network_without_states_has_thresholds(tmp_path):
     made = model([node("MatMul", "x w", "h"), node("Greater", "h zero", "f"),
                   node("Cast", "f", "y", to=TensorProto.FLOAT)], {"x": [1, 3]}, {"y": [1, 2]},

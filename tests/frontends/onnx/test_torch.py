@@ -59,12 +59,12 @@ class Step(torch.nn.Module):
         return self.net.step(x, mem1, mem2)
 
 
-def exported(net, path):
-    """What PyTorch's own exporter makes of a step."""
+def exported(net, path, dynamo=False):
+    """What one of PyTorch's own exporters makes of a step."""
     example = (torch.zeros(1, 1, 6, 6), *(torch.zeros(1, *s) for s in SHAPES.values()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(Step(net), example, path, dynamo=False, input_names=["x", *SHAPES],
+        torch.onnx.export(Step(net), example, path, dynamo=dynamo, input_names=["x", *SHAPES],
                           output_names=["spk", *(f"{n}.next" for n in SHAPES)])
     return path
 
@@ -87,8 +87,11 @@ def test_a_network_is_the_same_through_pytorch_nir_and_onnx(tmp_path, seed):
         assert np.array_equal(spikes[0], wanted), way
 
 
-def test_a_step_that_pytorch_exports_compiles(tmp_path):
-    graph = sc.load(exported(Net(0).eval(), tmp_path / "step.onnx"))
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_a_step_that_pytorch_exports_compiles(tmp_path, dynamo):
+    if dynamo:
+        pytest.importorskip("onnxscript")
+    graph = sc.load(exported(Net(0).eval(), tmp_path / "step.onnx", dynamo))
     x = np.random.default_rng(0).integers(0, 2, (4, 10, 1, 6, 6)).astype(float)
     model = sc.compile(graph, target="c99", calibration=x)
     assert np.array_equal(model.run(x).outputs, model.reference(x).outputs)
