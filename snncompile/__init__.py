@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from snncompile.costing import estimate as estimate
     from snncompile.diagnostics import CompileError as CompileError
     from snncompile.diagnostics import Diagnostic as Diagnostic
-    from snncompile.driver import Watch as Watch
     from snncompile.driver import compile as compile
     from snncompile.feasibility import check as check
     from snncompile.folder import open_build as open_build
@@ -33,10 +32,11 @@ if TYPE_CHECKING:
     from snncompile.model import CompiledModel as CompiledModel
     from snncompile.targets.target import Target as Target
     from snncompile.targets.target import load_target as load_target
+    from snncompile.watch import Watch as Watch
 
 _HOMES = {
     "neuron_module": "frontends.torch.cells", "CompileError": "diagnostics", "Diagnostic": "diagnostics",
-    "Watch": "driver", "compile": "driver", "check": "feasibility", "estimate": "costing", "open_build": "folder",
+    "Watch": "watch", "compile": "driver", "check": "feasibility", "estimate": "costing", "open_build": "folder",
     "load": "frontends", "export_nir": "frontends.nir.export", "export_onnx": "frontends.onnx", "Edge": "ir.graph",
     "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
     "load_target": "targets.target",

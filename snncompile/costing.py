@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snncompile.diagnostics import fail
-from snncompile.driver import arithmetic_of, legalize_passes
-from snncompile.frontends import load
+from snncompile.driver import legal_table
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array, Stage
-from snncompile.ir.verify import verify
 from snncompile.model import Data, by_name, integers
 from snncompile.passes.activity import assume, measure
-from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, Traffic, cost_of
-from snncompile.passes.pipeline import run_passes
-from snncompile.targets.table import layer_table
+from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, Messages, cost_of
 from snncompile.targets.target import Target, load_target
+
+if TYPE_CHECKING:
+    from snncompile.passes.partition import Partition
+    from snncompile.passes.place import Placement
 
 
 def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: float = ASSUMED_RATE,
              ticks: int = ASSUMED_TICKS, profile: str | None = None, weight_bits: int | str | None = None,
-             traffic: Traffic | None = None, **load_options: Any) -> Cost:
+             placed: tuple[Partition, Placement | None] | None = None, **load_options: Any) -> Cost:
     """What a network costs on a target.
 
     Args:
@@ -31,7 +31,7 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         rate, ticks: assumed without samples: spikes a neuron and tick, and ticks of a sample.
         profile: a cost profile by its name; the target's first without it.
         weight_bits: the width that weights will have; the target's own choice without it.
-        traffic: messages and hops, where the network has been placed; they are not counted without it.
+        placed: its partition and placement on the target; messages and hops are not counted without them.
 
     Raises:
         CompileError: SNN404 for a profile or rate that cannot be, SNN501 for samples that do not fit.
@@ -39,12 +39,10 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
     chosen = load_target(target)
     if not 0 <= rate < math.inf or ticks < 0:
         fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
-    graph = verify(load(source, **load_options))
-    legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, legalize_passes(chosen))
-    numbers = arithmetic_of(chosen, {"weight_bits": weight_bits})
-    table = layer_table(legal, numbers.stored_bits, numbers.membrane_bits or 0)
+    legal, table = legal_table(source, chosen, weight_bits, load_options)
     activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x))
-    return cost_of(legal, table, chosen, activity, profile, traffic)
+    messages = None if placed is None else Messages.of(*placed, activity)
+    return cost_of(legal, table, chosen, activity, profile, messages)
 
 
 def _given(graph: Graph, x: Data) -> dict[str, Array]:

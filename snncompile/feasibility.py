@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from snncompile.diagnostics import CompileError
-from snncompile.driver import arithmetic_of, legalize_passes
-from snncompile.frontends import load
+from snncompile.driver import legal_table
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Stage
-from snncompile.ir.verify import verify
 from snncompile.passes.activity import assume
 from snncompile.passes.estimate import ASSUMED_RATE, ASSUMED_TICKS, cost_of
-from snncompile.passes.pipeline import run_passes
 from snncompile.passes.retime import check_cycles
-from snncompile.targets.table import layer_table
 from snncompile.targets.target import Target, load_target
 from snncompile.targets.verdict import Verdict, Violation, judge
 
@@ -39,10 +35,7 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
         CompileError: where the source or target cannot be read. What the target forbids is in the verdict.
     """
     chosen = load_target(target)
-    graph = verify(load(source, **load_options))
-    legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, legalize_passes(chosen))
-    numbers = arithmetic_of(chosen, {"weight_bits": weight_bits})
-    table = layer_table(legal, numbers.stored_bits, numbers.membrane_bits or 0)
+    legal, table = legal_table(source, chosen, weight_bits, load_options)
     found = judge(table, chosen, legal.name)
     late = tuple(Violation(CYCLES, 1, 0, d) for d in _quick_cycles(legal, chosen, dilate))
     cost = cost_of(legal, table, chosen, assume(table, ticks, rate))

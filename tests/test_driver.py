@@ -187,7 +187,7 @@ def test_a_graph_without_numbers_is_refused():
 
 def test_something_that_is_no_network_is_refused():
     assert [d.code for d in refused(3)] == ["SNN107"]
-    assert [d.code for d in refused("net.onnx")] == ["SNN107"]
+    assert [d.code for d in refused("net.tflite")] == ["SNN107"]
 
 
 def test_passes_and_progress_are_watched():

@@ -71,7 +71,7 @@ class Lines:
     samples: tuple[int, int] = (0, 0)
 
     def stage(self, part: str, graph: Graph | None, seconds: float) -> None:
-        """What `driver.Watch` calls after every part."""
+        """What `watch.Watch` calls after every part."""
         from snncompile.line import PARTS, took
 
         self.seconds[part] = seconds
@@ -109,12 +109,13 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     """The compiled model of a source; what is seen on the way is printed."""
     from snncompile import driver
     from snncompile.line import compared, costed, took
+    from snncompile.watch import Watch
 
     if calibrate is None:
         samples.expect_none("no samples to read", "--calibrate FILE")
     classes = _labels(labels, calibrate)
     with out.counting() as counter:
-        watch = driver.Watch(lines.stage, counter)
+        watch = Watch(lines.stage, counter)
         model = driver.compile(source, target, calibration=calibrate and reader(calibrate, samples, lines.count),
                                labels=classes, watch=watch, load_options=reading.said(), **timing.said(),
                                **numbers.said())

@@ -83,6 +83,8 @@ class Numbers(Group):
     table_bits: Annotated[int | None, _option(NUMBERS, "--table-bits", "Look-up tables have up to 2^n entries.",
                                               "2..16")] = None
     graded_bits: Annotated[int | None, _option(NUMBERS, "--graded-bits", "Width of graded outputs.", "8..32")] = None
+    neuron: Annotated[str | None, _option(NUMBERS, "--neuron", "Programs of any kind, or Loihi's registers where a "
+                                          "neuron has that form.", "any|loihi")] = None
 
     def said(self) -> dict[str, Any]:
         found = super().said()

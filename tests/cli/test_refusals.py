@@ -16,12 +16,12 @@ from tests.nets import SAMPLES, relay
 
 REFUSALS = {
     "no file": (["compile", "none.nir"], 2, "SNN101"),
-    "no source": (["compile", "none.onnx"], 2, "SNN107"),
+    "no source": (["compile", "none.tflite"], 2, "SNN107"),
     "not HDF5": (["compile", "text.nir"], 2, "SNN101"),
     "not the text form": (["inspect", "bad.snn"], 2, "SNN102"),
     "a folder": (["compile", "folder.nir"], 2, "SNN101"),
     "a loop without delay": (["compile", "loop.snn"], 1, "SNN301"),
-    "an integer graph": (["compile", "build/graph.snn"], 1, "SNN204"),
+    "a choice for given integers": (["compile", "build/graph.snn", "--weight-bits", "4"], 2, "SNN404"),
     "a bad option": (["compile", "small.nir", "--weight-bits", "33"], 2, "SNN404"),
     "a bad dilation": (["compile", "small.nir", "-t", "loihi2", "--dilate", "half"], 2, "SNN404"),
     "nothing to dilate": (["compile", "small.nir", "--dilate", "2"], 2, "SNN404"),
