@@ -13,8 +13,9 @@ from snncompile.driver import legalize_passes
 from snncompile.html import figures
 from snncompile.line import line
 from snncompile.passes.activity import measure
-from snncompile.passes.estimate import Traffic
+from snncompile.passes.partition import partition
 from snncompile.passes.pipeline import run_passes
+from snncompile.passes.place import place
 from tests.nets import small, spikes
 from tests.targets.test_rules import CONV, PASSED, chain
 from tests.test_feasibility import without_numbers
@@ -65,11 +66,23 @@ def test_what_a_profile_does_not_count_is_named():
     cost = sc.estimate(small(), "loihi1", X)
     assert cost.profile == "davies2018"
     assert set(cost.uncounted) == {"spikes", "messages", "hops"}
-    placed = sc.estimate(small(), "loihi1", X, traffic=Traffic(10, 4, 3, 2))
-    assert placed.energy_pj["hops"] == pytest.approx(3 * 3.0 + 2 * 4.0)
-    assert placed.energy_pj["messages"] == pytest.approx(4 * 1.7)
     assert sc.estimate(small(), "loihi2", X).energy_pj == {}
     assert sc.estimate(small(), "loihi2", X).total_pj is None
+
+
+def test_messages_and_hops_of_a_placed_network_count():
+    target = sc.load_target("loihi1").with_(neurons_per_core=2)
+    graph = run_passes(small(), legalize_passes(target))
+    found = partition(graph, target)
+    placed = place(found, target)
+    did = measure(graph, {"in": X})
+    fired = {n: did.populations[n].fired / did.populations[n].updates * 10 for n in ("lif1", "lif2")}
+    cost = sc.estimate(small(), target, X, profile="sanafe-loihi", placed=(found, placed))
+    assert found.packets["lif1"] > 0
+    assert cost.energy_pj["messages"] == pytest.approx(111 * sum(found.packets[n] * f for n, f in fired.items()))
+    assert cost.energy_pj["hops"] == pytest.approx(
+        sum((3.0 * placed.hops_x[n] + 4.2 * placed.hops_y[n]) * f for n, f in fired.items()))
+    assert cost.uncounted == ()
 
 
 def test_memory_is_that_of_all_layers_or_of_the_largest():

@@ -57,6 +57,7 @@ class Firing:
     """What a population did: neurons times ticks, how many of these emitted something, and the spikes in all."""
 
     name: str
+    neurons: int
     updates: float = 0
     fired: float = 0
     spikes: float = 0
@@ -82,7 +83,7 @@ def measure(graph: Graph, x: Mapping[str, Array]) -> Activity:
     table = layer_table(graph)
     edges = [e for e in graph.edges if e.dst in graph.populations]
     synapses = [Synapses(e.label) for e in edges]
-    firing = {n: Firing(n) for n in table.names}
+    firing = {n: Firing(n, count) for n, count in zip(table.names, table.populations.neurons.tolist(), strict=True)}
     for part in sample_chunks(graph, samples, ticks):
         given = {n: v[part] for n, v in x.items()}
         emitted = {**run(graph, given, record=True).emitted, **given}
@@ -99,7 +100,7 @@ def assume(table: Table, ticks: int, rate: float) -> Activity:
         rate: spikes a neuron and tick.
     """
     cells, links = table.populations, table.projections
-    firing = {n: Firing(n, neurons * ticks, neurons * ticks * rate, neurons * ticks * rate)
+    firing = {n: Firing(n, neurons, neurons * ticks, neurons * ticks * rate, neurons * ticks * rate)
               for n, neurons in zip(table.names, cells.neurons.tolist(), strict=True)}
     synapses = []
     for label, count, bits in zip(table.labels, links.synapses.tolist(), links.weight_bits.tolist(), strict=True):
@@ -109,8 +110,9 @@ def assume(table: Table, ticks: int, rate: float) -> Activity:
 
 
 def _fired(before: Firing, emitted: Array) -> Firing:
-    return Firing(before.name, before.updates + emitted.size, before.fired + int(np.count_nonzero(emitted)),
-                  before.spikes + float(np.abs(emitted.astype(np.float64)).sum()))
+    fired, spikes = int(np.count_nonzero(emitted)), float(np.abs(emitted.astype(np.float64)).sum())
+    return Firing(before.name, before.neurons, before.updates + emitted.size, before.fired + fired,
+                  before.spikes + spikes)
 
 
 def _worked(edge: Edge, emitted: Array, weight_bits: int) -> Synapses:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -25,6 +25,10 @@ from snncompile.targets.sections import Costs
 from snncompile.targets.table import DENSE, KERNEL, SPARSE, Table
 from snncompile.targets.target import Target
 
+if TYPE_CHECKING:
+    from snncompile.passes.partition import Partition
+    from snncompile.passes.place import Placement
+
 ASSUMED_RATE = 0.1
 """Spikes a neuron and tick where nothing was measured."""
 ASSUMED_TICKS = 100
@@ -32,13 +36,19 @@ LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
 
 
 @dataclass(frozen=True)
-class Traffic:
-    """Messages between cores for one sample, as a placement gives them; `hops_x` and `hops_y` along the mesh."""
+class Messages:
+    """Spikes that leave their core, once for each other core they reach, and the hops they take; of one sample."""
 
-    messages: float
-    local: float
-    hops_x: float
-    hops_y: float
+    remote: float
+    hops_x: float = 0
+    hops_y: float = 0
+
+    @classmethod
+    def of(cls, found: Partition, placed: Placement | None, activity: Activity) -> Messages:
+        """Messages of a partitioned network, the spikes of a population being spread evenly over its neurons."""
+        firings = {n: f.fired / (max(f.neurons, 1) * max(activity.samples, 1)) for n, f in activity.populations.items()}
+        ways = [found.packets] if placed is None else [found.packets, placed.hops_x, placed.hops_y]
+        return cls(*(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,7 +122,7 @@ class Cost:
 
 
 def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,
-            traffic: Traffic | None = None) -> Cost:
+            messages: Messages | None = None) -> Cost:
     """The cost of a LEGAL or later graph; see `costing.estimate`."""
     known = target.profiles()
     if profile is not None and profile not in known:
@@ -133,7 +143,7 @@ def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, prof
                 int(weights.sum()), int(states.sum()), int(layers.sum()), int(layers.max(initial=0)), cores, whole,
                 latency, sum(f.spikes for n, f in activity.populations.items() if n in graph.inputs) / samples,
                 sum(f.spikes for f in inside) / samples, **counts)
-    return cost if name is None else _priced(cost, known[name], table, activity, traffic)
+    return cost if name is None else _priced(cost, known[name], table, activity, messages)
 
 
 def _latency(graph: Graph, target: Target, ticks: int) -> tuple[int, int]:
@@ -148,7 +158,7 @@ def _latency(graph: Graph, target: Target, ticks: int) -> tuple[int, int]:
     return latency, ticks + latency
 
 
-def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, traffic: Traffic | None) -> Cost:
+def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, messages: Messages | None) -> Cost:
     """The cost with energy and time: constants times counters."""
     samples = max(activity.samples, 1)
     firing = list(activity.populations.values())
@@ -158,8 +168,8 @@ def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, traffi
         "synapses": _synapses(table, activity, samples, profile),
         "neurons": [("neuron", updates - fired), ("spiking_neuron", fired)],
         "spikes": [("spike", fired)],
-        "messages": [("message", traffic.messages), ("local", traffic.local)] if traffic else [],
-        "hops": [("hop_x", traffic.hops_x), ("hop_y", traffic.hops_y)] if traffic else [],
+        "messages": [("message", messages.remote)] if messages else [],
+        "hops": [("hop_x", messages.hops_x), ("hop_y", messages.hops_y)] if messages else [],
     }
     energy = {part: _sum(profile, terms, "pj") for part, terms in counters.items()}
     work = [_sum(profile, counters[part], "ns") for part in ("synapses", "neurons", "spikes")]

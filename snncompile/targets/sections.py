@@ -147,7 +147,6 @@ class Costs:
     spiking_neuron_pj: float | None = _real("energy of a neuron in a tick with a spike")
     spike_pj: float | None = _real("energy of making a spike, the update apart")
     message_pj: float | None = _real("energy of a message leaving its core")
-    local_pj: float | None = _real("energy of a message inside its tile")
     hop_x_pj: float | None = _real("energy of a hop along a row")
     hop_y_pj: float | None = _real("energy of a hop along a column")
     dense_synop_ns: float | None = _real("time of a synaptic operation in a dense list")
