@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from snncompile.frontends.onnx.regions import SUMS, Region
 from snncompile.frontends.onnx.rule import expression
 from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import Expr, Program, Step, flatten
-from snncompile.ir.rules import Quantity, fixed_rule
-from snncompile.ir.types import Array
+from snncompile.ir.rules import Dimension, Quantity, fixed_rule
+from snncompile.ir.types import Array, Shape
 
 WORD = re.compile(r"[^A-Za-z0-9_]+")
+# A constant of the file, the shape in which it is used, and what it measures there.
+Source: TypeAlias = tuple[str, Shape, Dimension]
 
 
 def make_neuron(flow: Flow, pairs: Mapping[str, str], region: Region, name: str, initial: Mapping[str, Any]) -> Neuron:
@@ -27,15 +29,19 @@ def make_neuron(flow: Flow, pairs: Mapping[str, str], region: Region, name: str,
     reader = _Reader(flow, region)
     states = _state_names(region)
     program, params = reader.program({states[s]: pairs[s] for s in region.states}, states)
-    program, params = _named(program, params)
     measured = measure(program, params)
     dimensions, spiking = measured if measured else ({}, False)
-    kinds = {p: Quantity(dimensions.get(f"param.{p}", "real")) for p in params}
+    sources: dict[str, Source] = {
+        p: (p.split(" ", 1)[1], np.shape(v), dimensions.get(f"param.{p}", "real")) for p, v in params.items()}
+    names = _names(sources, _threshold(program))
+    program = _renamed(program, {p: names[s] for p, s in sources.items()})
+    kinds = {names[s]: Quantity(s[2]) for s in sources.values()}
     kept = {s: Quantity(dimensions.get(f"state.{s}", "membrane")) for s in states.values()}
     word = WORD.sub("_", name.rsplit(".", 1)[-1]).strip("_") or "neuron"
     rule = fixed_rule(word, program, kinds, kept, spiking=spiking)
     firsts = {states[s]: np.asarray(initial[s], np.float64) for s in region.states if s in initial}
-    return Neuron(rule, params, initial={n: v[0] if v.ndim > 1 and len(v) == 1 else v for n, v in firsts.items()})
+    values = {names[s]: params[p] for p, s in sources.items()}
+    return Neuron(rule, values, initial={n: v[0] if v.ndim > 1 and len(v) == 1 else v for n, v in firsts.items()})
 
 
 def _state_names(region: Region) -> dict[str, str]:
@@ -126,20 +132,31 @@ def _plain(array: Array) -> Any:
     return float(array.ravel()[0]) if array.size == 1 else array
 
 
-def _named(program: Program, params: Mapping[str, Any]) -> tuple[Program, dict[str, Any]]:
-    """The program with parameters under their last words; what its output is compared with is the threshold."""
-    names: dict[str, str] = {}
-    threshold = _threshold(program)
-    for param in params:
-        last = param.split(" ", 1)[1].rsplit("/", 1)[-1].rsplit(".", 1)[-1]
-        word = WORD.sub("_", last).strip("_")
-        word = "threshold" if param == threshold else word if word and not word[0].isdigit() else f"c{len(names)}"
-        word = f"{word}_" if word in ("bias", "threshold") and param != threshold else word
+def _names(sources: Mapping[str, Source], threshold: str | None) -> dict[Source, str]:
+    """Parameters' names: the last words of the constants they come from; what the output is compared with is the
+    threshold. A constant that is used as two kinds of quantity is two parameters."""
+    names: dict[Source, str] = {}
+    for source in sources.values():
+        if source in names:
+            continue
+        word = WORD.sub("_", source[0].rsplit("/", 1)[-1].rsplit(".", 1)[-1]).strip("_")
+        word = f"c{len(names)}" if not word or word[0].isdigit() else word
+        word = f"{word}_" if word in ("bias", "threshold") else word
+        word = "threshold" if threshold is not None and source == sources[threshold] else word
         while word in names.values():
             word += "_"
-        names[param] = word
-    steps = tuple(Step(s.op, s.args, names[str(s.value)] if s.op == "param" else s.value) for s in program.steps)
-    return Program(steps, program.output, program.next_state), {names[k]: v for k, v in params.items()}
+        names[source] = word
+    return names
+
+
+def _renamed(program: Program, names: Mapping[str, str]) -> Program:
+    """The program under other names of its parameters, each distinct operation computed once."""
+    steps: dict[Step, int] = {}
+    moved: list[int] = []
+    for step in program.steps:
+        value = names[str(step.value)] if step.op == "param" else step.value
+        moved.append(steps.setdefault(Step(step.op, tuple(moved[a] for a in step.args), value), len(steps)))
+    return Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state))
 
 
 def _threshold(program: Program) -> str | None:
@@ -148,6 +165,4 @@ def _threshold(program: Program) -> str | None:
     if out.op not in ("ge", "gt"):
         return None
     sides = [program.steps[a] for a in out.args]
-    found = [str(s.value) for s in sides if s.op == "param"]
-    uses = sum(s.op == "param" and str(s.value) == found[0] for s in program.steps) if found else 0
-    return found[0] if uses == 1 and len(found) == 1 else None
+    return next((str(s.value) for s in sides if s.op == "param"), None)
