@@ -24,12 +24,15 @@ from snncompile.passes.activity import measure
 from snncompile.passes.arithmetic import Arithmetic
 from snncompile.passes.calibrate import Calibration, calibrate
 from snncompile.passes.canonicalize import Canonicalize
-from snncompile.passes.estimate import Cost, cost_of
+from snncompile.passes.chip import Chip, CoreUse
+from snncompile.passes.estimate import Cost, Messages, cost_of
 from snncompile.passes.fold_scales import FoldScales
 from snncompile.passes.form_populations import FormPopulations
 from snncompile.passes.merge_chains import MergeChains
 from snncompile.passes.or_pools import OrPools
+from snncompile.passes.partition import has_cores, partition
 from snncompile.passes.pipeline import Pass, run_passes
+from snncompile.passes.place import place
 from snncompile.passes.plain_neurons import PlainNeurons
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
@@ -111,14 +114,17 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     golden = watch.timed("golden", lambda: record_golden(found.graph, found.samples))
     rates = activity_rates(found.graph, found.seen, golden)
     mapped = run_passes(found.graph, mapping_passes(chosen, dilate), watch.saw)
+    chip = _on_chip(mapped, chosen, watch)
     artifact = watch.timed("emit", lambda: backend.emit(mapped, rates=rates, golden=golden))
     schedule = Schedule.of(mapped) if mapped.stage == Stage.MAPPED else Schedule({})
     described = chosen.costs or chosen.timing.hop_ticks
-    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden)) if described else None
+    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden, chip)) if described else None
     report = Report(graph.name, chosen.name, population_reports(found.graph, found.seen, found.agreement),
                     found.agreement, artifact.sizes_bytes, dict(watch.seconds),
-                    _options(load_options or {}, found.numbers), schedule.depth_ticks, schedule.period, cost)
-    return CompiledModel(found.graph, artifact, golden, rates, report, found.graph.notes, found.legal, backend.name)
+                    _options(load_options or {}, found.numbers), schedule.depth_ticks, schedule.period, cost,
+                    CoreUse.of(chip) if chip else None)
+    return CompiledModel(found.graph, artifact, golden, rates, report, found.graph.notes, found.legal, backend.name,
+                         chip)
 
 
 def legal_table(source: Any, target: Target, weight_bits: int | str | None, load_options: Mapping[str, Any]
@@ -183,11 +189,20 @@ def _given_integers(graph: Graph, target: Target, calibration: Any, labels: Any,
     return _Integers(run_passes(graph, given_integers_passes(), watch.saw), samples, Calibration())
 
 
-def _cost(mapped: Graph, target: Target, schedule: Schedule, golden: Golden) -> Cost:
+def _on_chip(mapped: Graph, target: Target, watch: Watch) -> Chip | None:
+    """A network on the cores of a target; None where it has no cores to fill."""
+    if not has_cores(target) or not mapped.populations:
+        return None
+    found = watch.timed("partition", lambda: partition(mapped, target))
+    return Chip(found, watch.timed("place", lambda: place(found, target)))
+
+
+def _cost(mapped: Graph, target: Target, schedule: Schedule, golden: Golden, chip: Chip | None) -> Cost:
     """What the golden vectors cost on the hardware."""
     ticks = next(iter(golden.inputs.values())).shape[1]
     activity = dataclasses.replace(measure(mapped, schedule.present(golden.inputs)), ticks=ticks)
-    return cost_of(mapped, layer_table(mapped), target, activity)
+    messages = Messages.of(*chip, activity) if chip else None
+    return cost_of(mapped, layer_table(mapped), target, activity, messages=messages)
 
 
 def _options(reading: Mapping[str, Any], numbers: Arithmetic | None) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snncompile import __version__
+from snncompile.chip_picture import drawable
+from snncompile.chip_picture import to_svg as chip_picture
 from snncompile.diagnostics import printable
 from snncompile.ir.draw import to_svg
 from snncompile.line import line, percent, size
 from snncompile.model import CompiledModel
+from snncompile.passes.chip import CoreUse
 from snncompile.passes.estimate import prefixed
 from snncompile.report import PopulationReport, Report
 
@@ -29,6 +32,9 @@ MEMORY = {
     "rows": "emitted values, for a chunk of ticks",
     "total_one_tick": "all but constants, one tick at a time",
 }
+
+UNITS = {"synapse memory": "bits of synapse memory", "in-axons": "axons that reach it",
+         "out-axons": "axons that leave it, for each core that they reach"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ def page(model: CompiledModel) -> str:
     return environment().get_template("report/page.html.j2").render(
         name=model.report.name, target=model.report.target, version=__version__, figures=figures(model.report),
         steps=line(model), notes=model.notes, drawing=Markup(to_svg(graph)) if drawn else None,
+        chip=_chip(model), fullest=_fullest(model.report.cores),
         rows=[_row(p) for p in model.report.populations],
         totals=[_whole(sum(p.neurons for p in model.report.populations)),
                 _whole(sum(p.synapses for p in model.report.populations))],
@@ -79,6 +86,21 @@ def page(model: CompiledModel) -> str:
         files=[(n, f"{len(content):,}") for n, content in sorted(model.artifact.files.items())],
         options={n: "automatic" if v is None else v for n, v in model.report.options.items()},
     )
+
+
+def _chip(model: CompiledModel) -> str | None:
+    """The picture of the chip; None where there is no mesh, or one too large to be drawn."""
+    from markupsafe import Markup
+
+    if model.chip is None or model.chip.placement is None or not drawable(model.chip.placement):
+        return None
+    return Markup(chip_picture(model.chip.partition, model.chip.placement))
+
+
+def _fullest(cores: CoreUse | None) -> list[tuple[str, str, str]]:
+    """Of each resource, what the fullest core uses, and what it has."""
+    return [(UNITS.get(name, name), f"{used:,}", f"{cores.limits[name]:,}" if name in cores.limits else "–")
+            for name, used in cores.used.items() if used or name in cores.limits] if cores else []
 
 
 def summary(report: Report) -> str:

@@ -13,6 +13,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.ranges import bit_width, population_ranges
 from snncompile.model import CompiledModel
+from snncompile.passes.chip import CoreUse
 from snncompile.passes.estimate import Cost
 from snncompile.report import Agreement, Report, synapses_into, weight_bits
 
@@ -24,6 +25,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "quantize": ("quantize",),
     "ranges": ("prove-ranges",),
     "retime": ("retime",),
+    "partition": ("partition",),
+    "place": ("place",),
     "compare": ("compare",),
     "estimate": ("estimate",),
     "emit": ("golden", "emit"),
@@ -52,8 +55,9 @@ def line(model: CompiledModel) -> list[Step]:
         steps.append(Step("calibrate", plural(report.agreement.samples, "sample"), rates(report)))
     steps += [quantized(model.graph), proved(model.graph)]
     steps += compared(report.agreement) if report.agreement else []
-    steps += [costed(report.cost)] if report.cost else []
     steps += [retimed(report.latency_ticks, report.dilation)] if report.latency_ticks else []
+    steps += on_cores(report.cores) if report.cores else []
+    steps += [costed(report.cost)] if report.cost else []
     steps.append(Step("emit", report.target, sizes(report.sizes_bytes)))
     return [Step(s.name, s.found, s.detail, took(seconds, s.name)) for s in steps]
 
@@ -122,6 +126,15 @@ def retimed(latency_ticks: int, dilation: int) -> Step:
     """How much later hardware does the same."""
     return Step("retime", f"{plural(latency_ticks, 'tick')} later",
                 f"{plural(dilation, 'hardware tick')} for each tick of the network")
+
+
+def on_cores(found: CoreUse) -> list[Step]:
+    """How many cores a network takes, and how far its spikes go."""
+    steps = [Step("partition", plural(found.cores, "core"), f"lower bound {found.least:,} ({found.binding}), "
+                  f"{plural(found.packets, 'packet')} between them if every neuron fires once")]
+    if found.mean_hops is not None and found.packets:
+        steps.append(Step("place", f"{found.mean_hops:.3g} hops a packet", f"at least {found.least_mean_hops:.3g}"))
+    return steps
 
 
 def rates(report: Report) -> str:

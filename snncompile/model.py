@@ -20,6 +20,7 @@ from snncompile.ir.interp import Traces, run
 from snncompile.ir.ops import Input
 from snncompile.ir.types import Array
 from snncompile.passes.calibrate import sample_chunks
+from snncompile.passes.chip import Chip
 from snncompile.report import Report, decide
 
 Data: TypeAlias = Array | Mapping[str, Array]
@@ -77,6 +78,7 @@ class CompiledModel:
         notes: warnings of the whole line.
         float_graph: the LEGAL graph it came from; None for a model that was opened from a folder.
         backend: what emitted it, a key of `backends.table.BACKENDS`.
+        chip: the network on the target's cores; None where it has none, or for a model opened from a folder.
     """
 
     graph: Graph
@@ -87,6 +89,7 @@ class CompiledModel:
     notes: tuple[Diagnostic, ...] = ()
     float_graph: Graph | None = field(default=None, repr=False)
     backend: str = "c"
+    chip: Chip | None = field(default=None, repr=False)
 
     @cached_property
     def host(self) -> Host | None:

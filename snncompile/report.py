@@ -17,6 +17,7 @@ from snncompile.ir.ops import Conv, Linear, Scale
 from snncompile.ir.ranges import population_ranges
 from snncompile.ir.types import Array, Shape
 from snncompile.passes.calibrate import Calibration, sample_chunks
+from snncompile.passes.chip import CoreUse
 from snncompile.passes.estimate import Cost
 
 
@@ -99,7 +100,7 @@ class Report:
     """Everything that was measured or proved while compiling, and the options it was done with.
 
     `latency_ticks` is how many hardware ticks a sample takes beyond its own, of which each takes `dilation`. `cost` is
-    what the golden vectors take on hardware whose ticks or events are described.
+    what the golden vectors take on hardware whose ticks or events are described, `cores` how its cores are used.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Report:
     latency_ticks: int = 0
     dilation: int = 1
     cost: Cost | None = None
+    cores: CoreUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)

@@ -63,13 +63,18 @@ def place(found: Partition, target: Target, rates: Mapping[str, float] | None = 
     packets = flows.packets * weights[flows.population]
     at, method = _best(found, packets, points)
     ways = np.abs(points[at[flows.source]] - points[at[flows.target]])
-    x, y = (np.bincount(flows.population, flows.packets * ways[:, axis], len(found.populations)) for axis in (0, 1))
+    x, y = (_by_population(found, along) for along in ways.T)
     total = max(float(packets.sum()), 1e-300)
-    return Placement(
-        points[at, 0], points[at, 1], columns, rows, each,
-        dict(zip(found.populations, x.astype(int).tolist(), strict=True)),
-        dict(zip(found.populations, y.astype(int).tolist(), strict=True)), float(packets @ ways.sum(1)) / total,
-        least_hops(flows.source, flows.target, packets, found.cores, each) / total, method)
+    least = least_hops(flows.source, flows.target, packets, found.cores, each)
+    return Placement(points[at, 0], points[at, 1], columns, rows, each, x, y,
+                     float(packets @ ways.sum(1)) / total, least / total, method)
+
+
+def _by_population(found: Partition, each: Array) -> dict[str, int]:
+    """Sums over the packets of each population."""
+    flows = found.traffic
+    sums = np.bincount(flows.population, flows.packets * each, len(found.populations))
+    return {name: int(n) for name, n in zip(found.populations, sums, strict=True)}
 
 
 def _best(found: Partition, packets: Array, points: Array) -> tuple[Array, str]:
