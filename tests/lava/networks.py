@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,19 @@ from snncompile.driver import integer_passes
 from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.loihi import LoihiLif
-from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.op import Op
+from snncompile.ir.ops import (
+    AvgPool,
+    Conv,
+    Identity,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Reshape,
+    Scale,
+    Upsample,
+)
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Stage
 from snncompile.model import integers
@@ -59,6 +72,30 @@ def random_loihi(seed: int) -> tuple[Graph, dict[str, Array]]:
     x = dict(inputs_for(graph, seed, 2))
     whole = run_passes(legal, integer_passes(LOIHI, calibrate(legal, x)))
     return whole, integers(whole, x)
+
+
+def u_net(reset: Any) -> Graph:
+    """Convolutions, a norm and pools down, a residual sum, up again, a concatenation, and a recurrent readout."""
+    rng = np.random.default_rng(0)
+
+    def conv(out: int, into: int) -> Conv:
+        return Conv(rng.normal(0.15, 0.5, (out, into, 3, 3)), rng.normal(0.05, 0.05, out), padding=((1, 1), (1, 1)))
+
+    def lif() -> Neuron:
+        return Neuron.of("lif", Firing(reset=reset), decay=0.75, threshold=1.0)
+
+    nodes: dict[str, Op] = {
+        "x": Input((2, 8, 8)), "c1": conv(4, 2), "norm": Scale(rng.uniform(0.5, 1.5, (4, 1, 1)), 0.05), "n1": lif(),
+        "pool": AvgPool((2, 2), (2, 2)), "c2": conv(8, 4), "n2": lif(), "c3": conv(8, 8), "n3": lif(),
+        "sum": Identity(), "up": Upsample((2, 2)), "first": Pad(((0, 4), (0, 0), (0, 0))),
+        "second": Pad(((8, 0), (0, 0), (0, 0))), "both": Identity(), "c4": conv(4, 12), "n4": lif(),
+        "flat": Reshape((256,)), "fc": Linear(rng.normal(0, 0.2, (5, 256))), "n5": lif(),
+        "back": Linear(rng.normal(0, 0.2, (5, 5))), "y": Output(),
+    }
+    paths = ["x c1 norm n1 pool c2 n2 c3 n3 sum up first both c4 n4 flat fc n5 y", "n2 sum", "n1 second both",
+             "back n5"]
+    edges = [Edge(a, b) for path in paths for a, b in pairwise(path.split())]
+    return Graph("u-net", nodes, (*edges, Edge("n5", "back", 1)))
 
 
 def _plain(neuron: Neuron, seed: int) -> Neuron:

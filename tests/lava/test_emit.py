@@ -74,7 +74,7 @@ def test_sums_that_lavas_current_would_wrap_twice_make_a_generated_process():
 def synapse(weight: Any, source: Input = Input((3,)), *others: Any) -> tuple[int | None, str, int]:
     graph = Graph("net", {"x": source, "n": LoihiLif(1).population(), "y": Output()},
                   (Edge("x", "n", 1, (*others, Linear(np.asarray(weight)))), Edge("n", "y")), Stage.INT)
-    found = synapses(graph, graph.edges[0], apart=True)
+    found, = synapses(graph, graph.edges[0], generated=True)
     return found.exponent, found.sign, found.message_bits
 
 
@@ -90,10 +90,26 @@ def test_weights_are_put_on_lavas_grid_or_into_synapses_of_their_own(
     assert synapse(weight)[:2] == (exponent, sign)
 
 
+@pytest.mark.parametrize("weight", [[[1, 3, 256]], [[-129, 1, 127]], [[40000, -3, 0]], [[-32768, 32767, 1]],
+                                    [[1 << 24, 3, -1]]], ids=str)
+def test_wide_weights_into_lavas_own_neurons_are_the_sum_of_their_digits(weight: Any) -> None:
+    graph = Graph("net", {"x": Input((3,)), "n": LoihiLif(1).population(), "y": Output()},
+                  (Edge("x", "n", 1, (Linear(np.asarray(weight)),)), Edge("n", "y")), Stage.INT)
+    parts = synapses(graph, graph.edges[0], generated=False)
+    assert len(parts) > 1
+    total = 0
+    for part in parts:
+        assert part.exponent is not None
+        values = np.asarray(part.matrix.todense())
+        assert part.sign != "MIXED" or (np.all(values % 2 == 0) and values.min() >= -256 and values.max() <= 254)
+        total = total + np.ldexp(values, part.exponent)
+    assert np.array_equal(total, weight)
+
+
 def test_graded_values_and_sums_beyond_32_bits():
     assert synapse([[1, 1, 1]], Input((3,), "real", 0, 1))[2] == 0
     assert synapse([[1, 1, 1]], Input((3,), "real", 0, 255))[2] == 9
-    limit = (1 << 31) // 6
+    limit = (1 << 31) // 3
     assert synapse([[1, 1, 1]], Input((3,), "real", 0, limit - 1))[0] == 0
     assert synapse([[1, 1, 1]], Input((3,), "real", 0, limit + 1))[0] is None
 
@@ -103,10 +119,10 @@ def test_what_no_matrix_expresses_happens_before_synapses_of_their_own():
     image = Input((1, 3))
     graph = Graph("net", {"x": image, "n": LoihiLif(1).population(), "y": Output()},
                   (Edge("x", "n", 1, (MaxPool((2,), (1,), ((0, 0),)), Scale(3))), Edge("n", "y")), Stage.INT)
-    found = synapses(graph, graph.edges[0], apart=True)
+    found, = synapses(graph, graph.edges[0], generated=True)
     assert np.array_equal(found.before[0], [[0, 1], [1, 2]])
     assert found.times == 3
-    assert synapses(graph, graph.edges[0], apart=False).times is None
+    assert synapses(graph, graph.edges[0], generated=False)[0].times is None
 
 
 # --- the package -------------------------------------------------------------------------------------------

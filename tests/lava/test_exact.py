@@ -26,8 +26,8 @@ from snncompile.model import inside_differences, integers
 from tests.backends.exactness import random_case
 from tests.frontends.netx.test_pilotnet import same_as_recorded
 from tests.frontends.netx.test_pilotnet import spikes as recorded_input
-from tests.lava.emitting import differences, package
-from tests.lava.networks import LINKS, REGISTERS, loihi, random_loihi, spikes
+from tests.lava.emitting import differences, network, package
+from tests.lava.networks import LINKS, REGISTERS, loihi, random_loihi, spikes, u_net
 from tests.nets import small
 from tests.nets import spikes as small_spikes
 from tests.passes.retimed import PATTERNS, wired
@@ -51,6 +51,14 @@ def test_lavas_own_neurons_have_loihis_registers():
     graph = loihi(REGISTERS, LINKS)
     assert differences(graph, spikes()) == []
     assert all(np.any(v) for v in run(graph, spikes(), record=True).emitted.values())
+
+
+def test_wide_weights_reach_lavas_own_neurons_digit_by_digit():
+    graph = loihi({"a": LoihiLif(300), "b": LoihiLif(500, 3000, 100)}, [("x", "a", 0), ("a", "b", 0), ("b", "y", 0)],
+                  weights=(-150, 400))
+    text = network(package(graph).files)
+    assert (text.count(" = LIF("), text.count(" = Sparse("), text.count(" = Synapses(")) == (2, 4, 0)
+    assert differences(graph, spikes()) == []
 
 
 def test_generated_neurons_do_what_registers_cannot():
@@ -100,6 +108,17 @@ def test_adaptive_neurons_are_generated(rule: str) -> None:
     assert differences(graph, inputs_for(graph, samples=1)) == []
 
 
+def traced(model: sc.CompiledModel, x: Any, ticks: int) -> None:
+    """Lava and the interpreter agree in everything over the first ticks of the first sample."""
+    given = {n: v[:1, :ticks] for n, v in integers(model.graph, x).items()}
+    wanted = run(model.graph, given, record=True, states=True)
+    assert model.host is not None
+    got = model.host.trace(given)
+    assert inside_differences(wanted, got) == []
+    assert all(np.array_equal(got.outputs[n], v) for n, v in wanted.outputs.items())
+    assert sum(bool(v.any()) for v in wanted.emitted.values()) >= len(wanted.emitted) - 1
+
+
 # --- through the whole line ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("target", ["loihi1", "loihi2"])
@@ -121,6 +140,16 @@ def test_a_network_compiles_runs_verifies_and_is_kept(target: str, tmp_path: Pat
     opened = open_build(model.save(tmp_path / "build"))
     assert opened.backend == "lava"
     assert opened.verify().ok
+
+
+@pytest.mark.parametrize(("target", "reset", "lifs"), [("loihi1", "value", 5), ("loihi2", "subtract", 0)])
+def test_a_convolutional_network_with_links_of_every_kind(target: str, reset: str, lifs: int) -> None:
+    x = (np.random.default_rng(0).random((2, 20, 2, 8, 8)) < 0.4).astype(float)
+    model = sc.compile(u_net(reset), target, calibration=x)
+    text = network(model.artifact.files)
+    assert text.count(" = LIF(") == lifs
+    assert target != "loihi1" or " = Synapses(" not in text
+    traced(model, x, 20)
 
 
 def test_no_ticks_give_no_outputs():
@@ -154,17 +183,6 @@ def test_a_program_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # --- networks that others trained ----------------------------------------------------------------------------
-
-def traced(model: sc.CompiledModel, x: Any, ticks: int) -> None:
-    """Lava and the interpreter agree in everything over the first ticks of the first sample."""
-    given = {n: v[:1, :ticks] for n, v in integers(model.graph, x).items()}
-    wanted = run(model.graph, given, record=True, states=True)
-    assert model.host is not None
-    got = model.host.trace(given)
-    assert inside_differences(wanted, got) == []
-    assert all(np.array_equal(got.outputs[n], v) for n, v in wanted.outputs.items())
-    assert sum(bool(v.any()) for v in wanted.emitted.values()) >= len(wanted.emitted) - 1
-
 
 @pytest.fixture(scope="module")
 def recordings(shared_data: Path) -> Array:

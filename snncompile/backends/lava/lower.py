@@ -131,7 +131,7 @@ class _Lowering:
         """The ports of a population, one for each multiplier, and the multipliers by variable."""
         found: list[tuple[Entry, Any]] = []
         for edge in edges:
-            times = self.synapses[edge].times
+            times = self.synapses[edge][0].times
             same = [e for e, t in found if _same(t, times)]
             if not same:
                 at = len(found)
@@ -179,14 +179,15 @@ class _Lowering:
 
     def _connections(self) -> Iterator[Connection]:
         count: dict[str, int] = {}
-        for edge, found in self.synapses.items():
-            k = count[edge.dst] = count.get(edge.dst, -1) + 1
-            key = f"{self.keys[edge.dst]}.{k}"
+        for edge, parts in self.synapses.items():
             line = self._line(edge.src, edge.delay - 1)
             source = self._port(edge.src) if edge.delay == 1 else f'delays["{line}"].s_out'
-            yield Connection(key, comment(edge.label), "Synapses" if found.exponent is None else "Sparse", source,
-                             f'populations["{self.keys[edge.dst]}"].{self.entries[edge]}',
-                             self._synapse(key, found, self._size(edge.src)))
+            for found in parts:
+                k = count[edge.dst] = count.get(edge.dst, -1) + 1
+                key = f"{self.keys[edge.dst]}.{k}"
+                yield Connection(key, comment(edge.label), "Synapses" if found.exponent is None else "Sparse", source,
+                                 f'populations["{self.keys[edge.dst]}"].{self.entries[edge]}',
+                                 self._synapse(key, found, self._size(edge.src)))
 
     def _synapse(self, key: str, found: Synapses, size: int) -> Arguments:
         matrix = found.matrix

@@ -22,6 +22,9 @@ LARGEST_WEIGHT = 255
 MIXED = (-128, 127)
 INT32 = (-(1 << 31), (1 << 31) - 1)
 
+Part = tuple[Matrix, "int | None", str]
+"""A matrix, its exponent and its sign mode; see `Synapses`."""
+
 
 @dataclass(frozen=True)
 class Synapses:
@@ -45,22 +48,24 @@ class Synapses:
     times: Array | int | None
 
 
-def synapses(graph: Graph, edge: Edge, apart: bool) -> Synapses:
-    """The synapses of an edge of an INT graph. Raises SNN205 where there are too many.
+def synapses(graph: Graph, edge: Edge, generated: bool) -> tuple[Synapses, ...]:
+    """The synapses of an edge of an INT graph; their sums add up. Raises SNN205 where there are too many.
 
     Args:
-        apart: whether the population can multiply sums itself, which keeps a last `Scale` out of the weights.
+        generated: whether the population is a process of our own. It multiplies sums itself, which keeps a last
+            `Scale` out of the weights; and it may have synapses of our own, where Lava's would take several processes.
     """
     shape, rest, before = _before(edge.chain, graph.shapes[edge.src])
     times: Any = None
-    if apart and rest and isinstance(rest[-1], Scale):
+    if generated and rest and isinstance(rest[-1], Scale):
         times, rest = _times(rest[-1], graph.arriving(edge)), rest[:-1]
     matrix = chain_matrix(rest, shape, f"projection {shorten(edge.label)}")
     low, high = source_range(graph, edge.src)
     bits = 0 if (low, high) == (0, 1) else max(bit_width((low, high)), 1)
-    if before or not _within(_sums(matrix, (low, high), 2), INT32):
-        return Synapses(matrix, None, "", bits, before, times)
-    return Synapses(*_on_grid(matrix), bits, (), times)
+    parts = [_on_grid(matrix)] if generated else _digits(matrix)
+    if before or not all(_is_exact(part, (low, high)) for part in parts):
+        return (Synapses(matrix, None, "", bits, before, times),)
+    return tuple(Synapses(*part, bits, (), times) for part in parts)
 
 
 def _before(chain: tuple[Op, ...], shape: Shape) -> tuple[Shape, tuple[Op, ...], tuple[Array | int, ...]]:
@@ -87,29 +92,55 @@ def _times(op: Scale, shape: Shape) -> Array | int | None:
     return np.broadcast_to(factor, shape).reshape(-1)
 
 
-def _on_grid(matrix: Matrix) -> tuple[Matrix, int | None, str]:
-    """The matrix as `Sparse` takes it, its exponent and sign mode."""
+def _on_grid(matrix: Matrix) -> Part:
+    """The matrix as `Sparse` takes it, its exponent and sign mode; no exponent where it takes it in no form."""
     common = int(np.bitwise_or.reduce(np.abs(matrix.data), initial=0))
     shift = (common & -common).bit_length() - 1 if common else 0
     low, high = int(matrix.data.min(initial=0)) >> shift, int(matrix.data.max(initial=0)) >> shift
     if low >= 0 and high <= LARGEST_WEIGHT:
-        return _shifted(matrix, shift), shift, "EXCITATORY"
+        return _replaced(matrix, matrix.data >> shift), shift, "EXCITATORY"
     if high <= 0 and low >= -LARGEST_WEIGHT:
-        return _shifted(matrix, shift), shift, "INHIBITORY"
+        return _replaced(matrix, matrix.data >> shift), shift, "INHIBITORY"
     if _within((low, high), MIXED):
-        return 2 * _shifted(matrix, shift), shift - 1, "MIXED"
+        return _replaced(matrix, 2 * (matrix.data >> shift)), shift - 1, "MIXED"
     return matrix, None, ""
 
 
-def _shifted(matrix: Matrix, shift: int) -> Matrix:
-    return csr_array((matrix.data >> shift, matrix.indices, matrix.indptr), matrix.shape)
+def _digits(matrix: Matrix) -> list[Part]:
+    """Matrices that `Sparse` takes and that add up to this one: itself, or the digits of its weights to base 256."""
+    whole = _on_grid(matrix)
+    if whole[1] is not None:
+        return [whole]
+    found: list[Part] = []
+    rest, shift = matrix.data, 0
+    while rest.any():
+        digit = ((rest + 128) & 255) - 128
+        part = _replaced(matrix, digit << shift)
+        part.eliminate_zeros()
+        found += [_on_grid(part)] if part.nnz else []
+        rest, shift = (rest - digit) >> 8, shift + 8
+    return found
 
 
-def _sums(matrix: Matrix, source: Interval, times: int) -> Interval:
+def _is_exact(part: Part, source: Interval) -> bool:
+    """Whether `Sparse` takes the weights, and its sums stay within 32 bits before and after their shift."""
+    matrix, exponent, _ = part
+    if exponent is None:
+        return False
+    low, high = _sums(matrix, source)
+    return _within((low << max(exponent, 0), high << max(exponent, 0)), INT32)
+
+
+def _sums(matrix: Matrix, source: Interval) -> Interval:
     """The range of all partial sums."""
-    up = np.asarray(matrix.maximum(0).sum(1)).max(initial=0) * times
-    down = np.asarray(matrix.minimum(0).sum(1)).min(initial=0) * times
-    return int(up) * source[0] + int(down) * source[1], int(up) * source[1] + int(down) * source[0]
+    up = int(np.asarray(matrix.maximum(0).sum(1)).max(initial=0))
+    down = int(np.asarray(matrix.minimum(0).sum(1)).min(initial=0))
+    return up * source[0] + down * source[1], up * source[1] + down * source[0]
+
+
+def _replaced(matrix: Matrix, data: Array) -> Matrix:
+    """A matrix with other values in the same places."""
+    return csr_array((data, matrix.indices.copy(), matrix.indptr.copy()), matrix.shape)
 
 
 def _within(a: Interval, b: Interval) -> bool:
