@@ -27,6 +27,8 @@ NO_MEMORY = 1 << DECAY_BITS
 INPUT_SHIFT = 6
 STATE_BITS = 24
 MAX_STATE = (1 << (STATE_BITS - 1)) - 1
+LOIHI = "loihi"
+"""The name of the rule: that of no library rule, since its numbers are integers from the start."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class LoihiLif:
         v = clip(v, -MAX_STATE, MAX_STATE)
         spike = v > registers.named("threshold", np.asarray(self.threshold, np.int64) << INPUT_SHIFT)
         nexts["v"], states["v"] = select(spike, 0, v), IntState(STATE_BITS)
-        return Population(flatten(spike, nexts), registers.values, states, rule="loihi")
+        return Population(flatten(spike, nexts), registers.values, states, rule=LOIHI)
 
 
 def kept(value: Expr, share: Operand) -> Expr:

@@ -16,6 +16,7 @@ from typing import Any
 
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.ir.library import RULES
+from snncompile.ir.loihi import LOIHI
 from snncompile.targets.sections import SECTIONS, Costs
 from snncompile.targets.target import Origin, Target
 
@@ -156,7 +157,7 @@ def accepts(metadata: Mapping[str, Any], value: Any) -> tuple[bool, str]:
         case "wholes":
             right = isinstance(value, (list, tuple)) and 0 < len(value) <= MAX_TEXT
             return right and all(_is_whole(v, low) for v in value), f"a list of whole numbers, at least {low}"
-    allowed = words or tuple(RULES)
+    allowed = words or (*RULES, LOIHI)
     right = isinstance(value, (list, tuple)) and all(isinstance(v, str) and v in allowed for v in value)
     return right, f"a list of {', '.join(allowed)}"
 

@@ -18,6 +18,7 @@ import numpy as np
 from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
+from snncompile.ir.loihi import LOIHI
 from snncompile.ir.op import Op
 from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import Conv, Input, Linear, Output, Pool, Scale
@@ -25,7 +26,7 @@ from snncompile.ir.rules import Compare, Reset, When
 from snncompile.ir.types import Array, Shape
 from snncompile.targets.reach import Reach, grid, reach_of
 
-RULE_WORDS = (*RULES, "another")
+RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
 OPERATOR_WORDS = tuple(OPERATORS)
 DENSE, SPARSE, KERNEL = range(3)
