@@ -1,0 +1,113 @@
+"""How packages are run: in this Python or another, and what is said where that fails. No Lava is needed here."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.lava.host import host
+from snncompile.diagnostics import CompileError
+from tests.passes.retimed import SIZE, chain, wired
+
+GRAPH = wired(chain("x", "a", "y"))
+X = {"x": np.ones((2, 3, SIZE), np.int64)}
+MANIFEST = {"package": "pretended", "emitted": [{"name": "a.relay"}, {"name": "a"}],
+            "states": [{"population": "a", "state": "v"}], "outputs": [{"name": "y"}]}
+INSIDE = """
+import pretended
+
+def run(manifest, inputs, states, progress):
+    values = pretended.times * inputs[0]
+    if progress:
+        progress(1, 2)
+    return {"emitted0": 0 * values, "emitted1": values, "output0": values, **({"state0": -values} if states else {})}
+"""
+
+
+def package(run: str, times: int = 3) -> Artifact:
+    return Artifact({"run.py": run, "manifest.json": json.dumps(MANIFEST),
+                     "pretended/__init__.py": f"times = {times}\n"})
+
+
+def another(folder: Path, script: str) -> str:
+    """A stand-in for a Python: a shell script."""
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNNC_LAVA_PYTHON", sys.executable)
+
+
+def test_a_package_runs_inside_a_python_that_has_lava(here: None) -> None:
+    done: list[tuple[int, int]] = []
+    outputs, counts = host(GRAPH, {}, package(INSIDE)).run(X, lambda *step: done.append(step))
+    assert np.array_equal(outputs["y"], 3 * X["x"])
+    assert {n: v.tolist() for n, v in counts.items()} == {"a": [3 * 3 * SIZE] * 2}
+    assert done == [(1, 2)]
+
+
+def test_what_it_holds_is_told_by_population_and_state(here: None) -> None:
+    traces = host(GRAPH, {}, package(INSIDE)).trace(X)
+    assert set(traces.emitted) == {"a"}
+    assert np.array_equal(traces.states["a"]["v"], -3 * X["x"])
+
+
+def test_packages_of_the_same_name_do_not_meet(here: None) -> None:
+    before = list(sys.path)
+    for times in (3, 4):
+        assert host(GRAPH, {}, package(INSIDE, times)).run(X)[0]["y"].max() == times
+    assert sys.path == before
+    assert "pretended" not in sys.modules
+
+
+def test_a_failure_inside_is_a_diagnostic(here: None) -> None:
+    with pytest.raises(CompileError, match=r"(?s)SNN606.*No module named 'absent'"):
+        host(GRAPH, {}, package("import absent\n")).run(X)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+class TestOutside:
+    def test_the_last_words_of_a_program_that_fails_are_shown(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                              ) -> None:
+        monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, "echo 1/2; echo out of luck >&2; exit 3"))
+        done: list[tuple[int, int]] = []
+        with pytest.raises(CompileError, match=r"(?s)SNN606.*out of luck"):
+            host(GRAPH, {}, package("")).run(X, lambda *step: done.append(step))
+        assert done == [(1, 2)]
+
+    def test_nothing_that_it_started_outlives_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        script = f"sleep 60 > /dev/null 2>&1 &\necho $! > {tmp_path}/child\nexit 1"
+        monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, script))
+        with pytest.raises(CompileError, match="SNN606"):
+            host(GRAPH, {}, package("")).run(X)
+        child = int((tmp_path / "child").read_text())
+        assert _gone(child)
+
+    def test_this_pythons_own_packages_are_kept_from_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+        monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, 'echo "path is <$PYTHONPATH>" >&2; exit 1'))
+        with pytest.raises(CompileError, match="path is <>"):
+            host(GRAPH, {}, package("")).run(X)
+
+
+def _gone(process: int) -> bool:
+    """Whether a process has ended, or is about to be collected."""
+    for _ in range(100):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        state = Path(f"/proc/{process}/stat")
+        if state.exists() and state.read_text().split()[2] == "Z":
+            return True
+    return False
