@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Linear
+from snncompile.ir.cells import Neuron
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
 from tests.nets import nir_file, small
 
@@ -44,10 +48,13 @@ def test_a_network_in_integers_is_judged_by_its_integers():
 
 
 def test_a_loop_needs_a_tick_for_each_hop():
-    target = sc.load_target("c99").with_(hop_ticks=2)
+    target = sc.load_target("c99").with_(hop_ticks=2, dilation=True)
     (violation,) = sc.check(small(), target).violations
     assert (violation.rule, violation.diagnostic.code) == ("cycles", "SNN302")
     assert sc.check(small(), target, dilate=2).ok
+    slow = sc.check(small(), target, dilate="auto")
+    assert (slow.ok, slow.dilation) == (True, 2)
+    assert str(slow).endswith("each of its ticks taking 2 of the hardware")
     assert sc.check(small(), target.with_(hop_ticks=1)).ok
 
 
@@ -56,6 +63,23 @@ def test_a_membrane_that_is_asked_to_be_wider_than_the_hardware_is_refused():
         sc.compile(small(), "loihi2", membrane_bits=25)
     assert {d.code for d in caught.value.diagnostics} == {"SNN417"}
     assert sc.compile(small(), "loihi2", membrane_bits=24).report.target == "loihi2"
+
+
+@pytest.mark.parametrize(("neuron", "quiet"), [
+    (Neuron.of("if", Firing(">", "value")), True), (Neuron.of("lif", Firing(">", "value"), decay=1.0), True),
+    (Neuron.of("lif", Firing(">", "value"), decay=0.5), False), (Neuron.of("lif", v_min=0.5, decay=1.0), False),
+    (Neuron.of("cubalif", decay=1.0, decay_syn=0.5), False), (Neuron.of("li", decay=0.5), False),
+    (Neuron.of("integrator"), True),
+])
+def test_neurons_that_cannot_wait_allow_no_dilation(neuron, quiet):
+    nodes = {"in": Input((3,)), "fc": Linear(np.ones((3, 3))), "n": neuron, "out": Output()}
+    graph = Graph("net", nodes, tuple(Edge(a, b) for a, b in pairwise(nodes)))
+    fixed = sc.load_target("loihi1").with_(rules=("if", "lif", "cubalif", "li", "integrator"), resets=None)
+    waiting = [v for v in sc.check(graph, fixed, dilate=2).violations if v.rule == "waiting"]
+    assert (not waiting) is quiet
+    assert all(v.diagnostic.code == "SNN304" for v in waiting)
+    assert not sc.check(graph, fixed).violations
+    assert sc.check(graph, "loihi2", dilate=2).ok
 
 
 def test_compile_applies_the_same_rules_before_it_quantizes():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.build import Source, TargetName
-from snncompile.cli.options import Reading, bits_or_ternary
+from snncompile.cli.options import Reading, Timing, bits_or_ternary
 from snncompile.cli.out import Out
 
 if TYPE_CHECKING:
@@ -22,12 +22,11 @@ def check(
     out: Out,
     source: Source,
     reading: Reading,
+    timing: Timing,
     target: TargetName = "c99",
     weight_bits: Annotated[str | None, typer.Option("--weight-bits", help="Width that weights will have; the target's "
                                                     "choice without it.", metavar="1..16|ternary",
                                                     show_default=False)] = None,
-    dilate: Annotated[int, typer.Option("--dilate", min=1, help="Ticks of the hardware for each tick of the "
-                                        "network.", metavar="K")] = 1,
 ) -> dict[str, Any]:
     """Check a network against a target's rules.
 
@@ -39,14 +38,14 @@ def check(
     graph = load(source, **reading.said())
     out.note(graph.notes)
     bits = None if weight_bits is None else bits_or_ternary(weight_bits)
-    verdict = judge(graph, target, weight_bits=bits, dilate=dilate)
+    verdict = judge(graph, target, weight_bits=bits, **timing.said())
     _margins(out, verdict)
     if not verdict.ok:
         code = out.refuse(verdict.diagnostics, verdict.to_json())
-        out.say(f"infeasible on {verdict.target}; {_elsewhere(graph, verdict.target, bits, dilate)}")
+        out.say(f"infeasible on {verdict.target}; {_elsewhere(graph, verdict.target, bits)}")
         raise typer.Exit(code)
     out.say(str(verdict.cost))
-    out.say(f"feasible on {verdict.target}")
+    out.say(f"feasible on {_named(verdict)}")
     return verdict.to_json()
 
 
@@ -56,10 +55,15 @@ def _margins(out: Out, verdict: Verdict) -> None:
         out.table(("rule", "#used"), [(name, f"{100 * (margin + 1):.3g} %") for margin, name in kept[:TIGHT]])
 
 
-def _elsewhere(graph: Graph, target: str, bits: int | str | None, dilate: int) -> str:
-    """The targets of the compiler's own on which the network is feasible."""
+def _named(verdict: Verdict) -> str:
+    return verdict.target + (f" (--dilate {verdict.dilation})" if verdict.dilation > 1 else "")
+
+
+def _elsewhere(graph: Graph, target: str, bits: int | str | None) -> str:
+    """The targets of the compiler's own on which the network is feasible, time dilated where that is needed."""
     from snncompile.feasibility import check as judge
     from snncompile.targets.target import NAMES
 
-    found = [n for n in NAMES if n != target and judge(graph, n, weight_bits=bits, dilate=dilate).ok]
+    verdicts = [judge(graph, n, weight_bits=bits, dilate="auto") for n in NAMES if n != target]
+    found = [_named(v) for v in verdicts if v.ok]
     return f"feasible on {', '.join(found)}" if found else "feasible on none of the other targets"

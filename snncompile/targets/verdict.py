@@ -33,6 +33,7 @@ class Verdict:
 
     Attributes:
         margins: by rule, `used / limit - 1` where it is largest: above 0 it is broken, -0.25 leaves a quarter.
+        dilation: ticks of the hardware for each tick of the network, as it was judged.
         cost: what it would cost, where that was estimated.
     """
 
@@ -40,6 +41,7 @@ class Verdict:
     target: str
     violations: tuple[Violation, ...]
     margins: Mapping[str, float]
+    dilation: int = 1
     cost: Any = None
 
     @property
@@ -56,14 +58,16 @@ class Verdict:
             raise CompileError(self.diagnostics)
 
     def to_json(self) -> dict[str, Any]:
-        return {"network": self.network, "target": self.target, "feasible": self.ok, "margins": dict(self.margins),
+        return {"network": self.network, "target": self.target, "feasible": self.ok, "dilation": self.dilation,
+                "margins": dict(self.margins),
                 "violations": [{"rule": v.rule, "used": v.used, "limit": v.limit, **v.diagnostic.to_json()}
                                for v in self.violations],
                 "cost": None if self.cost is None else self.cost.to_json()}
 
     def __str__(self) -> str:
         if self.ok:
-            return f"{shorten(self.network)} is feasible on {self.target}"
+            slower = f", each of its ticks taking {self.dilation} of the hardware" if self.dilation > 1 else ""
+            return f"{shorten(self.network)} is feasible on {self.target}{slower}"
         count = len(self.violations)
         return "\n".join([*map(str, self.diagnostics), f"{shorten(self.network)} is infeasible on {self.target}: "
                           f"{count} problem{'s' * (count > 1)}"])

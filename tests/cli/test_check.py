@@ -21,12 +21,15 @@ def test_an_infeasible_network_ends_with_1_and_every_violation(files):
 
 def test_a_loop_that_is_too_quick_is_named_and_dilating_time_helps(files, tmp_path):
     fast = tmp_path / "slow.toml"
-    fast.write_text('title = "slow"\n[timing]\nhop_ticks = 3\n')
+    fast.write_text('title = "slow"\n[timing]\nhop_ticks = 3\ndilation = true\n')
     found = answer("check", files / "small.nir", "--target", fast, code=1)
     (violation,) = found["violations"]
     assert violation["code"] == "SNN302"
     assert "lif1" in violation["place"]
     assert answer("check", files / "small.nir", "--target", fast, "--dilate", 3)["feasible"]
+    assert answer("check", files / "small.nir", "--target", fast, "--dilate", "auto")["dilation"] == 3
+    assert "(--dilate 3)" in snnc("check", files / "small.nir", "--target", fast, "--dilate", "auto").stdout
+    assert answer("check", files / "small.nir", "--dilate", 2, code=2)["diagnostics"][0]["code"] == "SNN404"
 
 
 def test_input_that_cannot_be_used_ends_with_2(files, tmp_path):
