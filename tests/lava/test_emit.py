@@ -49,6 +49,11 @@ def test_populations_of_loihis_form_are_lavas_own():
     assert set(kinds(package(loihi(REGISTERS, LINKS)))) == {"Source", "LIF", "Sparse", "Delay", "Recorder", "Membranes"}
 
 
+def test_the_name_of_a_rule_says_nothing_of_its_program():
+    assert population(replace(LoihiLif(100).population(), rule="mine")) == "LIF"
+    assert population(replace(LoihiLif(100).population(), params={"threshold": 6401})) == "Loihi"
+
+
 @pytest.mark.parametrize(("registers", "expected"), [
     (LoihiLif((1 << 17) - 1), "LIF"),
     (LoihiLif(1 << 17), "Loihi"),

@@ -34,7 +34,8 @@ def standard(graph: Graph, name: str) -> dict[str, Any] | None:
     again = graph.replace(nodes={**graph.nodes, name: registers.population()})
     tight = tightened(again.nodes[name], population_ranges(again, name))
     assert isinstance(tight, Population)
-    same = tight.program == op.program and all(np.all(tight.params[n] == v) for n, v in op.params.items())
+    same = tight.program == op.program and tight.params.keys() == op.params.keys() and all(
+        np.all(tight.params[n] == v) for n, v in op.params.items())
     first = {n: np.asarray(s.initial, np.int64) for n, s in op.states.items() if np.any(s.initial)}
     if not same or any(np.abs(v).max() > MAX_STATE for v in first.values()):
         return None
@@ -43,7 +44,7 @@ def standard(graph: Graph, name: str) -> dict[str, Any] | None:
 
 
 def _registers(op: Population) -> LoihiLif | None:
-    if op.rule != "loihi" or "threshold" not in op.params:
+    if "threshold" not in op.params or op.tables:
         return None
     used = op.program.names("state")
     threshold = np.asarray(op.params["threshold"], np.int64) >> INPUT_SHIFT
