@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -82,10 +82,12 @@ class Retime:
         edges = projections(graph)
         fed = set() if self.programmable else {n for n, op in graph.nodes.items() if isinstance(op, Population)
                                                and not starts_idle(op, graph.shapes[n])}
-        least = {n: 0 if isinstance(op, Input) else self.hop_ticks if n in fed else 0
-                 for n, op in graph.nodes.items() if not isinstance(op, Output)}
+        nodes = [n for n, op in graph.nodes.items() if not isinstance(op, Output)]
         most = None if self.relays else self.max_delay_ticks
-        found = solve(graph, edges, least, self.hop_ticks, most, period)
+        # Neurons that act on their own need no source of their bias if they may begin with the inputs.
+        found = solve(graph, edges, dict.fromkeys(nodes, 0), self.hop_ticks, most, period, fed) if fed else None
+        least = {n: self.hop_ticks if n in fed else 0 for n in nodes}
+        found = found or solve(graph, edges, least, self.hop_ticks, most, period)
         if found is None:
             found = solve(graph, edges, least, self.hop_ticks, None, period)
             assert found is not None
@@ -132,8 +134,10 @@ def _path(cycle: Cycle) -> str:
 
 
 def solve(graph: Graph, edges: Sequence[Edge], least: Mapping[str, int], hop_ticks: int, most: int | None,
-          period: int) -> dict[str, int] | None:
+          period: int, prompt: Collection[str] = ()) -> dict[str, int] | None:
     """Latencies that make every delay long enough, and at most `most`, with the fewest values kept; None if none do.
+
+    Inputs have no latency, nor have the nodes that are to be `prompt`.
 
     A source keeps what it emitted for as many ticks as its longest projection takes, so that the cost is the sum of
     `size(u) (m(u) - r(u))` with `m(u) >= d + r(v)`. All constraints are differences of two unknowns: the matrix is
@@ -158,7 +162,7 @@ def solve(graph: Graph, edges: Sequence[Edge], least: Mapping[str, int], hop_tic
     cost[count:][np.unique(src)] = sizes[np.unique(src)]
     low = np.concatenate([np.array(list(least.values()), float), np.full(count, -np.inf)])
     high = np.full(2 * count, np.inf)
-    high[:count][[isinstance(graph.nodes[n], Input) for n in number]] = 0
+    high[:count][[n in prompt or isinstance(graph.nodes[n], Input) for n in number]] = 0
     answer = milp(cost, bounds=Bounds(low, high), constraints=LinearConstraint(matrix.tocsr(), ub=limits))
     if answer.x is None:
         return None

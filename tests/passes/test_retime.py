@@ -219,6 +219,15 @@ def test_a_bias_is_fed_by_an_always_on_source_that_starts_with_its_population():
     assert not any(s.op == "param" and s.value == "bias" for n in "ab" for s in mapped.nodes[n].program.steps)
 
 
+def test_neurons_that_have_their_delays_already_begin_with_the_inputs():
+    """As in NetX files: nothing is late, so that a bias needs no source."""
+    graph = wired([("x", "a", 1), ("a", "b", 1), ("b", "y", 0)], filtered)
+    mapped = retimed(graph, programmable=False)
+    assert set(Schedule.of(mapped).latency_ticks.values()) == {0}
+    assert Schedule.of(mapped).always_on == {}
+    assert differences(graph, programmable=False) == []
+
+
 def test_a_bias_waits_in_the_neuron_where_that_runs_a_program():
     graph = wired(BIASED, filtered)
     mapped = retimed(graph)
