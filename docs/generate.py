@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from snncompile.codes import CODES
 from snncompile.frontends.torch.neurons import FRAMEWORKS, VERSIONS
 from snncompile.frontends.torch.neurons.support import NeuronClass, Table, Unsupported
+from snncompile.targets.read import value_of
+from snncompile.targets.rules import HARDWARE_RULES
+from snncompile.targets.sections import SECTIONS, Costs
 
 HERE = Path(__file__).parent
 BLOCKS = {
@@ -69,7 +73,24 @@ def _verdicts(known: NeuronClass | Unsupported) -> list[tuple[str, str]]:
     return [*((o, "exact") for o in known.exact), *((r.option, f"refused: {r.why}") for r in known.refused), *notes]
 
 
-PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks}
+def target_figures() -> str:
+    """The page of everything that a description of a target can say, and of every rule that reads it."""
+    lines = ["# Figures of a target", "",
+             "What a [description of a target](targets.md) can say, made from `snncompile/targets/` by `make docs`.",
+             "A figure that is left out says nothing, unless a value stands here for it."]
+    sections = {**SECTIONS, "costs.NAME": Costs}
+    for section, kind in sections.items():
+        lines += ["", f"## [{section}]", "", (kind.__doc__ or "").strip().replace("\n    ", "\n"), "",
+                  "| key | value | meaning |", "|---|---|---|"]
+        for f in dataclasses.fields(kind):
+            said = "" if f.default is None else f" ({str(f.default).lower()})"
+            lines.append(f"| `{f.name}` | {value_of(f.metadata)}{said} | {f.metadata['what']} |")
+    lines += ["", "## Rules", "", "| rule | code | reads | of each |", "|---|---|---|---|"]
+    lines += [f"| {r.name} | {r.code} | `{r.figure}` | {r.scope} |" for r in HARDWARE_RULES.values()]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks, "target-figures.md": target_figures}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -26,6 +26,8 @@ else:
     import tomli as tomllib
 
 TOP = {"title": str, "backend": str, "provisional": bool, "arithmetic": dict, "sources": dict, "costs": dict}
+KINDS = {str: "text", bool: "true or false", dict: "a table"}
+NEURONS = (*RULES, LOIHI)
 LARGEST = 1 << 62
 MAX_TEXT = 1000
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$")
@@ -79,7 +81,7 @@ class _Reader:
             self.unknown("", key, (*TOP, *SECTIONS))
         for key, kind in {**TOP, **dict.fromkeys(SECTIONS, dict)}.items():
             if key in table and not isinstance(table[key], kind):
-                self.wrong("", key, repr(table[key]), "a table" if kind is dict else f"a {kind.__name__}")
+                self.wrong("", key, repr(table[key]), KINDS[kind])
         if "title" not in table:
             self.found.error("SNN102", self.place("", ""), "no title", 'title = "..."')
         self.found.finish()
@@ -105,10 +107,8 @@ class _Reader:
                 self.unknown(section, name, known)
                 continue
             value, origin = self._spread(section, name, given)
-            right, wanted = accepts(known[name], value)
-            right |= value is None and lifting
-            if not right:
-                self.wrong(section, name, repr(value), wanted)
+            if not accepts(known[name], value) and not (value is None and lifting):
+                self.wrong(section, name, repr(value), value_of(known[name]))
             figures[name] = tuple(value) if isinstance(value, (list, tuple)) else value
             self.origins[f"{section}.{name}"] = origin
         return figures
@@ -141,25 +141,37 @@ class _Reader:
         return whole + (f", line {line}" if line else "") + (f", {shorten(path)}" if path else "")
 
 
-def accepts(metadata: Mapping[str, Any], value: Any) -> tuple[bool, str]:
-    """Whether a field can have a value, and what it can have."""
-    low, words = metadata["low"], metadata["words"]
+def accepts(metadata: Mapping[str, Any], value: Any) -> bool:
+    """Whether a field can have a value."""
+    low, several = metadata["low"], isinstance(value, (list, tuple))
     match metadata["kind"]:
         case "flag":
-            return isinstance(value, bool), "true or false"
+            return isinstance(value, bool)
         case "whole":
-            return _is_whole(value, low), f"a whole number, at least {low}"
+            return _is_whole(value, low)
         case "real":
-            right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
-            return right, "a finite number, at least 0"
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
         case "word":
-            return value in words, " or ".join(words)
+            return value in metadata["words"]
         case "wholes":
-            right = isinstance(value, (list, tuple)) and 0 < len(value) <= MAX_TEXT
-            return right and all(_is_whole(v, low) for v in value), f"a list of whole numbers, at least {low}"
-    allowed = words or (*RULES, LOIHI)
-    right = isinstance(value, (list, tuple)) and all(isinstance(v, str) and v in allowed for v in value)
-    return right, f"a list of {', '.join(allowed)}"
+            return several and 0 < len(value) <= MAX_TEXT and all(_is_whole(v, low) for v in value)
+    return several and all(isinstance(v, str) and v in (metadata["words"] or NEURONS) for v in value)
+
+
+def value_of(metadata: Mapping[str, Any]) -> str:
+    """What a field can have, in words."""
+    match metadata["kind"]:
+        case "flag":
+            return "true or false"
+        case "whole":
+            return f"a whole number, at least {metadata['low']}"
+        case "real":
+            return "a finite number, at least 0"
+        case "word":
+            return " or ".join(metadata["words"])
+        case "wholes":
+            return f"a list of whole numbers, at least {metadata['low']}"
+    return f"a list of {', '.join(metadata['words'] or NEURONS)}"
 
 
 def _is_whole(value: Any, low: float) -> bool:
