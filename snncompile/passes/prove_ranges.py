@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +26,8 @@ from snncompile.ir.ranges import (
 from snncompile.ir.types import Stage
 
 WIDEST_BITS = 64
+ROUNDS = 8
+"""How often a loop is gone round again, at most, while what its populations emit still becomes narrower."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,31 @@ class ProveRanges:
 
     def run(self, graph: Graph) -> Graph:
         found = Collector()
-        for name in [n for c in graph.components for n in c if isinstance(graph.nodes[n], Population)]:
-            ranges = population_ranges(graph, name)
-            chains = [r for e in graph.edges_into[name] for r in chain_ranges(graph, e)]
-            _check(name, (*ranges.steps, ranges.x, *chains), found)
-            graph = graph.replace(nodes={**graph.nodes, name: tightened(graph.nodes[name], ranges)})
+        for component in graph.components:
+            names = [n for n in component if isinstance(graph.nodes[n], Population)]
+            graph = _tightened(graph, names, found)
+            for _ in range(ROUNDS if len(component) > 1 else 0):
+                before = graph
+                graph = _tightened(graph, names, Collector())  # what a loop brings back may have become narrower
+                if all(_emits(before, n) == _emits(graph, n) for n in names):
+                    break
         found.finish()
         return graph
+
+
+def _tightened(graph: Graph, names: Iterable[str], found: Collector) -> Graph:
+    for name in names:
+        ranges = population_ranges(graph, name)
+        chains = [r for e in graph.edges_into[name] for r in chain_ranges(graph, e)]
+        _check(name, (*ranges.steps, ranges.x, *chains), found)
+        graph = graph.replace(nodes={**graph.nodes, name: tightened(graph.nodes[name], ranges)})
+    return graph
+
+
+def _emits(graph: Graph, name: str) -> Interval:
+    op = graph.nodes[name]
+    assert isinstance(op, Population)
+    return op.output_low, op.output_high
 
 
 def _check(name: str, ranges: tuple[Interval, ...], found: Collector) -> None:

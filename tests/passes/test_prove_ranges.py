@@ -52,6 +52,19 @@ def operations(op: Population) -> list[str]:
 
 # --- what goes -------------------------------------------------------------------------------------------
 
+def test_a_loop_is_gone_round_again_when_what_it_brings_back_is_narrower():
+    """`a` adds up what `b` sent it; `b`, which stands after it, turns out never to send anything."""
+    v = kept(V + X, 24)
+    a = Population(flatten(v, {"v": v}), {}, {"v": IntState(24)}, 1.0, -(1 << 23), 1 << 23, True)
+    b = Population(flatten(minimum(maximum(X, 0), 0), {}), {}, {}, 1.0, -9, 9, True)
+    nodes = {"x": Input((1,), low=0, high=0), "a": a, "b": b, "y": Output()}
+    graph = Graph("net", nodes, (Edge("x", "a"), Edge("a", "b"), Edge("b", "a", 1), Edge("b", "y")), Stage.INT)
+    found = run_passes(graph, [ProveRanges()]).nodes["a"]
+    assert isinstance(found, Population)
+    assert found.states["v"].bits == 1
+    assert (found.output_low, found.output_high) == (0, 0)
+
+
 def test_a_clip_that_cannot_act_goes_and_the_state_narrows():
     """v' = v / 2 + x with x up to 10 never exceeds 20."""
     v = kept(Expr("shr", (V,), (1, "floor")) + X)
