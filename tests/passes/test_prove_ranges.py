@@ -57,8 +57,8 @@ def test_a_loop_is_gone_round_again_when_what_it_brings_back_is_narrower():
     v = kept(V + X, 24)
     a = Population(flatten(v, {"v": v}), {}, {"v": IntState(24)}, 1.0, -(1 << 23), 1 << 23, True)
     b = Population(flatten(minimum(maximum(X, 0), 0), {}), {}, {}, 1.0, -9, 9, True)
-    nodes = {"x": Input((1,), low=0, high=0), "a": a, "b": b, "y": Output()}
-    graph = Graph("net", nodes, (Edge("x", "a"), Edge("a", "b"), Edge("b", "a", 1), Edge("b", "y")), Stage.INT)
+    nodes = {"x": Input((1,)), "a": a, "b": b, "y": Output()}
+    graph = Graph("net", nodes, (Edge("x", "b"), Edge("a", "b"), Edge("b", "a", 1), Edge("b", "y")), Stage.INT)
     found = run_passes(graph, [ProveRanges()]).nodes["a"]
     assert isinstance(found, Population)
     assert found.states["v"].bits == 1
