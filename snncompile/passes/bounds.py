@@ -15,7 +15,8 @@ from snncompile.targets.memory import list_bits
 from snncompile.targets.table import KERNEL
 from snncompile.targets.target import Target
 
-NEURONS, SYNAPSES, IN_AXONS, OUT_AXONS = "neurons", "synapse memory", "in-axons", "out-axons"
+NEURONS, SYNAPSES, IN_AXONS, OUT_AXONS, POPULATIONS = (
+    "neurons", "synapse memory", "in-axons", "out-axons", "populations")
 
 
 def least_cores(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], found: Axons, target: Target
@@ -30,7 +31,8 @@ def least_cores(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], fo
     bits = sum(_least_bits(link, shapes[link.target], target) for link in links)
     needs = ((NEURONS, neurons, limits.neurons_per_core), (SYNAPSES, bits, limits.synapse_bits_per_core),
              (IN_AXONS, _least_axons(shapes, links, found, target), limits.in_axons_per_core))
-    return {name: math.ceil(need / most - 1e-9) for name, need, most in needs if most}
+    layers = int((1 - inputs).sum()) if target.network.layer_per_core else 1
+    return {POPULATIONS: layers, **{name: math.ceil(need / most - 1e-9) for name, need, most in needs if most}}
 
 
 def least_packets(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], target: Target) -> int:

@@ -82,7 +82,7 @@ class Partition:
     @property
     def lower_bound(self) -> tuple[int, str]:
         """The least number of cores, and what makes it so."""
-        name = max(self.least_cores, key=self.least_cores.__getitem__)
+        name = max(reversed(self.least_cores), key=self.least_cores.__getitem__)
         return self.least_cores[name], name
 
     @property
