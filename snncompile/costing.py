@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snncompile.diagnostics import fail
 from snncompile.driver import legal_table
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array, Stage
@@ -37,8 +35,6 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         CompileError: SNN404 for a profile or rate that cannot be, SNN501 for samples that do not fit.
     """
     chosen = load_target(target)
-    if not 0 <= rate < math.inf or ticks < 0:
-        fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
     legal, table = legal_table(source, chosen, weight_bits, load_options)
     activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x))
     messages = None if placed is None else Messages.of(*placed, activity)

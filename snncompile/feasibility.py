@@ -28,14 +28,14 @@ BELOW_THRESHOLD = 0.25
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
           dilate: int | Literal["auto"] = 1, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS,
-          **load_options: Any) -> Verdict:
+          profile: str | None = None, **load_options: Any) -> Verdict:
     """Whether a network can run on a target, with every rule that it breaks, and by how much it keeps the others.
 
     Args:
         source: a graph at any stage, whose weights may be bare shapes, or anything `load` takes.
         weight_bits: the width that weights will have; the target's own choice without it.
         dilate: ticks of the hardware for each tick of the network; "auto" for as many as the quickest loop needs.
-        rate, ticks: assumed for the verdict's cost: spikes a neuron and tick, and ticks of a sample.
+        rate, ticks, profile: of the verdict's cost; see `costing.estimate`.
         load_options: what the source does not say; see `load`.
 
     Raises:
@@ -46,7 +46,7 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     found = judge(table, chosen, legal.name)
     period = _period(legal, chosen, dilate)
     late = (*_quick_cycles(legal, chosen, period), *(_restless(legal, chosen) if period > 1 else ()))
-    cost = cost_of(legal, table, chosen, assume(table, ticks, rate))
+    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), profile)
     return dataclasses.replace(found, violations=(*found.violations, *late), dilation=period, cost=cost)
 
 
@@ -90,6 +90,8 @@ def _changes(neuron: Neuron) -> bool:
     states = {n: np.asarray(BELOW_THRESHOLD * threshold if q.dimension == "membrane" else q.default, np.float64)
               for n, q in neuron.traced.states.items()}
     params = {n: np.asarray(v, np.float64) for n, v in neuron.params.items()}
-    output, after = evaluate(neuron.traced.program, params, states, np.zeros(()))
+    with np.errstate(all="ignore"):
+        output, after = evaluate(neuron.traced.program, params, states, np.zeros(np.broadcast_shapes(
+            *(v.shape for v in params.values()))))
     spikes = neuron.rule.spiking and bool(np.any(output))
     return spikes or any(bool(np.any(after[n] != v)) for n, v in states.items())

@@ -15,6 +15,7 @@ from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
 from tests.nets import nir_file, small
+from tests.strategies import Features, random_graph
 
 
 def without_numbers(graph: Graph) -> Graph:
@@ -69,7 +70,7 @@ def test_a_membrane_that_is_asked_to_be_wider_than_the_hardware_is_refused():
     (Neuron.of("if", Firing(">", "value")), True), (Neuron.of("lif", Firing(">", "value"), decay=1.0), True),
     (Neuron.of("lif", Firing(">", "value"), decay=0.5), False), (Neuron.of("lif", v_min=0.5, decay=1.0), False),
     (Neuron.of("cubalif", decay=1.0, decay_syn=0.5), False), (Neuron.of("li", decay=0.5), False),
-    (Neuron.of("integrator"), True),
+    (Neuron.of("integrator"), True), (Neuron.of("lif", Firing(">", "value"), decay=np.array([1.0, 1.0, 0.5])), False),
 ])
 def test_neurons_that_cannot_wait_allow_no_dilation(neuron, quiet):
     nodes = {"in": Input((3,)), "fc": Linear(np.ones((3, 3))), "n": neuron, "out": Output()}
@@ -80,6 +81,15 @@ def test_neurons_that_cannot_wait_allow_no_dilation(neuron, quiet):
     assert all(v.diagnostic.code == "SNN304" for v in waiting)
     assert not sc.check(graph, fixed).violations
     assert sc.check(graph, "loihi2", dilate=2).ok
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_network_can_be_judged_in_any_time(seed):
+    graph = random_graph(seed, Features())
+    for target in ("loihi1", "loihi2", "truenorth"):
+        quick, slow = sc.check(graph, target), sc.check(graph, target, dilate="auto")
+        assert not any(v.rule == "cycles" for v in slow.violations) or not sc.load_target(target).timing.dilation
+        assert {v.rule for v in quick.violations} - {v.rule for v in slow.violations} <= {"cycles"}
 
 
 def test_compile_applies_the_same_rules_before_it_quantizes():

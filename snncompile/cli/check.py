@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.build import Source, TargetName
-from snncompile.cli.options import Reading, Timing, bits_or_ternary
+from snncompile.cli.options import Assumed, Reading, Timing, bits_or_ternary
 from snncompile.cli.out import Out
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def check(
     source: Source,
     reading: Reading,
     timing: Timing,
+    costs: Assumed,
     target: TargetName = "c99",
     weight_bits: Annotated[str | None, typer.Option("--weight-bits", help="Width that weights will have; the target's "
                                                     "choice without it.", metavar="1..16|ternary",
@@ -38,7 +39,7 @@ def check(
     graph = load(source, **reading.said())
     out.note(graph.notes)
     bits = None if weight_bits is None else bits_or_ternary(weight_bits)
-    verdict = judge(graph, target, weight_bits=bits, **timing.said())
+    verdict = judge(graph, target, weight_bits=bits, **timing.said(), **costs.said())
     _margins(out, verdict)
     if not verdict.ok:
         code = out.refuse(verdict.diagnostics, verdict.to_json())

@@ -13,6 +13,7 @@ from snncompile.diagnostics import fail, shorten
 READING = "What the file leaves open"
 NUMBERS = "Integers"
 SAMPLES = "Reading samples"
+COST = "What the cost assumes"
 TIMING = "Time on hardware"
 
 
@@ -116,6 +117,16 @@ class Timing(Group):
         if not given["dilate"].isascii() or not given["dilate"].isdigit() or len(given["dilate"]) > 5:
             fail("SNN404", "option --dilate", shorten(given["dilate"]), "1 to 65536, or auto")
         return {"dilate": int(given["dilate"])}
+
+
+@dataclass(frozen=True)
+class Assumed(Group):
+    """What a cost is made of where nothing is measured; the words are those of `costing.estimate`."""
+
+    rate: Annotated[float | None, _option(COST, "--rate", "Spikes a neuron and tick (0.1).", "X")] = None
+    ticks: Annotated[int | None, _option(COST, "--ticks", "Ticks of a sample (100).", "N")] = None
+    profile: Annotated[str | None, _option(COST, "--profile", "Constants of energy and time; the target's first "
+                                           "without it.", "NAME")] = None
 
 
 @dataclass(frozen=True)

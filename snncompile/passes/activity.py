@@ -8,11 +8,13 @@ receives nothing but 0, 1 and -1 adds accumulations, any other one multiply-accu
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from snncompile.diagnostics import fail
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
@@ -98,7 +100,12 @@ def assume(table: Table, ticks: int, rate: float) -> Activity:
 
     Args:
         rate: spikes a neuron and tick.
+
+    Raises:
+        CompileError: SNN404 for a rate or a number of ticks that cannot be.
     """
+    if not 0 <= rate < math.inf or ticks < 0:
+        fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
     cells, links = table.populations, table.projections
     firing = {n: Firing(n, neurons, neurons * ticks, neurons * ticks * rate, neurons * ticks * rate)
               for n, neurons in zip(table.names, cells.neurons.tolist(), strict=True)}

@@ -45,6 +45,15 @@ def test_the_width_of_weights_is_the_users_choice(files):
     assert set(rules) == {"weight-bits"}
 
 
+def test_the_cost_is_what_was_assumed(files):
+    one = answer("check", files / "small.nir", "--target", "loihi2", "--ticks", 10, "--rate", 0.5)["cost"]
+    assert (one["events"], one["profile"]) == (136 * 10 * 0.5, None)
+    priced = answer("check", files / "small.nir", "--target", "loihi2", "--profile", "cmos45")["cost"]
+    assert priced["total_pj"] == priced["energy_pj"]["synapses"] == 0.9 * priced["events"]
+    for wrong in (["--profile", "none"], ["--rate", -1], ["--rate", "nan"], ["--ticks", -1]):
+        assert answer("check", files / "small.nir", *wrong, code=2)["diagnostics"][0]["code"] == "SNN404"
+
+
 def test_an_infeasible_network_reads_well(files, golden):
     shown = snnc("check", files / "small.nir", "--target", "speck2f", code=1)
     golden("cli-check.txt", tidy(shown.stderr + shown.stdout))
