@@ -54,4 +54,5 @@ docs: $(READY)  ## regenerate the pages that are made from the code
 .PHONY: bench
 bench: $(BENCH)  ## speed of compiling, and of the emitted C against other runtimes
 	$(BIN)/python benchmarks/compile.py
+	$(BIN)/python benchmarks/mapping.py
 	$(BIN)/python benchmarks/inference.py
