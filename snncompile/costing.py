@@ -36,7 +36,7 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
     """
     chosen = load_target(target)
     legal, table = legal_table(source, chosen, weight_bits, load_options)
-    activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x))
+    activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x), table)
     messages = None if placed is None else Messages.of(*placed, activity)
     return cost_of(legal, table, chosen, activity, profile, messages)
 

@@ -94,6 +94,16 @@ def test_memory_is_that_of_all_layers_or_of_the_largest():
     assert sc.estimate(sc.compile(small()).graph, "c99").state_bits == 11 * 17
 
 
+def test_bits_of_weights_that_are_no_integers_yet_are_those_that_were_asked_for():
+    narrow, wide = (sc.estimate(small(), "c99", X, weight_bits=bits) for bits in (2, 8))
+    assert wide.bit_operations == 4 * narrow.bit_operations == 8 * wide.accumulations
+
+
+def test_neurons_that_fire_several_times_a_tick_are_updated_once():
+    cost = sc.estimate(small(), "loihi1", rate=3, ticks=10)
+    assert cost.energy_pj["neurons"] == 11 * (10 * 81 + 2 * 52)  # the latency's ticks bring nothing
+
+
 def test_latency_is_a_hop_for_each_projection_on_the_longest_way():
     assert (sc.estimate(PASSED, "loihi1").latency_ticks, sc.estimate(PASSED, "c99").latency_ticks) == (3, 0)
     assert sc.estimate(PASSED, "loihi1", ticks=50).ticks == 53

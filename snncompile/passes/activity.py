@@ -76,13 +76,16 @@ class Activity:
     projections: tuple[Synapses, ...]
 
 
-def measure(graph: Graph, x: Mapping[str, Array]) -> Activity:
+def measure(graph: Graph, x: Mapping[str, Array], table: Table | None = None) -> Activity:
     """Run a LEGAL or INT graph on samples `[sample, tick, *shape]`, by input name, and count.
 
     A projection is counted as it stands: in a graph with folded scales, an average pool has become a sum pool.
+
+    Args:
+        table: the graph's layer table, where it is at hand.
     """
     samples, ticks = next(iter(x.values())).shape[:2]
-    table = layer_table(graph)
+    table = table or layer_table(graph)
     edges = [e for e in graph.edges if e.dst in graph.populations]
     synapses = [Synapses(e.label) for e in edges]
     firing = {n: Firing(n, count) for n, count in zip(table.names, table.populations.neurons.tolist(), strict=True)}
@@ -107,7 +110,7 @@ def assume(table: Table, ticks: int, rate: float) -> Activity:
     if not 0 <= rate < math.inf or ticks < 0:
         fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
     cells, links = table.populations, table.projections
-    firing = {n: Firing(n, neurons, neurons * ticks, neurons * ticks * rate, neurons * ticks * rate)
+    firing = {n: Firing(n, neurons, neurons * ticks, neurons * ticks * min(rate, 1), neurons * ticks * rate)
               for n, neurons in zip(table.names, cells.neurons.tolist(), strict=True)}
     synapses = []
     for label, count, bits in zip(table.labels, links.synapses.tolist(), links.weight_bits.tolist(), strict=True):
