@@ -10,7 +10,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
-from snncompile.passes.bounds import IN_AXONS, NEURONS, SYNAPSES
+from snncompile.passes.bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES
 from snncompile.passes.connections import Grid
 from snncompile.passes.tiles import Link
 from snncompile.targets.memory import list_bits
@@ -75,12 +75,12 @@ class _Need:
         """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
         limits = self.target.limits
         fits = np.ones(self.neurons.shape, bool)
-        for used, most, name, code in ((self.neurons, limits.neurons_per_core, NEURONS, "SNN416"),
-                                       (self.axons, limits.in_axons_per_core, IN_AXONS, "SNN413"),
-                                       (self.bits, limits.synapse_bits_per_core, SYNAPSES, "SNN416")):
+        for used, most, name in ((self.neurons, limits.neurons_per_core, NEURONS),
+                                 (self.axons, limits.in_axons_per_core, IN_AXONS),
+                                 (self.bits, limits.synapse_bits_per_core, SYNAPSES)):
             fits &= used <= (most if most is not None else np.inf)
             if not fits.any():
-                refuse(self.name, code, name, int(used.min()), int(most or 0))
+                refuse(self.name, name, int(used.min()), int(most or 0))
         boxes = (-(-self.shape[0] // self.channels))[:, None] * np.prod(-(-np.array(self.shape[1:]) // self.pixels), 1)
         wide = self.pixels.sum(1) / (1 + sum(self.shape)) / 2
         cost = boxes * (1 + self.axons / (1 + self.axons.max())) + wide + np.where(fits, 0, np.inf)
@@ -89,10 +89,12 @@ class _Need:
         return int(self.channels[channel]), rows, columns
 
 
-def refuse(population: str, code: str, resource: str, used: int, limit: int) -> NoReturn:
+def refuse(population: str, resource: str, used: int, limit: int) -> NoReturn:
     """One neuron needs more of a resource than a core has."""
-    fail(code, f"population {shorten(population)}, {resource}", f"{used:,} for one neuron", f"{limit:,} a core",
-         "connect fewer: smaller kernels, groups, or a population in between")
+    axons = resource in (IN_AXONS, OUT_AXONS)
+    fail("SNN413" if axons else "SNN416", f"population {shorten(population)}, {resource}", f"{used:,} for one neuron",
+         f"{limit:,} a core", "connect fewer: smaller kernels, groups, or a population in between"
+         + ("" if axons else "; or use fewer --weight-bits"))
 
 
 def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, target: Target) -> list[Grid]:

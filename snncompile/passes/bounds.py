@@ -32,7 +32,7 @@ def least_cores(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], fo
     needs = ((NEURONS, neurons, limits.neurons_per_core), (SYNAPSES, bits, limits.synapse_bits_per_core),
              (IN_AXONS, _least_axons(shapes, links, found, target), limits.in_axons_per_core))
     layers = int((1 - inputs).sum()) if target.network.layer_per_core else 1
-    return {POPULATIONS: layers, **{name: math.ceil(need / most - 1e-9) for name, need, most in needs if most}}
+    return {**{name: math.ceil(need / most - 1e-9) for name, need, most in needs if most}, POPULATIONS: layers}
 
 
 def least_packets(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], target: Target) -> int:

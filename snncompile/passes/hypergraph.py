@@ -40,6 +40,8 @@ def cut_hypergraph(found: Axons, neurons: Array, cores: int, most: int) -> Array
     if imbalance <= 0 or parts < 2:
         return None
     edges, weights = _hyperedges(found)
+    if not edges:
+        return None
     mtkahypar.set_seed(0)
     context = _library().context_from_preset(mtkahypar.PresetType.DETERMINISTIC_QUALITY)
     context.set_partitioning_parameters(parts, float(imbalance), mtkahypar.Objective.KM1)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from snncompile.passes.connections import Grid
 from snncompile.passes.fill import Resource, Shared, TileTooLarge, fill, halved, merged
 from snncompile.passes.hilbert import normalised_key
 from snncompile.passes.hypergraph import available, cut_hypergraph
-from snncompile.passes.tiles import Link, Tiles, cut, links, measure
+from snncompile.passes.tiles import Cut, Link, Tiles, cut, links, measure
 from snncompile.passes.traffic import Axons, Traffic, axons, traffic
 from snncompile.targets.memory import fitting_cores
 from snncompile.targets.reach import grid
@@ -48,7 +49,8 @@ class Partition:
     Attributes:
         populations: names, by row of the layer table; inputs are among them, and lie on no core.
         tiles: boxes of neurons.
-        core: `[tile]`, numbered in the order in which neighbours are next to each other.
+        core: `[tile]`, numbered in the order in which neighbours are next to each other; where a core holds one layer,
+            the number that it has on the chip.
         used: `[core]` by resource. `limits`: what a core has of it.
         traffic: between cores, if every neuron fires once.
         least_cores: lower bounds, by resource. `least_packets`: a lower bound.
@@ -65,9 +67,10 @@ class Partition:
     least_packets: int
     method: str
 
-    @property
+    @cached_property
     def cores(self) -> int:
-        return int(self.core.max(initial=-1)) + 1
+        """How many are used."""
+        return len(np.unique(self.core))
 
     @cached_property
     def packets(self) -> dict[str, int]:
@@ -82,7 +85,7 @@ class Partition:
     @property
     def lower_bound(self) -> tuple[int, str]:
         """The least number of cores, and what makes it so."""
-        name = max(reversed(self.least_cores), key=self.least_cores.__getitem__)
+        name = max(self.least_cores, key=self.least_cores.__getitem__)
         return self.least_cores[name], name
 
     @property
@@ -108,15 +111,19 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
         hypergraph: also try Mt-KaHyPar, if the extra `partition` is installed: some seconds, and fewer packets.
 
     Raises:
-        CompileError: SNN416 for a neuron that needs more than a core has, and for more cores than there are.
+        CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for more cores than there
+            are.
     """
     found = _Search(graph, target, weight_bits).best(rates or {}, hypergraph and available())
     if target.limits.cores is not None and found.cores > target.limits.cores:
         least, binding = found.lower_bound
-        fail("SNN416", f"graph {shorten(graph.name)}, cores",
-             f"{found.cores:,} cores; at least {least:,} for {binding}", f"{target.limits.cores:,} cores",
-             "use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
+        _refuse_cores(graph.name, f"{found.cores:,} cores; at least {least:,} for {binding}", target.limits.cores)
     return found
+
+
+def _refuse_cores(name: str, found: str, cores: int) -> NoReturn:
+    fail("SNN416", f"graph {shorten(name)}, cores", found, f"{cores:,} cores",
+         "use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
 
 
 class _Search:
@@ -130,6 +137,14 @@ class _Search:
         self.inputs = self.table.populations.is_input
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
         self.small: _Pieces | None = None
+        self._expect_room(graph.name)
+
+    def _expect_room(self, name: str) -> None:
+        """Refuse what is far too large before it is cut into as many tiles."""
+        cores, each = self.target.limits.cores, self.target.limits.neurons_per_core
+        neurons = int(self.table.populations.neurons @ (1 - self.inputs))
+        if cores is not None and each is not None and neurons > cores * each:
+            _refuse_cores(name, f"at least {-(-neurons // each):,} for neurons", cores)
 
     def best(self, rates: Mapping[str, float], hypergraph: bool) -> Partition:
         if self.target.network.layer_per_core:
@@ -145,12 +160,12 @@ class _Search:
     def _partitions(self) -> Iterator[Partition]:
         boxes = whole_boxes(self.shapes, self.links, self.table, self.target)
         small = parts(boxes, self.links, self.target, self._small())
-        if sum(math.prod(-(-n // b) for n, b in zip(*s, strict=True)) for s in zip(self.shapes, small, strict=True)
-               ) <= MAX_SMALL_TILES:
+        if sum(len(c) for c in self._cuts(small) if c) <= MAX_SMALL_TILES:
             self.small = self._cut(small)
             yield self._filled(small, _Pieces.interleaved, "layers interleaved")
             yield self._filled(small, _Pieces.layered, "layer after layer")
-        yield self._filled(boxes, _Pieces.layered, "layer after layer, in whole boxes")
+        if self.small is None or boxes != small:
+            yield self._filled(boxes, _Pieces.layered, "layer after layer, in whole boxes")
 
     def _filled(self, boxes: Sequence[Grid], order: Callable[[_Pieces], Array], method: str) -> Partition:
         """A partition; boxes that turn out to be too large for a core are cut further."""
@@ -162,7 +177,7 @@ class _Search:
             except TileTooLarge as e:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
-                    refuse(self.table.names[row], "SNN413", e.resource.name, e.used, e.resource.limit or 0)
+                    refuse(self.table.names[row], e.resource.name, e.used, e.resource.limit or 0)
                 boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2, channels=True)
 
     def _small(self) -> int:
@@ -171,10 +186,13 @@ class _Search:
         per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
         return max(1, per_core // PARTS_OF_A_CORE)
 
+    def _cuts(self, boxes: Sequence[Grid]) -> tuple[Cut | None, ...]:
+        return cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
+
     def _cut(self, boxes: Sequence[Grid]) -> _Pieces:
         key = tuple(boxes)
         if key not in self.pieces:
-            cuts = cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
+            cuts = self._cuts(boxes)
             self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.target), axons(
                 cuts, self.shapes, self.links, delays_apart=self.target.memory.model == "crossbar"))
         return self.pieces[key]

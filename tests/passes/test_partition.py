@@ -174,14 +174,27 @@ def test_more_cores_than_there_are_name_the_bound():
     with pytest.raises(CompileError) as e:
         partition(graph, FLAT.with_(cores=3))
     found, = e.value.diagnostics
-    assert (found.code, found.found, found.limit) == ("SNN416", "4 cores; at least 4 for neurons", "3 cores")
+    assert (found.code, found.found, found.limit) == ("SNN416", "at least 4 for neurons", "3 cores")
+
+
+def test_a_partition_that_needs_more_cores_than_the_bound_says_both():
+    graph = chain_net((30,), (Linear(ShapeOnly((40, 30))),))
+    target = LISTS.with_(in_axons_per_core=None, synapse_bits_per_core=30 * 128, neurons_per_core=40, cores=2)
+    with pytest.raises(CompileError, match="3 cores; at least 3 for synapse memory"):
+        partition(graph, target)
+
+
+def test_what_is_far_too_large_is_refused_before_it_is_cut():
+    graph = chain_net((4096, 1 << 20, 1 << 20), ())
+    with pytest.raises(CompileError, match="for neurons"):
+        partition(graph, FLAT)
 
 
 def test_layers_get_cores_of_their_own_where_a_core_holds_one():
     speck = load_target("speck2f")
     graph = chain_net((2, 32, 32), (conv(8, 2),), (conv(8, 8, stride=2),), (conv(4, 8),))
     found = partition(graph, speck)
-    assert len(set(found.core)) == 3
+    assert len(set(found.core)) == found.cores == 3
     assert found.lower_bound == (3, "populations")
     with pytest.raises(CompileError, match="without a core"):
         partition(chain_net((2, 16, 16), (conv(2, 2),), *[(conv(2, 2),)] * 9), speck)
