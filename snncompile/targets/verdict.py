@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -15,6 +16,8 @@ from snncompile.targets.rule import HardwareRule
 from snncompile.targets.rules import HARDWARE_RULES
 from snncompile.targets.table import Table
 from snncompile.targets.target import Target
+
+MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ class Verdict:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        return tuple(v.diagnostic for v in self.violations)
+        """The violations; what is the same in several places is said once."""
+        alike: dict[Diagnostic, list[str]] = {}
+        for found in (v.diagnostic for v in self.violations):
+            kind, _, name = found.place.partition(" ")
+            alike.setdefault(dataclasses.replace(found, place=kind), []).append(name)
+        return tuple(dataclasses.replace(d, place=_places(d.place, names)) for d, names in alike.items())
 
     def expect_ok(self) -> None:
         """Raise a `CompileError` with every violation, if there is one."""
@@ -68,7 +76,7 @@ class Verdict:
         if self.ok:
             slower = f", each of its ticks taking {self.dilation} of the hardware" if self.dilation > 1 else ""
             return f"{shorten(self.network)} is feasible on {self.target}{slower}"
-        count = len(self.violations)
+        count = len(self.diagnostics)
         return "\n".join([*map(str, self.diagnostics), f"{shorten(self.network)} is infeasible on {self.target}: "
                           f"{count} problem{'s' * (count > 1)}"])
 
@@ -79,6 +87,13 @@ class Verdict:
         """The words, and the room that is left, as a notebook shows them."""
         rows = "".join(f"<tr><td>{name}</td><td>{1 + margin:.1%}</td></tr>" for name, margin in self.margins.items())
         return f"<pre>{escape(str(self))}</pre><table><tr><th>rule</th><th>used</th></tr>{rows}</table>"
+
+
+def _places(kind: str, names: Sequence[str]) -> str:
+    """`population "a"`, or `populations "a", "b", "c" and 4 more`."""
+    rest = len(names) - MAX_NAMED
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{kind}{'s' * (len(names) > 1)} {', '.join(names[:MAX_NAMED])}{more}"
 
 
 def judge(table: Table, target: Target, name: str) -> Verdict:

@@ -16,7 +16,7 @@ def test_a_feasible_network_ends_well_with_margins(files):
 def test_an_infeasible_network_ends_with_1_and_every_violation(files):
     found = answer("check", files / "small.nir", "--target", "loihi1", code=1)
     assert [v["rule"] for v in found["violations"]] == ["reset", "reset"]
-    assert [d["code"] for d in found["diagnostics"] if d["severity"] == "error"] == ["SNN411", "SNN411"]
+    assert [d["code"] for d in found["diagnostics"] if d["severity"] == "error"] == ["SNN411"]
 
 
 def test_a_loop_that_is_too_quick_is_named_and_dilating_time_helps(files, tmp_path):

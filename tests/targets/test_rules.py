@@ -171,6 +171,23 @@ def test_all_violations_are_reported_at_once():
     assert caught.value.diagnostics == verdict.diagnostics
 
 
+def test_what_is_the_same_in_several_places_is_said_once():
+    verdict = judge(layer_table(legal(PASSED)), ANY.with_(channels=4), "net")
+    (diagnostic,) = verdict.diagnostics
+    assert diagnostic.place == 'populations "a", "c", "e", "g"'
+    assert [v.diagnostic.place for v in verdict.violations] == [f'population "{n}"' for n in "aceg"]
+    several = judge(layer_table(legal(PASSED)), ANY.with_(weight_bits=1), "net").diagnostics
+    assert [d.place for d in several] == ['projections "a -> c", "c -> e", "e -> g", "c -> g"']
+
+
+def test_of_many_places_the_first_are_named():
+    ops = [op for _ in range(7) for op in (Linear(np.ones((2, 2))), LIF)]
+    nodes = {"in": Input((2,)), **{f"n{i}": op for i, op in enumerate(ops)}, "out": Output()}
+    graph = Graph("net", nodes, tuple(Edge(*pair) for pair in itertools.pairwise(nodes)))
+    (found,) = judge(layer_table(legal(graph)), ANY.with_(rules=("if",)), "net").diagnostics
+    assert found.place == 'populations "n1", "n3", "n5", "n7" and 3 more'
+
+
 def test_margins_say_how_much_is_left():
     verdict = judge(layer_table(legal(small())), ANY.with_(fan_in=28, neurons=10), "net")
     assert verdict.margins == {"fan-in": -0.5, "neurons": pytest.approx(0.1)}
