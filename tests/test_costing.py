@@ -83,6 +83,7 @@ def test_messages_and_hops_of_a_placed_network_count():
     assert cost.energy_pj["hops"] == pytest.approx(
         sum((3.0 * placed.hops_x[n] + 4.2 * placed.hops_y[n]) * f for n, f in fired.items()))
     assert cost.uncounted == ()
+    assert cost.cores == found.cores > sc.estimate(small(), "loihi1", X).cores
 
 
 def test_memory_is_that_of_all_layers_or_of_the_largest():

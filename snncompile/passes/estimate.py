@@ -18,6 +18,7 @@ import numpy as np
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.schedule import KEY, Schedule
+from snncompile.ir.types import Array
 from snncompile.passes.activity import Activity
 from snncompile.passes.arithmetic import MAX_BITS
 from snncompile.targets.memory import least_cores
@@ -39,6 +40,7 @@ LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
 class Messages:
     """Spikes that leave their core, once for each other core they reach, and the hops they take; of one sample."""
 
+    cores: int
     remote: float
     hops_x: float = 0
     hops_y: float = 0
@@ -48,7 +50,7 @@ class Messages:
         """Messages of a partitioned network, the spikes of a population being spread evenly over its neurons."""
         firings = {n: f.fired / (max(f.neurons, 1) * max(activity.samples, 1)) for n, f in activity.populations.items()}
         ways = [found.packets] if placed is None else [found.packets, placed.hops_x, placed.hops_y]
-        return cls(*(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
+        return cls(found.cores, *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +67,8 @@ class Cost:
         events: synapses that hardware works off; see `activity.Synapses`.
         bit_operations: operations times the bits of weight and value.
         latency_ticks: from an input to the last output; `ticks`: of the hardware, for the sample.
-        energy_pj: by what takes it. `time_ns`: with the work spread evenly over `cores`.
+        energy_pj: by what takes it. `time_ns`: with the work spread evenly over `cores`, the least that are
+            needed, or as many as the network was cut for.
         uncounted: what the profile has no constant for.
     """
 
@@ -128,22 +131,29 @@ def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, prof
     if profile is not None and profile not in known:
         fail("SNN404", "option profile", shorten(profile), ", ".join(known))
     name = profile or next(iter(target.costs), None)
-    cells, links, samples = table.populations, table.projections, max(activity.samples, 1)
-    own = cells.is_input == 0
-    weights = links.weights * links.weight_bits
-    width = np.where(cells.state_bits, cells.state_bits, MAX_BITS)
-    states = np.where(own, cells.neurons * cells.states * width, 0)
-    layers = states + np.bincount(links.target, weights, len(cells)).astype(np.int64)
-    cores = max(int(v[0]) for v in least_cores(table, target).values()) or 1
-    latency, whole = _latency(graph, target, activity.ticks)
-    inside = [f for n, f in activity.populations.items() if n in graph.populations]
+    cells, samples = table.populations, max(activity.samples, 1)
+    states, weights = _memory(table)
+    layers = states + np.bincount(table.projections.target, weights, len(cells)).astype(np.int64)
+    cores = messages.cores if messages else max(int(v[0]) for v in least_cores(table, target).values())
+    latency, ticks = _latency(graph, target, activity.ticks)
+    spikes = {n: f.spikes / samples for n, f in activity.populations.items()}
     counts = {n: sum(getattr(s, n) for s in activity.projections) / samples
               for n in ("accumulations", "multiplications", "dense", "events", "bit_operations")}
-    cost = Cost(graph.name, target.name, activity.basis, name, int(cells.neurons[own].sum()), int(cells.synapses.sum()),
-                int(weights.sum()), int(states.sum()), int(layers.sum()), int(layers.max(initial=0)), cores, whole,
-                latency, sum(f.spikes for n, f in activity.populations.items() if n in graph.inputs) / samples,
-                sum(f.spikes for f in inside) / samples, **counts)
+    cost = Cost(
+        graph.name, target.name, activity.basis, name,
+        neurons=int(cells.neurons[cells.is_input == 0].sum()), synapses=int(cells.synapses.sum()),
+        weight_bits=int(weights.sum()), state_bits=int(states.sum()), resident_bits=int(layers.sum()),
+        peak_bits=int(layers.max(initial=0)), cores=max(cores, 1), ticks=ticks, latency_ticks=latency,
+        input_spikes=sum(v for n, v in spikes.items() if n in graph.inputs),
+        spikes=sum(v for n, v in spikes.items() if n in graph.populations), **counts)
     return cost if name is None else _priced(cost, known[name], table, activity, messages)
+
+
+def _memory(table: Table) -> tuple[Array, Array]:
+    """Bits of the states of each population, and of the weights of each projection."""
+    cells, links = table.populations, table.projections
+    width = np.where(cells.state_bits, cells.state_bits, MAX_BITS)
+    return np.where(cells.is_input, 0, cells.neurons * cells.states * width), links.weights * links.weight_bits
 
 
 def _latency(graph: Graph, target: Target, ticks: int) -> tuple[int, int]:
