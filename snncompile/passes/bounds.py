@@ -31,8 +31,9 @@ def least_cores(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], fo
     bits = sum(_least_bits(link, shapes[link.target], target) for link in links)
     needs = ((NEURONS, neurons, limits.neurons_per_core), (SYNAPSES, bits, limits.synapse_bits_per_core),
              (IN_AXONS, _least_axons(shapes, links, found, target), limits.in_axons_per_core))
-    layers = int((1 - inputs).sum()) if target.network.layer_per_core else 1
-    return {**{name: math.ceil(need / most - 1e-9) for name, need, most in needs if most}, POPULATIONS: layers}
+    layers = int((1 - inputs).sum())
+    least = {name: math.ceil(need / most - 1e-9) for name, need, most in needs if most}
+    return least | {POPULATIONS: layers if target.network.layer_per_core else min(layers, 1)}
 
 
 def least_packets(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], target: Target) -> int:

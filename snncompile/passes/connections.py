@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, kron
 
 from snncompile.diagnostics import fail
 from snncompile.ir.op import Op
@@ -29,12 +28,16 @@ MAX_PAIRS = 1 << 28
 
 def matrix(rows: Array, columns: Array, shape: tuple[int, int]) -> Matrix:
     """How often each pair of a row and a column is given."""
+    from scipy.sparse import coo_array, csr_array
+
     return csr_array(coo_array((np.ones(len(rows), np.int64), (rows, columns)), shape))
 
 
 def flags(counts: Matrix) -> Matrix:
     """1 where there is a count."""
-    return csr_array((np.ones_like(counts.data), counts.indices, counts.indptr), counts.shape)
+    found = counts.copy()
+    found.data = np.ones_like(found.data)
+    return found
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,11 @@ class Relation:
     def counted(self, block: int) -> Matrix:
         """`[input class, block]`: how many outputs of each block of so many read an input."""
         of = np.arange(len(self.outputs)) // block
-        return csr_array(self.reads @ matrix(self.outputs, of, (self.reads.shape[1], -(-len(of) // block))))
+        return self.reads @ matrix(self.outputs, of, (self.reads.shape[1], -(-len(of) // block)))
 
     def expanded(self) -> Matrix:
         """`[input, output]`."""
-        return csr_array(self.reads[self.inputs][:, self.outputs])
+        return self.reads[self.inputs][:, self.outputs]
 
     @property
     def fan_in(self) -> Array:
@@ -139,7 +142,7 @@ class Connections:
         return math.prod(int(np.count_nonzero(np.diff(a.reads.indptr)[a.inputs])) for a in self.axes)
 
     def _whole(self, following: Matrix) -> Matrix:
-        return flags(csr_array(self.neurons() @ following))
+        return flags(self.neurons() @ following)
 
     def _reshaped(self, old: Grid, new: Grid, fully: bool) -> Connections:
         if old == new:
@@ -210,6 +213,8 @@ def _windows(op: Conv | Pool, dilation: Shape, old: Grid, new: Grid) -> list[Rel
 
 def _product(axes: Sequence[Matrix]) -> Matrix:
     """The Kronecker product of three axes."""
+    from scipy.sparse import csr_array, kron
+
     if math.prod(a.nnz for a in axes) > MAX_PAIRS:
         fail("SNN416", "projection through a reshape", f"{math.prod(a.nnz for a in axes):,} single synapses",
              f"{MAX_PAIRS:,} that can be counted", "put the reshape before a dense layer, or give layers three axes")

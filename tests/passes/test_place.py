@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 
-from snncompile.chip_picture import drawable, link_loads, to_svg
 from snncompile.diagnostics import CompileError
 from snncompile.ir.ops import Linear
 from snncompile.ir.types import ShapeOnly
@@ -103,27 +102,3 @@ def test_one_core_needs_no_hops():
     graph = chain_net((8,), (Linear(ShapeOnly((8, 8))),))
     at = place(partition(graph, target), target)
     assert (at.mean_hops, at.least_mean_hops) == (0, 0)
-
-
-def test_link_loads_add_up_to_the_hops():
-    found = partition(NET, MESH)
-    at = place(found, MESH)
-    right, down = link_loads(found, at)
-    assert right.sum() == sum(at.hops_x.values())
-    assert down.sum() == sum(at.hops_y.values())
-    assert (right >= 0).all()
-    assert (down >= 0).all()
-
-
-def test_the_picture_names_every_core_and_escapes_names():
-    graph = chain_net((2, 4, 4), (conv(2, 2),))
-    nodes = {("<b>&" if n == "p0" else n): op for n, op in graph.nodes.items()}
-    edges = tuple(type(e)(*("<b>&" if n == "p0" else n for n in (e.src, e.dst)), e.delay, e.chain) for e in graph.edges)
-    target = MESH.with_(neurons_per_core=16)
-    found = partition(graph.replace(nodes=nodes, edges=edges), target)
-    picture = to_svg(found, place(found, target))
-    assert picture.count("<title>core ") == found.cores == 2
-    assert "&lt;b&gt;&amp; 32 neurons" not in picture
-    assert "&lt;b&gt;&amp;" in picture
-    assert "<b>" not in picture
-    assert drawable(place(found, target))
