@@ -128,12 +128,15 @@ def test_two_scales_become_one():
     assert kinds(folded((Scale(2.0), Scale(np.array([1.0, 2, 4]))), (3,))) == ["scale"]
 
 
-def test_weights_keep_their_precision_and_whole_numbers_become_real():
-    single, whole = np.ones((2, 2), np.float32), np.full((2, 2), 3, np.int8)
-    (found,) = fold_chain((Linear(single), Scale(np.array([0.5, 0.25]))), (2,))
+def test_weights_keep_their_precision():
+    (found,) = fold_chain((Linear(np.ones((2, 2), np.float32)), Scale(np.array([0.5, 0.25]))), (2,))
     assert found.weight.dtype == np.float32
-    (found,) = folded((Linear(whole), Scale(0.5)), (2,))
-    assert found.weight.tolist() == [[1.5, 1.5], [1.5, 1.5]]
+
+
+def test_weights_that_are_integers_keep_the_scale_beside_them():
+    whole, scale = folded((Linear(np.full((2, 2), 3, np.int8)), Scale(0.5), Scale(0.5)), (2,))
+    assert whole.weight.dtype == np.int8
+    assert scale.factor == 0.25
 
 
 def test_weights_without_numbers_stay_without():
