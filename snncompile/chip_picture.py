@@ -20,7 +20,7 @@ COLOURS = ("#7fb2e5", "#f2b36b", "#8fcf9a", "#e58f8f", "#b79fdc", "#d9c46a", "#7
 STYLE = """\
 .snnc-chip{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
 .snnc-chip .tile{fill:#fff;stroke:#9aa8b5}.snnc-chip .core{stroke:#5b6b7c;stroke-width:.6;fill:none}
-.snnc-chip .free{stroke:#ccd3da}.snnc-chip line{stroke:#b4481e;stroke-linecap:round}.snnc-chip .small{fill:#4a5866}"""
+.snnc-chip line{stroke:#b4481e;stroke-linecap:round}.snnc-chip .small{fill:#4a5866}"""
 
 
 def drawable(placement: Placement) -> bool:

@@ -132,12 +132,12 @@ class _Search:
     def __init__(self, graph: Graph, target: Target, weight_bits: int):
         self.target = target
         self.table: Table = layer_table(graph, weight_bits)
-        self.links: list[Link] = links(graph, self.table, target)
         self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
+        self._expect_room(graph.name)
+        self.links: list[Link] = links(graph, self.table, target)
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
         self.small: _Pieces | None = None
-        self._expect_room(graph.name)
 
     def _expect_room(self, name: str) -> None:
         """Refuse what is far too large before it is cut into as many tiles."""

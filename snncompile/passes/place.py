@@ -44,7 +44,7 @@ class Placement:
 
 
 def place(found: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
-    """Cores on the mesh of a target; None if it has none.
+    """Cores on the mesh of a target; None if it has none, or cores that are not alike.
 
     Args:
         rates: spikes a neuron and tick, by population, to weigh the ways of packets with.
@@ -53,7 +53,7 @@ def place(found: Partition, target: Target, rates: Mapping[str, float] | None = 
         CompileError: SNN416 for more cores than the mesh has.
     """
     columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
-    if columns is None or rows is None:
+    if columns is None or rows is None or target.network.layer_per_core:
         return None
     if found.cores > columns * rows * each:
         fail("SNN416", "mesh", f"{found.cores:,} cores", f"{columns * rows * each:,}: {columns} columns, {rows} rows",
@@ -80,8 +80,10 @@ def _by_population(found: Partition, each: Array) -> dict[str, int]:
 def _best(found: Partition, packets: Array, points: Array) -> tuple[Array, str]:
     """The place of each core, as a row of the mesh's points, and how it was found."""
     source, target = found.traffic.source, found.traffic.target
-    starts = {"Hilbert curve": np.arange(len(points)), "Hilbert curve by place in the frame": np.arange(len(points))}
-    starts["Hilbert curve by place in the frame"][_by_frame(found)] = np.arange(found.cores)
+    along = np.arange(len(points))
+    by_frame = along.copy()
+    by_frame[_by_frame(found)] = along[:found.cores]
+    starts = {"Hilbert curve": along, "Hilbert curve by place in the frame": by_frame}
     swaps = found.cores >= 3 and len(points) <= MAX_SWAPPED and packets.any()
     if swaps:
         traffic = np.zeros((len(points), len(points)))

@@ -18,6 +18,8 @@ PATIENCE = 100
 def spectral(traffic: Array, points: Array, cores: int) -> Array:
     """The place of each core where the two slowest modes of the traffic put it, assigned to places of least distance.
 
+    The modes span the rectangle of the first places, as many as there are cores.
+
     Args:
         traffic: `[place, place]`, symmetric; rows from `cores` on are empty.
     """
@@ -27,15 +29,13 @@ def spectral(traffic: Array, points: Array, cores: int) -> Array:
     degree = among.sum(1) + 1e-9 * max(among.max(), 1)
     scale = 1 / np.sqrt(degree)
     _, modes = np.linalg.eigh(np.diag(degree) * scale[:, None] * scale - among * scale[:, None] * scale)
-    wide = points.max(0) + 1
-    used = points[:cores] if cores < len(points) else points
-    spread = used.max(0) - used.min(0) + 1
-    first = 0 if spread[0] >= spread[1] else 1
+    low, wide = points[:cores].min(0), np.ptp(points[:cores], 0) + 1
+    first = int(wide[1] > wide[0])
     wish = np.empty((cores, 2))
     for mode, axis in ((1, first), (2, 1 - first)):
         sign = np.sign(modes[np.argmax(np.abs(modes[:, mode])), mode])  # the solver leaves it open
         rank = np.argsort(np.argsort(sign * modes[:, mode] * scale, kind="stable"))
-        wish[:, axis] = (rank + 0.5) / cores * wide[axis] - 0.5
+        wish[:, axis] = low[axis] + (rank + 0.5) / cores * wide[axis] - 0.5
     distance = ((wish[:, None] - points) ** 2).sum(2)
     _, place = linear_sum_assignment(distance)
     return np.concatenate([place, np.setdiff1d(np.arange(len(points)), place)])
