@@ -9,7 +9,7 @@ done neuron by neuron or synapse by synapse.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
@@ -38,6 +38,8 @@ MAX_SMALL_TILES = 30_000
 """Networks of more tiles are cut into as large ones as cores hold, and layer after layer."""
 SLACK = 1.05
 """By how much more cores than the least a partition may take for having fewer packets."""
+MAX_JOINED = 60_000
+"""Small tiles times layers, up to which every two neighbouring layers are tried together."""
 MAX_MERGED = 20_000
 """Cores among which emptier ones are looked for that go together."""
 
@@ -114,7 +116,7 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
         CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for more cores than there
             are.
     """
-    found = _Search(graph, target, weight_bits).best(rates or {}, hypergraph and available())
+    found = _Search(graph, target, weight_bits, rates or {}).best(hypergraph and available())
     if target.limits.cores is not None and found.cores > target.limits.cores:
         least, binding = found.lower_bound
         _refuse_cores(graph.name, f"{found.cores:,} cores; at least {least:,} for {binding}", target.limits.cores)
@@ -129,13 +131,14 @@ def _refuse_cores(name: str, found: str, cores: int) -> NoReturn:
 class _Search:
     """The partitions of one network."""
 
-    def __init__(self, graph: Graph, target: Target, weight_bits: int):
+    def __init__(self, graph: Graph, target: Target, weight_bits: int, rates: Mapping[str, float]):
         self.target = target
         self.table: Table = layer_table(graph, weight_bits)
         self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
         self._expect_room(graph.name)
         self.links: list[Link] = links(graph, self.table, target)
+        self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
         self.small: _Pieces | None = None
 
@@ -146,34 +149,56 @@ class _Search:
         if cores is not None and each is not None and neurons > cores * each:
             _refuse_cores(name, f"at least {-(-neurons // each):,} for neurons", cores)
 
-    def best(self, rates: Mapping[str, float], hypergraph: bool) -> Partition:
+    def best(self, hypergraph: bool) -> Partition:
         if self.target.network.layer_per_core:
             return self._layers()
         made = list(self._partitions())
         if hypergraph and self.small is not None:
             made += self.small.by_hypergraph(min(p.cores for p in made))
-        weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         few = min(p.cores for p in made) * SLACK
-        return min((p for p in made if p.cores <= few),
-                   key=lambda p: (float(p.traffic.packets @ weights[p.traffic.population]), p.cores))
+        return min((p for p in made if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
+
+    def _packets(self, found: Partition) -> float:
+        """Packets, weighted by the rates of their populations."""
+        return float(found.traffic.packets @ self.weights[found.traffic.population])
 
     def _partitions(self) -> Iterator[Partition]:
         boxes = whole_boxes(self.shapes, self.links, self.table, self.target)
         small = parts(boxes, self.links, self.target, self._small())
         if sum(len(c) for c in self._cuts(small) if c) <= MAX_SMALL_TILES:
             self.small = self._cut(small)
-            yield self._filled(small, _Pieces.interleaved, "layers interleaved")
-            yield self._filled(small, _Pieces.layered, "layer after layer")
+            each = np.arange(len(self.shapes))
+            together, apart = self._filled(small, 0 * each), self._filled(small, each)
+            yield from (together, apart)
+            if together.cores > SLACK * apart.cores and len(self.small.tiles) * len(each) <= MAX_JOINED:
+                yield self._joined(small, apart, each)
         if self.small is None or boxes != small:
-            yield self._filled(boxes, _Pieces.layered, "layer after layer, in whole boxes")
+            yield self._filled(boxes, np.arange(len(self.shapes)), ", in whole boxes")
 
-    def _filled(self, boxes: Sequence[Grid], order: Callable[[_Pieces], Array], method: str) -> Partition:
-        """A partition; boxes that turn out to be too large for a core are cut further."""
+    def _joined(self, boxes: Sequence[Grid], apart: Partition, groups: Array) -> Partition:
+        """Neighbouring layers interleaved wherever that saves packets and takes no more cores."""
+        best = apart
+        for row in range(1, len(groups)):
+            joined = groups - (np.arange(len(groups)) >= row)
+            found = self._filled(boxes, joined)
+            if found.cores <= best.cores and self._packets(found) < self._packets(best):
+                best, groups = found, joined
+        return best
+
+    def _filled(self, boxes: Sequence[Grid], groups: Array, remark: str = "") -> Partition:
+        """A partition; boxes that turn out to be too large for a core are cut further.
+
+        Args:
+            groups: of populations whose tiles are interleaved, in order, by row of the layer table.
+        """
+        many = len(np.unique(groups[self.inputs == 0]))
+        words = {1: "layers interleaved", int((1 - self.inputs).sum()): "layer after layer"}
+        method = words.get(many, f"layers interleaved in {many} groups") + remark
         boxes = list(boxes)
         while True:
             pieces = self._cut(boxes)
             try:
-                return pieces.partition(order(pieces), method)
+                return pieces.partition(pieces.order(groups), method)
             except TileTooLarge as e:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
@@ -232,16 +257,14 @@ class _Pieces:
                                                                       self.axons.neurons)),
         )
 
-    def interleaved(self) -> Array:
-        """Tiles along a curve over the frame, of all layers at once: neighbouring layers share cores."""
-        return np.lexsort((self.tiles.low[:, 0], self.tiles.population, self._key()))
-
-    def layered(self) -> Array:
-        """Layer after layer, blocks of channels after each other, and each along the curve."""
-        return np.lexsort((self._key(), self.tiles.low[:, 0], self.tiles.population))
-
-    def _key(self) -> Array:
-        return normalised_key(*self.tiles.middle.T)
+    def order(self, groups: Array) -> Array:
+        """Tiles group after group of populations. Those of several populations go along a curve over the frame, so that
+        layers which read each other share cores; those of one go by blocks of channels, and each along the curve.
+        """
+        rows, channel, key = self.tiles.population, self.tiles.low[:, 0], normalised_key(*self.tiles.middle.T)
+        mixed = np.bincount(groups[np.unique(rows)], minlength=len(groups))[groups[rows]] > 1
+        return np.lexsort((np.where(mixed, channel, 0), np.where(mixed, rows, key), np.where(mixed, key, channel),
+                           groups[rows]))
 
     def partition(self, order: Array, method: str) -> Partition:
         """Raises `TileTooLarge`."""
@@ -259,10 +282,9 @@ class _Pieces:
         core = cut_hypergraph(self.axons, self.tiles.neurons, cores, most)
         if core is None:
             return []
-        along = core[self.interleaved()]
-        _, first, at = np.unique(along, return_index=True, return_inverse=True)
-        number = np.argsort(np.argsort(first))
-        core[self.interleaved()] = number[at]
+        order = self.order(np.zeros(len(self.search.shapes), np.int64))
+        _, first, at = np.unique(core[order], return_index=True, return_inverse=True)
+        core[order] = np.argsort(np.argsort(first))[at]
         found = self.result(core, "hypergraph of tiles")
         return [found] if all(margin <= 0 for margin in found.margins.values()) else []
 

@@ -128,6 +128,18 @@ def test_an_order_along_the_curve_saves_packets():
     assert found.remote_packets < 512
 
 
+def test_neighbouring_layers_share_cores_where_that_costs_none():
+    """All layers together would have every kernel on every core; two by two they fit as well as one by one."""
+    layers = [(conv(8, 8),)] * 8
+    graph = chain_net((8, 32, 32), *layers)
+    kernels = 72 * 192  # bits: a list of 8 synapses for each input channel and tap
+    found = partition(graph, LISTS.with_(neurons_per_core=1024, in_axons_per_core=None, out_axons_per_core=None,
+                                         synapse_bits_per_core=2 * kernels))
+    assert (found.cores, found.lower_bound[0]) == (64, 64)
+    assert "groups" in found.method
+    assert found.used["synapse memory"].max() == 2 * kernels
+
+
 def test_the_same_network_has_the_same_partition():
     graph = chain_net((2, 12, 12), (conv(4, 2),), (conv(4, 4, stride=2),))
     first, second = (partition(graph, LISTS) for _ in range(2))
