@@ -34,6 +34,8 @@ from snncompile.targets.target import Target
 
 PARTS_OF_A_CORE = 16
 """Tiles that a core is made of, where memory allows them to be so small."""
+PARTS_TO_CUT = 8
+"""The same for a hypergraph, which takes the longer the more there are."""
 MAX_SMALL_TILES = 30_000
 """Networks of more tiles are cut into as large ones as cores hold, and layer after layer."""
 SLACK = 1.05
@@ -140,7 +142,6 @@ class _Search:
         self.links: list[Link] = links(graph, self.table, target)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
-        self.small: _Pieces | None = None
 
     def _expect_room(self, name: str) -> None:
         """Refuse what is far too large before it is cut into as many tiles."""
@@ -153,8 +154,8 @@ class _Search:
         if self.target.network.layer_per_core:
             return self._layers()
         made = list(self._partitions())
-        if hypergraph and self.small is not None:
-            made += self.small.by_hypergraph(min(p.cores for p in made))
+        if hypergraph:
+            made += self._by_hypergraph(min(p.cores for p in made))
         few = min(p.cores for p in made) * SLACK
         return min((p for p in made if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
 
@@ -163,16 +164,15 @@ class _Search:
         return float(found.traffic.packets @ self.weights[found.traffic.population])
 
     def _partitions(self) -> Iterator[Partition]:
-        boxes = whole_boxes(self.shapes, self.links, self.table, self.target)
-        small = parts(boxes, self.links, self.target, self._small())
-        if sum(len(c) for c in self._cuts(small) if c) <= MAX_SMALL_TILES:
-            self.small = self._cut(small)
+        boxes, small = self.boxes, self._parts(PARTS_OF_A_CORE)
+        tiles = self._count(small)
+        if tiles <= MAX_SMALL_TILES:
             each = np.arange(len(self.shapes))
             together, apart = self._filled(small, 0 * each), self._filled(small, each)
             yield from (together, apart)
-            if together.cores > SLACK * apart.cores and len(self.small.tiles) * len(each) <= MAX_JOINED:
+            if together.cores > SLACK * apart.cores and tiles * len(each) <= MAX_JOINED:
                 yield self._joined(small, apart, each)
-        if self.small is None or boxes != small:
+        if tiles > MAX_SMALL_TILES or boxes != small:
             yield self._filled(boxes, np.arange(len(self.shapes)), ", in whole boxes")
 
     def _joined(self, boxes: Sequence[Grid], apart: Partition, groups: Array) -> Partition:
@@ -205,14 +205,27 @@ class _Search:
                     refuse(self.table.names[row], e.resource.name, e.used, e.resource.limit or 0)
                 boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2, channels=True)
 
-    def _small(self) -> int:
-        """Neurons of a small tile."""
-        all_neurons = int((self.table.populations.neurons * (1 - self.inputs)).sum())
+    def _by_hypergraph(self, cores: int) -> list[Partition]:
+        boxes = self._parts(PARTS_TO_CUT)
+        return self._cut(boxes).by_hypergraph(cores) if self._count(boxes) <= MAX_SMALL_TILES else []
+
+    @cached_property
+    def boxes(self) -> list[Grid]:
+        """The largest boxes, by row of the layer table."""
+        return whole_boxes(self.shapes, self.links, self.table, self.target)
+
+    def _parts(self, parts_of_a_core: int) -> list[Grid]:
+        """Smaller boxes, of which a core holds about so many."""
+        all_neurons = int(self.table.populations.neurons @ (1 - self.inputs))
         per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
-        return max(1, per_core // PARTS_OF_A_CORE)
+        return parts(self.boxes, self.links, self.target, max(1, per_core // parts_of_a_core))
 
     def _cuts(self, boxes: Sequence[Grid]) -> tuple[Cut | None, ...]:
         return cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
+
+    def _count(self, boxes: Sequence[Grid]) -> int:
+        """How many tiles such boxes make."""
+        return sum(len(c) for c in self._cuts(boxes) if c)
 
     def _cut(self, boxes: Sequence[Grid]) -> _Pieces:
         key = tuple(boxes)
