@@ -53,6 +53,7 @@ class _Need:
         self.pixels = np.stack([rows, columns], 1)[compact | (rows == shape[1]) | (columns == shape[2])]
         self.neurons = self.channels[:, None] * self.pixels.prod(1)
         self.axons = np.zeros_like(self.neurons)
+        self.least_axons: dict[int, int] = {}   # of one neuron, by source: projections from one source share them
         self.bits = np.zeros_like(self.neurons)
         for link, axes in into:
             self._add(link, axes)
@@ -61,6 +62,7 @@ class _Need:
         channels = _span(axes[0], self.channels)[:, None]
         pixels = _span(axes[1], self.pixels[:, 0]) * _span(axes[2], self.pixels[:, 1])
         self.axons += channels * pixels
+        self.least_axons[link.source] = max(self.least_axons.get(link.source, 0), int(channels[0, 0] * pixels[0]))
         memory = self.target.memory
         if memory.model != "lists":
             return
@@ -75,12 +77,15 @@ class _Need:
         """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
         limits = self.target.limits
         fits = np.ones(self.neurons.shape, bool)
-        for used, most, name in ((self.neurons, limits.neurons_per_core, NEURONS),
-                                 (self.axons, limits.in_axons_per_core, IN_AXONS),
-                                 (self.bits, limits.synapse_bits_per_core, SYNAPSES)):
+        for used, most, least, name in (
+                (self.neurons, limits.neurons_per_core, 1, NEURONS),
+                (self.axons, limits.in_axons_per_core, sum(self.least_axons.values()), IN_AXONS),
+                (self.bits, limits.synapse_bits_per_core, int(self.bits[0, 0]), SYNAPSES)):
+            if most is not None and least > most:
+                refuse(self.name, name, least, most)
             fits &= used <= (most if most is not None else np.inf)
-            if not fits.any():
-                refuse(self.name, name, int(used.min()), int(most or 0))
+        if not fits.any():
+            return (1, 1, 1)
         boxes = (-(-self.shape[0] // self.channels))[:, None] * np.prod(-(-np.array(self.shape[1:]) // self.pixels), 1)
         wide = self.pixels.sum(1) / (1 + sum(self.shape)) / 2
         cost = boxes * (1 + self.axons / (1 + self.axons.max())) + wide + np.where(fits, 0, np.inf)

@@ -180,6 +180,18 @@ def test_a_neuron_that_needs_more_than_a_core_has_is_named(limit, name, code):
     assert "population" in found.place
 
 
+def test_two_projections_from_one_source_share_its_axons():
+    twice = (Linear(ShapeOnly((6, 50))),)
+    graph = Graph("net", {"x": Input((50,)), "p0": neuron(), "y": Output()},
+                  (Edge("x", "p0", 0, twice), Edge("x", "p0", 2, twice), Edge("p0", "y")), Stage.LEGAL)
+    tight = FLAT.with_(in_axons_per_core=50)
+    found = partition(graph, tight)
+    assert found.used["in-axons"].max() == 50
+    assert_counted(graph, tight, found)
+    with pytest.raises(CompileError, match="50 for one neuron"):
+        partition(graph, FLAT.with_(in_axons_per_core=49))
+
+
 def test_more_cores_than_there_are_name_the_bound():
     graph = chain_net((40,), ())
     assert partition(graph, FLAT.with_(cores=4)).cores == 4
