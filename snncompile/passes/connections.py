@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,8 @@ Matrix: TypeAlias = Any
 """A SciPy sparse matrix of whole numbers in rows."""
 Grid: TypeAlias = tuple[int, int, int]
 MAX_PAIRS = 1 << 28
+CACHED = 256
+"""Relations that are kept: networks repeat the same windows."""
 
 
 def matrix(rows: Array, columns: Array, shape: tuple[int, int]) -> Matrix:
@@ -59,6 +62,7 @@ class Relation:
         return cls(np.arange(inputs), np.arange(outputs), flags(matrix(sources, readers, (inputs, outputs))))
 
     @classmethod
+    @lru_cache(CACHED)
     def groups(cls, inputs: int, outputs: int, groups: int = 1) -> Relation:
         """Outputs read all inputs of their group, of which there are as many as of outputs."""
         every = np.arange(groups)
@@ -66,6 +70,7 @@ class Relation:
                    matrix(every, every, (groups, groups)))
 
     @classmethod
+    @lru_cache(CACHED)
     def window(cls, inputs: int, outputs: int, kernel: int, stride: int, before: int, dilation: int) -> Relation:
         readers = np.repeat(np.arange(outputs), kernel)
         sources = readers * stride + np.tile(np.arange(kernel), outputs) * dilation - before
@@ -73,6 +78,8 @@ class Relation:
         return cls.of(inputs, outputs, sources[inside], readers[inside])
 
     def then(self, following: Relation) -> Relation:
+        if self is _same(len(self.outputs)):
+            return following
         link = matrix(self.outputs, following.inputs, (self.reads.shape[1], following.reads.shape[0]))
         return Relation(self.inputs, following.outputs, flags(self.reads @ link @ following.reads))
 

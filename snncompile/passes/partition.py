@@ -141,6 +141,7 @@ class _Search:
         self._expect_room(graph.name)
         self.links: list[Link] = links(graph, self.table, target)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
+        self.least: tuple[dict[str, int], int] | None = None
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
 
     def _expect_room(self, name: str) -> None:
@@ -222,6 +223,13 @@ class _Search:
 
     def _cuts(self, boxes: Sequence[Grid]) -> tuple[Cut | None, ...]:
         return cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
+
+    def bounds(self, found: Axons) -> tuple[dict[str, int], int]:
+        """Least cores and packets, which are the same for all cuts."""
+        if self.least is None:
+            network = self.shapes, self.inputs, self.links
+            self.least = (least_cores(*network, found, self.target), least_packets(*network, self.target))
+        return self.least
 
     def _count(self, boxes: Sequence[Grid]) -> int:
         """How many tiles such boxes make."""
@@ -326,7 +334,4 @@ class _Pieces:
         limits = {r.name: r.limit for r in self.resources if r.limit is not None}
         if search.target.limits.out_axons_per_core is not None:
             limits[OUT_AXONS] = search.target.limits.out_axons_per_core
-        network = search.shapes, search.inputs, search.links
-        return Partition(search.table.names, self.tiles, core, used, limits, flows,
-                         least_cores(*network, self.axons, search.target), least_packets(*network, search.target),
-                         method)
+        return Partition(search.table.names, self.tiles, core, used, limits, flows, *search.bounds(self.axons), method)
