@@ -108,7 +108,7 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
                  reading: Reading, numbers: Numbers, timing: Timing, samples: Samples) -> CompiledModel:
     """The compiled model of a source; what is seen on the way is printed."""
     from snncompile import driver
-    from snncompile.line import compared, costed, took
+    from snncompile.line import compared, costed, on_cores, took
     from snncompile.watch import Watch
 
     if calibrate is None:
@@ -121,7 +121,9 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
                                **numbers.said())
     report = model.report
     steps = compared(report.agreement) if report.agreement else []
-    for step in [*steps, costed(report.cost)] if report.cost else steps:
+    steps += on_cores(report.cores) if report.cores else []
+    steps += [costed(report.cost)] if report.cost else []
+    for step in steps:
         out.step(replace(step, seconds=took(lines.seconds, step.name)))
     return model
 

@@ -106,6 +106,13 @@ def test_the_flags_are_the_options_of_the_library():
         assert words <= set(option.metavar.split("|"))
 
 
+def test_a_chip_is_one_of_the_steps(files):
+    shown = snnc("compile", files / "small.nir", "--target", "loihi2").stdout
+    steps = [line.split()[0] for line in shown.splitlines() if line.startswith(" ")]
+    assert [s for s in steps if s in ("retime", "partition", "estimate")] == ["retime", "partition", "estimate"]
+    assert "lower bound 1 " in shown
+
+
 def test_time_is_dilated_where_that_is_asked_for(files):
     dilated = answer("compile", files / "small.nir", "--target", "loihi2", "--dilate", "3")
     assert (dilated["dilation"], dilated["latency_ticks"]) == (3, 2)
