@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -110,4 +111,5 @@ def _gone(process: int) -> bool:
         state = Path(f"/proc/{process}/stat")
         if state.exists() and state.read_text().split()[2] == "Z":
             return True
+        time.sleep(0.1)
     return False
