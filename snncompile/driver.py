@@ -38,6 +38,7 @@ from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
 from snncompile.passes.retime import Retime
 from snncompile.passes.unify_thresholds import UnifyThresholds
+from snncompile.passes.wide_weights import wide_weights
 from snncompile.report import Agreement, Report, compare, population_reports
 from snncompile.targets.table import Table, layer_table
 from snncompile.targets.target import Target, load_target
@@ -111,19 +112,20 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         found = _given_integers(graph, chosen, calibration, labels, arithmetic, watch)
     else:
         found = _to_integers(graph, chosen, calibration, labels, numbers, watch)
-    golden = watch.timed("golden", lambda: record_golden(found.graph, found.samples))
-    rates = activity_rates(found.graph, found.seen, golden)
-    mapped = run_passes(found.graph, mapping_passes(chosen, dilate), watch.saw)
+    integer = found.graph.noting(wide_weights(found.graph, chosen))
+    golden = watch.timed("golden", lambda: record_golden(integer, found.samples))
+    rates = activity_rates(integer, found.seen, golden)
+    mapped = run_passes(integer, mapping_passes(chosen, dilate), watch.saw)
     chip = _on_chip(mapped, chosen, watch)
     artifact = watch.timed("emit", lambda: backend.emit(mapped, rates=rates, golden=golden))
     schedule = Schedule.of(mapped) if mapped.stage == Stage.MAPPED else Schedule({})
     described = chosen.costs or chosen.timing.hop_ticks
     cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden, chip)) if described else None
-    report = Report(graph.name, chosen.name, population_reports(found.graph, found.seen, found.agreement),
+    report = Report(graph.name, chosen.name, population_reports(integer, found.seen, found.agreement),
                     found.agreement, artifact.sizes_bytes, dict(watch.seconds),
                     _options(load_options or {}, found.numbers), schedule.depth_ticks, schedule.period, cost,
                     CoreUse.of(chip) if chip else None)
-    return CompiledModel(found.graph, artifact, golden, rates, report, found.graph.notes, found.legal, backend.name,
+    return CompiledModel(integer, artifact, golden, rates, report, integer.notes, found.legal, backend.name,
                          chip)
 
 

@@ -239,7 +239,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
 def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, weight_bits: int) -> dict[str, int]:
     """Widths and signs of the weights; those without numbers are taken for the worst."""
     values = [np.asarray(op.weight) for op in layers if isinstance(op.weight, np.ndarray)]
-    values = values or [np.asarray(op.factor) for op in ops if isinstance(op, Scale)
+    values = values or [_signs(op.factor) for op in ops if isinstance(op, Scale)
                         and isinstance(op.factor, (int, float, np.ndarray))]
     known = len(values) >= max(len(layers), 1) and all(v.size for v in values)
     whole = known and all(v.dtype.kind in "iu" for v in values)
@@ -248,6 +248,12 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
     distinct = max((len(np.unique(v)) for v in values), default=1) if whole else 1 << min(bits, 62)
     return {"weight_bits": bits, "mixed": low < 0 < high if layers or values else 0,
             "weights_per_neuron": min(reach.fan_in, distinct)}
+
+
+def _signs(factor: Any) -> Array:
+    """The weights of synapses that have none of their own: a whole factor multiplies their sums, as behind weights."""
+    values = np.asarray(factor)
+    return np.sign(values) if values.dtype.kind in "iu" else values
 
 
 def _kernel(op: Op, entering: Shape, leaving: Shape) -> dict[str, int]:
