@@ -209,11 +209,11 @@ class Site:
         first = max(values, key=lambda v: len(v.axes))
         for v in values:
             self._commutes(v, Identity())
-            if v.shape != first.shape or v.decode != first.decode or not _fits(v.axes, first.axes):
+            if v.shape != first.shape or not v.decided_as(first) or not _fits(v.axes, first.axes):
                 self.refuse(f"{self.call.name} of tensors {described(first)} and {described(v)}",
                             "the graph adds tensors of equal shape")
         node = self.build.add(self.name, Identity(), [self.build.shaped(v) for v in values])
-        return dataclasses.replace(first, node=node, via="", total=any(v.total for v in values))
+        return dataclasses.replace(first, node=node, via="")
 
 
 def _fits(axes: tuple[Axis, ...], whole: tuple[Axis, ...]) -> bool:

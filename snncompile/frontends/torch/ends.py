@@ -89,7 +89,7 @@ def add_outputs(build: Build, results: Sequence[tuple[str, Value]], decode: Deco
     kept: dict[Any, tuple[str, Value]] = {}
     for name, value in results:
         if not value.state:
-            kept.setdefault((value.node, value.shape), (name, value))
+            kept.setdefault((value.node, value.shape, decode or value.decode or "rate"), (name, value))
     if not kept:
         what = f"only states of {', '.join(map(shorten, states))}" if states else "no tensor that depends on its input"
         fail("SNN110", "the network's result", what, "spikes, or sums of such",

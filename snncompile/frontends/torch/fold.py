@@ -7,6 +7,7 @@ the result of the same call in its own tick, or of a tick before: then it is del
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,9 +149,24 @@ def _single(call: Call, at: int) -> Step:
 
 
 def _split(call: Call) -> tuple[Any, tuple[Any, ...]]:
-    """What a neuron module is given: its input, and its states."""
-    everything = (*call.args, *call.kwargs.values())
+    """What a neuron module is given: its input, and its states, in the order of its signature."""
+    assert call.neuron is not None
+    order = list(inspect.signature(call.neuron.forward).parameters) if call.kwargs else []
+    everything = (*call.args, *(call.kwargs[name] for name in order if name in call.kwargs))
     return (everything[0] if everything else None), everything[1:]
+
+
+def handed_on(tape: Tape, at: int, states: Any) -> bool:
+    """Whether states are all that the neuron called at a place gave then; none will do for one that keeps its own."""
+    found: list[Any] = []
+    replaced(states, found.append)
+    earlier = tape.calls[at]
+    if all(state is None for state in found):
+        return earlier.keeps
+    gave = earlier.results[-len(found):]
+    return len(gave) == len(found) and all(
+        state is None or (isinstance(state, Ref) and state.call == at and earlier.results[state.slot] is now)
+        for state, now in zip(found, gave, strict=True))
 
 
 @dataclass
@@ -162,11 +178,11 @@ class _Folder:
     report: Report
 
     def program(self) -> Program:
-        neuron = next(c.neuron for c in map(self.tape.calls.__getitem__, self.leading) if c.neuron is not None)
-        places = [i for i, at in enumerate(self.leading) if self.tape.calls[at].neuron is neuron]
+        neuron = next(c for c in map(self.tape.calls.__getitem__, self.leading) if c.neuron is not None)
+        places = [i for i, at in enumerate(self.leading) if self.tape.calls[at].neuron is neuron.neuron]
         self.period = places[1] - places[0]
         self.start = len(self.leading) - self.period * self.ticks
-        if not self._repeats():
+        if not self._repeats(neuron):
             return Program([])
         self.position = {at: i - self.start for i, at in enumerate(self.leading)}
         calls = self.tape.calls
@@ -178,16 +194,22 @@ class _Folder:
     def _at(self, tick: int, j: int) -> int:
         return self.leading[self.start + tick * self.period + j]
 
-    def _repeats(self) -> bool:
+    def _repeats(self, neuron: Call) -> bool:
         """Whether every tick makes the same calls."""
         calls = self.tape.calls
         for i in range(max(self.start, 0), len(self.leading) - self.period):
             here, later = calls[self.leading[i]], calls[self.leading[i + self.period]]
             if _signature(here) != _signature(later):
                 self.report(later.place, f"a call of {later.name} where the tick before called {here.name} in "
-                            f"{here.place}", "every tick of a loop over time must do the same, and call a neuron "
-                            "once; let states begin as zeros instead of treating the first tick apart")
+                            f"{here.place}; a tick ends where {neuron.place} is called again", "every tick of a loop "
+                            "over time must do the same, and call a neuron once; let states begin as zeros instead of "
+                            "treating the first tick apart")
                 return False
+        alone = [calls[at].place for at in self.leading[:max(self.start, 0)] if calls[at].neuron is not None]
+        if alone:
+            self.report(alone[0], "a neuron in a loop over time of its own", "let one loop call all neurons that a "
+                        "recurrence joins")
+            return False
         if self.start < 0:
             self.report(str(calls[self.leading[0]].place), "the first tick of the loop over time does less than the "
                         "others", "let states begin as zeros instead of treating the first tick apart")
@@ -206,13 +228,9 @@ class _Folder:
     def _check_states(self, j: int, states: Sequence[Any]) -> None:
         """The states that a neuron is given must be those that it gave in the tick before."""
         for tick in range(1, self.ticks):
-            found: list[Any] = []
-            replaced(states[tick], found.append)
-            strange = [r for r in found if isinstance(r, (Const, Lost)) or
-                       (isinstance(r, Ref) and r.call != self._at(tick - 1, j))]
-            if strange:
+            if not handed_on(self.tape, self._at(tick - 1, j), states[tick]):
                 self.report(self.tape.calls[self._at(tick, j)].place, "states that are not what the module returned a "
-                            "tick earlier", "hand the states back as they came")
+                            "tick earlier", "hand the states back as they came, all of them and in order")
                 return
 
     # --- arguments of one tick -------------------------------------------------------------------------------

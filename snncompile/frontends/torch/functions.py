@@ -160,13 +160,16 @@ def _adaptive(axes: int, kind: type[AvgPool] | type[MaxPool]) -> Handler:
 
 
 def interpolate(s: Site, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-                *_: Any, **__: Any) -> Value:
+                align_corners: bool | None = None, recompute_scale_factor: bool | None = None, **_: Any) -> Value:
     x = s.value(input)
     old, new = x.shape[1:], s.result[2:]
     x = s.flat(x, len(new) + 1)
     if mode not in ("nearest", "nearest-exact") or any(b % a for a, b in zip(old, new, strict=True)):
         s.refuse(f"{s.call.name} of {list(old)} to {list(new)}, mode {mode}", "nearest neighbours, whole factors")
-    return s.emit(x, Upsample(tuple(b // a for a, b in zip(old, new, strict=True))))
+    factors = tuple(b // a for a, b in zip(old, new, strict=True))
+    if scale_factor is not None and not recompute_scale_factor and _each(scale_factor, len(factors)) != factors:
+        s.refuse(f"{s.call.name} by a factor of {scale_factor}", "whole factors")
+    return s.emit(x, Upsample(factors))
 
 
 def relu(s: Site, x: Any, inplace: bool = False) -> Value:

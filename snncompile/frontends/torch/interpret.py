@@ -11,11 +11,11 @@ import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
 from snncompile.frontends.torch.build import WORDS, Arrays, Build, Refused, Site, described
 from snncompile.frontends.torch.cells import Cell, Layout
-from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step
+from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step, handed_on
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_of
 from snncompile.frontends.torch.populate import populate
-from snncompile.frontends.torch.tape import Const, Lost, Ref, Tape, references, replaced
+from snncompile.frontends.torch.tape import Const, Lost, Ref, Tape, replaced
 from snncompile.frontends.torch.values import Axis, Value, in_order
 from snncompile.ir.ops import Input
 from torch import Tensor
@@ -80,6 +80,10 @@ class Interpreter:
             self.result("output", replaced(_own_states(self.tape, self.program.returned), self.resolve))
         except Refused as e:
             self.problem("the network's result", e.found, e.help, e.code)
+
+    def unknown(self) -> tuple[int, int]:
+        """How many results are not known, and how many problems there are."""
+        return sum(isinstance(made, Broken) for made in self.made.values()), len(self.found.errors)
 
     def result(self, name: str, given: Any) -> None:
         """Keep what the network returned, as far as it depends on the input; a list of all ticks is one result."""
@@ -209,7 +213,9 @@ class Interpreter:
 
     def silent(self, first: Any) -> bool:
         """Whether what stood in the place of an earlier tick is nothing."""
-        value = self.made.get(first) if isinstance(first, Ref) else first.value if isinstance(first, Const) else first
+        value = first.value if isinstance(first, Const) else first
+        if isinstance(first, Ref):
+            value = self.made.get(first, Broken())
         if isinstance(value, Tensor):
             return not bool(torch.any(value))
         return value is None or (isinstance(value, (int, float)) and value == 0)
@@ -234,8 +240,10 @@ class Interpreter:
         calls = self.fired.setdefault(id(step.call.neuron), [])
         tick = len(calls)
         whole = replace(given, tick=None) if isinstance(given, Value) and given.tick in (None, tick) else None
-        if whole is None or (calls and (whole != self.driven[calls[0].at][0] or any(
-                r.call != calls[-1].at for r in references(step.states)))):
+        if calls and calls[0].at not in self.driven:
+            return [Broken()] * len(step.call.results)
+        if whole is None or (calls and (whole != self.driven[calls[0].at][0]
+                                        or not handed_on(self.tape, calls[-1].at, step.states))):
             raise Refused("a neuron that is called several times, and not with one tick after the other",
                           "a neuron module is called once a tick; give every layer a neuron of its own", "SNN110")
         calls.append(step)
@@ -265,6 +273,10 @@ class Interpreter:
         firsts = [cell.neuron.first(s) for s in cell.neuron.traced.states]
         given: list[Any] = []
         replaced(step.states, given.append)
+        if not self.program.ticks and cell.layout == "tick" and any(isinstance(g, (Ref, Const)) for g in given):
+            self.found.warn("SNN105", step.call.place, "every call of the network hands it the states that it begins "
+                            "with: the graph keeps them from tick to tick", "an example of one tick",
+                            "loop over the ticks of the input, and give an example of 2 ticks or more")
         for state in given:
             value = self.resolve(state)
             if isinstance(value, Tensor) and not any(_equals(value, f) for f in firsts):

@@ -70,8 +70,12 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
 
 
 def _into(found: Collector) -> Report:
+    said: set[tuple[str, str]] = set()
+
     def report(place: str, what: str, help: str) -> None:
-        found.error("SNN110", place, what, help=help)
+        if (place, what) not in said:
+            said.add((place, what))
+            found.error("SNN110", place, what, help=help)
     return report
 
 
@@ -124,7 +128,7 @@ def _folded(tape: Tape, doors: Mapping[str, Input]) -> Interpreter:
 
 
 def _read(tape: Tape, program: Program, doors: Mapping[str, Input]) -> Interpreter:
-    """The network under the first belief about its axes that fits, or the one with the fewest problems."""
+    """The network under the first belief about its axes that fits, or the one that understands most."""
     arrays = Arrays()
     tried: list[Interpreter] = []
     axes = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
@@ -137,4 +141,8 @@ def _read(tape: Tape, program: Program, doors: Mapping[str, Input]) -> Interpret
     if not tried:
         fail("SNN404", "option example_input", "too few axes",
              "[batch, ...] for one tick, [tick, batch, ...] for several")
-    return min(tried, key=lambda read: len(read.found.errors))
+    best = min(tried, key=Interpreter.unknown)
+    if all(call.neuron is None for call in tape.calls):
+        best.problem("the network", "no module in it is a neuron that the compiler knows",
+                     "neurons of your own become known with snncompile.neuron_module")
+    return best

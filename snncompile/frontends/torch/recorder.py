@@ -6,9 +6,9 @@ Tensors are known by identity; what a call was given is kept as references to th
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch.overrides import TorchFunctionMode
 
@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 TORCH = str(Path(torch.__file__).parent)
 MAX_CALLS = 500_000
+Held: TypeAlias = dict[tuple[int, str, str], tuple[Any, int]]
 
 # Calls whose results say nothing about the numbers in a tensor.
 METADATA = frozenset((
@@ -70,6 +71,7 @@ class Recorder(TorchFunctionMode):
         self.path: list[Where] = []
         self.paused = False
         self.given: list[tuple[Any, list[tuple[Tensor, int]]]] = []
+        self.held: dict[Where, Held] = {}
 
     def pause(self) -> None:
         """Stop recording, until `resume`: what goes on inside of a neuron is the neuron's."""
@@ -138,7 +140,7 @@ class Recorder(TorchFunctionMode):
         self._overwritten(written, name)
         results = list(tensors_in(result)) or written
         if results:
-            self._note(name, refs, results)
+            self._note(_narrowed(name, given, results), refs, results)
         elif result is not None and self._follows(refs):
             self.report(str(self.path[-1]), f"{name} turns a tensor into a Python value, on which the network may "
                         "depend", "decide by shapes or settings of the module; values of the data are not known here")
@@ -171,23 +173,35 @@ class Recorder(TorchFunctionMode):
 
     def watch(self, module: nn.Module, where: Where, neuron: bool) -> tuple[Any, Any]:
         """Follow the calls of a module. Returns handles whose `remove` ends that."""
+        parts = [vars(part) for part in module.modules()]
+
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             self.path.append(where)
             if neuron:
                 self.pause()
+                self._undisturbed(parts, where)
                 versions = [(t, _version(t)) for t in tensors_in((args, kwargs))]
                 self.given.append((replaced((args, kwargs), self.refer), versions))
 
         def leave(_: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
             if neuron:
-                self._fired(module, where, result)
+                before, self.held[where] = self.held[where], _held(parts)
+                self._fired(module, where, result, not _alike(before, self.held[where]))
                 self.resume()
             self.path.pop()
 
         return (module.register_forward_pre_hook(enter, with_kwargs=True),
                 module.register_forward_hook(leave, with_kwargs=True))
 
-    def _fired(self, module: nn.Module, where: Where, result: Any) -> None:
+    def _undisturbed(self, parts: Sequence[Mapping[str, Any]], where: Where) -> None:
+        """Between two of its calls a neuron stays as it is: nobody resets it or changes its parameters."""
+        before, now = self.held.get(where), _held(parts)
+        self.held[where] = now
+        if before is not None and not _alike(before, now):
+            self.report(str(where), "its state or parameters change between two of its calls", "reset neurons before "
+                        "the loop over time, and leave their attributes alone in it")
+
+    def _fired(self, module: nn.Module, where: Where, result: Any, keeps: bool) -> None:
         entries = result if isinstance(result, (tuple, list)) else (result,)
         results, top = [], []
         for i, entry in enumerate(entries):
@@ -199,7 +213,26 @@ class Recorder(TorchFunctionMode):
         self._overwritten(written, "a neuron")
         for tensor in written:
             self.origin[id(tensor)] = Lost(f"it was written to in place by {where}")
-        self.add(Call("neuron", where, args, kwargs, _line(), neuron=module, top=tuple(top)), results)
+        self.add(Call("neuron", where, args, kwargs, _line(), neuron=module, keeps=keeps, top=tuple(top)), results)
+
+
+def _held(parts: Sequence[Mapping[str, Any]]) -> Held:
+    """What a module holds, by part, attribute and key: tensors with their versions, and numbers."""
+    held: Held = {}
+    for i, part in enumerate(parts):
+        for name, value in part.items():
+            for key, one in value.items() if isinstance(value, dict) else (("", value),):
+                if isinstance(one, Tensor):
+                    held[i, name, key] = one, _version(one)
+                elif one is None or isinstance(one, (int, float, str)):
+                    held[i, name, key] = one, 0
+    return held
+
+
+def _alike(before: Held, now: Held) -> bool:
+    return before.keys() == now.keys() and all(
+        (a is b or (type(a) is type(b) and not isinstance(a, Tensor) and a == b)) and version == later
+        for (a, version), (b, later) in zip(before.values(), now.values(), strict=True))
 
 
 def _line() -> tuple[str, int, int]:
@@ -208,6 +241,12 @@ def _line() -> tuple[str, int, int]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith((TORCH, OURS)):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno, frame.f_lasti
+
+
+def _narrowed(name: str, given: Sequence[Tensor], results: Sequence[Tensor]) -> str:
+    """The name of a call; a cast that rounds to 16 bits has a name of its own."""
+    half = results[0].dtype in (torch.float16, torch.bfloat16) and len(given) > 0
+    return f"{name} {results[0].dtype}" if half and given[0].dtype != results[0].dtype else name
 
 
 def _writes(function: Any, kwargs: Mapping[str, Any]) -> bool:

@@ -17,6 +17,8 @@ Kind: TypeAlias = type[AvgPool] | type[SumPool] | type[MaxPool]
 def _over(kind: Kind) -> Handler:
     def reduce(s: Site, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
         x = s.value(x)
+        if isinstance(dim, Value):
+            s.refuse(f"{s.call.name} of two tensors of the network")
         if dim is None:
             s.refuse(f"{s.call.name} over all axes, batch included", "name the dimensions")
         for axis in sorted((d % len(x.axes) for d in ([dim] if isinstance(dim, int) else dim)), reverse=True):

@@ -235,10 +235,11 @@ def unbind(s: Site, x: Any, dim: int = 0) -> tuple[Value, ...]:
 def cat(s: Site, tensors: Any, dim: int = 0) -> Value:
     values = [s.value(t, "one of several") for t in tensors]
     axis = dim % len(values[0].axes)
-    if len(values) == s.ticks and in_order(values) and values[0].axes[axis] == "F" and "F" not in values[0].axes[:axis]:
-        return _with_time(s, without_axis(s, values[0], axis), axis)
     first = values[0]
-    if first.axes[axis] != "F" or any(v.axes != first.axes or v.decode != first.decode for v in values):
+    begins = first.axes[axis] == "F" and "F" not in first.axes[:axis] and first.sizes(s.extent)[axis] == 1
+    if len(values) == s.ticks and in_order(values) and begins:
+        return _with_time(s, without_axis(s, first, axis), axis)
+    if first.axes[axis] != "F" or any(v.axes != first.axes or not v.decided_as(first) for v in values):
         s.refuse(f"{s.call.name} of tensors {', '.join(map(described, values[:4]))}", "features may be joined; time "
                  "by the ticks of a loop, all of them in order")
     at, _ = around(first, axis)

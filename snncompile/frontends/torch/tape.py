@@ -60,6 +60,7 @@ class Call:
         line: the file, line and instruction of the code outside torch that made it.
         results: the tensors it gave, in order.
         neuron: the neuron module.
+        keeps: whether the neuron module keeps a state from this call to the next.
         top: for a neuron, which result belongs to which entry of what `forward` returned.
     """
 
@@ -70,6 +71,7 @@ class Call:
     line: tuple[str, int, int] = ("", 0, 0)
     results: list[Tensor] = field(default_factory=list)
     neuron: nn.Module | None = None
+    keeps: bool = False
     top: tuple[int, ...] = ()
 
     @property

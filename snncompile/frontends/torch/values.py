@@ -51,6 +51,11 @@ class Value:
         """Whether all features come after time and batch."""
         return all(a == "F" for a in self.axes[len(self.leading):])
 
+    def decided_as(self, other: Value) -> bool:
+        """Whether both are of the same ticks, made one in the same way."""
+        return (self.tick, self.summed, self.decode, self.total) == (
+            other.tick, other.summed, other.decode, other.total)
+
     def sizes(self, extent: Mapping[str, int]) -> Shape:
         """The shape of the tensor, given the extent of time and batch."""
         features = iter(self.shape)

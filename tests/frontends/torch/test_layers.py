@@ -142,6 +142,8 @@ REFUSED = {
     "features transposed": lambda x: x.transpose(1, 2), "random numbers": lambda x: x + torch.rand(5),
     "batch statistics": lambda x: F.batch_norm(x, None, None, training=True),
     "batch mixed with features": lambda x: x.view(-1, 5), "dropout that is on": lambda x: F.dropout(x),
+    "a factor that is not whole": lambda x: F.interpolate(x, scale_factor=(1.1, 1.1)),
+    "the larger of two": lambda x: torch.max(x, -x), "16 bits": lambda x: x.to(torch.float16).double(),
     "a transposed convolution": lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3).to(x)),
 }
 

@@ -1,0 +1,212 @@
+"""What a loop over time does with its neurons and its ticks is what the graph does, or it is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+import snncompile as sc  # noqa: E402
+from snncompile.frontends.torch.cells import Cell  # noqa: E402
+from snncompile.ir.cells import Neuron  # noqa: E402
+from tests.frontends.torch.nets import FIRING, Lif  # noqa: E402
+
+TICKS, BATCH = 5, 3
+
+
+class Loop(nn.Module):
+    """A loop over the first axis, in the words of a test."""
+
+    def __init__(self, does, **parts):
+        super().__init__()
+        self.does = does
+        self.fc, self.lif = nn.Linear(4, 4), Lif(0.9)
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def each(self, x):
+        return [self.lif(self.fc(step)) for step in x]
+
+    def forward(self, x):
+        for part in self.modules():
+            if isinstance(part, Lif):
+                part.reset()
+        return self.does(self, x)
+
+
+class TwoStates(nn.Module):
+    """A neuron that is handed its current and its membrane."""
+
+    def forward(self, x, current, v):
+        current = 0.5 * current + x
+        v = 0.75 * v + current
+        spikes = (v > 1).to(x)
+        return spikes, current, v - spikes
+
+
+@sc.neuron_module(TwoStates)
+def two_states(module, shape):
+    return Cell(Neuron.of("cubalif", FIRING, decay=0.75, decay_syn=0.5), returns=("output", "state", "state"))
+
+
+def example():
+    torch.manual_seed(0)
+    return 3 * torch.randn(TICKS, BATCH, 4)
+
+
+def load(does, **parts):
+    net = Loop(does, **parts)
+    return net, sc.load(net, example_input=example())
+
+
+def refused(does, *words, **parts):
+    with pytest.raises(sc.CompileError) as error:
+        load(does, **parts)
+    assert {d.code for d in error.value.diagnostics} <= {"SNN104", "SNN110"}
+    for word in words:
+        assert word in str(error.value)
+
+
+# --- states ----------------------------------------------------------------------------------------------
+
+
+def handed(order):
+    def does(m, x):
+        states, record = (torch.zeros(1), torch.zeros(1)), []
+        for step in x:
+            spikes, current, v = m.two(m.fc(step), *states)
+            states = {"kept": (current, v), "swapped": (v, current), "spikes": (current, spikes),
+                      "again": (torch.zeros(1), torch.zeros(1)), "numbers": (0.0, 0.0)}[order]
+            record.append(spikes)
+        return torch.stack(record)
+    return does
+
+
+def by_name(m, x):
+    current, v, record = torch.zeros(1), torch.zeros(1), []
+    for step in x:
+        spikes, current, v = m.two(m.fc(step), v=v, current=current)
+        record.append(spikes)
+    return torch.stack(record)
+
+
+@pytest.mark.parametrize("does", [handed("kept"), by_name])
+def test_states_may_be_handed_on_by_place_or_by_name(does):
+    net, graph = load(does, two=TwoStates())
+    x = example()
+    with torch.no_grad():
+        wanted = net(x).numpy().swapaxes(0, 1)
+    got = sc.run(graph, x.numpy().swapaxes(0, 1), dtype=np.float32).outputs["output"]
+    assert wanted.any()
+    assert (got == wanted).all()
+
+
+@pytest.mark.parametrize("order", ["swapped", "spikes", "again", "numbers"])
+def test_states_that_come_back_otherwise_are_refused(order):
+    refused(handed(order), "states that are not what the module returned", two=TwoStates())
+
+
+def test_a_neuron_that_keeps_no_state_must_be_handed_it():
+    refused(lambda m, x: torch.stack([m.given(m.fc(step))[0] for step in x]), "states", given=Lif(explicit=True))
+
+
+def reset_once(m, x):
+    record = []
+    for t, step in enumerate(x):
+        if t == 3:
+            m.lif.reset()
+        record.append(m.lif(m.fc(step)))
+    return torch.stack(record)
+
+
+def halved(m, x):
+    record = []
+    for step in x:
+        record.append(m.lif(m.fc(step)))
+        m.lif.v = m.lif.v * 0.5
+    return torch.stack(record)
+
+
+def threshold(m, x):
+    record = []
+    for step in x:
+        record.append(m.lif(m.fc(step)))
+        m.lif.threshold += 0.1
+    return torch.stack(record)
+
+
+@pytest.mark.parametrize("does", [reset_once, halved, threshold])
+def test_neurons_that_are_changed_between_ticks_are_refused(does):
+    refused(does, 'module "lif" (Lif)', "change between two of its calls")
+
+
+def test_a_single_tick_that_begins_its_states_anew_is_noted():
+    net = Loop(lambda m, x: m.given(m.fc(x), torch.zeros(1))[0], given=Lif(explicit=True))
+    notes = sc.load(net, example_input=torch.ones(2, 4)).notes
+    assert [n.code for n in notes] == ["SNN105"]
+    assert "hands it the states" in notes[0].found
+
+
+# --- loops -----------------------------------------------------------------------------------------------
+
+
+def layer_by_layer(m, x):
+    return torch.stack([m.lif2(m.fc(s)) for s in m.each(x)])
+
+
+def test_a_loop_for_each_layer_is_the_network_of_one_loop():
+    net, graph = load(layer_by_layer, lif2=Lif(0.5))
+    assert list(graph.populations) == ["lif", "lif2"]
+    x = example()
+    with torch.no_grad():
+        wanted = net(x).numpy().swapaxes(0, 1)
+    got = sc.run(graph, x.numpy().swapaxes(0, 1), dtype=np.float32).outputs["output"]
+    assert wanted.any()
+    assert (got == wanted).all()
+
+
+def test_a_second_loop_over_what_the_first_decided_is_refused():
+    def does(m, x):
+        mean = torch.stack(m.each(x)).mean(0)
+        return torch.stack([m.lif2(m.fc(mean)) for _ in x])
+
+    refused(does, lif2=Lif())
+
+
+def test_the_message_names_the_neuron_that_ends_a_tick():
+    refused(lambda m, x: m.lif(m.other(m.lif(m.fc(x[0])))), 'module "lif" (Lif) is called again',
+            other=nn.Linear(4, 4))
+
+
+def test_a_network_without_a_known_neuron_says_so():
+    class Own(nn.Module):
+        def forward(self, x):
+            return (x > 1).to(x)
+
+    with pytest.raises(sc.CompileError, match="no module in it is a neuron that the compiler knows"):
+        sc.load(nn.Sequential(nn.Linear(4, 4), Own()), example_input=(2, 4))
+
+
+# --- ends ------------------------------------------------------------------------------------------------
+
+
+APART = {
+    "a sum and a mean": lambda s: s.sum(0) + s.mean(0),
+    "a sum beside a mean": lambda s: torch.cat((s.sum(0), s.mean(0)), 1),
+    "ticks backwards": lambda s: torch.stack([s[t] for t in range(len(s) - 1, -1, -1)]),
+    "two ticks side by side": lambda s: torch.cat([s[-1], s[-2]], 1),
+    "all ticks side by side": lambda s: torch.cat(list(s), 1),
+}
+
+
+@pytest.mark.parametrize("name", APART)
+def test_ticks_that_are_mixed_are_refused(name):
+    refused(lambda m, x: APART[name](torch.stack(m.each(x))), "test_ticks.py line")
+
+
+def test_two_ways_to_decide_are_two_outputs():
+    _, graph = load(lambda m, x: (lambda s: (s.mean(0), s[-1], s))(torch.stack(m.each(x))))
+    assert [end.decode for end in graph.outputs.values()] == ["rate", "last"]
