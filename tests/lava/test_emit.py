@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -218,6 +219,25 @@ def test_golden_vectors_are_beginnings_of_a_few_samples():
     with np.load(io.BytesIO(files["golden.npz"])) as golden:
         assert golden["input0"].shape == (2, 32, SIZE)
         assert golden["emitted0"].shape == (2, 32, SIZE)
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("golden.npz", None, "golden.npz: no such file"), ("golden.npz", b"PK", "golden.npz: no .npz file"),
+    ("weights.npz", b"", "weights.npz: no .npz file"), ("manifest.json", b"{", "Expecting property name"),
+    ("samples.npy", b"no archive", "samples.npy: no .npz file"),
+])
+def test_files_that_are_damaged_are_said_in_a_line(tmp_path, name, content, words):
+    graph = loihi({"a": REGISTERS["a"]}, [("x", "a", 0), ("a", "y", 0)])
+    for path, text in package(graph, spikes()).files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / name).unlink(missing_ok=True)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    given = ["--input", str(tmp_path / name), "--output", str(tmp_path / "found.npz")] if name == "samples.npy" else []
+    done = subprocess.run([sys.executable, str(tmp_path / "run.py"), *given], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert words in done.stderr.splitlines()[-1]
 
 
 def test_the_compiler_itself_never_imports_lava():

@@ -166,7 +166,7 @@ def test_a_package_checks_itself_and_notices_a_difference(lava: str, tmp_path: P
     assert good.returncode == 0, good.stderr
     assert good.stdout.splitlines()[-1].startswith("the same: 1 samples of 9 ticks, 5 ticks of latency")
     np.savez(tmp_path / "wrong.npz", input0=np.zeros((1, 9, 7), np.int64))
-    for name, why in (("wrong.npz", "not whole numbers ['sample', 'tick', 8]"), ("none.npz", "No such file")):
+    for name, why in (("wrong.npz", "not whole numbers ['sample', 'tick', 8]"), ("none.npz", "no such file")):
         refused = subprocess.run([lava, tmp_path / "run.py", "--input", tmp_path / name, "--output", "found.npz"],
                                  capture_output=True, text=True, check=False)
         assert refused.returncode == 2

@@ -86,6 +86,11 @@ class TestOutside:
             host(GRAPH, {}, package("")).run(X, lambda *step: done.append(step))
         assert done == [(1, 2)]
 
+    def test_one_that_does_nothing_is_no_lava(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, "exit 0"))
+        with pytest.raises(CompileError, match=r"(?s)SNN606.*it ended without results"):
+            host(GRAPH, {}, package("")).run(X)
+
     def test_nothing_that_it_started_outlives_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         script = f"sleep 60 > /dev/null 2>&1 &\necho $! > {tmp_path}/child\nexit 1"
         monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, script))

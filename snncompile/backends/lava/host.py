@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.artifact import Artifact
-from snncompile.backends.lava.environment import python
+from snncompile.backends.lava.environment import HELP, python
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
@@ -102,6 +102,8 @@ def _outside(interpreter: str, folder: Path, given: list[Array], states: bool, p
     np.savez(folder / "samples.npz", **arrays)
     command = [interpreter, "run.py", "--input", "samples.npz", "--output", "found.npz", "--progress"]
     _call([*command, *(["--states"] if states else [])], folder, progress)
+    if not (folder / "found.npz").exists():
+        fail("SNN606", interpreter, "it ended without results", "a Python 3.10 with lava-nc", HELP)
     with np.load(folder / "found.npz") as found:
         return dict(found)
 
