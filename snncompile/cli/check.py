@@ -43,7 +43,7 @@ def check(
     _margins(out, verdict)
     if not verdict.ok:
         code = out.refuse(verdict.diagnostics, verdict.to_json())
-        out.say(f"infeasible on {verdict.target}; {_elsewhere(graph, verdict.target, bits)}")
+        out.say(f"infeasible on {verdict.target}; {_possible(graph, target, bits)}")
         raise typer.Exit(code)
     out.say(str(verdict.cost))
     out.say(f"feasible on {_named(verdict)}")
@@ -60,11 +60,11 @@ def _named(verdict: Verdict) -> str:
     return verdict.target + (f" (--dilate {verdict.dilation})" if verdict.dilation > 1 else "")
 
 
-def _elsewhere(graph: Graph, target: str, bits: int | str | None) -> str:
-    """The targets of the compiler's own on which the network is feasible, time dilated where that is needed."""
+def _possible(graph: Graph, target: str, bits: int | str | None) -> str:
+    """Where the network is feasible: on this target in dilated time, or on the compiler's own."""
     from snncompile.feasibility import check as judge
     from snncompile.targets.target import NAMES
 
-    verdicts = [judge(graph, n, weight_bits=bits, dilate="auto") for n in NAMES if n != target]
+    verdicts = [judge(graph, n, weight_bits=bits, dilate="auto") for n in dict.fromkeys((target, *NAMES))]
     found = [_named(v) for v in verdicts if v.ok]
     return f"feasible on {', '.join(found)}" if found else "feasible on none of the other targets"

@@ -64,8 +64,14 @@ def compare(table: Table, target: Target) -> Measured:
     return outside(table.populations.compare, COMPARE_WORDS, target.neurons.compare)
 
 
-@rule("SNN411", "population", "neurons.spikes_per_tick", "spikes of a neuron in a tick",
-      "let neurons fire once a tick (max_spikes 1)")
+def _spikes(table: Table, target: Target, row: int) -> tuple[str, str]:
+    most = table.populations.spikes_per_tick[row]
+    return f"{most:,} spikes of a neuron in a tick" if most else "any number of spikes in a tick", (
+        f"{target.neurons.spikes_per_tick}")
+
+
+@rule("SNN411", "population", "neurons.spikes_per_tick", words=_spikes,
+      help="let neurons fire once a tick (max_spikes 1)")
 def spikes_per_tick(table: Table, target: Target) -> Measured:
     most = table.populations.spikes_per_tick
     return at_most(np.where(most > 0, most, UNBOUNDED), target.neurons.spikes_per_tick)

@@ -29,6 +29,7 @@ def test_a_loop_that_is_too_quick_is_named_and_dilating_time_helps(files, tmp_pa
     assert answer("check", files / "small.nir", "--target", fast, "--dilate", 3)["feasible"]
     assert answer("check", files / "small.nir", "--target", fast, "--dilate", "auto")["dilation"] == 3
     assert "(--dilate 3)" in snnc("check", files / "small.nir", "--target", fast, "--dilate", "auto").stdout
+    assert "feasible on slow (--dilate 3), c99" in snnc("check", files / "small.nir", "--target", fast, code=1).stdout
     assert answer("check", files / "small.nir", "--dilate", 2, code=2)["diagnostics"][0]["code"] == "SNN404"
 
 

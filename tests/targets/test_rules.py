@@ -171,6 +171,13 @@ def test_all_violations_are_reported_at_once():
     assert caught.value.diagnostics == verdict.diagnostics
 
 
+@pytest.mark.parametrize(("most", "found"), [(3, "3 spikes of a neuron in a tick"), (None, "any number of spikes in a "
+                                                                                    "tick")])
+def test_spikes_without_a_bound_are_no_number(most: int | None, found: str):
+    verdict = judge(layer_table(legal(fire(max_spikes=most))), ANY.with_(spikes_per_tick=1), "net")
+    assert [v.diagnostic.found for v in verdict.violations] == [found]
+
+
 def test_what_is_the_same_in_several_places_is_said_once():
     verdict = judge(layer_table(legal(PASSED)), ANY.with_(channels=4), "net")
     (diagnostic,) = verdict.diagnostics
