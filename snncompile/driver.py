@@ -120,7 +120,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     artifact = watch.timed("emit", lambda: backend.emit(mapped, rates=rates, golden=golden))
     schedule = Schedule.of(mapped) if mapped.stage == Stage.MAPPED else Schedule({})
     described = chosen.costs or chosen.timing.hop_ticks
-    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, schedule, golden, chip)) if described else None
+    cost = watch.timed("estimate", lambda: _cost(mapped, chosen, golden, chip)) if described else None
     report = Report(graph.name, chosen.name, population_reports(integer, found.seen, found.agreement),
                     found.agreement, artifact.sizes_bytes, dict(watch.seconds),
                     _options(load_options or {}, found.numbers), schedule.depth_ticks, schedule.period, cost,
@@ -199,10 +199,9 @@ def _on_chip(mapped: Graph, target: Target, watch: Watch) -> Chip | None:
     return Chip(found, watch.timed("place", lambda: place(found, target)))
 
 
-def _cost(mapped: Graph, target: Target, schedule: Schedule, golden: Golden, chip: Chip | None) -> Cost:
+def _cost(mapped: Graph, target: Target, golden: Golden, chip: Chip | None) -> Cost:
     """What the golden vectors cost on the hardware."""
-    ticks = next(iter(golden.inputs.values())).shape[1]
-    activity = dataclasses.replace(measure(mapped, schedule.present(golden.inputs)), ticks=ticks)
+    activity = measure(mapped, golden.inputs)
     messages = Messages.of(*chip, activity) if chip else None
     return cost_of(mapped, layer_table(mapped), target, activity, messages=messages)
 

@@ -19,7 +19,8 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, MaxPool, Rectify, Scale, SumPool
-from snncompile.ir.types import Array
+from snncompile.ir.schedule import Schedule
+from snncompile.ir.types import Array, Stage
 from snncompile.passes.calibrate import sample_chunks
 from snncompile.targets.table import Table, layer_table
 
@@ -56,7 +57,10 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Firing:
-    """What a population did: neurons times ticks, how many of these emitted something, and the spikes in all."""
+    """What a population did: neurons times ticks, how many of these emitted something, and the spikes in all.
+
+    A graded value is one spike, whatever its size.
+    """
 
     name: str
     neurons: int
@@ -77,23 +81,27 @@ class Activity:
 
 
 def measure(graph: Graph, x: Mapping[str, Array], table: Table | None = None) -> Activity:
-    """Run a LEGAL or INT graph on samples `[sample, tick, *shape]`, by input name, and count.
+    """Run a LEGAL or later graph on samples `[sample, tick, *shape]`, by input name, and count.
 
-    A projection is counted as it stands: in a graph with folded scales, an average pool has become a sum pool.
+    Ticks are those of the network, whatever the hardware takes for each. A projection is counted as it stands: in a
+    graph with folded scales, an average pool has become a sum pool.
 
     Args:
         table: the graph's layer table, where it is at hand.
     """
     samples, ticks = next(iter(x.values())).shape[:2]
+    schedule = Schedule.of(graph) if graph.stage == Stage.MAPPED else None
     table = table or layer_table(graph)
+    graded = {n for n, is_graded in zip(table.names, table.populations.graded, strict=True) if is_graded}
     edges = [e for e in graph.edges if e.dst in graph.populations]
     synapses = [Synapses(e.label) for e in edges]
     firing = {n: Firing(n, count) for n, count in zip(table.names, table.populations.neurons.tolist(), strict=True)}
     for part in sample_chunks(graph, samples, ticks):
-        given = {n: v[part] for n, v in x.items()}
+        given = schedule.present({n: v[part] for n, v in x.items()}) if schedule else {n: v[part] for n, v in x.items()}
         emitted = {**run(graph, given, record=True).emitted, **given}
-        firing = {n: _fired(f, emitted[n]) for n, f in firing.items()}
-        synapses = [s.plus(_worked(e, emitted[e.src], int(bits))) for s, e, bits in
+        firing = {n: _fired(f, emitted[n], n in graded) for n, f in firing.items()}
+        updates = ticks * len(range(samples)[part])
+        synapses = [s.plus(_worked(e, emitted[e.src], updates, int(bits))) for s, e, bits in
                     zip(synapses, edges, table.projections.weight_bits, strict=True)]
     return Activity(f"measured on {samples} samples of {ticks} ticks", samples, ticks, firing, tuple(synapses))
 
@@ -119,21 +127,21 @@ def assume(table: Table, ticks: int, rate: float) -> Activity:
     return Activity(f"assumed: {rate:g} spikes a neuron and tick, {ticks} ticks", 1, ticks, firing, tuple(synapses))
 
 
-def _fired(before: Firing, emitted: Array) -> Firing:
-    fired, spikes = int(np.count_nonzero(emitted)), float(np.abs(emitted.astype(np.float64)).sum())
+def _fired(before: Firing, emitted: Array, graded: bool) -> Firing:
+    fired = int(np.count_nonzero(emitted))
+    spikes = fired if graded else float(np.abs(emitted.astype(np.float64)).sum())
     return Firing(before.name, before.neurons, before.updates + emitted.size, before.fired + fired,
                   before.spikes + spikes)
 
 
-def _worked(edge: Edge, emitted: Array, weight_bits: int) -> Synapses:
-    """What one projection's synapses did on some samples."""
+def _worked(edge: Edge, emitted: Array, updates: int, weight_bits: int) -> Synapses:
+    """What one projection's synapses did on some samples, of so many ticks in all."""
     late = min(edge.delay, emitted.shape[1])
     y = emitted[:, :emitted.shape[1] - late].reshape(-1, *emitted.shape[2:]).astype(np.float64)
-    unheard = emitted.shape[0] * late
     reached = [_reached(edge.chain, counts) for counts in _counts(y)]
     found = Synapses(edge.label, events=sum(reached), graded_events=reached[1])
     for op, entering in _layers(edge.chain, y):
-        found = found.plus(_layer(op, entering, unheard, weight_bits))
+        found = found.plus(_layer(op, entering, updates, weight_bits))
     return found
 
 
@@ -153,13 +161,13 @@ def _layers(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Linear | Conv, Ar
         y = op.apply(y)
 
 
-def _layer(op: Linear | Conv, entering: Array, unheard: int, weight_bits: int) -> Synapses:
-    """Operations of one layer on `[n, *shape]`; `unheard` ticks more brought nothing."""
+def _layer(op: Linear | Conv, entering: Array, updates: int, weight_bits: int) -> Synapses:
+    """Operations of one layer on `[n, *shape]`."""
     spikes, graded = _counts(entering)
     kept = dataclasses.replace(op, weight=(np.asarray(op.weight) != 0).astype(np.float64), bias=None)
     accumulated, multiplied = float(kept.apply(spikes).sum()), float(kept.apply(graded).sum())
     bits = _bits(entering) if multiplied else 1
-    return Synapses("", accumulated, multiplied, op.synapses(entering.shape[1:]) * (len(entering) + unheard),
+    return Synapses("", accumulated, multiplied, op.synapses(entering.shape[1:]) * updates,
                     bit_operations=(accumulated + multiplied * bits) * weight_bits)
 
 

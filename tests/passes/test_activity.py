@@ -18,6 +18,7 @@ from snncompile.passes.pipeline import run_passes
 from snncompile.targets.table import layer_table
 from snncompile.targets.target import load_target
 from tests.nets import small, spikes, two_inputs
+from tests.passes.retimed import SIZE, chain, leakless, retimed, wired
 from tests.strategies import Features, random_graph
 
 
@@ -118,6 +119,27 @@ def test_an_integer_graph_is_counted_by_its_integers():
     found = measure(model.graph, given)
     assert sum(p.multiplications for p in found.projections) > 0
     assert "measured on 2 samples of 5 ticks" in found.basis
+
+
+def test_ticks_are_those_of_the_network_whatever_the_hardware_takes():
+    links = [*chain("x", "a", "b", "c", "y"), ("a", "c", 0)]
+    graph = wired(links, leakless)
+    x = {"x": (np.random.default_rng(0).random((2, 6, SIZE)) < 0.4).astype(np.int64)}
+    whole, mapped = measure(graph, x), measure(retimed(graph, dilate=3), x)
+    assert mapped.basis == whole.basis == "measured on 2 samples of 6 ticks"
+    assert mapped.ticks == 6
+    assert [s.dense for s in mapped.projections] == [s.dense for s in whole.projections] == [SIZE * SIZE * 12] * 4
+    assert [s.accumulations for s in mapped.projections] == [s.accumulations for s in whole.projections]
+    assert {n: f.spikes for n, f in mapped.populations.items()} == {n: f.spikes for n, f in whole.populations.items()}
+
+
+def test_a_graded_value_is_one_spike_whatever_its_size():
+    nodes = {"in": Input((3,), "real", low=-1, high=1), "n": Neuron.of("li", decay=0.5), "out": Output()}
+    graph = Graph("graded", nodes, (Edge("in", "n", 0, (Linear(np.eye(3) * 9.0),)), Edge("n", "out")),
+                  sc.ir.types.Stage.LEGAL)
+    x = np.array([[[0.0, 0.5, -1.0]] * 2])
+    fired = measure(graph, {"in": x}).populations
+    assert (fired["in"].spikes, fired["n"].spikes) == (4, 4)
 
 
 def test_an_assumed_rate_says_so_and_scales_everything():
