@@ -145,6 +145,8 @@ def _follow(flow: Flow, node: Node, elements: Mapping[str, Any], layers: Mapping
         if grid is not None:
             flow.grids[node.outputs[0]] = grid
     elif node.op in ignored or _keeps(flow, node):
+        if node.op == "Dropout" and np.any(flow.constant(node, 2, False)):
+            fail("SNN104", node.place, "a dropout in training mode", "eval mode, in which it does nothing")
         flow.same[node.outputs[0]] = node.inputs[0]
     elif node.op in elements:
         _element(flow, node)
@@ -177,6 +179,9 @@ TRUTHS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "A
 
 def _element(flow: Flow, node: Node) -> None:
     changing = [n for n in node.inputs if n in flow.values]
+    if node.op == "Div" and all(flow.values[n].kind == "int" for n in changing):
+        fail("SNN104", node.place, "a division of whole numbers, which drops the rest", "a division of floats",
+             "cast to float, divide, and round with Floor or Cast")
     axes = max(len(flow.values[n].shape) for n in changing)
     shapes = {flow.values[n].shape for n in changing}
     still = [flow.numbers(n, axes).shape for n in node.inputs if n in flow.constants and node.op not in PER_AXIS]

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from snncompile.diagnostics import fail
+from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.onnx.file import Node
 from snncompile.frontends.onnx.flow import Flow, Reader
 from snncompile.ir.op import Op
@@ -343,6 +343,8 @@ def _resize(flow: Flow, node: Node) -> Terms:
     if about.get("mode", "nearest") != "nearest" or len(factors) != len(shape) + 1 or factors[:2] != [1.0, 1.0] \
             or any(f < 1 or f % 1 for f in factors):
         _refuse(node, f"resizing by {factors}, mode {about.get('mode', 'nearest')}", "nearest, by whole factors")
+    if about.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        _refuse(node, f"keep_aspect_ratio_policy {shorten(about['keep_aspect_ratio_policy'])}", "stretch")
     where, rounding = about.get("coordinate_transformation_mode", "half_pixel"), about.get("nearest_mode", "")
     if not old and (where, rounding or "round_prefer_floor") not in EVEN:
         _refuse(node, f"nearest values by {where} and {rounding}", "each value repeated")

@@ -139,6 +139,12 @@ def test_the_sum_of_spikes_in_windows_is_a_norm(tmp_path):
     assert np.array_equal(next(iter(run(graph, x).outputs.values())), steps(made, {"x": x}, {})["y"])
 
 
+def test_a_division_of_whole_numbers_which_drops_the_rest_is_refused(tmp_path):
+    nodes = [node("Cast", "x", "i", to=6), node("Div", "i two", "h"), node("Cast", "h", "y", to=1)]
+    with pytest.raises(CompileError, match="division of whole numbers"):
+        loaded(tmp_path, nodes, (4,), {"two": np.array(2, np.int32)})
+
+
 REFUSED = {
     "weights that change": ([node("MatMul", "x x", "y")], (1,)),
     "a norm of numbers": ([node("LpPool", "x", "y", kernel_shape=[2, 2], p=1)], (2, 3, 3)),
@@ -149,6 +155,10 @@ REFUSED = {
     "three axes of space": ([node("Conv", "x w", "y")], (1, 3, 3, 3), {"w": dyadic(1, 1, 2, 2, 2)}),
     "the wrong channels": ([node("Conv", "x w", "y")], (2, 5, 5), {"w": W2}),
     "an axis too many": ([node("Transpose", "x", "y", perm=[1, 0, 2])], (2, 3)),
+    "a dropout in training mode": ([node("Dropout", "x r t", "y")], (4,), {"r": 0.5, "t": np.array(True)}),
+    "a kept aspect": ([node("Resize", "x _ _ n", "y", mode="nearest", nearest_mode="floor",
+                            coordinate_transformation_mode="asymmetric", keep_aspect_ratio_policy="not_larger")],
+                      (2, 4, 4), {"n": longs(1, 2, 8, 12)}),
     "growing by a constant": ([node("Mul", "x w", "y")], (1, 3), {"w": dyadic(1, 2, 3)}),
 }
 
