@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 TORCH = str(Path(torch.__file__).parent)
 MAX_CALLS = 500_000
+INTERNAL = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}
 Held: TypeAlias = dict[tuple[int, str, str], tuple[Any, int]]
 
 # Calls whose results say nothing about the numbers in a tensor.
@@ -221,6 +222,8 @@ def _held(parts: Sequence[Mapping[str, Any]]) -> Held:
     held: Held = {}
     for i, part in enumerate(parts):
         for name, value in part.items():
+            if name in INTERNAL:
+                continue
             for key, one in value.items() if isinstance(value, dict) else (("", value),):
                 if isinstance(one, Tensor):
                     held[i, name, key] = one, _version(one)
