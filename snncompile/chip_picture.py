@@ -13,7 +13,7 @@ from snncompile.passes.partition import Partition
 from snncompile.passes.place import Placement
 
 MAX_TILES = 4096
-WIDTH, ROW = 900.0, 18.0
+WIDTH, ROW, LETTER = 900.0, 18.0, 7.4
 MAX_NAME = 34
 COLOURS = ("#7fb2e5", "#f2b36b", "#8fcf9a", "#e58f8f", "#b79fdc", "#d9c46a", "#7fcfcb", "#e59fc6", "#b3a28f", "#9fb0bd")
 """Light enough for black print beside them; further layers take them in turn."""
@@ -75,8 +75,8 @@ class _Picture:
         self._links()
         self._tiles()
         bottom = self.placement.rows * self.pitch + 12
-        height = self._legend(bottom)
-        width = max(self.placement.columns * self.pitch, 560.0)
+        legend, height = self._legend(bottom)
+        width = max(self.placement.columns * self.pitch, legend)
         size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-chip" role="img" {size}>',
                           f"<title>{self.found.cores} cores</title>", f"<style>{STYLE}</style>", *self.parts,
@@ -111,7 +111,7 @@ class _Picture:
 
     def _core(self, core: int, x: float, y: float, side: float) -> None:
         held = self.held[core]
-        words = ", ".join(f"{self._name(row)} {many:,}" for row, many in held)
+        words = ", ".join(f"{escape(self._name(row))} {many:,}" for row, many in held)
         total, top = sum(many for _, many in held), y
         self.parts.append(f"<g><title>core {core}: {words} neurons</title>")
         for row, many in held:
@@ -121,18 +121,22 @@ class _Picture:
             top += high
         self.parts.append(f'<rect class="core" x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}"/></g>')
 
-    def _legend(self, top: float) -> float:
-        """A row a layer, two columns of them; returns where the picture ends."""
-        for i, row in enumerate(self.layers.tolist()):
-            x, y = 4 + 280 * (i % 2), top + ROW * (i // 2)
-            many = sum(n for held in self.held for r, n in held if r == row)
-            cores = sum(any(r == row for r, _ in held) for held in self.held)
-            words = f"{many:,} neuron{'s' * (many != 1)}, {cores:,} core{'s' * (cores != 1)}"
+    def _legend(self, top: float) -> tuple[float, float]:
+        """A row a layer, two columns of them; returns the width and height of the picture with them."""
+        entries = [(row, self._name(row), self._words(row)) for row in self.layers.tolist()]
+        column = 40 + LETTER * max((len(name) + len(words) for _, name, words in entries), default=0)
+        for i, (row, name, words) in enumerate(entries):
+            x, y = 4 + column * (i % 2), top + ROW * (i // 2)
             self.parts.append(
-                f'<rect class="core" style="fill:{self.colour[row]}" x="{x}" y="{y:.1f}" width="11" height="11"/>'
-                f'<text x="{x + 17}" y="{y + 10:.1f}">{self._name(row)} <tspan class="small">{words}</tspan></text>')
-        return top + ROW * (-(-len(self.layers) // 2)) + 6
+                f'<rect class="core" style="fill:{self.colour[row]}" x="{x:.0f}" y="{y:.1f}" width="11" height="11"/>'
+                f'<text x="{x + 17:.0f}" y="{y + 10:.1f}">{escape(name)} <tspan class="small">{words}</tspan></text>')
+        return column * min(len(entries), 2), top + ROW * (-(-len(entries) // 2)) + 6
+
+    def _words(self, row: int) -> str:
+        many = sum(n for held in self.held for r, n in held if r == row)
+        cores = sum(any(r == row for r, _ in held) for held in self.held)
+        return f"{many:,} neuron{'s' * (many != 1)}, {cores:,} core{'s' * (cores != 1)}"
 
     def _name(self, row: int) -> str:
         name = printable(self.found.populations[row]).replace("\n", " ")
-        return escape(name if len(name) <= MAX_NAME else name[:MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}")
+        return name if len(name) <= MAX_NAME else name[:MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -38,6 +39,18 @@ def test_the_picture_names_every_core_and_escapes_names():
     assert "&lt;b&gt;&amp; 32 neurons" not in picture
     assert "&lt;b&gt;&amp;" in picture
     assert "<b>" not in picture
+
+
+def test_entries_of_the_legend_do_not_lie_on_each_other():
+    long = "a population with a long name"
+    graph = chain_net((2, 4, 4), (conv(2, 2),), (conv(2, 2),))
+    graph = graph.replace(nodes={(long if n == "p0" else n): op for n, op in graph.nodes.items()}, edges=tuple(
+        type(e)(*(long if n == "p0" else n for n in (e.src, e.dst)), e.delay, e.chain) for e in graph.edges))
+    found = partition(graph, MESH)
+    entries = re.findall(r'<text x="(\d+)"[^>]*>([^<]*)<tspan[^>]*>([^<]*)</tspan>', to_svg(found, place(found, MESH)))
+    (first, name, words), (second, _, _) = entries
+    assert name.startswith(long)
+    assert int(second) - int(first) > 7.2 * len(name + words) + 17
 
 
 def test_several_cores_of_a_tile_do_not_lie_on_each_other():
