@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.diagnostics import Collector, CompileError, fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.model import by_name
@@ -18,11 +18,22 @@ from snncompile.targets.target import Target
 
 def arithmetic_of(target: Target, given: Mapping[str, Any]) -> Arithmetic:
     """The target's arithmetic with the user's choices."""
+    own = f"target {shorten(target.name)}, arithmetic."
+    _expect_options(target.arithmetic, own)
+    _expect_options(given, "option ")
+    try:
+        found = Arithmetic(**target.arithmetic)
+    except CompileError as e:
+        raise CompileError(tuple(dataclasses.replace(d, place=d.place.replace("option ", own))
+                                 for d in e.diagnostics)) from None
+    return dataclasses.replace(found, **{k: v for k, v in given.items() if v is not None})
+
+
+def _expect_options(names: Iterable[str], place: str) -> None:
     known = {f.name for f in dataclasses.fields(Arithmetic)}
-    for name in (*given, *target.arithmetic):
+    for name in names:
         if name not in known:
-            fail("SNN404", f"option {name}", "no such option", ", ".join(sorted(known)))
-    return Arithmetic(**{**target.arithmetic, **{k: v for k, v in given.items() if v is not None}})
+            fail("SNN404", place + name, "no such option", ", ".join(sorted(known)))
 
 
 def expect_numbers(graph: Graph) -> Graph:

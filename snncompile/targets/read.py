@@ -84,10 +84,10 @@ class _Reader:
                 self.wrong("", key, repr(table[key]), KINDS[kind])
         if "title" not in table:
             self.found.error("SNN102", self.place("", ""), "no title", 'title = "..."')
-        self.found.finish()
-        self.sources = {k: str(v)[:MAX_TEXT] for k, v in table.get("sources", {}).items()}
-        sections = {n: kind(**self.figures(n, kind, table.get(n, {}))) for n, kind in SECTIONS.items()}
-        costs = {n: Costs(**self.profile(n, v)) for n, v in table.get("costs", {}).items()}
+        tables = {k: v for k, v in table.items() if isinstance(v, dict)}
+        self.sources = {k: str(v)[:MAX_TEXT] for k, v in tables.get("sources", {}).items()}
+        sections = {n: kind(**self.figures(n, kind, tables.get(n, {}))) for n, kind in SECTIONS.items()}
+        costs = {n: Costs(**self.profile(n, v)) for n, v in tables.get("costs", {}).items()}
         self.found.finish()
         return Target(self.name, table["title"], table.get("backend"), table.get("provisional", False),
                       table.get("arithmetic", {}), **sections, costs=costs, origins=self.origins)
@@ -186,7 +186,7 @@ def line_of(text: str, section: str, key: str) -> int | None:
         header = HEADER.match(line)
         if header:
             here = header[1]
-            if here == key and not section:
+            if not section and key in (here, here.split(".")[0]):
                 return number
         elif key and here == section and start.match(line):
             return number

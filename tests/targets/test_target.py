@@ -162,11 +162,12 @@ def test_a_description_that_is_wrong_is_refused(tmp_path, text, code, place):
 
 
 def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path):
-    text = 'title = "x"\n[limits]\ncore = 1\nfan_in = 0\n[timing]\nhop_tick = 1\n'
+    text = 'title = "x"\n[limits]\ncore = 1\nfan_in = 0\n[timing]\nhop_tick = 1\n[cost.mine]\n'
     with pytest.raises(sc.CompileError) as caught:
         load_target(written(tmp_path, text))
     assert [(d.place.split(", ")[1], d.help) for d in caught.value.diagnostics] == [
-        ("line 3", "did you mean cores?"), ("line 4", ""), ("line 6", "did you mean hop_ticks?")]
+        ("line 7", "did you mean costs?"), ("line 3", "did you mean cores?"), ("line 4", ""),
+        ("line 6", "did you mean hop_ticks?")]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -203,7 +204,8 @@ def test_a_target_that_is_not_there_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("change", "place"), [
-    ('backend = "c"', "backend"), ("membrane_bits = 24", "option membrane_bits"), ("rounding", "option roundness"),
+    ('backend = "c"', "backend"), ("membrane_bits = 24", "arithmetic.membrane_bits"),
+    ("rounding", "arithmetic.roundness"),
 ])
 def test_what_only_the_line_can_judge_is_refused_by_the_line(tmp_path, change, place):
     wrong = {'backend = "c"': 'backend = "vhdl"', "membrane_bits = 24": "membrane_bits = 99", "rounding": "roundness"}
@@ -211,6 +213,7 @@ def test_what_only_the_line_can_judge_is_refused_by_the_line(tmp_path, change, p
         sc.compile(small(), written(tmp_path, MINE.replace(change, wrong[change])))
     (found,) = caught.value.diagnostics
     assert found.code == "SNN404"
+    assert found.place.startswith("target ")
     assert place in found.place
 
 
