@@ -43,8 +43,16 @@ Which neurons of snnTorch, SpikingJelly, sinabs and Norse a PyTorch module may h
 *Exact* means that the graph gives the spikes the framework gives in float64, also where a membrane lands on its
 threshold: every rule computes in the framework's own order of operations. Everything else ends in SNN104, which names
 the module's path, its class and the option. `@snncompile.neuron_module` says what a class of your own computes, or one
-of these in other words. A class is recognised by its name; a subclass counts as its base where it overrides nothing
-but `__init__` and `extra_repr`. The tables are made from `snncompile/frontends/torch/neurons` by `make docs`.
+of these in other words.
+
+Frameworks usually run in float32, and so does `run(graph, x, dtype=numpy.float32)`. Measured on one machine, on 640
+networks of two dense layers (eight classes; half of the networks with normal weights, half with decimal weights and
+inputs, whose membranes often land on their thresholds), it gave the spikes of the frameworks' own float32 run, without
+one difference in 1,280,000 values. The default, float64, differed from them in none with normal weights, and with
+decimal ones in up to 2.1 % of the values of a class (IAF of sinabs): ties that rounding decides.
+
+A class is recognised by its name; a subclass counts as its base where it overrides nothing but `__init__` and
+`extra_repr`. The tables are made from `snncompile/frontends/torch/neurons` by `make docs`.
 """
 
 

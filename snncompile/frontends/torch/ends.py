@@ -51,6 +51,9 @@ def _tensor(example: Any, module: nn.Module) -> Tensor:
     if not isinstance(example, Tensor) or not 0 < example.dim() <= 8 or not example.numel():
         fail("SNN404", "option example_input", f"an object of type {shorten(type(example).__name__)}",
              "a tensor, an array, a shape, or a tuple of tensors")
+    if example.layout != torch.strided or example.is_meta or example.is_quantized or example.is_complex():
+        fail("SNN404", "option example_input", f"a tensor of {example.layout} and {example.dtype} on {example.device}",
+             "a dense tensor of real numbers")
     if not bool(torch.isfinite(example).all()):
         fail("SNN404", "option example_input", "values that are NaN or infinite", "finite numbers")
     kept = own is None and example.is_floating_point()
@@ -65,6 +68,15 @@ def door(tensor: Tensor, values: str | None) -> Input:
     if spikes:
         return Input((1,), "spike", 0, int(high))
     return Input((1,), "real", min(0.0, float(tensor.min())), max(1.0, float(tensor.max())))
+
+
+def narrow(module: nn.Module) -> tuple[Diagnostic, ...]:
+    """A note for weights of 16 bits, with which torch rounds after every operation."""
+    kinds = {str(p.dtype) for p in tensors_in([*module.parameters(), *module.buffers()])
+             if p.is_floating_point() and p.dtype.itemsize == 2}
+    return tuple(Diagnostic(
+        "SNN105", "the network", f"weights in {kind}: torch rounds every result to 16 bits, the graph does not",
+        "float32 or float64", "compare with module.float()", "note") for kind in sorted(kinds))
 
 
 def assumed(doors: Mapping[str, Input]) -> tuple[Diagnostic, ...]:

@@ -174,7 +174,9 @@ class Interpreter:
         axes = self.belief.axes
         shape = tuple(tensor.shape[len(axes):])
         for letter, size in zip(axes, tensor.shape, strict=False):
-            self.extent.setdefault(letter, size)
+            if self.extent.setdefault(letter, size) != size:
+                raise Refused(f"an input [{_words(axes)}, ...] of other sizes than the first: {list(tensor.shape)}",
+                              "all inputs have the same ticks and samples", "SNN110")
         node = self.build.add(name, replace(self.inputs[name], shape=shape), [])
         return Value(node, shape, (*axes, *("F",) * len(shape)))
 

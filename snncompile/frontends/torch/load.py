@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.torch.build import Arrays
-from snncompile.frontends.torch.ends import add_outputs, assumed, door, example_inputs
+from snncompile.frontends.torch.ends import add_outputs, assumed, door, example_inputs, narrow
 from snncompile.frontends.torch.fold import Program, fold, loops, unroll
 from snncompile.frontends.torch.interpret import Interpreter, beliefs
 from snncompile.frontends.torch.neurons import cell_of
@@ -63,7 +63,7 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     read = _folded(tape, doors) if loops(tape) else _read(tape, unroll(tape), doors)
     notes = read.found.finish()
     decode = cast("Decode | None", words.get("decode"))
-    notes += add_outputs(read.build, read.results, decode) + ("values" not in words) * assumed(doors)
+    notes += narrow(own) + add_outputs(read.build, read.results, decode) + ("values" not in words) * assumed(doors)
     graph = Graph(type(module).__name__, *read.build.living())
     Collector(list(findings(graph))).finish()
     return graph.noting(notes)

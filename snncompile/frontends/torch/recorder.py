@@ -148,6 +148,10 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _note(self, name: str, refs: Any, results: list[Tensor]) -> None:
+        if name == "detach":  # the same tensor, to everything but gradients
+            self.origin[id(results[0])] = refs[0][0]
+            self._own(results[0])
+            return
         self.add(Call(name, self.path[-1], refs[0], refs[1], _line()), results)
 
     def _follows(self, refs: Any) -> bool:

@@ -289,6 +289,20 @@ def test_several_inputs_and_outputs_have_names():
     assert list(graph.outputs) == ["spikes", "current"]
 
 
+def test_inputs_of_different_batches_are_refused():
+    class Two(nn.Module):
+        def forward(self, left, right):
+            return left + right[:2]
+
+    refused(Two(), "SNN110", "other sizes", example=(torch.ones(2, 3), torch.ones(3, 3)))
+
+
+def test_weights_of_16_bits_are_noted():
+    notes = sc.load(nn.Linear(4, 3).to(torch.bfloat16), example_input=EXAMPLE).notes
+    assert [n.code for n in notes] == ["SNN105"]
+    assert "bfloat16" in notes[0].found
+
+
 def test_values_follow_the_example_unless_said():
     net = Made(plain)
     assert sc.load(net, example_input=torch.ones(2, 4)).inputs["input"].values == "spike"
@@ -301,6 +315,9 @@ def test_values_follow_the_example_unless_said():
 @pytest.mark.parametrize(("options", "word"), [
     ({}, "example_input"), ({"example_input": "x"}, "example_input"), ({"example_input": (0, 4)}, "example_input"),
     ({"example_input": (1 << 20, 1 << 20)}, "example_input"), ({"example_input": EXAMPLE, "dt": 1}, '"dt"'),
+    ({"example_input": torch.ones(2, 4).to_sparse()}, "example_input"),
+    ({"example_input": torch.ones(2, 4, device="meta")}, "example_input"),
+    ({"example_input": torch.ones(2, 4, dtype=torch.complex64)}, "example_input"),
     ({"example_input": EXAMPLE, "decode": "sum"}, "decode"), ({"example_input": torch.ones(())}, "example_input"),
 ])
 def test_options_are_checked(options, word):

@@ -93,8 +93,17 @@ def by_name(m, x):
     return torch.stack(record)
 
 
-@pytest.mark.parametrize("does", [handed("kept"), by_name])
-def test_states_may_be_handed_on_by_place_or_by_name(does):
+def detached(m, x):
+    current, v, record = torch.zeros(1), torch.zeros(1), []
+    for step in x:
+        spikes, current, v = m.two(m.fc(step), current.detach(), v)
+        v.detach_()
+        record.append(spikes.detach())
+    return torch.stack(record)
+
+
+@pytest.mark.parametrize("does", [handed("kept"), by_name, detached])
+def test_states_may_be_handed_on_by_place_or_by_name_or_without_gradients(does):
     net, graph = load(does, two=TwoStates())
     x = example()
     with torch.no_grad():
