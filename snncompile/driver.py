@@ -34,6 +34,7 @@ from snncompile.passes.partition import has_cores, partition
 from snncompile.passes.pipeline import Pass, run_passes
 from snncompile.passes.place import place
 from snncompile.passes.plain_neurons import PlainNeurons
+from snncompile.passes.prompt_resets import PromptResets
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
 from snncompile.passes.retime import Retime
@@ -53,6 +54,7 @@ def legalize_passes(target: Target) -> tuple[Pass, ...]:
         Canonicalize(),                                             # first: less to look at for the rest
         PlainNeurons(),                                             # gains that weights take in
         FormPopulations(shared),                                    # projections, so that scales meet weights
+        PromptResets(target.neurons.reset_times),                   # neurons as they are before more are put in
         OrPools.of(target),                                         # populations that the next may scale
         UnifyThresholds(target.neurons.thresholds_per_population),  # scales, to be folded
         FoldScales(),                                               # before weights are measured for their grid

@@ -19,8 +19,8 @@ from snncompile.report import Agreement, Report, synapses_into, weight_bits
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "read": ("read",),
-    "legalize": ("canonicalize", "plain-neurons", "form-populations", "or-pools", "unify-thresholds", "fold-scales",
-                 "merge-chains"),
+    "legalize": ("canonicalize", "plain-neurons", "form-populations", "prompt-resets", "or-pools",
+                 "unify-thresholds", "fold-scales", "merge-chains"),
     "calibrate": ("calibrate",),
     "quantize": ("quantize",),
     "ranges": ("prove-ranges",),

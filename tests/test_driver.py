@@ -197,7 +197,8 @@ def test_passes_and_progress_are_watched():
     model = sc.compile(small(), calibration=spikes(), watch=watch)
     assert stages == [
         ("read", Stage.FLOAT), ("canonicalize", Stage.FLOAT), ("plain-neurons", Stage.FLOAT),
-        ("form-populations", Stage.LEGAL), ("or-pools", Stage.LEGAL), ("unify-thresholds", Stage.LEGAL),
+        ("form-populations", Stage.LEGAL), ("prompt-resets", Stage.LEGAL), ("or-pools", Stage.LEGAL),
+        ("unify-thresholds", Stage.LEGAL),
         ("fold-scales", Stage.LEGAL), ("merge-chains", Stage.LEGAL), ("calibrate", None), ("quantize", Stage.INT),
         ("prove-ranges", Stage.INT), ("compare", None), ("golden", None), ("emit", None)]
     assert counts == [("calibrate", SAMPLES, SAMPLES), ("compare", SAMPLES, SAMPLES)]

@@ -24,7 +24,8 @@ from snncompile.passes.dimensions import Typed
 from snncompile.passes.given import given_notes
 from snncompile.passes.grids import Grid
 from snncompile.passes.lowering import Entry, input_gain, is_curved, lower, typed_program
-from snncompile.passes.registers import EVEN, fit, prompt
+from snncompile.passes.prompt_resets import prompt
+from snncompile.passes.registers import EVEN, fit
 from snncompile.passes.synapses import Given, Synapses, keeps_channels
 from snncompile.passes.units import Scales, choose_unit, input_shift, kept_fraction
 

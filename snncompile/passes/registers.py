@@ -6,7 +6,6 @@ returns to zero is Loihi's neuron, however it was written.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +14,6 @@ import numpy as np
 
 from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import Step
-from snncompile.ir.library import RULES
 from snncompile.ir.loihi import INPUT_SHIFT, NO_MEMORY, LoihiLif
 from snncompile.ir.types import Array
 from snncompile.passes.dimensions import Typed
@@ -95,21 +93,6 @@ def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     if not (gain > 0 and limit > 0 and 0 <= keep_current <= 1 and 0 <= keep_voltage <= 1):
         return None
     return Fit(gain, keep_current, keep_voltage, drive, limit, fires.op == "ge")
-
-
-def prompt(neuron: Neuron) -> Neuron:
-    """The neuron with its reset in the tick of the spike, where that changes no spike.
-
-    A reset to zero in the next tick leaves what a reset in the same tick does, as long as the input of that tick is
-    kept and the decay has nothing to decay towards.
-    """
-    firing = neuron.firing
-    if RULES.get(neuron.rule.name) is not neuron.rule or firing.reset != "value" or "v_min" in neuron.params:
-        return neuron
-    decays_to_rest = firing.when == "after-decay" and not np.any(neuron.params.get("rest", 0.0))
-    if firing.when != "before-decay" and not decays_to_rest:
-        return neuron
-    return dataclasses.replace(neuron, firing=dataclasses.replace(firing, when="same"))
 
 
 def affine(typed: Typed) -> list[Affine | None]:

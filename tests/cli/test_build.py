@@ -74,8 +74,8 @@ def test_graphs_are_printed_after_the_passes_that_were_named(files):
     assert 'graph "small" int' in second
     every = snnc("compile", files / "small.nir", "-q", "--print-after-all").stdout
     assert re.findall(r"^; after (.*)$", every, re.M) == [
-        "read", "canonicalize", "plain-neurons", "form-populations", "or-pools", "unify-thresholds", "fold-scales",
-        "merge-chains", "quantize", "prove-ranges"]
+        "read", "canonicalize", "plain-neurons", "form-populations", "prompt-resets", "or-pools",
+        "unify-thresholds", "fold-scales", "merge-chains", "quantize", "prove-ranges"]
 
 
 def test_passes_are_timed(files):

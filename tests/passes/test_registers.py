@@ -20,8 +20,9 @@ from snncompile.passes.canonicalize import Canonicalize
 from snncompile.passes.form_populations import FormPopulations
 from snncompile.passes.lowering import typed_program
 from snncompile.passes.pipeline import run_passes
+from snncompile.passes.prompt_resets import prompt
 from snncompile.passes.quantize import Quantize
-from snncompile.passes.registers import EVEN, MAX_BIAS, MAX_THRESHOLD, Fit, fit, prompt
+from snncompile.passes.registers import EVEN, MAX_BIAS, MAX_THRESHOLD, Fit, fit
 
 HARD = Firing(">", "value", "same", 1)
 LOIHI = Arithmetic(neuron="loihi", per="layer", decay_bits=12, membrane_bits=24)
