@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 import traceback
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Annotated
 
 import typer
@@ -63,9 +64,17 @@ def _whole_traceback(kind: type[BaseException], error: BaseException, where: Tra
     raise SystemExit(DEFECT)
 
 
+def _stopped(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """Run the program with the arguments of this process."""
+    """Run the program with the arguments of this process.
+
+    When it is told to end, what it started ends with it, and nothing temporary stays.
+    """
     sys.excepthook = _one_line
+    signal.signal(signal.SIGTERM, _stopped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

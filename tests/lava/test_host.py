@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import snncompile as sc
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.lava.host import host
 from snncompile.diagnostics import CompileError
+from tests.nets import small
 from tests.passes.retimed import SIZE, chain, wired
 
 GRAPH = wired(chain("x", "a", "y"))
@@ -99,11 +103,31 @@ class TestOutside:
         child = int((tmp_path / "child").read_text())
         assert _gone(child)
 
+    def test_it_ends_when_the_program_is_told_to(self, tmp_path: Path) -> None:
+        sc.compile(small(), "loihi2").save(tmp_path / "build")
+        np.save(tmp_path / "x.npy", np.zeros((1, 3, *next(iter(small().inputs.values())).shape)))
+        stand_in = another(tmp_path, f"echo $$ > {tmp_path}/child\nsleep 60")
+        running = subprocess.Popen([sys.executable, "-m", "snncompile", "run", tmp_path / "build", tmp_path / "x.npy"],
+                                   env={**os.environ, "SNNC_LAVA_PYTHON": stand_in})
+        child = _written(tmp_path / "child")
+        running.terminate()
+        assert running.wait(20) == 128 + signal.SIGTERM
+        assert _gone(child)
+
     def test_this_pythons_own_packages_are_kept_from_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PYTHONPATH", "/elsewhere")
         monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, 'echo "path is <$PYTHONPATH>" >&2; exit 1'))
         with pytest.raises(CompileError, match="path is <>"):
             host(GRAPH, {}, package("")).run(X)
+
+
+def _written(path: Path) -> int:
+    """The number in a file that is yet to be written."""
+    for _ in range(200):
+        if path.exists() and path.read_text().endswith("\n"):
+            return int(path.read_text())
+        time.sleep(0.1)
+    raise AssertionError(f"{path.name} was not written")
 
 
 def _gone(process: int) -> bool:
