@@ -46,7 +46,7 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     found = judge(table, chosen, legal.name)
     period = _period(legal, chosen, dilate)
     late = (*_quick_cycles(legal, chosen, period), *(_restless(legal, chosen) if period > 1 else ()))
-    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), profile)
+    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
     return dataclasses.replace(found, violations=(*found.violations, *late), dilation=period, cost=cost)
 
 

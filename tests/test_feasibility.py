@@ -83,6 +83,14 @@ def test_neurons_that_cannot_wait_allow_no_dilation(neuron, quiet):
     assert sc.check(graph, "loihi2", dilate=2).ok
 
 
+@pytest.mark.parametrize("dilate", [1, 3])
+def test_the_cost_takes_as_many_ticks_as_the_compiled_network(dilate):
+    x = np.zeros((1, 7, *next(iter(small().inputs.values())).shape))
+    compiled = sc.compile(small(), "loihi2", calibration=x, dilate=dilate).report.cost
+    judged = sc.check(small(), "loihi2", ticks=7, dilate=dilate).cost
+    assert judged.ticks == compiled.ticks == 6 * dilate + 1 + compiled.latency_ticks
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_any_network_can_be_judged_in_any_time(seed):
     graph = random_graph(seed, Features())

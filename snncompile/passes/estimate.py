@@ -125,8 +125,12 @@ class Cost:
 
 
 def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,
-            messages: Messages | None = None) -> Cost:
-    """The cost of a LEGAL or later graph; see `costing.estimate`."""
+            messages: Messages | None = None, period: int = 1) -> Cost:
+    """The cost of a LEGAL or later graph; see `costing.estimate`.
+
+    Args:
+        period: hardware ticks for each tick of a network that has no schedule yet.
+    """
     known = target.profiles()
     if profile is not None and profile not in known:
         fail("SNN404", "option profile", shorten(profile), ", ".join(known))
@@ -135,7 +139,7 @@ def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, prof
     states, weights = _memory(table)
     layers = states + np.bincount(table.projections.target, weights, len(cells)).astype(np.int64)
     cores = messages.cores if messages else max(int(v[0]) for v in least_cores(table, target).values())
-    latency, ticks = _latency(graph, target, activity.ticks)
+    schedule = _schedule(graph, target, period)
     spikes = {n: f.spikes / samples for n, f in activity.populations.items()}
     counts = {n: sum(getattr(s, n) for s in activity.projections) / samples
               for n in ("accumulations", "multiplications", "dense", "events", "bit_operations")}
@@ -143,7 +147,8 @@ def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, prof
         graph.name, target.name, activity.basis, name,
         neurons=int(cells.neurons[cells.is_input == 0].sum()), synapses=int(cells.synapses.sum()),
         weight_bits=int(weights.sum()), state_bits=int(states.sum()), resident_bits=int(layers.sum()),
-        peak_bits=int(layers.max(initial=0)), cores=max(cores, 1), ticks=ticks, latency_ticks=latency,
+        peak_bits=int(layers.max(initial=0)), cores=max(cores, 1), ticks=schedule.hardware_ticks(activity.ticks),
+        latency_ticks=schedule.depth_ticks,
         input_spikes=sum(v for n, v in spikes.items() if n in graph.inputs),
         spikes=sum(v for n, v in spikes.items() if n in graph.populations), **counts)
     return cost if name is None else _priced(cost, known[name], table, activity, messages)
@@ -156,16 +161,14 @@ def _memory(table: Table) -> tuple[Array, Array]:
     return np.where(cells.is_input, 0, cells.neurons * cells.states * width), links.weights * links.weight_bits
 
 
-def _latency(graph: Graph, target: Target, ticks: int) -> tuple[int, int]:
-    """Ticks of latency, and of a whole sample: as retimed, or a hop for each projection on the longest way."""
+def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
+    """When a sample has passed: as retimed, or a hop for each projection on the longest way."""
     if KEY in graph.meta:
-        schedule = Schedule.of(graph)
-        return schedule.depth_ticks, schedule.hardware_ticks(ticks)
+        return Schedule.of(graph)
     net: nx.DiGraph[str] = nx.DiGraph()
     net.add_edges_from((e.src, e.dst) for e in graph.edges if e.dst in graph.populations)
     depth = nx.dag_longest_path_length(nx.condensation(net)) if net else 0
-    latency = target.timing.hop_ticks * depth
-    return latency, ticks + latency
+    return Schedule({graph.name: target.timing.hop_ticks * depth}, period)
 
 
 def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, messages: Messages | None) -> Cost:
