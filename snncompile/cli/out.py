@@ -71,7 +71,7 @@ class Out:
             typer.echo(text, nl=not text.endswith("\n"))
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A table; columns whose heading starts with `#` hold numbers."""
+        """A table, a line a row; columns whose heading starts with `#` hold numbers."""
         if not self.talks:
             return
         from rich.table import Table
@@ -81,7 +81,7 @@ class Out:
             right = heading.startswith("#")
             table.add_column(heading.lstrip("#"), justify="right" if right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(_text(cell) for cell in row))
+            table.add_row(*(_text(" ".join(str(cell).splitlines())) for cell in row))
         self.console.print(table)
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 
 import snncompile as sc
+from snncompile.ir.cells import Neuron
+from snncompile.ir.ops import Input, Linear, Output
 from tests.cli.running import answer, needs_c, snnc
 from tests.nets import SAMPLES, TICKS, spikes, two_inputs
 from tests.test_folder import forge
@@ -105,3 +108,12 @@ def test_verify_says_so_where_only_the_interpreter_ran(files, monkeypatch):
     result = snnc("verify", files / "build")
     assert "no C compiler was found" in result.stderr
     assert "interpreter = reference" in result.stdout
+
+
+def test_names_with_line_breaks_stay_in_their_row(tmp_path):
+    nodes = {"x": Input((2,)), "w": Linear(np.eye(2)), "a\nb": Neuron.of("if", threshold=1.0), "y": Output()}
+    net = sc.Graph("net", nodes, tuple(sc.Edge(*link) for link in pairwise(nodes)))
+    sc.compile(net).save(tmp_path / "build")
+    np.save(tmp_path / "x.npy", np.ones((1, 3, 2)))
+    told = snnc("run", tmp_path / "build", tmp_path / "x.npy", "--reference").stdout
+    assert re.search(r"^a b +6\.0 +6 +6 *$", told, re.M)
