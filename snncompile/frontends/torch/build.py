@@ -14,6 +14,7 @@ from snncompile.diagnostics import shorten
 from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.tape import Call
 from snncompile.frontends.torch.values import Axis, Value, closure
+from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Input, Output, Reshape
@@ -75,6 +76,14 @@ class Build:
         if key not in self._reshaped:
             self._reshaped[key] = self.add(value.via or f"{value.node}.reshape", Reshape(value.shape), [value.node])
         return self._reshaped[key]
+
+    def fired(self, name: str) -> bool:
+        """Whether a neuron leads to a node."""
+        into: dict[str, list[str]] = {}
+        for edge in self.edges:
+            into.setdefault(edge.dst, []).append(edge.src)
+        above = closure([name], lambda n: into.get(n, ()))
+        return any(isinstance(self.nodes.get(n), Neuron) for n in above)
 
     def offer(self, name: str, op: Op, source: str) -> str:
         """A node that is added when something reads it."""

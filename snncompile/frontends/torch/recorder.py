@@ -137,6 +137,8 @@ class Recorder(TorchFunctionMode):
         if _writes(func, kwargs):
             self._keep(next(iter(given), None))
         result = func(*args, **kwargs)
+        if getattr(func, "__name__", "") == "__set__" and func.__self__.__name__ == "data":
+            self.origin[id(args[0])] = Lost(f"its data were replaced in {self.path[-1]}")
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
         self._overwritten(written, name)
         results = list(tensors_in(result)) or written

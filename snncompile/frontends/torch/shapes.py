@@ -112,9 +112,16 @@ def repeat(s: Site, x: Any, *_: Any, **__: Any) -> Value:
             s.refuse(f"{s.call.name} of a tensor {described(x)} to {list(new)}", "a frame may be repeated over time, "
                      "and over nothing else")
         if a != b:
+            _is_frame(s, x)
             axes[i] = "T"
             s.extent["T"] = b
     return _laid_out(s, x, axes, new)
+
+
+def _is_frame(s: Site, x: Value) -> None:
+    """Only what no neuron made is the same in every tick."""
+    if s.build.fired(x.node):
+        s.refuse(f"{s.call.name} of spikes", "a frame may be repeated over time, in front of all neurons")
 
 
 # --- parts and unions --------------------------------------------------------------------------------------
@@ -261,6 +268,7 @@ def stack(s: Site, tensors: Any, dim: int = 0) -> Value:
         return _with_time(s, first, axis)
     if all(v == first for v in values) and len(values) > 1 and "F" not in first.axes[:axis] \
             and not any("T" in a for a in first.axes):
+        _is_frame(s, first)
         s.extent["T"] = len(values)
         return _with_time(s, first, axis)
     return cat(s, [replace(with_axis(s, v, axis), via=f"{s.name}.{i}") for i, v in enumerate(values)], axis)

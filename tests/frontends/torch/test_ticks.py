@@ -185,6 +185,21 @@ def test_a_second_loop_over_what_the_first_decided_is_refused():
     refused(does, lif2=Lif())
 
 
+@pytest.mark.parametrize("again", [lambda s: s.unsqueeze(1).repeat(1, 4, 1), lambda s: torch.stack([s] * 4, 1)])
+def test_spikes_of_one_tick_are_not_shown_again(again):
+    with pytest.raises(sc.CompileError, match="of spikes"):
+        sc.load(Loop(lambda m, x: again(m.lif(m.fc(x))).sum(1)), example_input=torch.ones(2, 4))
+
+
+def test_data_that_are_replaced_are_lost():
+    def does(m, x):
+        y = m.fc(x[0])
+        y.data = 2 * y.data
+        return m.lif(y)
+
+    refused(does, "data were replaced")
+
+
 def test_the_message_names_the_neuron_that_ends_a_tick():
     refused(lambda m, x: m.lif(m.other(m.lif(m.fc(x[0])))), 'module "lif" (Lif) is called again',
             other=nn.Linear(4, 4))
