@@ -37,6 +37,7 @@ from snncompile.passes.plain_neurons import PlainNeurons
 from snncompile.passes.prompt_resets import PromptResets
 from snncompile.passes.prove_ranges import ProveRanges
 from snncompile.passes.quantize import Quantize
+from snncompile.passes.registers import emulated
 from snncompile.passes.retime import Retime
 from snncompile.passes.unify_thresholds import UnifyThresholds
 from snncompile.passes.wide_weights import wide_weights
@@ -114,7 +115,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         found = _given_integers(graph, chosen, calibration, labels, arithmetic, watch)
     else:
         found = _to_integers(graph, chosen, calibration, labels, numbers, watch)
-    integer = found.graph.noting(wide_weights(found.graph, chosen))
+    integer = found.graph.noting([*wide_weights(found.graph, chosen), *emulated(found.graph, chosen)])
     golden = watch.timed("golden", lambda: record_golden(integer, found.samples))
     rates = activity_rates(integer, found.seen, golden)
     mapped = run_passes(integer, mapping_passes(chosen, dilate), watch.saw)

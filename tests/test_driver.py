@@ -13,6 +13,7 @@ from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.rules import Firing
 from snncompile.ir.serde import dump
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.line import GRAPHS, PARTS
@@ -241,3 +242,12 @@ def test_agreement_counts_equal_and_shared_spikes():
         assert agreement.shared(name) == pytest.approx(both / either)
         assert agreement.equal(name) == pytest.approx((real[name] == whole[name]).mean())
     assert agreement.spikes_equal < 1
+
+
+@pytest.mark.parametrize(("reset", "codes"), [("subtract", ["SNN411"]), ("value", [])])
+def test_integers_that_registers_cannot_hold_are_emulated_and_said_to_be(reset, codes):
+    nodes = {"in": Input((4,)), "fc": Linear(np.eye(4)), "n": Neuron.of("lif", Firing(">", reset, "same", 1)),
+             "out": Output()}
+    graph = Graph("net", nodes, (Edge("in", "fc"), Edge("fc", "n"), Edge("n", "out")))
+    integer = sc.compile(graph, target="loihi2", calibration=np.ones((1, 5, 4))).graph
+    assert [d.code for d in sc.compile(integer, target="loihi1").notes if d.place == 'population "n"'] == codes

@@ -12,11 +12,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from snncompile.ir.cells import Neuron
+from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.expr import Step
-from snncompile.ir.loihi import INPUT_SHIFT, NO_MEMORY, LoihiLif
+from snncompile.ir.graph import Graph
+from snncompile.ir.loihi import INPUT_SHIFT, LOIHI, NO_MEMORY, LoihiLif
 from snncompile.ir.types import Array
 from snncompile.passes.dimensions import Typed
+from snncompile.targets.target import Target
 
 EVEN = 2
 """Weights of mixed sign lose their last bit on Loihi, so that codes are doubled."""
@@ -66,6 +69,9 @@ class Fit:
 def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     """The neuron in Loihi's form, or None where it has another.
 
+    A membrane that no spike resets is a current, and the membrane behind it keeps nothing; a threshold without memory
+    has neither.
+
     Args:
         typed: the program of `prompt(neuron)`.
     """
@@ -76,23 +82,36 @@ def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     charged, threshold = sums[fires.args[0]], typed.values[fires.args[1]]
     voltage = [name for name, i in nexts.items() if _returns(typed, i, program.output, fires.args[0])]
     current = [name for name in nexts if name not in voltage]
-    if charged is None or threshold is None or len(voltage) != 1 or len(current) > 1:
+    if charged is None or threshold is None or len(voltage) > 1 or len(current) > 1:
         return None
+    membrane = voltage[0] if voltage else ""
     after = sums[nexts[current[0]]] if current else {}
-    if after is None or not _is_filter(charged, after, voltage[0], *current):
+    if after is None or not _is_filter(charged, after, membrane, *current):
         return None
     bias = neuron.params.get("bias", 0.0)
     if current and np.any(bias):  # it would have to pass the filter; a register's bias does not
         return None
     drive = charged.get("", 0.0) + bias * charged.get("input", 0.0)
     keeps = [after.get(name, 0.0) for name in current] or [0.0]
-    numbers = _uniform(charged.get("input", 0.0), keeps[0], charged.get(voltage[0], 0.0), threshold)
+    kept = charged.get(membrane, 0.0) if membrane else 0.0  # a threshold without memory keeps nothing
+    numbers = _uniform(charged.get("input", 0.0), keeps[0], kept, threshold)
     if numbers is None:
         return None
     gain, keep_current, keep_voltage, limit = numbers
     if not (gain > 0 and limit > 0 and 0 <= keep_current <= 1 and 0 <= keep_voltage <= 1):
         return None
     return Fit(gain, keep_current, keep_voltage, drive, limit, fires.op == "ge")
+
+
+def emulated(graph: Graph, target: Target) -> list[Diagnostic]:
+    """A warning (SNN411) for each spiking population of an INT graph that a target has no registers for."""
+    if target.neurons.rules is None or target.arithmetic.get("neuron") != "loihi":
+        return []
+    foreign = [n for n, op in graph.populations.items() if isinstance(op, Population) and not op.graded
+               and op.rule != LOIHI]
+    return [Diagnostic("SNN411", f"population {shorten(n)}", "integers that the neuron's registers cannot hold: it is "
+                       "emulated by a program", f"Loihi's own neuron on {target.name}",
+                       "a linear charge, a reset to zero and one threshold a population", "warning") for n in foreign]
 
 
 def affine(typed: Typed) -> list[Affine | None]:

@@ -53,6 +53,8 @@ def population(graph: Graph) -> Population:
     (Neuron.of("if", HARD, threshold=0.5, gain=2.0), Fit(2.0, 0.0, 1.0, 0.0, 0.5, False)),
     (Neuron.of("lif", HARD, decay=0.75, gain=0.5), Fit(0.5, 0.0, 0.75, 0.0, 1.0, False)),
     (Neuron.of("lif", HARD, decay=0.75, bias=0.25, gain=2.0), Fit(2.0, 0.0, 0.75, 0.5, 1.0, False)),
+    (Neuron.of("lif", Firing(">", "none", "same", 1), decay=0.75), Fit(1.0, 0.75, 0.0, 0.0, 1.0, False)),
+    (Neuron.of("threshold", HARD, gain=2.0, threshold=0.5), Fit(2.0, 0.0, 0.0, 0.0, 0.5, False)),
     (Neuron.of("plif", HARD, w=0.0), Fit(0.5, 0.0, 0.5, 0.0, 1.0, False)),
     (Neuron.of("euler_lif", HARD, rate=0.25, rest=0.5), Fit(0.25, 0.0, 0.75, 0.125, 1.0, False)),
     (Neuron.of("euler_lif", HARD, {"input": "whole"}, tau=4.0), Fit(1.0, 0.0, 0.75, 0.0, 1.0, False)),
@@ -71,7 +73,6 @@ def test_neurons_of_loihis_form(neuron: Neuron, expected: Fit) -> None:
 
 @pytest.mark.parametrize("neuron", [
     Neuron.of("lif", Firing(">", "subtract", "same", 1)),
-    Neuron.of("lif", Firing(">", "none", "same", 1)),
     Neuron.of("lif", Firing(">", "value", "drop-input", 1)),
     Neuron.of("lif", Firing(">", "value", "same", 3)),
     Neuron.of("lif", HARD, v_reset=0.125),
@@ -88,7 +89,6 @@ def test_neurons_of_loihis_form(neuron: Neuron, expected: Fit) -> None:
     Neuron.of("alif", HARD),
     Neuron.of("slif", HARD),
     Neuron.of("llif", HARD),
-    Neuron.of("threshold", HARD),
     Neuron.of("li"),
 ])
 def test_neurons_of_another_form(neuron: Neuron) -> None:
