@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -157,6 +157,14 @@ class Graph:
         from snncompile.ir.text import to_text
 
         return to_text(self)
+
+
+def unused(name: str, taken: Collection[str], join: str = "_", first: int = 2) -> str:
+    """The name itself, or with a number behind it, counted from `first`, so that it is not among those taken."""
+    unique, i = name, first
+    while unique in taken:
+        unique, i = f"{name}{join}{i}", i + 1
+    return unique
 
 
 def _stable_order(graph: nx.DiGraph[str], nodes: Mapping[str, Op]) -> Iterable[str]:

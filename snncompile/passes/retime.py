@@ -13,7 +13,7 @@ import numpy as np
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.ir.cells import Population
 from snncompile.ir.expr import Expr, flatten
-from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.graph import Edge, Graph, unused
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Linear, Output, Reshape
 from snncompile.ir.ranges import input_range, source_range
@@ -217,7 +217,7 @@ class _Late:
             nodes[name] = fed[0]
             start = first - self.hop_ticks
             if start not in starts:
-                starts[start] = _fresh("always-on", nodes)
+                starts[start] = unused("always-on", nodes, "")
                 nodes[starts[start]] = Input((1,))
             edges.append(self._constant(starts[start], name, fed[1]))
         found.finish()
@@ -272,7 +272,7 @@ class _Relays:
             return source
         if (source, after) not in self.at:
             before = self._last(after)
-            name = _fresh(f"{source}.relay", self.taken)
+            name = unused(f"{source}.relay", self.taken, "")
             self.at[source, after] = name
             self.taken[name] = self.fresh[name] = relay(self.late.graph, source)
             self.edges.append(Edge(self._relay(source, before), name, after - before))
@@ -294,11 +294,3 @@ def _refuse(name: str, first: int, period: int, found: Collector) -> None:
     found.error("SNN304", f"population {shorten(name)}", f"its neurons change or fire without input, {when}",
                 "neurons that stay as they are while nothing arrives, or that run a program of their own",
                 "no leak and a reset to a value, no initial membrane; or a target whose neurons are programmable")
-
-
-def _fresh(name: str, taken: Mapping[str, object]) -> str:
-    found, k = name, 1
-    while found in taken:
-        k += 1
-        found = f"{name}{k}"
-    return found

@@ -17,7 +17,7 @@ from snncompile.backends.names import comment, identifier, identifiers, words
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.cells import Population
 from snncompile.ir.expr import Step
-from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.graph import Edge, Graph, unused
 from snncompile.ir.ops import Input, Output
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, Json, Stage
@@ -255,10 +255,8 @@ def _leaf(step: Step, names: Mapping[tuple[str, str], str]) -> str:
 
 
 def _fresh(name: str, taken: set[str]) -> str:
-    found, k = name, 1
-    while found in taken:
-        k += 1
-        found = f"{name}_{k}"
+    """A name that is not among those taken, and is from now on."""
+    found = unused(name, taken)
     taken.add(found)
     return found
 

@@ -23,9 +23,9 @@ from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.nir.conventions import DEFAULTS, checked
 from snncompile.frontends.nir.neurons import RULES_OF, SPIKING, collapse
 from snncompile.frontends.nir.ode import Unsayable, continuous
-from snncompile.frontends.nir.structure import Wire, recur, unused
+from snncompile.frontends.nir.structure import Wire, recur
 from snncompile.ir.cells import Neuron
-from snncompile.ir.graph import Graph
+from snncompile.ir.graph import Graph, unused
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Pool, Reshape, Scale, SumPool
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
@@ -156,7 +156,7 @@ def file_names(names: Mapping[str, Any]) -> dict[str, str]:
     spelled: dict[str, str] = {}
     taken = {n for n in names if _holds(n)}
     for name in names:
-        spelled[name] = name if _holds(name) else unused(_spelling(name), taken)
+        spelled[name] = name if _holds(name) else unused(_spelling(name), taken, first=1)
         taken.add(spelled[name])
     return spelled
 
@@ -183,7 +183,7 @@ def _connect(graph: Graph, names: Mapping[str, str], specs: dict[str, Spec],
             seen.add(pair)
             edges.append(pair)
             continue
-        middle = unused(f"{pair[0]}.delay", specs)
+        middle = unused(f"{pair[0]}.delay", specs, first=1)
         seconds = np.full(graph.shapes[e.src], e.delay * dt)
         specs[middle] = Spec("Delay", {"delay": seconds})
         edges += [(pair[0], middle), (middle, pair[1])]

@@ -15,6 +15,7 @@ import networkx as nx
 
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.nir.file import MAX_EDGES, NirGraph, NirNode
+from snncompile.ir.graph import unused
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class _Flattener:
             if isinstance(node, NirGraph):
                 scope.entries[name] = self.open(node, full)
                 continue
-            full = unused(full, self.nodes)
+            full = unused(full, self.nodes, first=1)
             self.nodes[full] = node
             if path:
                 self.nested.add(full)
@@ -150,14 +151,6 @@ def _counts(edges: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     for edge in edges:
         counts[edge] = counts.get(edge, 0) + 1
     return counts
-
-
-def unused(name: str, taken: Collection[str]) -> str:
-    """The name itself, or with a number behind it, so that it is not among those taken."""
-    unique, i = name, 1
-    while unique in taken:
-        unique, i = f"{name}_{i}", i + 1
-    return unique
 
 
 def _edge(src: str, dst: str) -> str:
