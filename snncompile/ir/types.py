@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+"""Any NumPy array. `numpy.typing.NDArray` is a type alias from NumPy 2.5 on, which checks of attributes cannot read."""
 Shape: TypeAlias = tuple[int, ...]
 Json: TypeAlias = Any
 

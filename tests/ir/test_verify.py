@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_origin
 
 import numpy as np
 import pytest
@@ -32,8 +32,9 @@ from snncompile.ir.ops import (
     Upsample,
 )
 from snncompile.ir.rules import Firing
-from snncompile.ir.types import ShapeOnly, Stage
+from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import findings, instant_cycle, verify
+from snncompile.ir.wellformed import matches
 from tests.strategies import graphs
 
 X: dict[str, Op] = {"x": Input((2, 4, 4))}
@@ -362,3 +363,10 @@ def test_a_hostile_name_is_printed_harmlessly():
     found = only(Graph("g", {"x": Input((2,)), name: Linear(np.ones((3, 4))), **Y}, (Edge("x", name), Edge(name, "y"))))
     assert found.replace("\n", "").isprintable()
     assert "expects [4]" in found
+
+
+def test_attributes_are_checked_against_the_class_of_arrays_whatever_the_version_of_numpy():
+    """NumPy 2.5 made `NDArray` a type alias, which is no class that `isinstance` takes."""
+    assert get_origin(Array) is np.ndarray
+    assert matches(np.zeros(3), Array)
+    assert not matches([0.0], Array)
