@@ -35,8 +35,9 @@ demo: $(READY)  ## compile the digits network to C and run it on the held-out di
 	$(BIN)/python examples/digits/demo.py
 
 .PHONY: lint
-lint: $(READY)  ## style and the direction of imports
+lint: $(READY)  ## style, sizes, and the direction of imports
 	$(BIN)/ruff check
+	$(BIN)/python .ci/structure.py
 
 .PHONY: types
 types: $(READY)  ## mypy, strictly

@@ -17,9 +17,9 @@ from networks import DECAY, Array, Network
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Output, Reshape
+from snncompile.ir.populations import Neuron
 
 Runner = Callable[[Array], Array]
 

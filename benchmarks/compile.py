@@ -61,10 +61,10 @@ def write(file: Path, name: str) -> None:
 
 
 def measure(file: Path, name: str, calibrate: int) -> dict[str, Any]:
+    import snncompile.build_folder
     import snncompile.driver
-    import snncompile.folder
     import snncompile.frontends.nir.graph
-    from snncompile.ir.cells import Neuron
+    from snncompile.ir.populations import Neuron
 
     samples = samples_for(name, calibrate)
     before = peak_bytes()

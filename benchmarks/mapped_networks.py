@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Shape, ShapeOnly, Stage
 
 

@@ -23,10 +23,11 @@ from typing import Any
 from mapped_networks import billion, conv102k, mobilenet, pilotnet, resnet19
 
 from snncompile.diagnostics import CompileError
-from snncompile.passes.hypergraph import available
-from snncompile.passes.partition import Partition, partition
-from snncompile.passes.place import place
-from snncompile.targets.target import Target, load_target
+from snncompile.mapping.hypergraph import available
+from snncompile.mapping.partition import Partition, partition
+from snncompile.mapping.place import place
+from snncompile.targets.load import load_target
+from snncompile.targets.target import Target
 
 HEADER = f"{'network':<22}{'target':<10}{'cores':>9}{'at least':>10} {'for':<16}{'packets':>15}{'seconds':>9}  method"
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Reshape
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 
 RATE = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from networks import Array, Network
 
 import snncompile as sc
-from snncompile.model import integers
+from snncompile.inputs import integers
 
 CALIBRATION_SEED = 2
 Call = Callable[[], Array]

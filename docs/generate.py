@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from snncompile.codes import CODES
+from snncompile.diagnostics.codes import CODES
 from snncompile.frontends.torch.neurons import FRAMEWORKS, VERSIONS
 from snncompile.frontends.torch.neurons.support import NeuronClass, Table, Unsupported
-from snncompile.targets.read import value_of
-from snncompile.targets.rules import HARDWARE_RULES
+from snncompile.targets.figures import value_of
+from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.sections import SECTIONS, Costs
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ def diagnostics() -> str:
         "",
         "Every problem the compiler reports carries a stable code, the place in your own names, what was found, what",
         "the limit is, and what to do. All problems of a step are reported together. `snnc explain SNN203` prints one",
-        "entry of this page, which is made from `snncompile/codes.py` by `make docs`.",
+        "entry of this page, which is made from `snncompile/diagnostics/codes.py` by `make docs`.",
     ]
     for block, title in BLOCKS.items():
         lines += ["", f"## {title}"]

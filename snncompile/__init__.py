@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from snncompile.costing import estimate as estimate
+    from snncompile.checker import check as check
     from snncompile.diagnostics import CompileError as CompileError
     from snncompile.diagnostics import Diagnostic as Diagnostic
     from snncompile.driver import compile as compile
-    from snncompile.feasibility import check as check
-    from snncompile.folder import open_build as open_build
+    from snncompile.estimator import estimate as estimate
     from snncompile.frontends import load as load
     from snncompile.frontends.nir.export import export_nir as export_nir
     from snncompile.frontends.onnx import export_onnx as export_onnx
@@ -30,17 +29,19 @@ if TYPE_CHECKING:
     from snncompile.ir.graph import Graph as Graph
     from snncompile.ir.interp import run as run
     from snncompile.model import CompiledModel as CompiledModel
+    from snncompile.observer import Observer as Observer
+    from snncompile.saved_build import open_build as open_build
+    from snncompile.targets.load import load_target as load_target
     from snncompile.targets.target import Target as Target
-    from snncompile.targets.target import load_target as load_target
-    from snncompile.watch import Watch as Watch
 
 _HOMES = {
-    "neuron_module": "frontends.torch.cells", "CompileError": "diagnostics", "Diagnostic": "diagnostics",
-    "Watch": "watch", "compile": "driver", "check": "feasibility", "estimate": "costing", "open_build": "folder",
-    "load": "frontends", "export_nir": "frontends.nir.export", "export_onnx": "frontends.onnx", "Edge": "ir.graph",
-    "Graph": "ir.graph", "run": "ir.interp", "CompiledModel": "model", "Target": "targets.target",
-    "load_target": "targets.target",
+    "CompileError": "diagnostics", "CompiledModel": "model", "Diagnostic": "diagnostics", "Edge": "ir.graph",
+    "Graph": "ir.graph", "Observer": "observer", "Target": "targets.target", "check": "checker", "compile": "driver",
+    "estimate": "estimator", "export_nir": "frontends.nir.export", "export_onnx": "frontends.onnx", "load": "frontends",
+    "load_target": "targets.load", "neuron_module": "frontends.torch.cells", "open_build": "saved_build",
+    "run": "ir.interp",
 }
+"""The module that each public name lives in. No module bears a public name: importing it would hide the function."""
 __all__ = [*_HOMES, "__version__"]
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from snncompile.backends.artifact import Golden
+from snncompile.inputs import integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.types import Array
-from snncompile.model import integers
-from snncompile.passes.calibrate import Calibration
-from snncompile.report import synapses_into
+from snncompile.passes.quantize.calibrate import Calibration
+from snncompile.report.report import synapses_into
 
 GOLDEN_VALUES = 2_000_000
 GOLDEN_SAMPLES = 4

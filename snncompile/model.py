@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.backend import Host
+from snncompile.backends.backend import Progress
+from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
-from snncompile.diagnostics import Diagnostic, fail, shorten
-from snncompile.ir.cells import Population
+from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.inputs import Data, integers
 from snncompile.ir.graph import Graph
-from snncompile.ir.interp import Traces, run
+from snncompile.ir.interp import Traces, run, sample_chunks
 from snncompile.ir.ops import Input
+from snncompile.ir.populations import Population
 from snncompile.ir.types import Array
-from snncompile.passes.calibrate import sample_chunks
-from snncompile.passes.chip import Chip
-from snncompile.report import Report, decide
+from snncompile.mapping.chip import Chip
+from snncompile.report.report import Report, decide
 
-Data: TypeAlias = Array | Mapping[str, Array]
+INTERPRETER = "interpreter"
+"""The name of the reference interpreter, where that of a backend might stand."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class CompiledModel:
 
     Attributes:
         graph: the INT graph, the definition of what every emitted program computes.
+        mapped: what the program does in each tick of the hardware, with its schedule; the INT graph itself where a
+            spike crosses the network within a tick.
         artifact: the emitted files.
-        golden: vectors that were recorded when it was compiled.
+        golden: vectors that were recorded when it was compiled, in ticks of the network.
         rates: share of active elements by node, as the backend used them.
         report: what was measured and proved.
         notes: warnings of the whole line.
@@ -82,6 +85,7 @@ class CompiledModel:
     """
 
     graph: Graph
+    mapped: Graph
     artifact: Artifact
     golden: Golden
     rates: Mapping[str, float]
@@ -92,11 +96,12 @@ class CompiledModel:
     chip: Chip | None = field(default=None, repr=False)
 
     @cached_property
-    def host(self) -> Host | None:
+    def host(self) -> NetworkTicks | None:
         """What runs the emitted program on this machine; None for C where there is no C compiler."""
-        return BACKENDS[self.backend].host(self.graph, self.rates, self.artifact)
+        host = BACKENDS[self.backend].host(self.mapped, self.rates, self.artifact)
+        return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
-    def run(self, x: Data, progress: Callable[[int, int], None] | None = None) -> Result:
+    def run(self, x: Data, progress: Progress | None = None) -> Result:
         """Run the emitted program, or the interpreter where this machine has no C compiler.
 
         Args:
@@ -108,7 +113,7 @@ class CompiledModel:
         outputs, counts = self.host.run(given, progress)
         return self._result(outputs, counts, self.backend)
 
-    def reference(self, x: Data, progress: Callable[[int, int], None] | None = None) -> Result:
+    def reference(self, x: Data, progress: Progress | None = None) -> Result:
         """Run the integer interpreter: the same type, the same numbers."""
         return self._interpret(integers(self.graph, x), progress)
 
@@ -121,33 +126,33 @@ class CompiledModel:
         """Replay the golden vectors on the emitted program, and compare it with the interpreter inside too."""
         inputs = self.golden.inputs
         samples, ticks = next(iter(inputs.values())).shape[:2]
-        wanted = run(self.graph, inputs, record=True, states=True)
+        expected = run(self.graph, inputs, record=True, states=True)
         differences = [f"interpreter, output {shorten(n)}" for n, v in self.golden.outputs.items()
-                       if not np.array_equal(v, wanted.outputs[n])]
+                       if not np.array_equal(v, expected.outputs[n])]
         if self.host:
-            got = self.host.run(inputs)[0]
+            outputs = self.host.run(inputs)[0]
             differences += [f"emitted program, output {shorten(n)}" for n, v in self.golden.outputs.items()
-                            if not np.array_equal(v, got[n])]
-            differences += inside_differences(wanted, self.host.trace(inputs))
-        return Verification(samples, ticks, len(wanted.emitted),
-                            self.backend if self.host else "interpreter", tuple(differences))
+                            if not np.array_equal(v, outputs[n])]
+            differences += inside_differences(expected, self.host.trace(inputs))
+        return Verification(samples, ticks, len(expected.emitted),
+                            self.backend if self.host else INTERPRETER, tuple(differences))
 
     def save(self, folder: str | Path) -> Path:
         """Write sources, weights, golden vectors and report; the folder appears whole or not at all."""
-        from snncompile.folder import save
+        from snncompile.build_folder import save
 
         return save(self, folder)
 
-    def _interpret(self, given: Mapping[str, Array], progress: Callable[[int, int], None] | None) -> Result:
+    def _interpret(self, given: Mapping[str, Array], progress: Progress | None) -> Result:
         samples, ticks = next(iter(given.values())).shape[:2]
         parts = []
         for part in sample_chunks(self.graph, samples, ticks):
             traces = run(self.graph, {n: v[part] for n, v in given.items()}, record=True)
-            parts.append((traces.outputs, {n: _count(v) for n, v in traces.emitted.items()}))
+            parts.append((traces.outputs, {n: magnitudes(v) for n, v in traces.emitted.items()}))
             if progress:
                 progress(part.stop, samples)
         outputs, counts = ({n: np.concatenate([p[i][n] for p in parts]) for n in parts[0][i]} for i in (0, 1))
-        return self._result(outputs, counts, "interpreter")
+        return self._result(outputs, counts, INTERPRETER)
 
     def _result(self, outputs: Mapping[str, Array], counts: Mapping[str, Array],
                 backend: str) -> Result:
@@ -161,17 +166,13 @@ class CompiledModel:
         return op.unit if isinstance(op, Input) else 1.0
 
     def _repr_html_(self) -> str:
-        from snncompile.html import summary
+        from snncompile.report.html import summary
 
         return summary(self.report)
 
     def __repr__(self) -> str:
         populations = len(self.graph.populations)
         return f"CompiledModel({self.report.name!r} for {self.report.target}, {populations} populations)"
-
-
-def _count(emitted: Array) -> Array:
-    return np.asarray(np.abs(emitted.astype(np.int64)).reshape(len(emitted), -1).sum(1))
 
 
 def inside_differences(wanted: Traces, got: Traces) -> list[str]:
@@ -186,47 +187,3 @@ def inside_differences(wanted: Traces, got: Traces) -> list[str]:
                 where = f"sample {wrong[0][0]}, tick {wrong[1][0]}"
                 found.append(f"population {shorten(name)}, {what}: first at {where}")
     return found
-
-
-def integers(graph: Graph, x: Data) -> dict[str, Array]:
-    """The inputs of an INT graph in integers, by name.
-
-    Raises:
-        CompileError: SNN501 for data of the wrong shape, outside the compiled range, not finite or not whole.
-    """
-    return {n: _whole(n, op, v) for (n, v), op in zip(by_name(graph, x).items(), graph.inputs.values(), strict=True)}
-
-
-def by_name(graph: Graph, x: Data) -> dict[str, Array]:
-    """Input data by input name, with their shapes checked."""
-    given: dict[str, Array] = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, np.asarray(x))
-    if set(given) != set(graph.inputs):
-        fail("SNN501", "input data", f"inputs {sorted(map(str, given))}", f"inputs {sorted(graph.inputs)}")
-    found = {n: np.asarray(given[n]) for n in graph.inputs}
-    lead = {v.shape[:2] for v in found.values()}
-    for name, value in found.items():
-        shape = graph.shapes[name]
-        wanted = f"[sample, tick{''.join(f', {n}' for n in shape)}]"
-        if value.dtype.kind not in "biuf":
-            fail("SNN501", f"input {shorten(name)}", f"values of type {value.dtype}", "numbers")
-        if value.shape[2:] != shape or value.ndim != len(shape) + 2:
-            fail("SNN501", f"input {shorten(name)}", f"shape {list(value.shape)}", wanted)
-        if value.shape[0] == 0 or len(lead) > 1:
-            fail("SNN501", f"input {shorten(name)}", f"{value.shape[0]} samples of {value.shape[1]} ticks",
-                 "at least one sample, and as many for every input")
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            fail("SNN501", f"input {shorten(name)}", "NaN or infinite values", "finite numbers")
-    return found
-
-
-def _whole(name: str, op: Input, value: Array) -> Array:
-    if op.values == "real":
-        whole = np.clip(np.rint(value / op.unit), op.low, op.high)
-        return whole.astype(np.int64)
-    if value.dtype.kind == "f" and np.any(value != np.rint(value)):
-        fail("SNN501", f"input {shorten(name)}", "fractions", "whole spike counts", "encode the data first")
-    low, high = (value.min(), value.max()) if value.size else (0, 0)
-    if low < op.low or high > op.high:
-        fail("SNN501", f"input {shorten(name)}", f"values from {low:g} to {high:g}",
-             f"{op.low:g} to {op.high:g}, as compiled", "calibrate with samples that hold the largest counts")
-    return value.astype(np.int64)

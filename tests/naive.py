@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, MaxPool, Pad, Pool, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape
 from tests.naive_neurons import Cell
 

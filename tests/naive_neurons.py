@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Shape
 
 State = dict[str, float]

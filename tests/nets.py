@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 
 from snncompile.frontends.nir.export import export_nir
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Identity, Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array
 

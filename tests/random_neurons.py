@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, When
 from snncompile.ir.types import Shape
 from tests.random_rules import own

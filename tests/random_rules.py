@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import Expr, absolute, as_expr, both, clip, flatten, maximum, minimum, select
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Count, Membrane, Quantity, Real, fixed_rule
 from snncompile.ir.types import Shape
 from tests.strategies import Choices

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import snncompile
-from snncompile.codes import CODES
 from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
+from snncompile.diagnostics.codes import CODES
 
 FULL = Diagnostic("SNN301", 'edge "b -> a"', "3 edges of delay 0 form a loop", "at least one delay", "give it a delay")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from snncompile.codes import CODES
+from snncompile.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + sorted(ROOT.glob("*.md"))

@@ -8,18 +8,16 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.driver import integer_passes, legalize_passes, mapping_passes
-from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.serde import dump
 from snncompile.ir.types import ShapeOnly, Stage
-from snncompile.line import GRAPHS, PARTS
-from snncompile.passes.arithmetic import Arithmetic
-from snncompile.passes.calibrate import Calibration
-from snncompile.targets.target import load_target
+from snncompile.passes.table import Choices, passes_of
+from snncompile.report.steps import GRAPHS, PARTS
+from snncompile.targets.load import load_target
 from tests.nets import SAMPLES, nir_file, reals, small, spikes, two_inputs
 
 
@@ -70,7 +68,7 @@ def test_the_report_keeps_every_option(tmp_path):
     options = json.loads(json.dumps(model.report.to_json()))["options"]
     assert options["dt"] == 1e-4
     assert options["weight_bits"] == "ternary"
-    assert options["rounding"] == load_target("c99").arithmetic["rounding"]
+    assert options["rounding"] == load_target("c99").arithmetic.rounding
     assert "as_" not in options
 
 
@@ -193,9 +191,9 @@ def test_something_that_is_no_network_is_refused():
 
 def test_passes_and_progress_are_watched():
     stages, counts = [], []
-    watch = sc.Watch(stage=lambda name, graph, seconds: stages.append((name, graph and graph.stage)),
+    observer = sc.Observer(stage=lambda name, graph, seconds: stages.append((name, graph and graph.stage)),
                      progress=lambda name, done, whole: counts.append((name, done, whole)))
-    model = sc.compile(small(), calibration=spikes(), watch=watch)
+    model = sc.compile(small(), calibration=spikes(), observer=observer)
     assert stages == [
         ("read", Stage.FLOAT), ("canonicalize", Stage.FLOAT), ("plain-neurons", Stage.FLOAT),
         ("form-populations", Stage.LEGAL), ("prompt-resets", Stage.LEGAL), ("or-pools", Stage.LEGAL),
@@ -208,7 +206,7 @@ def test_passes_and_progress_are_watched():
 
 def test_every_part_that_is_watched_belongs_to_a_step_of_the_line():
     target = load_target("loihi2")
-    passes = [*legalize_passes(target), *integer_passes(Arithmetic(), Calibration()), *mapping_passes(target)]
+    passes = passes_of(Choices(target), "legalize", "quantize", "ranges", "retime")
     assert ("read", *(p.name for p in passes)) == GRAPHS
     parts = sc.compile(small(), target, calibration=spikes()).report.seconds
     assert sorted(parts) == sorted(p for step in PARTS.values() for p in step)

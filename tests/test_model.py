@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -34,7 +35,7 @@ def codes_of(work, *args):
 
 def without_compiler(model: CompiledModel, monkeypatch) -> CompiledModel:
     monkeypatch.setenv("CC", "no-such-compiler")
-    return CompiledModel(model.graph, model.artifact, model.golden, model.rates, model.report)
+    return dataclasses.replace(model)
 
 
 def same(a, b):
@@ -126,7 +127,7 @@ def with_source(model: CompiledModel, change) -> CompiledModel:
     name = next(n for n in files if n.endswith("_weights.c"))
     files[name] = change(files[name])
     artifact = type(model.artifact)(files, model.artifact.sizes_bytes)
-    return CompiledModel(model.graph, artifact, model.golden, model.rates, model.report)
+    return dataclasses.replace(model, artifact=artifact)
 
 
 def first_number_changed(text: str, array: int) -> str:
@@ -148,8 +149,7 @@ def test_verification_fails_when_an_emitted_number_was_changed(model, array):
 def test_verification_fails_when_the_golden_vectors_were_changed(model):
     outputs = {n: v.copy() for n, v in model.golden.outputs.items()}
     outputs["out"][0, 0, 0] ^= 1
-    changed = CompiledModel(model.graph, model.artifact, type(model.golden)(model.golden.inputs, outputs),
-                            model.rates, model.report)
+    changed = dataclasses.replace(model, golden=type(model.golden)(model.golden.inputs, outputs))
     assert sorted(changed.verify().differences) == ['emitted program, output "out"', 'interpreter, output "out"']
 
 
@@ -162,7 +162,7 @@ def test_a_source_that_the_compiler_refuses_is_a_diagnostic(model):
 def test_a_source_without_the_network_is_a_diagnostic(model):
     files = {"other.c": "int other(void) { return 0; }\n"}
     artifact = type(model.artifact)(files, {})
-    bare = CompiledModel(model.graph, artifact, model.golden, model.rates, model.report)
+    bare = dataclasses.replace(model, artifact=artifact)
     assert codes_of(bare.run, spikes()) == ["SNN601"]
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.ir.cells import Population
+from snncompile.inputs import integers
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Linear
-from snncompile.model import inside_differences, integers
+from snncompile.ir.populations import Population
+from snncompile.model import inside_differences
 
 torch = pytest.importorskip("torch")
 

@@ -11,9 +11,10 @@ import pytest
 import snncompile as sc
 from snncompile.backends.c.host import compiler
 from snncompile.data import read_input, read_labels
+from snncompile.inputs import integers
 from snncompile.ir.interp import run
 from snncompile.ir.types import Array
-from snncompile.model import inside_differences, integers
+from snncompile.model import inside_differences
 
 TICKS, SAMPLES, PART = 310, 40, 4
 

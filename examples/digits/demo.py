@@ -14,8 +14,9 @@ import numpy as np
 from dataset import Split, digits
 
 import snncompile as sc
-from snncompile.model import inside_differences, integers
-from snncompile.report import compare
+from snncompile.inputs import integers
+from snncompile.model import inside_differences
+from snncompile.report.report import compare
 
 HERE = Path(__file__).parent
 CALIBRATION = 400

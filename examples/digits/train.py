@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snncompile.frontends.nir.export import export_nir
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Output, Reshape
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 
 DECAY = 0.875

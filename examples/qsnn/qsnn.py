@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import snncompile as sc
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Shape
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snncompile.cli.out import Out
-from snncompile.codes import CODES
 from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics.codes import CODES
 
 if TYPE_CHECKING:
-    from snncompile.targets.target import Figure, Target
+    from snncompile.targets.figures import Figure
+    from snncompile.targets.target import Target
 
 PROVISIONAL = "provisional"
 
@@ -45,7 +47,7 @@ def targets(
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """List the targets, or show one."""
-    from snncompile.targets.target import NAMES, load_target
+    from snncompile.targets.load import NAMES, load_target
 
     if name is None:
         known = [load_target(n) for n in NAMES]
@@ -60,8 +62,10 @@ def targets(
     out.table(("figure", "value", "meaning", "source"), [
         (f["key"], _value(f["value"]), f["what"],
          f["source"] + (f" ({PROVISIONAL})" if f["provisional"] else "")) for f in figures])
-    out.table(("default", "value"), [(f"arithmetic.{k}", v) for k, v in target.arithmetic.items()])
-    return {**_head(target), "figures": figures, "arithmetic": dict(target.arithmetic)}
+    arithmetic = dataclasses.asdict(target.arithmetic)
+    out.table(("default", "value"), [(f"arithmetic.{n}", "automatic" if v is None else v)
+                                     for n, v in arithmetic.items()])
+    return {**_head(target), "figures": figures, "arithmetic": arithmetic}
 
 
 def _head(target: Target) -> dict[str, Any]:

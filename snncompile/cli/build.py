@@ -17,8 +17,8 @@ from snncompile.diagnostics import fail, shorten
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Graph
-    from snncompile.line import Step
     from snncompile.model import CompiledModel
+    from snncompile.report.steps import Step
 
 LOOKING = "Looking at passes"
 
@@ -48,7 +48,7 @@ class Passes(Group):
 
     def chosen(self, out: Out) -> frozenset[str]:
         """The passes to print after."""
-        from snncompile.line import GRAPHS
+        from snncompile.report.steps import GRAPHS
 
         known = tuple(GRAPHS)
         names = known if self.print_after_all else tuple(self.print_after or ())
@@ -71,8 +71,8 @@ class Lines:
     samples: tuple[int, int] = (0, 0)
 
     def stage(self, part: str, graph: Graph | None, seconds: float) -> None:
-        """What `watch.Watch` calls after every part."""
-        from snncompile.line import PARTS, took
+        """What `observer.Observer` calls after every part."""
+        from snncompile.report.steps import PARTS, took
 
         self.seconds[part] = seconds
         for name, parts in PARTS.items():
@@ -88,15 +88,14 @@ class Lines:
             self.out.step(replace(make(graph), seconds=seconds))
 
     def _steps(self) -> Mapping[str, Callable[[Any], Step]]:
-        from snncompile import line
-        from snncompile.ir.schedule import Schedule
-        from snncompile.line import Step, plural
+        from snncompile.report import steps as line
+        from snncompile.report.steps import Step, plural
 
         samples, ticks = self.samples
         return {
             "read": lambda g: line.reading(g, self.source), "legalize": line.legalized, "quantize": line.quantized,
             "ranges": line.proved,
-            "retime": lambda g: line.retimed(Schedule.of(g).depth_ticks, Schedule.of(g).period),
+            "retime": lambda g: line.retimed(g.schedule.depth_ticks, g.schedule.period),
             "calibrate": lambda g: Step("calibrate", plural(samples, "sample"), f"{plural(ticks, 'tick')} each"),
         }
 
@@ -108,16 +107,16 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
                  reading: Reading, numbers: Numbers, timing: Timing, samples: Samples) -> CompiledModel:
     """The compiled model of a source; what is seen on the way is printed."""
     from snncompile import driver
-    from snncompile.line import compared, costed, on_cores, took
-    from snncompile.watch import Watch
+    from snncompile.observer import Observer
+    from snncompile.report.steps import compared, costed, on_cores, took
 
     if calibrate is None:
         samples.expect_none("no samples to read", "--calibrate FILE")
     classes = _labels(labels, calibrate)
     with out.counting() as counter:
-        watch = Watch(lines.stage, counter)
+        observer = Observer(lines.stage, counter)
         model = driver.compile(source, target, calibration=calibrate and reader(calibrate, samples, lines.count),
-                               labels=classes, watch=watch, load_options=reading.said(), **timing.said(),
+                               labels=classes, observer=observer, load_options=reading.said(), **timing.said(),
                                **numbers.said())
     report = model.report
     steps = compared(report.agreement) if report.agreement else []
@@ -149,7 +148,7 @@ def compile_(
     labels: Labels = None,
 ) -> dict[str, Any]:
     """Compile a network for a target."""
-    from snncompile.folder import expect_free
+    from snncompile.build_folder import expect_free
 
     if output is not None:
         expect_free(Path(output))
@@ -163,15 +162,16 @@ def compile_(
 
 def _emit(out: Out, model: CompiledModel, output: str | None, lines: Lines) -> list[str]:
     """Save the model where that was asked for, and say what comes next."""
-    from snncompile.line import Step, sizes, took
+    from snncompile.backends.table import BACKENDS
+    from snncompile.report.steps import Step, sizes, took
 
-    start = time.perf_counter()
+    began = time.perf_counter()
     folder = model.save(output) if output is not None else None
-    seconds = (took(lines.seconds, "emit") or 0.0) + time.perf_counter() - start
+    seconds = (took(lines.seconds, "emit") or 0.0) + time.perf_counter() - began
     out.step(Step("emit", f"{folder}/" if folder else "nothing written", sizes(model.report.sizes_bytes), seconds))
     if folder is None:
         out.say("Next: give -o FOLDER to write the program")
         return []
-    start_it = {"c": f"make -C {folder}/c", "lava": f"uv run {folder}/lava/run.py"}
-    out.say(f"Next: snnc verify {folder}   |   {start_it[model.backend]}   |   open {folder}/report.html")
+    start = BACKENDS[model.backend].start(str(folder))
+    out.say(f"Next: snnc verify {folder}   |   {start}   |   open {folder}/report.html")
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

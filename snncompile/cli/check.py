@@ -33,7 +33,7 @@ def check(
 
     Every rule that it breaks is shown with what it uses and the limit; of the others, those with the least room.
     """
-    from snncompile.feasibility import check as judge
+    from snncompile.checker import check as judge
     from snncompile.frontends import load
 
     graph = load(source, **reading.said())
@@ -62,8 +62,8 @@ def _named(verdict: Verdict) -> str:
 
 def _possible(graph: Graph, target: str, bits: int | str | None) -> str:
     """Where the network is feasible: on this target in dilated time, or on the compiler's own."""
-    from snncompile.feasibility import check as judge
-    from snncompile.targets.target import NAMES
+    from snncompile.checker import check as judge
+    from snncompile.targets.load import NAMES
 
     verdicts = [judge(graph, n, weight_bits=bits, dilate="auto") for n in dict.fromkeys((target, *NAMES))]
     found = [_named(v) for v in verdicts if v.ok]

@@ -34,7 +34,7 @@ def inspect(
                                             show_default=False)] = None,
 ) -> dict[str, Any]:
     """Show a network: its nodes, shapes, neuron rules and connections."""
-    from snncompile.ir.draw import to_dot, to_svg
+    from snncompile.report.graph_svg import to_dot, to_svg
 
     if out.json and (text or "-" in (dot, svg)):
         fail("SNN701", "option --json", "another form for stdout too", "one of them")
@@ -54,7 +54,7 @@ def _graph(source: str, stage: str | None, target: str, reading: Reading) -> Gra
     if stage not in (None, "float", "legal"):
         fail("SNN701", "option --stage", shorten(stage), "float, legal")
     if Path(source).is_dir():
-        from snncompile.folder import open_build
+        from snncompile.saved_build import open_build
 
         reading.expect_none("a build folder", "options for a source: .nir, .snn")
         if stage is not None:
@@ -68,19 +68,19 @@ def _graph(source: str, stage: str | None, target: str, reading: Reading) -> Gra
 
 
 def _legal(graph: Graph, target: str) -> Graph:
-    from snncompile.driver import legalize_passes
     from snncompile.ir.types import Stage
     from snncompile.passes.pipeline import run_passes
-    from snncompile.targets.target import load_target
+    from snncompile.passes.table import Choices, passes_of
+    from snncompile.targets.load import load_target
 
-    passes = legalize_passes(load_target(target))
+    passes = passes_of(Choices(load_target(target)), "legalize")
     if graph.stage != Stage.FLOAT:
         fail("SNN701", "option --stage", f"a graph of stage {graph.stage.name.lower()}", "one of stage float")
     return run_passes(graph, passes)
 
 
 def _draw(out: Out, path: str, drawing: str) -> None:
-    from snncompile.folder import write_file
+    from snncompile.build_folder import write_file
 
     if path == "-":
         out.raw(drawing)
@@ -89,7 +89,7 @@ def _draw(out: Out, path: str, drawing: str) -> None:
 
 
 def _tables(out: Out, graph: Graph) -> None:
-    from snncompile.ir.draw import caption
+    from snncompile.report.graph_svg import caption
 
     out.say(f"{shorten(graph.name)}, stage {graph.stage.name.lower()}: {len(graph.nodes)} nodes, {len(graph.edges)} "
             f"edges\n")
@@ -105,14 +105,14 @@ def _shape(shape: Iterable[int]) -> str:
 
 
 def _through(edge: Edge) -> str:
-    from snncompile.ir.draw import caption
+    from snncompile.report.graph_svg import caption
 
     return ", ".join(f"{caption(op)} {_parameters(op)}".strip() for op in edge.chain)
 
 
 def _parameters(op: Op) -> str:
     """Arrays by shape and range, numbers as they are; a kernel's geometry stands in the caption."""
-    from snncompile.ir.cells import Neuron, Population
+    from snncompile.ir.populations import Neuron, Population
 
     if isinstance(op, Neuron):
         pairs: Mapping[str, Any] = {**op.params, **{f"initial {n}": v for n, v in op.initial.items()}}
@@ -134,7 +134,7 @@ def _value(value: Any) -> str:
 
 def described(graph: Graph) -> dict[str, Any]:
     """A graph as JSON: without its numbers, which the text form and its arrays hold."""
-    from snncompile.ir.draw import caption
+    from snncompile.report.graph_svg import caption
 
     return {
         "name": graph.name,

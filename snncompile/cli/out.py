@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from snncompile.line import Step
+    from snncompile.report.steps import Step
 
 PIPED_WIDTH = 200
 REFRESH_S = 0.05

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SHOWN_DECISIONS = 20
 MAX_DIFFERENCES = 20
-BACKENDS = {"c": "emitted C", "lava": "Lava", "interpreter": "interpreter"}
 NO_COMPILER = Diagnostic("SNN601", "this machine", "no C compiler was found, so the integer interpreter runs instead",
                          "cc, gcc or clang, or what CC names", "install one; the numbers are the same", "note")
 
@@ -70,7 +69,7 @@ def run(
 
 
 def _opened(folder: str, compiling: tuple[Group, ...], calibrate: str | None) -> CompiledModel:
-    from snncompile.folder import open_build
+    from snncompile.saved_build import open_build
 
     for group in compiling:
         group.expect_none("a build folder, which is compiled already", "options for a source: .nir, .snn")
@@ -89,6 +88,13 @@ def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: b
     return result, time.perf_counter() - start
 
 
+def _title(backend: str) -> str:
+    """What ran, in words: a backend's program, or the interpreter."""
+    from snncompile.backends.table import BACKENDS
+
+    return BACKENDS[backend].title if backend in BACKENDS else backend
+
+
 def _correct(result: Result, classes: Array) -> int:
     if classes.shape != result.decisions.shape:
         fail("SNN501", "labels", f"{len(classes)} labels", f"{len(result.decisions)}, one a sample")
@@ -99,7 +105,7 @@ def _write(path: str, result: Result) -> None:
     """Names are free text, so arrays stand by position, and the names beside them."""
     import numpy as np
 
-    from snncompile.folder import write_file
+    from snncompile.build_folder import write_file
 
     arrays: dict[str, Any] = {f"output{i}": v for i, v in enumerate(result.all_outputs.values())}
     arrays |= {f"unit{i}": np.float64(result.units[n]) for i, n in enumerate(result.all_outputs)}
@@ -114,10 +120,10 @@ def _write(path: str, result: Result) -> None:
 
 
 def _show(out: Out, result: Result, shape: tuple[int, ...], seconds: float, correct: int | None) -> None:
-    from snncompile.line import Step, percent, plural
+    from snncompile.report.steps import Step, percent, plural
 
     count = len(result.decisions)
-    out.step(Step("run", BACKENDS[result.backend], f"{plural(count, 'sample')} of {plural(shape[1], 'tick')}, "
+    out.step(Step("run", _title(result.backend), f"{plural(count, 'sample')} of {plural(shape[1], 'tick')}, "
                   f"{seconds / count * 1e3:.3g} ms a sample", seconds))
     more = " ..." if count > SHOWN_DECISIONS else ""
     out.step(Step("decide", "strongest output", " ".join(map(str, result.decisions[:SHOWN_DECISIONS])) + more))
@@ -137,8 +143,8 @@ def verify(
 
     Every output, spike and state of every tick must be what the integer reference gives.
     """
-    from snncompile.folder import open_build
-    from snncompile.line import Step, plural
+    from snncompile.report.steps import Step, plural
+    from snncompile.saved_build import open_build
 
     model = open_build(build)
     if model.host is None:
@@ -146,7 +152,7 @@ def verify(
     found = model.verify()
     if not found.ok:
         raise CompileError(_differences(build, found.differences))
-    out.step(Step("verify", f"{BACKENDS[found.backend]} = reference",
+    out.step(Step("verify", f"{_title(found.backend)} = reference",
                   f"{plural(found.samples, 'sample')} of {plural(found.ticks, 'tick')}, every spike and state of "
                   f"{plural(found.populations, 'population')}"))
     return {"samples": found.samples, "ticks": found.ticks, "populations": found.populations,

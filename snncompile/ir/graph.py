@@ -6,15 +6,17 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 import networkx as nx
 
 from snncompile.diagnostics import Diagnostic, shorten
-from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Input, Output
+from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Shape, Stage
 
 
@@ -46,6 +48,7 @@ class Graph:
         edges: the connections; the edges into a node are summed.
         stage: how strict the graph is; see `verify`.
         meta: JSON-like data that travels with the network.
+        schedule: in which tick of the hardware each node acts; empty but for MAPPED graphs.
         notes: warnings gathered on the way here; no part of the network's value.
     """
 
@@ -54,6 +57,7 @@ class Graph:
     edges: tuple[Edge, ...]
     stage: Stage = Stage.FLOAT
     meta: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Schedule = field(default_factory=Schedule)
     notes: tuple[Diagnostic, ...] = ()
 
     def __post_init__(self) -> None:
@@ -92,6 +96,18 @@ class Graph:
     @property
     def populations(self) -> dict[str, Neuron | Population]:
         return {name: op for name, op in self.nodes.items() if isinstance(op, (Neuron, Population))}
+
+    @property
+    def integer_populations(self) -> dict[str, Population]:
+        """The populations of an INT or MAPPED graph, which holds no others."""
+        return {name: op for name, op in self.nodes.items() if isinstance(op, Population)}
+
+    def population(self, name: str) -> Population:
+        """A population of an INT or MAPPED graph, by its name."""
+        op = self.nodes[name]
+        if not isinstance(op, Population):
+            raise TypeError(f"node {name!r} is no population in integers, but a {op.kind()}")
+        return op
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -148,10 +164,9 @@ class Graph:
         return f"<Graph {shorten(self.name)} {self.stage.name}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
 
     def _repr_svg_(self) -> str:
-        """The drawing that a notebook shows."""
-        from snncompile.ir.draw import to_svg
-
-        return to_svg(self)
+        """The drawing that a notebook shows. What draws it lies above the graph, and is looked up by name."""
+        drawing: str = import_module("snncompile.report.graph_svg").to_svg(self)
+        return drawing
 
     def __str__(self) -> str:
         from snncompile.ir.text import to_text

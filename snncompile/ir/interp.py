@@ -6,19 +6,22 @@ Parts of the graph without loops run layer by layer over all ticks; loops run ti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.expr import Program, Step, evaluate
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.types import Array, Shape, Stage
+
+CHUNK_VALUES = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,15 @@ class Traces:
     outputs: Mapping[str, Array]
     emitted: Mapping[str, Array] = field(default_factory=dict)
     states: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+
+def in_network_ticks(graph: Graph, traces: Traces, ticks: int) -> Traces:
+    """Traces of a run of a MAPPED graph in hardware ticks, as those of so many ticks of the network itself."""
+    schedule = graph.schedule
+    return Traces({n: schedule.collect(v, n, ticks) for n, v in traces.outputs.items()},
+                  {n: schedule.collect(v, n, ticks) for n, v in traces.emitted.items()},
+                  {n: {s: schedule.collect(v, n, ticks) for s, v in states.items()}
+                   for n, states in traces.states.items()})
 
 
 @dataclass
@@ -205,3 +217,11 @@ def _narrow(op: Neuron | Population, dtype: np.dtype[Any]) -> np.dtype[Any]:
     if isinstance(op, Population):
         return np.dtype(np.result_type(np.min_scalar_type(op.output_low), np.min_scalar_type(op.output_high)))
     return dtype
+
+
+def sample_chunks(graph: Graph, samples: int, ticks: int, copies: int = 3) -> Iterator[slice]:
+    """Slices of the samples such that all traces of a chunk fit comfortably in memory."""
+    widest = sum(math.prod(graph.shapes[n]) for n in graph.nodes) * max(ticks, 1) * copies
+    step = max(1, CHUNK_VALUES // max(widest, 1))
+    for start in range(0, samples, step):
+        yield slice(start, min(start + step, samples))

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.cells import IntState, Population
 from snncompile.ir.expr import Expr, Operand, as_expr, clip, flatten, maximum, select
+from snncompile.ir.populations import IntState, Population
 from snncompile.ir.types import Array
 
 DECAY_BITS = 12

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.op import Op
 from snncompile.ir.ops import (
     AvgPool,
@@ -19,6 +18,7 @@ from snncompile.ir.ops import (
     SumPool,
     Upsample,
 )
+from snncompile.ir.populations import Neuron, Population
 
 OPERATORS: dict[str, type[Op]] = {
     op.kind(): op

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.ir.cells import Population
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input
+from snncompile.ir.populations import Population
 
 Interval = tuple[int, int]
 

@@ -4,37 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from snncompile.ir.graph import Graph
-from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array, Json
-
-KEY = "schedule"
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the nodes of a MAPPED graph act: node `n` does its tick `t` in hardware tick `latency_ticks[n] + period t`.
+    """When the nodes of a graph act: node `n` does its tick `t` in hardware tick `latency_ticks[n] + period t`.
+
+    A graph that was not retimed has the empty schedule: every node does its tick `t` in hardware tick `t`.
 
     Attributes:
-        latency_ticks: by node, relays included; 0 for inputs.
+        latency_ticks: by node, relays included; 0 for inputs, and for nodes that are not named.
         period: hardware ticks for each tick of the network.
         always_on: inputs that are no part of the network but carry a 1 every tick, by the hardware tick of the first.
     """
 
-    latency_ticks: Mapping[str, int]
+    latency_ticks: Mapping[str, int] = field(default_factory=dict)
     period: int = 1
     always_on: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, graph: Graph) -> Schedule:
-        """The schedule that `retime` left in a MAPPED graph."""
-        return cls(**graph.meta[KEY])
+    def from_json(cls, data: Json) -> Schedule:
+        """The schedule that `to_json` wrote. Raises ValueError for anything else: files are hostile."""
+        if not isinstance(data, dict) or set(data) != {"latency_ticks", "period", "always_on"}:
+            raise ValueError("a schedule has latency_ticks, period and always_on")
+        ticks = (data["latency_ticks"], data["always_on"])
+        if not all(isinstance(t, dict) and all(_is_whole(v, 0) for v in t.values()) for t in ticks):
+            raise ValueError("latency_ticks and always_on give whole numbers of ticks by node")
+        if not _is_whole(data["period"], 1):
+            raise ValueError("the period of a schedule is a whole number, at least 1")
+        return cls(ticks[0], data["period"], ticks[1])
 
     def to_json(self) -> Json:
         return {"latency_ticks": dict(self.latency_ticks), "period": self.period, "always_on": dict(self.always_on)}
+
+    def __bool__(self) -> bool:
+        """Whether hardware ticks differ from ticks of the network."""
+        return self.depth_ticks > 0 or self.period > 1 or bool(self.always_on)
 
     @property
     def depth_ticks(self) -> int:
@@ -47,26 +57,24 @@ class Schedule:
 
     def present(self, x: Mapping[str, Array]) -> dict[str, Array]:
         """What the inputs carry in hardware ticks, `[sample, hardware tick, *shape]`, always-on sources included."""
+        if not self:
+            return dict(x)
         samples, ticks = next(iter(x.values())).shape[:2]
-        whole = self.hardware_ticks(ticks)
         given = {name: (0, values) for name, values in x.items()}
         given |= {name: (first, np.ones((samples, ticks, 1), np.int64)) for name, first in self.always_on.items()}
-        found = {}
+        presented = {}
         for name, (first, values) in given.items():
-            found[name] = np.zeros((samples, whole, *values.shape[2:]), values.dtype)
-            found[name][:, self._ticks(first, ticks)] = values
-        return found
+            presented[name] = np.zeros((samples, self.hardware_ticks(ticks), *values.shape[2:]), values.dtype)
+            presented[name][:, self._ticks(first, ticks)] = values
+        return presented
 
     def collect(self, values: Array, name: str, ticks: int) -> Array:
         """Of what a node did in hardware ticks, `[sample, hardware tick, *shape]`, the ticks of the network."""
-        return values[:, self._ticks(self.latency_ticks[name], ticks)]
-
-    def collect_traces(self, traces: Traces, ticks: int) -> Traces:
-        """Traces of a run in hardware ticks as those of the network itself."""
-        return Traces({n: self.collect(v, n, ticks) for n, v in traces.outputs.items()},
-                      {n: self.collect(v, n, ticks) for n, v in traces.emitted.items()},
-                      {n: {s: self.collect(v, n, ticks) for s, v in states.items()}
-                       for n, states in traces.states.items()})
+        return values[:, self._ticks(self.latency_ticks.get(name, 0), ticks)]
 
     def _ticks(self, first: int, ticks: int) -> slice:
         return slice(first, first + self.period * ticks, self.period)
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) is int and least <= value < 1 << 40

@@ -13,7 +13,13 @@ from snncompile.ir.text import arrays_of, digest, from_text, to_text
 
 def dump(graph: Graph) -> tuple[str, bytes]:
     """The text and the weights of a graph."""
-    return to_text(graph), save({k: np.ascontiguousarray(v) for k, v in arrays_of(graph).items()})
+    return to_text(graph), weights_of(graph)
+
+
+def weights_of(*graphs: Graph) -> bytes:
+    """The weights of several graphs together; arrays that more than one of them holds are written once."""
+    arrays = {name: array for graph in graphs for name, array in arrays_of(graph).items()}
+    return save({n: np.ascontiguousarray(a) for n, a in arrays.items()})
 
 
 def restore(text: str, weights: bytes, *, where: str = "text form") -> Graph:

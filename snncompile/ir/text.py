@@ -18,18 +18,21 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
-from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import ARITY, Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
 from snncompile.ir.operators import OPERATORS
+from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing, Quantity, Rule, fixed_rule
+from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, ShapeOnly, Stage
 
 VERSION = 1
 HEADER = f"snnc {VERSION}"
 POPULATION_ATTRIBUTES = ("rule", "unit", "output_low", "output_high", "graded")
+SCHEDULE = "schedule"
+"""The word under which a schedule stands among what travels with a graph."""
 MAX_LINES = 2_000_000
 MAX_NESTING = 32
 
@@ -50,8 +53,9 @@ def arrays_of(graph: Graph) -> dict[str, Array]:
 
 def to_text(graph: Graph) -> str:
     lines = [HEADER, f"graph {_json(graph.name)} {graph.stage.name.lower()}"]
-    if graph.meta:
-        lines.append(f"meta {_json(graph.meta)}")
+    meta = {**graph.meta, **({SCHEDULE: graph.schedule.to_json()} if graph.stage == Stage.MAPPED else {})}
+    if meta:
+        lines.append(f"meta {_json(meta)}")
     for name, op in graph.nodes.items():
         lines += [f"{op.kind()} {_json(name)}{_attributes(op)}", *_body(op)]
     for edge in graph.edges:
@@ -241,7 +245,8 @@ def _read_graph(r: _Reader) -> Graph:
     for edge in edges:
         if edge.src not in nodes or edge.dst not in nodes:
             fail("SNN201", r.where, f"edge {shorten(edge.label)} names a node that does not exist")
-    return Graph(name, nodes, tuple(edges), stage, meta)
+    schedule = Schedule.from_json(meta.pop(SCHEDULE)) if SCHEDULE in meta else Schedule()
+    return Graph(name, nodes, tuple(edges), stage, meta, schedule)
 
 
 def _read_edge(r: _Reader, rest: str) -> Edge:

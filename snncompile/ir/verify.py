@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from snncompile.diagnostics import Collector, Diagnostic, shorten
-from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import AvgPool, Input, Output
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.types import Stage
 from snncompile.ir.wellformed import problems
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncompile.diagnostics import shorten
-from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.expr import ARITY, INTEGER_ONLY, REAL_ONLY, ROUNDINGS, Program, Step
 from snncompile.ir.op import Op
 from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing, Quantity, Traced
 from snncompile.ir.types import Shape, ShapeOnly, Weight
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from snncompile.ir.types import Array
+from snncompile.targets.layer_table import DENSE, KERNEL, Table
 from snncompile.targets.sections import Memory
-from snncompile.targets.table import DENSE, KERNEL, Table
 from snncompile.targets.target import Target
 
 SYNAPSES_OF_A_BLOCK = 64

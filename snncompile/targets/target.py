@@ -1,40 +1,15 @@
-"""Targets: frozen data, read from TOML. No pass or backend ever asks a target's name."""
+"""Targets: frozen data. No pass or backend ever asks a target's name."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.figures import Figure, FigureReader, Origin
 from snncompile.targets.sections import SECTIONS, Costs, Limits, Memory, Mesh, Network, Neurons, Timing, Weights
-
-MAX_BYTES = 1 << 20
-NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth")
-"""The targets that come with the compiler, each a .toml file beside this one."""
-GENERAL = "profiles"
-"""The file of cost profiles that serve any target."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a figure comes from; `provisional` where the public record is thin."""
-
-    source: str = ""
-    provisional: bool = False
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a description, as it is listed: `key` is `section.name`, the name ending in its unit."""
-
-    key: str
-    value: Any
-    what: str
-    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -44,7 +19,7 @@ class Target:
     Attributes:
         backend: the backend that emits for it; None where networks can only be checked, partitioned and costed.
         provisional: whether the public record is too thin to rely on.
-        arithmetic: defaults of the integer representation, by the names of `passes.arithmetic.Arithmetic`.
+        arithmetic: the integer representation, as far as the user does not choose another.
         costs: cost profiles by name.
         origins: where each figure comes from, by `section.name` (`costs.PROFILE.name` for those of a profile).
     """
@@ -53,7 +28,7 @@ class Target:
     title: str
     backend: str | None = None
     provisional: bool = False
-    arithmetic: Mapping[str, Any] = field(default_factory=dict)
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
     neurons: Neurons = field(default_factory=Neurons)
     network: Network = field(default_factory=Network)
     weights: Weights = field(default_factory=Weights)
@@ -78,49 +53,24 @@ class Target:
                 if key in self.origins:
                     yield Figure(key, getattr(values, f.name), f.metadata["what"], self.origins[key])
 
-    def profiles(self) -> dict[str, Costs]:
-        """Cost profiles by name: the target's own, then those that serve any target."""
-        return {**self.costs, **_shipped(GENERAL).costs}
-
     def with_(self, **changes: Any) -> Target:
         """A variant of this target: figures by their names, which are the same in no two sections; None lifts a limit.
 
         Raises:
             CompileError: SNN102 for a figure that targets do not have, or a value that it cannot have.
         """
-        from snncompile.targets.read import variant
-
-        return variant(self, changes)
-
-
-def load_target(source: str | Path | Target) -> Target:
-    """A target by name, or from the user's own TOML file.
-
-    Raises:
-        CompileError: SNN404 for a name that is not known, SNN101, SNN102 and SNN103 for a file that can't be used.
-    """
-    if isinstance(source, Target):
-        return source
-    text = str(source)
-    if not text.endswith(".toml"):
-        if text not in NAMES:
-            fail("SNN404", "option target", shorten(text), ", ".join(NAMES), "or the path of a .toml file")
-        return _shipped(text)
-    path = Path(text)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            fail("SNN103", f"file {shorten(path)}", f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
-        content = path.read_text("utf-8")
-    except (OSError, ValueError) as e:
-        fail("SNN101", f"file {shorten(path)}", str(e)[:200])
-    return _parse(content, path.stem, shorten(path))
-
-
-def _shipped(name: str) -> Target:
-    return _parse(files("snncompile.targets").joinpath(f"{name}.toml").read_text("utf-8"), name)
-
-
-def _parse(text: str, name: str, file: str = "") -> Target:
-    from snncompile.targets.read import parse
-
-    return parse(text, name, file)
+        sections = {f.name: section for section, kind in SECTIONS.items() for f in dataclasses.fields(kind)}
+        reader = FigureReader("", self.name, "")
+        chosen: dict[str, dict[str, Any]] = {}
+        for name, value in changes.items():
+            if name in sections:
+                chosen.setdefault(sections[name], {})[name] = value
+            else:
+                reader.unknown("", name, sections)
+        variant: dict[str, Any] = {"origins": {**self.origins}}
+        for section, values in chosen.items():
+            figures = reader.figures(section, SECTIONS[section], values, lifting=True)
+            variant[section] = dataclasses.replace(getattr(self, section), **figures)
+            variant["origins"] |= {f"{section}.{n}": Origin(f"a variant of {self.name}") for n in values}
+        reader.problems.finish()
+        return dataclasses.replace(self, **variant)

@@ -12,9 +12,9 @@ import numpy as np
 
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.types import Array
-from snncompile.targets.rule import HardwareRule
-from snncompile.targets.rules import HARDWARE_RULES
-from snncompile.targets.table import Table
+from snncompile.targets.hardware_rule import HardwareRule
+from snncompile.targets.hardware_rules import HARDWARE_RULES
+from snncompile.targets.layer_table import Table
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4

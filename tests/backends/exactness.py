@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.c.host import Host, compiler
-from snncompile.driver import integer_passes, legalize_passes
+from snncompile.inputs import integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run
 from snncompile.ir.types import Array
-from snncompile.model import inside_differences, integers
-from snncompile.passes.arithmetic import Arithmetic
-from snncompile.passes.calibrate import calibrate
+from snncompile.model import inside_differences
 from snncompile.passes.pipeline import run_passes
-from snncompile.targets.target import load_target
+from snncompile.passes.quantize.calibrate import calibrate
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.load import load_target
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fPIC", "-shared", "-DSNN_COUNT")
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
@@ -67,8 +68,9 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
     if seed % 2:  # frames that stand still for some ticks
         real = {n: v[:, np.arange(ticks) // 3] for n, v in real.items()}
     real = {n: np.clip(v, op.low, op.high) for (n, v), op in zip(real.items(), graph.inputs.values(), strict=True)}
-    legal = run_passes(graph, legalize_passes(load_target("c99")))
-    integer = run_passes(legal, integer_passes(random_arithmetic(rng), calibrate(legal, real)))
+    legal = run_passes(graph, passes_of(Choices(load_target("c99")), "legalize"))
+    choices = Choices(load_target("c99"), random_arithmetic(rng), calibrate(legal, real))
+    integer = run_passes(legal, passes_of(choices, "quantize", "ranges"))
     x = integers(integer, real)
     rates = {n: float(rng.random() ** 3) for n in integer.nodes}
     return Case(integer, x, rates, run(integer, x, record=True, states=True))

@@ -14,10 +14,10 @@ import pytest
 from snncompile.backends.c import host as module
 from snncompile.backends.c.host import Host, build, cache_folder, compiler
 from snncompile.diagnostics import CompileError
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Linear
+from snncompile.ir.populations import Neuron
 from tests.passes.chains import chain, uncalibrated
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")

@@ -13,7 +13,6 @@ import pytest
 from snncompile.backends.c.host import Host, compiler
 from snncompile.backends.c.lower import lower
 from snncompile.backends.c.projections import DENSE_CONV_RATE, DENSE_LINEAR_RATE, MAX_PACKED_PLANES
-from snncompile.ir.cells import Population
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
@@ -30,9 +29,10 @@ from snncompile.ir.ops import (
     SumPool,
     Upsample,
 )
+from snncompile.ir.populations import Population
 from snncompile.ir.types import Array, Shape, Stage
 from snncompile.passes.pipeline import run_passes
-from snncompile.passes.prove_ranges import ProveRanges
+from snncompile.passes.quantize.prove_ranges import ProveRanges
 from tests.backends.exactness import flags
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")

@@ -18,11 +18,11 @@ from snncompile.backends.artifact import Golden
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.host import Host, compiler
 from snncompile.backends.names import KEYWORDS, MAX_LENGTH, comment, identifier, identifiers, prefix
-from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import Expr
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Input, Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Membrane, fires, neuron_rule, reset
 from tests.backends.exactness import flags
 from tests.passes.chains import uncalibrated

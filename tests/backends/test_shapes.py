@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from snncompile.backends.c.host import compiler
-from snncompile.ir.cells import Neuron
+from snncompile.inputs import integers
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Pad, Reshape, Scale
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Shape
-from snncompile.model import integers
 from tests.backends.exactness import Case, differences
 from tests.passes.chains import chain, integer, joined
 

@@ -14,8 +14,8 @@ from snncompile.cli.command import options_of
 from snncompile.cli.options import Numbers, Reading, Samples, Timing
 from snncompile.data import read_input
 from snncompile.frontends.nir.conventions import OPTIONS
-from snncompile.line import GRAPHS
-from snncompile.passes.arithmetic import Arithmetic
+from snncompile.report.steps import GRAPHS
+from snncompile.targets.arithmetic import Arithmetic
 from tests.cli.running import ROOT, answer, snnc, tidy
 from tests.nets import SAMPLES
 

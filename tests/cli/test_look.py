@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import snncompile as sc
-from snncompile.codes import CODES
-from snncompile.targets.target import NAMES
+from snncompile.diagnostics.codes import CODES
+from snncompile.targets.load import NAMES
 from tests.cli.running import answer, snnc, tidy
 
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 import snncompile as sc
-from snncompile.ir.cells import Neuron
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from tests.cli.running import answer, needs_c, snnc
 from tests.nets import SAMPLES, TICKS, spikes, two_inputs
-from tests.test_folder import forge
+from tests.test_build_folder import forge
 
 
 @needs_c

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import snncompile as sc
-from snncompile.folder import MANIFEST
+from snncompile.build_folder import MANIFEST
 from tests.cli.running import ROOT, program, snnc
 from tests.nets import SAMPLES
 

@@ -12,9 +12,9 @@ import pytest
 
 from snncompile.diagnostics import CompileError
 from snncompile.frontends import load
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.serde import dump
 from tests.frontends.nir.files import chain, if_
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 
 from snncompile.diagnostics import Diagnostic
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import ShapeError
 from snncompile.ir.ops import Conv, Identity, Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
 from tests.strategies import graphs
 

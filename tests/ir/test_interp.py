@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, evaluate, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run, with_bias
 from snncompile.ir.ops import Identity, Input, Linear, Output, SumPool
+from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Stage
 from tests.naive import run_naive

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snncompile.ir.cells import Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import Traces, run
 from snncompile.ir.loihi import LoihiLif, Periodic
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Population
 from snncompile.ir.types import Stage
 from snncompile.ir.verify import verify
-from snncompile.passes.prove_ranges import ProveRanges
+from snncompile.passes.quantize.prove_ranges import ProveRanges
 
 
 @dataclass

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy.signal import correlate
 
 from snncompile.ir import exact
-from snncompile.ir.cells import Neuron
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import (
@@ -30,6 +29,7 @@ from snncompile.ir.ops import (
     SumPool,
     Upsample,
 )
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from tests.random_layers import FLAT, SPATIAL
 from tests.strategies import Choices, Drawn

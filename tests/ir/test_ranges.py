@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snncompile.ir import interp
-from snncompile.ir.cells import Population
 from snncompile.ir.expr import Program, evaluate
 from snncompile.ir.ops import Linear
+from snncompile.ir.populations import Population
 from snncompile.ir.ranges import edge_range, input_range, intervals, population_ranges, source_range
 from tests.backends.exactness import random_case
 from tests.programs import random_program

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import evaluate
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import Traces, run
 from snncompile.ir.library import RULES
 from snncompile.ir.ops import Input, Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Count, Firing, Membrane, Real, charge, discharge, neuron_rule
 from snncompile.ir.types import Array
 

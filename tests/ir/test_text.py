@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncompile.diagnostics import CompileError
-from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, as_expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Input, Linear, Output, Scale
+from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Count, Firing, Membrane, Real, fires, neuron_rule, reset
 from snncompile.ir.text import arrays_of, digest, from_text, to_text
 from snncompile.ir.types import ShapeOnly, Stage

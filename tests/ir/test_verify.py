@@ -12,7 +12,6 @@ from hypothesis import given
 
 from snncompile.diagnostics import CompileError
 from snncompile.ir import verify as module
-from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Expr, Program, Step, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
@@ -31,6 +30,7 @@ from snncompile.ir.ops import (
     SumPool,
     Upsample,
 )
+from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import findings, instant_cycle, verify

@@ -15,7 +15,7 @@ from snncompile.ir.interp import run
 from snncompile.ir.types import Array
 from snncompile.model import inside_differences
 from snncompile.passes.pipeline import run_passes
-from snncompile.passes.retime import Retime
+from snncompile.passes.retime.retime import Retime
 
 
 def package(graph: Graph, x: Mapping[str, Array] | None = None, **hardware: Any) -> Artifact:

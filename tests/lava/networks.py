@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.driver import integer_passes
-from snncompile.ir.cells import Neuron, Population
+from snncompile.inputs import integers
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.loihi import LoihiLif
 from snncompile.ir.op import Op
@@ -25,16 +24,18 @@ from snncompile.ir.ops import (
     Scale,
     Upsample,
 )
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Stage
-from snncompile.model import integers
-from snncompile.passes.arithmetic import Arithmetic
-from snncompile.passes.calibrate import calibrate
-from snncompile.passes.canonicalize import Canonicalize
-from snncompile.passes.fold_scales import FoldScales
-from snncompile.passes.form_populations import FormPopulations
+from snncompile.passes.legalize.canonicalize import Canonicalize
+from snncompile.passes.legalize.fold_scales import FoldScales
+from snncompile.passes.legalize.form_populations import FormPopulations
 from snncompile.passes.pipeline import run_passes
-from snncompile.passes.prove_ranges import ProveRanges
+from snncompile.passes.quantize.calibrate import calibrate
+from snncompile.passes.quantize.prove_ranges import ProveRanges
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.load import load_target
 from tests.strategies import Features, inputs_for, random_graph
 
 SIZE = 8
@@ -70,7 +71,7 @@ def random_loihi(seed: int) -> tuple[Graph, dict[str, Array]]:
     graph = graph.replace(nodes=nodes)
     legal = run_passes(graph, (Canonicalize(), FormPopulations("flatten"), FoldScales()))
     x = dict(inputs_for(graph, seed, 2))
-    whole = run_passes(legal, integer_passes(LOIHI, calibrate(legal, x)))
+    whole = run_passes(legal, passes_of(Choices(load_target("c99"), LOIHI, calibrate(legal, x)), "quantize", "ranges"))
     return whole, integers(whole, x)
 
 

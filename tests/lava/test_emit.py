@@ -18,11 +18,11 @@ from snncompile.backends.artifact import Artifact
 from snncompile.backends.lava.emit import emit
 from snncompile.backends.lava.synapses import synapses
 from snncompile.diagnostics import CompileError
-from snncompile.ir.cells import IntState, Neuron, Population
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.loihi import LoihiLif, Periodic
 from snncompile.ir.ops import Input, Linear, MaxPool, Output, Rectify, Scale
+from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.types import Stage
 from tests.lava.emitting import network, package
 from tests.lava.networks import LINKS, REGISTERS, SIZE, loihi, spikes

@@ -14,15 +14,16 @@ from snncompile.backends.artifact import Artifact
 from snncompile.backends.lava.host import host
 from snncompile.data import read_input
 from snncompile.diagnostics import CompileError
-from snncompile.folder import open_build
-from snncompile.ir.cells import Neuron
+from snncompile.inputs import integers
 from snncompile.ir.graph import Edge
 from snncompile.ir.interp import run
 from snncompile.ir.loihi import LoihiLif, Periodic
 from snncompile.ir.ops import Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array
-from snncompile.model import inside_differences, integers
+from snncompile.model import inside_differences
+from snncompile.saved_build import open_build
 from tests.backends.exactness import random_case
 from tests.frontends.netx.test_pilotnet import same_as_recorded
 from tests.frontends.netx.test_pilotnet import spikes as recorded_input

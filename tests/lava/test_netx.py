@@ -10,17 +10,16 @@ import pytest
 
 import snncompile as sc
 from snncompile.backends.lava.emit import emit
-from snncompile.ir.cells import Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.loihi import LoihiLif
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
-from snncompile.ir.schedule import Schedule
+from snncompile.ir.populations import Population
 from snncompile.ir.types import Array, Stage
 from snncompile.passes.pipeline import run_passes
-from snncompile.passes.prove_ranges import ProveRanges
-from snncompile.passes.retime import Retime
+from snncompile.passes.quantize.prove_ranges import ProveRanges
+from snncompile.passes.retime.retime import Retime
 
 SHAPE = (2, 5, 6)
 
@@ -65,8 +64,8 @@ def test_what_is_written_is_read_back(layers: Any, back: Array | None, tmp_path:
     (tmp_path / "chain.net").write_bytes(content)
     again = sc.load(tmp_path / "chain.net")
     x = (np.random.default_rng(0).random((2, 20, *SHAPE)) < 0.4).astype(np.int64)
-    wanted = run(graph, Schedule.of(graph).present({"x": x}), record=True, states=True)
-    found = run(again, Schedule.of(graph).present({"input": x}), record=True, states=True)
+    wanted = run(graph, graph.schedule.present({"x": x}), record=True, states=True)
+    found = run(again, graph.schedule.present({"input": x}), record=True, states=True)
     assert np.any(wanted.outputs["y"])
     assert np.array_equal(found.outputs["output"], wanted.outputs["y"])
     for (a, mine), (b, theirs) in zip(wanted.states.items(), found.states.items(), strict=True):

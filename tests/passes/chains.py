@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.driver import integer_passes
+from snncompile.inputs import integers
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import Traces, run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Output
 from snncompile.ir.types import Array, Shape
-from snncompile.model import integers
-from snncompile.passes.arithmetic import Arithmetic
-from snncompile.passes.calibrate import Calibration, calibrate
-from snncompile.passes.canonicalize import Canonicalize
-from snncompile.passes.fold_scales import FoldScales
-from snncompile.passes.form_populations import FormPopulations
+from snncompile.passes.legalize.canonicalize import Canonicalize
+from snncompile.passes.legalize.fold_scales import FoldScales
+from snncompile.passes.legalize.form_populations import FormPopulations
 from snncompile.passes.pipeline import run_passes
+from snncompile.passes.quantize.calibrate import calibrate
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.load import load_target
 from tests.strategies import inputs_for
 
 
@@ -43,11 +44,11 @@ def integer(graph: Graph, x: Mapping[str, Array] | None = None, **options: Any) 
     """The graph in integers: calibrated on these samples, or on random ones."""
     formed = legal(graph)
     seen = calibrate(formed, dict(inputs_for(graph) if x is None else x))
-    return run_passes(formed, integer_passes(Arithmetic(**options), seen))
+    return run_passes(formed, passes_of(Choices(load_target("c99"), Arithmetic(**options), seen), "quantize", "ranges"))
 
 
 def uncalibrated(graph: Graph, **options: Any) -> Graph:
-    return run_passes(legal(graph), integer_passes(Arithmetic(**options), Calibration()))
+    return run_passes(legal(graph), passes_of(Choices(load_target("c99"), Arithmetic(**options)), "quantize", "ranges"))
 
 
 def both(graph: Graph, x: Mapping[str, Array], **options: Any) -> tuple[Traces, Traces, Graph]:

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.interp import run
+from snncompile.ir.interp import in_network_ticks, run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
-from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array
 from snncompile.model import inside_differences
 from snncompile.passes.pipeline import run_passes
-from snncompile.passes.retime import Retime
+from snncompile.passes.retime.retime import Retime
 from tests.passes.chains import integer
 from tests.strategies import inputs_for
 
@@ -31,11 +30,11 @@ def retimed(graph: Graph, **options: Any) -> Graph:
 
 def delays_apart(graph: Graph, mapped: Graph, x: Mapping[str, Array]) -> list[str]:
     """Where a retimed graph does not do what the graph does, in the ticks that its schedule names."""
-    schedule = Schedule.of(mapped)
+    schedule = mapped.schedule
     ticks = next(iter(x.values())).shape[1]
     wanted = run(graph, x, record=True, states=True)
     hardware = run(mapped, schedule.present(x), record=graph.populations, states=True)
-    got = schedule.collect_traces(hardware, ticks)
+    got = in_network_ticks(mapped, hardware, ticks)
     wrong = inside_differences(wanted, got)
     return wrong + [n for n, v in wanted.outputs.items() if not np.array_equal(v, got.outputs[n])]
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 import pytest
 
 from snncompile.diagnostics import CompileError
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
-from snncompile.passes.canonicalize import Canonicalize
-from snncompile.passes.fold_scales import FoldScales
-from snncompile.passes.form_populations import FormPopulations
+from snncompile.passes.legalize.canonicalize import Canonicalize
+from snncompile.passes.legalize.fold_scales import FoldScales
+from snncompile.passes.legalize.form_populations import FormPopulations
 from snncompile.passes.pipeline import run_passes
 from tests.passes.chains import chain
 

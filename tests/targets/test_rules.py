@@ -12,19 +12,20 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 import snncompile as sc
-from snncompile.driver import legalize_passes
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
 from snncompile.passes.pipeline import run_passes
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.hardware_rules import HARDWARE_RULES
+from snncompile.targets.layer_table import layer_table, stack
+from snncompile.targets.load import load_target
 from snncompile.targets.memory import fitting_cores
-from snncompile.targets.rules import HARDWARE_RULES
 from snncompile.targets.sections import SECTIONS
-from snncompile.targets.table import layer_table, stack
-from snncompile.targets.target import Target, load_target
+from snncompile.targets.target import Target
 from snncompile.targets.verdict import judge, screen
 from tests.nets import small
 from tests.strategies import Features, random_graph
@@ -41,7 +42,7 @@ def chain(*ops: Op, edges: tuple[Edge, ...] = ()) -> Graph:
 
 
 def legal(graph: Graph) -> Graph:
-    return run_passes(graph, legalize_passes(ANY))
+    return run_passes(graph, passes_of(Choices(ANY), "legalize"))
 
 
 def fire(**firing: Any) -> Graph:

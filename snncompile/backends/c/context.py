@@ -111,7 +111,10 @@ class PopulationCode:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the network: the argument that carries it."""
+    """An input or output of the network: the argument that carries it.
+
+    `steps` says in which steps it carries the ticks of the network, where those are not the same.
+    """
 
     argument: str
     label: str
@@ -120,6 +123,7 @@ class Port:
     shape: Shape
     low: int
     high: int
+    steps: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from snncompile.backends.c.layout import DTYPES
 from snncompile.backends.c.lower import lower
 from snncompile.backends.c.weights import numbers, weight_files
 from snncompile.backends.names import prefix
+from snncompile.backends.network_ticks import in_hardware_ticks
 from snncompile.backends.render import render
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
@@ -20,12 +21,13 @@ SELFTEST_VALUES = 200_000
 
 
 def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Golden | None = None) -> Artifact:
-    """Emit a network.
+    """Emit an INT or MAPPED graph; a step of the program is a tick of the hardware.
 
     Args:
         rates: share of active elements of inputs and populations, by name; layers that are active enough get
             dense kernels, the others event-driven ones. Both compute the same.
-        golden: vectors for the self-test; as many samples of it are used as keep the self-test small.
+        golden: vectors for the self-test, in ticks of the network; as many samples are used as keep the self-test
+            small.
     """
     net = lower(graph, prefix(graph.name), rates or {})
     weights = weight_files(net)
@@ -38,6 +40,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         f"{net.prefix}_probe.c": render("c/probe.c.j2", net=net, fields=fields_per_population(net)),
     }
     if golden is not None:
+        golden = in_hardware_ticks(golden, graph)
         source = next(f for f in weights if f.endswith((".c", ".S")))
         files[f"{net.prefix}_selftest.c"] = _selftest(graph, net, golden)
         files["Makefile"] = render("c/Makefile.j2", net=net, weights=source)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from snncompile.backends.artifact import Artifact
+from snncompile.backends.backend import Progress
 from snncompile.backends.c.context import Net
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.layout import DTYPES
@@ -25,7 +26,6 @@ from snncompile.backends.c.lower import lower
 from snncompile.backends.cache import cache_folder
 from snncompile.backends.names import identifiers, prefix
 from snncompile.diagnostics import fail
-from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array
@@ -140,7 +140,7 @@ class Host:
         return [np.ascontiguousarray(x[n], DTYPES[p.source.type])
                 for n, p in zip(self.graph.inputs, self.net.inputs, strict=True)]
 
-    def run(self, x: Mapping[str, Array], progress: Callable[[int, int], None] | None = None
+    def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Run integer inputs `[sample, tick, *shape]`, each sample from a reset.
 
@@ -162,12 +162,12 @@ class Host:
         by_name = {n: counts[:, order[self._identifiers[n]]] for n in self.graph.populations}
         return dict(zip(self.graph.outputs, outputs, strict=True)), by_name
 
-    def trace(self, x: Mapping[str, Array]) -> Traces:
-        """Run tick by tick, and read what every population emitted and every state after each tick."""
+    def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
+        """Run tick by tick, and read what every population emitted, and with `states` every state after each tick."""
         inputs = self._inputs(x)
         samples, ticks = inputs[0].shape[:2]
         outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
-        fields = list(self._fields())
+        fields = [f for f in self._fields() if states or not f[1]]
         kept = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
         call = self._start()
         for s in range(samples):
@@ -176,17 +176,18 @@ class Host:
                 call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs)))
                 for name, state, population, field in fields:
                     call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(kept[name, state][s, t]))
+            if progress:
+                progress(s + 1, samples)
         emitted = {n: kept[n, ""] for n, state, _, _ in fields if state == ""}
-        states = {n: {s: kept[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
-        return Traces(dict(zip(self.graph.outputs, outputs, strict=True)), emitted, states)
+        held = {n: {s: kept[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
+        return Traces(dict(zip(self.graph.outputs, outputs, strict=True)), emitted, held)
 
     def _fields(self) -> list[tuple[str, str, int, int]]:
         """What can be read: population, state ("" for what it emits), and their numbers in the program."""
         by_identifier = {p.source.name: i for i, p in enumerate(self.net.populations)}
         found = []
-        for name, op in self.graph.populations.items():
+        for name, op in self.graph.integer_populations.items():
             at = by_identifier[self._identifiers[name]]
-            assert isinstance(op, Population)
             found += [(name, state, at, k) for k, state in enumerate(("", *op.states))]
         return found
 

@@ -22,8 +22,8 @@ from snncompile.backends.c.layout import (
     per_channel,
 )
 from snncompile.backends.names import identifiers
-from snncompile.ir.cells import Population
 from snncompile.ir.expr import Step
+from snncompile.ir.populations import Population
 from snncompile.ir.types import Shape
 
 MAX_LANES = 256

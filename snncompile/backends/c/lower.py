@@ -39,10 +39,10 @@ from snncompile.backends.c.leaves import Leaves
 from snncompile.backends.c.projections import Builder, Signal, data_of, partial_sums, scale_factors
 from snncompile.backends.names import comment, identifiers
 from snncompile.diagnostics import fail, shorten
-from snncompile.ir.cells import Population
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Scale
+from snncompile.ir.populations import Population
 from snncompile.ir.ranges import population_ranges, source_range
 
 CHUNK_BYTES = 1 << 18
@@ -104,7 +104,16 @@ class _Lowering:
             isinstance(op, Input) and op.values == "real" and delay == 0 for op, delay in sources)
 
     def _input(self, name: str, op: Input) -> Port:
-        return Port(f"in_{self.names[name]}", comment(name), self.sources[name], 0, op.shape, int(op.low), int(op.high))
+        always_on = self.graph.schedule.always_on
+        steps = self._steps(always_on.get(name, 0), "a 1 for each tick" if name in always_on else "tick")
+        return Port(f"in_{self.names[name]}", comment(name), self.sources[name], 0, op.shape, int(op.low), int(op.high),
+                    steps)
+
+    def _steps(self, first: int, what: str) -> str:
+        """In which steps of the program, which are ticks of the hardware, the ticks t of the network stand."""
+        schedule = self.graph.schedule
+        step = f"{first} + {schedule.period} t" if schedule.period > 1 else f"{first} + t"
+        return f"{what} t of the network in step {step}" if schedule else ""
 
     def _output(self, name: str) -> Port:
         edge, *others = self.graph.edges_into[name]
@@ -112,7 +121,8 @@ class _Lowering:
             fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it", "one population, as it is")
         low, high = source_range(self.graph, edge.src)
         return Port(f"out_{self.names[name]}", comment(name), self.sources[edge.src], edge.delay,
-                    self.graph.shapes[name], low, high)
+                    self.graph.shapes[name], low, high,
+                    self._steps(self.graph.schedule.latency_ticks.get(name, 0), "tick"))
 
     def _groups(self, populations: dict[str, PopulationCode]) -> tuple[tuple[bool, tuple[PopulationCode, ...]], ...]:
         """Populations in order of execution; a group that is a loop runs tick by tick."""

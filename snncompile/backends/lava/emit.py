@@ -16,19 +16,17 @@ from snncompile.backends.lava.netx import net_file
 from snncompile.backends.names import prefix
 from snncompile.backends.render import render
 from snncompile.ir.graph import Graph
-from snncompile.ir.interp import run
-from snncompile.ir.schedule import Schedule
+from snncompile.ir.interp import in_network_ticks, run
 from snncompile.ir.types import Array
 
 LAVA = "0.10.0"
 GOLDEN_SAMPLES, GOLDEN_TICKS = 2, 32
 
 
-def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Golden | None = None) -> Artifact:
+def emit(graph: Graph, *, golden: Golden | None = None) -> Artifact:
     """Emit a MAPPED graph.
 
     Args:
-        rates: not used: every process computes all of its layer.
         golden: vectors for the program to check itself; the beginnings of a few samples are used.
     """
     net = lower(graph, f"{prefix(graph.name)}_lava")
@@ -78,12 +76,11 @@ def _npz(arrays: Mapping[str, Array]) -> bytes:
 
 def _golden(net: Net, graph: Graph, golden: Golden) -> bytes:
     """Inputs, and what the interpreter gives for them inside and out, in ticks of the network."""
-    schedule = Schedule.of(graph)
     x = {n: v[:GOLDEN_SAMPLES, :GOLDEN_TICKS] for n, v in golden.inputs.items()}
     ticks = next(iter(x.values())).shape[1]
     recorded = [r["name"] for r in net.manifest["emitted"]]
-    late = run(graph, schedule.present(x), record=recorded, states=True)
-    traces = schedule.collect_traces(late, ticks)
+    late = run(graph, graph.schedule.present(x), record=recorded, states=True)
+    traces = in_network_ticks(graph, late, ticks)
     arrays = {f"input{i}": v for i, v in enumerate(x.values())}
     arrays |= {f"emitted{i}": traces.emitted[n] for i, n in enumerate(recorded)}
     arrays |= {f"state{i}": traces.states[s["population"]][s["state"]] for i, s in enumerate(net.manifest["states"])}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.artifact import Artifact
+from snncompile.backends.backend import Progress
 from snncompile.backends.lava.environment import HELP, python
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
@@ -28,17 +29,19 @@ TIMEOUT_S = 4 * 3600
 OWN_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """Variables of this Python's environment that another one must not inherit."""
 
-Progress = Callable[[int, int], None]
 
-
-def host(graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> LavaHost:
+def host(graph: Graph, artifact: Artifact) -> LavaHost:
     """What runs these files. Whether there is a Lava is found out when it does."""
     return LavaHost(graph, artifact.files)
 
 
 @dataclass(frozen=True)
 class LavaHost:
-    """An emitted package; every run starts Lava once, and every sample a fresh network."""
+    """An emitted package, run in ticks of the hardware; every run starts Lava once, and every sample a fresh network.
+
+    Attributes:
+        graph: the MAPPED graph that the package was emitted for.
+    """
 
     graph: Graph
     files: Mapping[str, str | bytes]
@@ -56,15 +59,15 @@ class LavaHost:
                   for n in self.graph.populations}
         return _named(found, manifest, "output"), counts
 
-    def trace(self, x: Mapping[str, Array]) -> Traces:
-        """What every population emitted, and every state after each tick. Raises as `run` does."""
-        found, manifest = self._run(x, True, None)
+    def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
+        """What every population emitted, and with `states` every state after each tick. Raises as `run` does."""
+        found, manifest = self._run(x, states, progress)
         emitted = _named(found, manifest, "emitted")
-        states: dict[str, dict[str, Array]] = {n: {} for n in self.graph.populations}
-        for i, state in enumerate(manifest["states"]):
-            states.get(state["population"], {})[state["state"]] = found[f"state{i}"]
+        held: dict[str, dict[str, Array]] = {n: {} for n in self.graph.populations}
+        for i, state in enumerate(manifest["states"] if states else ()):
+            held.get(state["population"], {})[state["state"]] = found[f"state{i}"]
         return Traces(_named(found, manifest, "output"), {n: emitted[n] for n in self.graph.populations},
-                      {n: v for n, v in states.items() if v})
+                      {n: v for n, v in held.items() if v})
 
     def _run(self, x: Mapping[str, Array], states: bool, progress: Progress | None) -> tuple[dict[str, Array], Json]:
         interpreter = python()
@@ -73,11 +76,20 @@ class LavaHost:
             for path, content in self.files.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-            manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+            manifest = _in_hardware_ticks(json.loads((folder / "manifest.json").read_text("utf-8")))
+            (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
             given = [x[n] for n in self.graph.inputs]
             if interpreter == sys.executable:
                 return _inside(folder, manifest, given, states, progress), manifest
             return _outside(interpreter, folder, given, states, progress), manifest
+
+
+def _in_hardware_ticks(manifest: Json) -> Json:
+    """The manifest of a package that is to be run in ticks of the hardware, with its always-on sources as inputs."""
+    return {**manifest, "period": 1, "depth": 0,
+            "inputs": [{**port, "first": 0, "always_on": False} for port in manifest["inputs"]],
+            "emitted": [{**record, "first": 0} for record in manifest["emitted"]],
+            "outputs": [{**port, "first": -port["delay"]} for port in manifest["outputs"]]}
 
 
 def _inside(folder: Path, manifest: Json, given: list[Array], states: bool, progress: Progress | None

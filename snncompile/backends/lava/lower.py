@@ -14,13 +14,11 @@ from snncompile.backends.lava.expressions import statements
 from snncompile.backends.lava.registers import standard
 from snncompile.backends.lava.synapses import Synapses, synapses
 from snncompile.backends.names import comment, identifier, identifiers, words
-from snncompile.diagnostics import fail, shorten
-from snncompile.ir.cells import Population
 from snncompile.ir.expr import Step
 from snncompile.ir.graph import Edge, Graph, unused
 from snncompile.ir.ops import Input, Output
-from snncompile.ir.schedule import Schedule
-from snncompile.ir.types import Array, Json, Stage
+from snncompile.ir.populations import Population
+from snncompile.ir.types import Array, Json
 
 RESERVED = words("""
     a_in add_ports_for_polling advance_to_time_step compile create_runtime file folded_view folded_view_inst_id id
@@ -44,18 +42,15 @@ def lower(graph: Graph, package: str) -> Net:
         package: the name of the Python package, an identifier.
 
     Raises:
-        CompileError: SNN404 for a graph whose hops take no ticks, SNN205 for one with too many synapses.
+        CompileError: SNN205 for one with too many synapses.
     """
-    if graph.stage != Stage.MAPPED:
-        fail("SNN404", f"graph {shorten(graph.name)}", "a target whose hops take no ticks", "timing.hop_ticks of 1",
-             "Lava's synapses take one")
     return _Lowering(graph, package).net()
 
 
 class _Lowering:
     def __init__(self, graph: Graph, package: str):
         self.graph, self.package = graph, package
-        self.schedule = Schedule.of(graph)
+        self.schedule = graph.schedule
         self.keys = identifiers(graph.nodes)
         self.standard = {n: a for n in graph.populations if (a := standard(graph, n)) is not None}
         self.synapses = {e: synapses(graph, e, e.dst not in self.standard) for e in graph.edges
@@ -214,7 +209,8 @@ class _Lowering:
         outputs = []
         for name in graph.outputs:
             edge, = graph.edges_into[name]
-            outputs.append({"name": name, "emitted": emitted.index(edge.src), "first": late[name] - edge.delay})
+            outputs.append({"name": name, "emitted": emitted.index(edge.src), "delay": edge.delay,
+                            "first": late[name] - edge.delay})
         return {
             "format": FORMAT, "name": graph.name, "package": self.package, "period": self.schedule.period,
             "depth": self.schedule.depth_ticks,

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.cells import Population
 from snncompile.ir.graph import Graph
 from snncompile.ir.loihi import INPUT_SHIFT, MAX_STATE, NO_MEMORY, LoihiLif
+from snncompile.ir.populations import Population
 from snncompile.ir.ranges import input_range, population_ranges
-from snncompile.passes.prove_ranges import tightened
+from snncompile.passes.quantize.prove_ranges import tightened
 
 MAX_THRESHOLD = (1 << 17) - 1
 MAX_MANTISSA = (1 << 12) - 1

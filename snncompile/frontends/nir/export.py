@@ -24,10 +24,10 @@ from snncompile.frontends.nir.conventions import DEFAULTS, checked
 from snncompile.frontends.nir.neurons import RULES_OF, SPIKING, collapse
 from snncompile.frontends.nir.ode import Unsayable, continuous
 from snncompile.frontends.nir.structure import Wire, recur
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Graph, unused
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Pool, Reshape, Scale, SumPool
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
 from snncompile.ir.verify import verify
 

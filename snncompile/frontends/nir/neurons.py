@@ -18,8 +18,8 @@ from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.nir.conventions import DEFAULTS, Choices, from_metadata
 from snncompile.frontends.nir.file import NirNode
 from snncompile.frontends.nir.ode import Unsayable, continuous
-from snncompile.ir.cells import Neuron
 from snncompile.ir.library import RULES
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Shape
 

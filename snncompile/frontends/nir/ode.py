@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.library import RULES
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array
 
 Fields: TypeAlias = "dict[str, Any]"

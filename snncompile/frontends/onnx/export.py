@@ -16,12 +16,12 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.onnx.write_cells import Cell
 from snncompile.frontends.onnx.write_layers import write_layer
 from snncompile.frontends.onnx.writer import IR_VERSION, OPSET, Writer
-from snncompile.ir.cells import Neuron, Population
 from snncompile.ir.expr import Program
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import with_bias
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Output
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.text import arrays_of, to_text
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.ir.verify import verify

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.onnx.dataflow import Flow, Reader
 from snncompile.frontends.onnx.file import Node
-from snncompile.frontends.onnx.flow import Flow, Reader
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Pad, Pads, Reshape, Scale, SumPool, Upsample
 from snncompile.ir.types import Array, Shape

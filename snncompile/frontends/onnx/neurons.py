@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from snncompile.frontends.onnx.flow import Element, Flow
-from snncompile.frontends.onnx.measure import measure
+from snncompile.frontends.onnx.dataflow import Element, Flow
+from snncompile.frontends.onnx.infer_dimensions import measure
 from snncompile.frontends.onnx.pairs import BEFORE
 from snncompile.frontends.onnx.regions import SUMS, Region
 from snncompile.frontends.onnx.rule import expression
-from snncompile.ir.cells import Neuron
 from snncompile.ir.expr import Expr, Program, Step, flatten
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Dimension, Quantity, fixed_rule
 from snncompile.ir.types import Array, Shape
 

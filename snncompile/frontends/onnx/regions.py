@@ -13,7 +13,7 @@ from functools import cached_property
 import networkx as nx
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.onnx.flow import TRUTHS, Element, Flow, Layer
+from snncompile.frontends.onnx.dataflow import TRUTHS, Element, Flow, Layer
 
 SUMS = {"Add", "Sub", "Sum"}
 # What turns membranes into spikes: comparisons, and whole numbers of thresholds.

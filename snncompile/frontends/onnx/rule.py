@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from snncompile.diagnostics import fail
+from snncompile.frontends.onnx.constants import quant_range
+from snncompile.frontends.onnx.dataflow import Element, cast_kind
 from snncompile.frontends.onnx.file import Node
-from snncompile.frontends.onnx.flow import Element, cast_kind
-from snncompile.frontends.onnx.fold import quant_range
 from snncompile.ir.expr import (
     Expr,
     absolute,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.onnx.dataflow import Element, Flow, enter, follow
 from snncompile.frontends.onnx.file import Model
-from snncompile.frontends.onnx.flow import Element, Flow, enter, follow
 from snncompile.frontends.onnx.layers import IGNORED, LAYERS
 from snncompile.frontends.onnx.neurons import make_neuron
 from snncompile.frontends.onnx.pairs import BEFORE, find_initial, find_pairs

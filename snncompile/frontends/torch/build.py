@@ -14,10 +14,10 @@ from snncompile.diagnostics import shorten
 from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.tape import Call
 from snncompile.frontends.torch.values import Axis, Value, closure
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Input, Output, Reshape
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, frozen
 from torch import Tensor
 

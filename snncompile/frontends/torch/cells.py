@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Shape
 
 Layout: TypeAlias = Literal["tick", "ticks-first", "batch-first", "merged"]

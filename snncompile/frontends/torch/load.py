@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.torch.build import Arrays
-from snncompile.frontends.torch.ends import add_outputs, assumed, door, example_inputs, narrow
 from snncompile.frontends.torch.fold import Program, fold, loops, unroll
+from snncompile.frontends.torch.inputs_outputs import add_outputs, assumed, door, example_inputs, narrow
 from snncompile.frontends.torch.interpret import Interpreter, beliefs
 from snncompile.frontends.torch.neurons import cell_of
 from snncompile.frontends.torch.quantizers import keep_integers

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 import snncompile as sc
 from snncompile.backends.c.host import compiler
-from snncompile.ir.cells import Population
+from snncompile.inputs import integers
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Linear
+from snncompile.ir.populations import Population
 from snncompile.ir.types import Array
-from snncompile.model import inside_differences, integers
+from snncompile.model import inside_differences
 from tests.frontends.netx.files import NEURON, Layer, netx, write
 from tests.strategies import Choices, Dice, Drawn
 

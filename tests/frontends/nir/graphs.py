@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Reshape, Scale, SumPool
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Shape
 from tests.strategies import Choices, Drawn

@@ -11,8 +11,8 @@ import pytest
 from snncompile.diagnostics import CompileError
 from snncompile.frontends import load
 from snncompile.frontends.nir.conventions import DEFAULTS, OPTIONS, PRESETS, check_options
-from snncompile.ir.cells import Neuron
 from snncompile.ir.interp import run
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from tests.frontends.nir.files import chain, codes, if_, lif, node, refusal
 

@@ -16,11 +16,11 @@ from snncompile.frontends import load
 from snncompile.frontends.nir.export import export_nir, nir_bytes
 from snncompile.frontends.nir.file import NirNode, read_nir
 from snncompile.frontends.nir.graph import to_graph
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, MaxPool, Output, Pad, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Membrane, Real, neuron_rule
 from snncompile.ir.types import Shape, ShapeOnly, Stage
 from tests.frontends.nir.files import chain, if_, lif, spikes

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from snncompile.frontends import load
-from snncompile.ir.cells import Neuron
 from snncompile.ir.interp import run
 from snncompile.ir.ops import AvgPool, Conv, Linear, Reshape, Scale, SumPool
+from snncompile.ir.populations import Neuron
 from tests.frontends.nir.files import affine, canonical, chain, codes, if_, inner, lif, node, refusal, spikes, write
 
 CUBA = {"tau_syn": 5e-4, "tau_mem": 1e-3, "r": 1.0, "v_leak": 0.0}

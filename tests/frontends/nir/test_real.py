@@ -10,9 +10,9 @@ import pytest
 
 from snncompile.frontends import load
 from snncompile.frontends.nir.export import export_nir
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array
 from tests.frontends.nir.files import affine, canonical, chain, codes, lif, refusal
 

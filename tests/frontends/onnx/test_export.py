@@ -10,14 +10,14 @@ pytest.importorskip("onnxruntime")
 
 import snncompile as sc
 from snncompile.diagnostics import CompileError
-from snncompile.driver import legalize_passes
-from snncompile.ir.cells import Neuron
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, MaxPool, Output, SumPool, Upsample
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import ShapeOnly
 from snncompile.passes.pipeline import run_passes
-from snncompile.targets.target import load_target
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.load import load_target
 from tests.backends.exactness import random_case
 from tests.frontends.onnx.running import differences, oracle
 from tests.strategies import inputs_for, random_graph
@@ -47,7 +47,7 @@ def test_onnx_runtime_agrees_on_random_integer_graphs(first):
 
 def test_onnx_runtime_agrees_on_populations_and_projections():
     for seed in range(20):
-        legal = run_passes(random_graph(seed), legalize_passes(load_target("c99")))
+        legal = run_passes(random_graph(seed), passes_of(Choices(load_target("c99")), "legalize"))
         assert differences(legal, inputs_for(legal, seed), tolerance(legal)) == [], seed
 
 

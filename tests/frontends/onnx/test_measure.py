@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from snncompile.frontends.onnx.measure import measure
+from snncompile.frontends.onnx.infer_dimensions import measure
 from snncompile.ir.expr import Expr, flatten, tanh
 from snncompile.ir.rules import Quantity, fixed_rule
-from snncompile.passes.lowering import typed_program
+from snncompile.passes.quantize.neuron_program import typed_program
 from tests.random_neurons import readout, spiking
 from tests.strategies import Choices, Dice, Features
 

@@ -7,7 +7,7 @@ from torch import nn
 
 import snncompile as sc
 from snncompile.frontends.torch.cells import Cell
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 
 FIRING = Firing(">", "subtract", "same")

@@ -10,7 +10,7 @@ from snncompile.diagnostics import CompileError
 from snncompile.frontends.torch import cells
 from snncompile.frontends.torch.cells import neuron_module
 from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_of
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 
 torch = pytest.importorskip("torch")
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 import snncompile as sc  # noqa: E402
-from snncompile.ir.cells import Neuron  # noqa: E402
+from snncompile.ir.populations import Neuron  # noqa: E402
 from tests.frontends.torch.nets import Lif  # noqa: E402
 
 EXAMPLE = (2, 4)

@@ -16,7 +16,7 @@ HEAD = """
 import torch
 from torch import nn
 import snncompile as sc
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 from sizes import WIDTH
 
 class Leak(nn.Module):

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 
 import snncompile as sc  # noqa: E402
 from snncompile.frontends.torch.cells import Cell  # noqa: E402
-from snncompile.ir.cells import Neuron  # noqa: E402
+from snncompile.ir.populations import Neuron  # noqa: E402
 from snncompile.ir.rules import Firing  # noqa: E402
 from tests.frontends.torch.nets import Lif, same_network, ticks_of  # noqa: E402
 

@@ -20,8 +20,8 @@ from snncompile.frontends.torch.neurons.support import (
     as_array,
     unsupported,
 )
-from snncompile.ir.cells import Neuron
 from snncompile.ir.ops import Linear
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Reset
 
 _RETURNS: tuple[Returned, ...] = ("output", "state")

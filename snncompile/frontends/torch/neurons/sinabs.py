@@ -21,8 +21,8 @@ from snncompile.frontends.torch.neurons.support import (
     as_array,
     qualified_name,
 )
-from snncompile.ir.cells import Neuron
 from snncompile.ir.op import Op
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 
 _SPIKES = "sinabs.activation.spike_generation"

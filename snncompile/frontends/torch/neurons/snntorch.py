@@ -11,9 +11,9 @@ from typing import Any
 from snncompile.frontends.torch.cells import Cell, Returned
 from snncompile.frontends.torch.neurons.recurrence import operators
 from snncompile.frontends.torch.neurons.support import NeuronClass, Reading, Refusal, Table, as_array, unsupported
-from snncompile.ir.cells import Neuron
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Scale
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Reset, When
 
 _FUNCTIONS: Mapping[str, Reset] = {"_base_sub": "subtract", "_base_zero": "value", "_base_int": "none"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from snncompile.frontends.torch.cells import Cell
 from snncompile.frontends.torch.neurons.support import NeuronClass, Reading, Refusal, Table, unsupported
-from snncompile.ir.cells import Neuron
+from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 
 _NEURON = "spikingjelly.activation_based.neuron"

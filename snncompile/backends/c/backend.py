@@ -1,0 +1,35 @@
+"""The C backend as the table of backends knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.backend import Host, Request
+from snncompile.diagnostics import Diagnostic
+from snncompile.ir.graph import Graph
+from snncompile.targets.target import Target
+
+
+class CBackend:
+    """C99 in integers: for hosts and microcontrollers, with kernels that suit the activity of each layer."""
+
+    name = "c"
+    title = "emitted C"
+
+    def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
+        """C computes every graph, in whatever ticks."""
+        return ()
+
+    def emit(self, request: Request) -> Artifact:
+        from snncompile.backends.c.emit import emit
+
+        return emit(request.graph, rates=request.rates, golden=request.golden)
+
+    def host(self, graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> Host | None:
+        from snncompile.backends.c.host import host
+
+        return host(graph, rates, artifact)
+
+    def start(self, folder: str) -> str:
+        return f"make -C {folder}/{self.name}"

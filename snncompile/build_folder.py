@@ -1,0 +1,168 @@
+"""A compiled model as a folder on disk: written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snncompile import __version__
+from snncompile.backends.artifact import Golden
+from snncompile.backends.table import BACKENDS
+from snncompile.diagnostics import CompileError, fail, shorten
+from snncompile.ir.serde import weights_of
+from snncompile.ir.text import to_text
+from snncompile.report.html import page
+
+if TYPE_CHECKING:
+    from snncompile.model import CompiledModel
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 24
+
+
+def contents(model: CompiledModel) -> dict[str, bytes]:
+    """Every file of a build folder, by relative path."""
+    files = {f"{model.backend}/{n}": _bytes(t) for n, t in model.artifact.files.items()}
+    files |= {
+        "graph.snn": to_text(model.graph).encode(),
+        "mapped.snn": to_text(model.mapped).encode(),
+        "graph.safetensors": weights_of(model.graph, model.mapped),
+        "golden.npz": _golden(model.golden),
+        "report.json": (json.dumps(model.report.to_json(), indent=1) + "\n").encode(),
+        "report.html": page(model).encode(),
+    }
+    manifest = {
+        "format": FORMAT, "written_by": f"snncompile {__version__}", "target": model.report.target,
+        "backend": model.backend,
+        "rates": dict(model.rates), "sizes_bytes": dict(model.artifact.sizes_bytes),
+        "files": {n: hashlib.sha256(files[n]).hexdigest() for n in sorted(files)},
+    }
+    return {**files, MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode()}
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _golden(golden: Golden) -> bytes:
+    """Names are free text, so arrays are stored by position; the graph gives their order."""
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {f"input{i}": v for i, v in enumerate(golden.inputs.values())}
+    arrays |= {f"output{i}": v for i, v in enumerate(golden.outputs.values())}
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def save(model: CompiledModel, folder: str | Path) -> Path:
+    """Write a build folder, replacing an earlier one.
+
+    Raises:
+        CompileError: SNN602 where the folder exists and holds anything else, or cannot be written.
+    """
+    target = Path(folder)
+    expect_free(target)
+    files = contents(model)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _beside(target) as fresh:
+            for name, content in files.items():
+                path = Path(fresh) / "build" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            _exchange(Path(fresh) / "build", target, Path(fresh) / "old")
+    except (OSError, ValueError) as e:
+        fail("SNN602", f"folder {shorten(target)}", reason(e))
+    return target
+
+
+def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder on the same file system, so that a rename moves what is in it."""
+    return tempfile.TemporaryDirectory(dir=target.parent, prefix=".snnc-", ignore_cleanup_errors=True)
+
+
+def _exchange(fresh: Path, target: Path, old: Path) -> None:
+    """Put a folder in another's place; the other stays where it was if that fails."""
+    if target.exists():
+        os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
+
+
+def expect_free(target: Path) -> None:
+    """SNN602 unless a build may be written there: nothing, an empty folder, or an earlier build and nothing else."""
+    place = f"folder {shorten(target)}"
+    allowed = "a new folder, an empty one, or one that `snnc compile -o` wrote"
+    try:
+        if not target.exists():
+            return
+        if not target.is_dir():
+            fail("SNN602", place, "it exists and is not a folder", allowed)
+        present = sorted(p.name for p in target.iterdir())
+    except (OSError, ValueError) as e:
+        fail("SNN602", place, reason(e))
+    if present:
+        _expect_build(target, present, place, allowed)
+
+
+def _expect_build(target: Path, present: list[str], place: str, allowed: str) -> None:
+    """What a build is replaced with must not take the user's own files along."""
+    try:
+        written = {Path(n).parts[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
+    except CompileError:
+        fail("SNN602", place, f"it exists and is not a build folder: it holds {shorten(present[0])}", allowed)
+    strange = [n for n in present if n not in written]
+    if strange:
+        fail("SNN602", place, f"it holds {shorten(strange[0])}, which the compiler did not write", allowed,
+             "move your own files elsewhere")
+
+
+def write_file(path: str | Path, content: bytes) -> Path:
+    """Write a file whole or not at all.
+
+    Raises:
+        CompileError: SNN602 where it cannot be written.
+    """
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            fail("SNN602", f"file {shorten(target)}", "it exists and is not a file")
+        with _beside(target) as fresh:
+            (Path(fresh) / "file").write_bytes(content)
+            os.replace(Path(fresh) / "file", target)
+    except (OSError, ValueError) as e:
+        fail("SNN602", f"file {shorten(target)}", reason(e))
+    return target
+
+
+def reason(e: Exception) -> str:
+    """What went wrong, without the paths that the operating system names."""
+    return (getattr(e, "strerror", None) or str(e) or type(e).__name__)[:200]
+
+
+def manifest_of(root: Path, place: str) -> dict[str, Any]:
+    """The manifest of a build folder, its fields of the types that `contents` writes."""
+    try:
+        with (root / MANIFEST).open("rb") as stream:
+            found = json.loads(stream.read(MAX_MANIFEST_BYTES))
+    except (OSError, ValueError, RecursionError) as e:
+        fail("SNN604", place, f"{MANIFEST}: {reason(e)}", "a folder that `snnc compile -o` wrote")
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        fail("SNN604", place, f"{MANIFEST} is not of format {FORMAT}", help="compile again with this version")
+    fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
+    whole = all(isinstance(found.get(n), dict) and all(isinstance(v, kind) for v in found[n].values())
+                for n, kind in fields.items())
+    if not whole or not isinstance(found.get("target"), str) or found.get("backend") not in BACKENDS:
+        fail("SNN604", place, f"{MANIFEST} lacks a target, a backend, files, rates or sizes", help="compile again")
+    return found

@@ -1,0 +1,99 @@
+"""Check: what a target says of a network, in milliseconds and without needing its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from snncompile.cost.activity import assume
+from snncompile.cost.estimate import ASSUMED_RATE, ASSUMED_TICKS, cost_of
+from snncompile.diagnostics import CompileError, Diagnostic, shorten
+from snncompile.driver import legal_table
+from snncompile.ir.expr import evaluate
+from snncompile.ir.graph import Graph
+from snncompile.ir.populations import Neuron
+from snncompile.ir.types import ShapeOnly, Stage
+from snncompile.passes.retime.retime import check_cycles, dilation
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.load import load_target
+from snncompile.targets.target import Target
+from snncompile.targets.verdict import Verdict, Violation, judge
+
+CYCLES, WAITING = "cycles", "waiting"
+"""Rules that no row of a table can tell: they need the way round, or the neuron's program."""
+BELOW_THRESHOLD = 0.25
+
+
+def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
+          dilate: int | Literal["auto"] = 1, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS,
+          profile: str | None = None, **load_options: Any) -> Verdict:
+    """Whether a network can run on a target, with every rule that it breaks, and by how much it keeps the others.
+
+    Args:
+        source: a graph at any stage, whose weights may be bare shapes, or anything `load` takes.
+        weight_bits: the width that weights will have; the target's own choice without it.
+        dilate: ticks of the hardware for each tick of the network; "auto" for as many as the quickest loop needs.
+        rate, ticks, profile: of the verdict's cost; see `costing.estimate`.
+        load_options: what the source does not say; see `load`.
+
+    Raises:
+        CompileError: where the source or target cannot be read. What the target forbids is in the verdict.
+    """
+    chosen = load_target(target)
+    legal, table = legal_table(source, chosen, weight_bits, load_options)
+    found = judge(table, chosen, legal.name)
+    period = _period(legal, chosen, dilate)
+    late = (*_quick_cycles(legal, chosen, period), *(_restless(legal, chosen) if period > 1 else ()))
+    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
+    return dataclasses.replace(found, violations=(*found.violations, *late), dilation=period, cost=cost)
+
+
+def _period(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:
+    """Hardware ticks for each tick of the network."""
+    passes_of(Choices(target, dilate=dilate), "retime")  # refuses what the target cannot do
+    if dilate != "auto":
+        return dilate
+    return dilation(graph, target.timing.hop_ticks) if target.timing.dilation and _retimed(graph, target) else 1
+
+
+def _retimed(graph: Graph, target: Target) -> bool:
+    """Whether loops are a matter of time; a target that allows none has said so of each link already."""
+    return target.network.recurrence and graph.stage <= Stage.INT
+
+
+def _quick_cycles(graph: Graph, target: Target, period: int) -> Iterator[Violation]:
+    """What `retime` will say of cycles."""
+    try:
+        if _retimed(graph, target):
+            check_cycles(graph, target.timing.hop_ticks, period)
+    except CompileError as e:
+        yield from (Violation(CYCLES, 1, 0, d) for d in e.diagnostics)
+
+
+def _restless(graph: Graph, target: Target) -> Iterator[Violation]:
+    """Neurons that do not stay as they are between two ticks of the network, where none can be made to wait."""
+    for name, op in graph.nodes.items():
+        if not target.neurons.programmable and isinstance(op, Neuron) and _changes(op):
+            yield Violation(WAITING, 1, 0, Diagnostic(
+                "SNN304", f"population {shorten(name)}", "its membrane changes without input, as by a leak",
+                f"neurons that hold still between two of their ticks on {target.name}",
+                "neurons without a leak, a target whose neurons are programmed, or longer delays and no dilation"))
+
+
+def _changes(neuron: Neuron) -> bool:
+    """Whether a neuron with something in its membranes, below the threshold, fires or changes without input."""
+    if any(isinstance(v, ShapeOnly) for v in neuron.arrays().values()):
+        return False
+    threshold = float(np.min(neuron.params.get("threshold", 1.0)))
+    states = {n: np.asarray(BELOW_THRESHOLD * threshold if q.dimension == "membrane" else q.default, np.float64)
+              for n, q in neuron.traced.states.items()}
+    params = {n: np.asarray(v, np.float64) for n, v in neuron.params.items()}
+    with np.errstate(all="ignore"):
+        output, after = evaluate(neuron.traced.program, params, states, np.zeros(np.broadcast_shapes(
+            *(v.shape for v in params.values()))))
+    spikes = neuron.rule.spiking and bool(np.any(output))
+    return spikes or any(bool(np.any(after[n] != v)) for n, v in states.items())

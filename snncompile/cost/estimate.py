@@ -1,0 +1,216 @@
+"""estimate: what a network costs on a target, from counted or assumed activity and a named profile of constants.
+
+Energies are constants of the profile times counters, nothing else; what a profile has no constant for is not counted,
+and named. Numbers are per sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import numpy as np
+
+from snncompile.cost.activity import Activity
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.schedule import Schedule
+from snncompile.ir.types import Array, Stage
+from snncompile.targets.arithmetic import MAX_BITS
+from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, Table
+from snncompile.targets.load import cost_profiles
+from snncompile.targets.memory import least_cores
+from snncompile.targets.sections import Costs
+from snncompile.targets.target import Target
+
+if TYPE_CHECKING:
+    from snncompile.mapping.partition import Partition
+    from snncompile.mapping.place import Placement
+
+ASSUMED_RATE = 0.1
+"""Spikes a neuron and tick where nothing was measured."""
+ASSUMED_TICKS = 100
+LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Spikes that leave their core, once for each other core they reach, and the hops they take; of one sample."""
+
+    cores: int
+    remote: float
+    hops_x: float = 0
+    hops_y: float = 0
+
+    @classmethod
+    def of(cls, found: Partition, placed: Placement | None, activity: Activity) -> Messages:
+        """Messages of a partitioned network, the spikes of a population being spread evenly over its neurons."""
+        firings = {n: f.fired / (max(f.neurons, 1) * max(activity.samples, 1)) for n, f in activity.populations.items()}
+        ways = [found.packets] if placed is None else [found.packets, placed.hops_x, placed.hops_y]
+        return cls(found.cores, *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
+
+
+@dataclass(frozen=True, repr=False)
+class Cost:
+    """What a network costs for one sample.
+
+    Attributes:
+        basis: where the activity is known from, in words.
+        profile: the constants' name; None where the target has none.
+        weight_bits, state_bits: of all weights and states.
+        resident_bits: of memory with all layers at once. `peak_bits`: with one layer after another, of the largest.
+        spikes: of all populations; those of the inputs apart in `input_spikes`.
+        accumulations, multiplications, dense: synaptic operations as NeuroBench counts them.
+        events: synapses that hardware works off; see `activity.Synapses`.
+        bit_operations: operations times the bits of weight and value.
+        latency_ticks: from an input to the last output; `ticks`: of the hardware, for the sample.
+        energy_pj: by what takes it. `time_ns`: with the work spread evenly over `cores`, the least that are
+            needed, or as many as the network was cut for.
+        uncounted: what the profile has no constant for.
+    """
+
+    network: str
+    target: str
+    basis: str
+    profile: str | None
+    neurons: int
+    synapses: int
+    weight_bits: int
+    state_bits: int
+    resident_bits: int
+    peak_bits: int
+    cores: int
+    ticks: int
+    latency_ticks: int
+    input_spikes: float
+    spikes: float
+    accumulations: float
+    multiplications: float
+    dense: float
+    events: float
+    bit_operations: float
+    energy_pj: Mapping[str, float] = field(default_factory=dict)
+    time_ns: float | None = None
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def synaptic_operations(self) -> float:
+        return self.accumulations + self.multiplications
+
+    @property
+    def total_pj(self) -> float | None:
+        """All of the energy that the profile counts; None without a profile."""
+        return sum(self.energy_pj.values()) if self.energy_pj else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "total_pj": self.total_pj}
+
+    def __str__(self) -> str:
+        parts = [f"{prefixed(self.synaptic_operations)}SynOps", f"{prefixed(self.spikes)}spikes"]
+        if self.total_pj is not None:
+            parts.append(f"{prefixed(self.total_pj * 1e-12)}J ({self.profile})")
+        return f"{', '.join(parts)}, {self.ticks:,} ticks a sample; {self.basis}"
+
+    def __repr__(self) -> str:
+        return f"<Cost of {shorten(self.network)} on {self.target}: {self}>"
+
+    def _repr_html_(self) -> str:
+        """All figures, as a notebook shows them."""
+        values = {n: f"{v:,}" if isinstance(v, (int, float)) else str(v) for n, v in self.to_json().items()}
+        rows = "".join(f"<tr><td>{name}</td><td>{escape(value)}</td></tr>" for name, value in values.items())
+        return f"<table>{rows}</table>"
+
+
+def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,
+            messages: Messages | None = None, period: int = 1) -> Cost:
+    """The cost of a LEGAL or later graph; see `costing.estimate`.
+
+    Args:
+        period: hardware ticks for each tick of a network that has no schedule yet.
+    """
+    known = cost_profiles(target)
+    if profile is not None and profile not in known:
+        fail("SNN404", "option profile", shorten(profile), ", ".join(known))
+    name = profile or next(iter(target.costs), None)
+    cells, samples = table.populations, max(activity.samples, 1)
+    states, weights = _memory(table)
+    layers = states + np.bincount(table.projections.target, weights, len(cells)).astype(np.int64)
+    cores = messages.cores if messages else max(int(v[0]) for v in least_cores(table, target).values())
+    schedule = _schedule(graph, target, period)
+    spikes = {n: f.spikes / samples for n, f in activity.populations.items()}
+    counts = {n: sum(getattr(s, n) for s in activity.projections) / samples
+              for n in ("accumulations", "multiplications", "dense", "events", "bit_operations")}
+    cost = Cost(
+        graph.name, target.name, activity.basis, name,
+        neurons=int(cells.neurons[cells.is_input == 0].sum()), synapses=int(cells.synapses.sum()),
+        weight_bits=int(weights.sum()), state_bits=int(states.sum()), resident_bits=int(layers.sum()),
+        peak_bits=int(layers.max(initial=0)), cores=max(cores, 1), ticks=schedule.hardware_ticks(activity.ticks),
+        latency_ticks=schedule.depth_ticks,
+        input_spikes=sum(v for n, v in spikes.items() if n in graph.inputs),
+        spikes=sum(v for n, v in spikes.items() if n in graph.populations), **counts)
+    return cost if name is None else _priced(cost, known[name], table, activity, messages)
+
+
+def _memory(table: Table) -> tuple[Array, Array]:
+    """Bits of the states of each population, and of the weights of each projection."""
+    cells, links = table.populations, table.projections
+    width = np.where(cells.state_bits, cells.state_bits, MAX_BITS)
+    return np.where(cells.is_input, 0, cells.neurons * cells.states * width), links.weights * links.weight_bits
+
+
+def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
+    """When a sample has passed: as retimed, or a hop for each projection on the longest way."""
+    if graph.stage == Stage.MAPPED:
+        return graph.schedule
+    net: nx.DiGraph[str] = nx.DiGraph()
+    net.add_edges_from((e.src, e.dst) for e in graph.edges if e.dst in graph.populations)
+    depth = nx.dag_longest_path_length(nx.condensation(net)) if net else 0
+    return Schedule({graph.name: target.timing.hop_ticks * depth}, period)
+
+
+def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, messages: Messages | None) -> Cost:
+    """The cost with energy and time: constants times counters."""
+    samples = max(activity.samples, 1)
+    firing = list(activity.populations.values())
+    own = [f for f, is_input in zip(firing, table.populations.is_input, strict=True) if not is_input]
+    updates, fired = cost.neurons * cost.ticks, sum(f.fired for f in own) / samples
+    counters: dict[str, list[tuple[str, float]]] = {
+        "synapses": _synapses(table, activity, samples, profile),
+        "neurons": [("neuron", updates - fired), ("spiking_neuron", fired)],
+        "spikes": [("spike", fired)],
+        "messages": [("message", messages.remote)] if messages else [],
+        "hops": [("hop_x", messages.hops_x), ("hop_y", messages.hops_y)] if messages else [],
+    }
+    energy = {part: _sum(profile, terms, "pj") for part, terms in counters.items()}
+    work = [_sum(profile, counters[part], "ns") for part in ("synapses", "neurons", "spikes")]
+    busy = [w for w in work if w is not None]
+    time = sum(busy) / cost.cores + cost.ticks * (profile.tick_ns or 0) if busy else None
+    missing = [part for part, value in energy.items() if value is None]
+    return dataclasses.replace(cost, energy_pj={p: v for p, v in energy.items() if v is not None}, time_ns=time,
+                               uncounted=tuple(missing))
+
+
+def _synapses(table: Table, activity: Activity, samples: int, profile: Costs) -> list[tuple[str, float]]:
+    """Synaptic events by what they cost; those with graded values apart where the profile tells them apart."""
+    terms = []
+    for listing, did in zip(table.projections.listing.tolist(), activity.projections, strict=True):
+        graded = did.graded_events if profile.mac_pj is not None else 0
+        terms += [(f"{LISTINGS[listing]}_synop", (did.events - graded) / samples), ("mac", graded / samples)]
+    return terms
+
+
+def _sum(profile: Costs, terms: list[tuple[str, float]], unit: str) -> float | None:
+    """Constants times counters; None where the profile has none of the constants."""
+    known = [(getattr(profile, f"{name}_{unit}", None), count) for name, count in terms]
+    return None if all(c is None for c, _ in known) else sum(c * count for c, count in known if c is not None)
+
+
+def prefixed(value: float) -> str:
+    """A number of three digits and the prefix of its unit, which follows: `4.1 M`, `97 u`, `12 `."""
+    steps = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
+    factor, prefix = next(((f, p) for f, p in steps if abs(value) >= f), (1e-12, "p") if value else (1, ""))
+    return f"{value / factor:.3g} {prefix}"

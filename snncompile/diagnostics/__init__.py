@@ -1,0 +1,5 @@
+"""Diagnostics: what is wrong with an input, where, what was found, what the limit is, and what to do."""
+
+from snncompile.diagnostics.diagnostic import Collector, CompileError, Diagnostic, Severity, fail, printable, shorten
+
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "fail", "printable", "shorten"]

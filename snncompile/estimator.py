@@ -1,0 +1,46 @@
+"""Cost: what a network takes on a target, before or after it is compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snncompile.cost.activity import assume, measure
+from snncompile.cost.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, Messages, cost_of
+from snncompile.driver import legal_table
+from snncompile.inputs import Data, by_name, integers
+from snncompile.ir.graph import Graph
+from snncompile.ir.types import Array, Stage
+from snncompile.targets.load import load_target
+from snncompile.targets.target import Target
+
+if TYPE_CHECKING:
+    from snncompile.mapping.partition import Partition
+    from snncompile.mapping.place import Placement
+
+
+def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: float = ASSUMED_RATE,
+             ticks: int = ASSUMED_TICKS, profile: str | None = None, weight_bits: int | str | None = None,
+             placed: tuple[Partition, Placement | None] | None = None, **load_options: Any) -> Cost:
+    """What a network costs on a target.
+
+    Args:
+        source: a graph at any stage, or anything `load` takes. Weights may be bare shapes where no samples are given.
+        x: samples `[sample, tick, *shape]`, or such by input name, on which activity is measured.
+        rate, ticks: assumed without samples: spikes a neuron and tick, and ticks of a sample.
+        profile: a cost profile by its name; the target's first without it.
+        weight_bits: the width that weights will have; the target's own choice without it.
+        placed: its partition and placement on the target; messages and hops are not counted without them.
+
+    Raises:
+        CompileError: SNN404 for a profile or rate that cannot be, SNN501 for samples that do not fit.
+    """
+    chosen = load_target(target)
+    legal, table = legal_table(source, chosen, weight_bits, load_options)
+    activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x), table)
+    messages = None if placed is None else Messages.of(*placed, activity)
+    return cost_of(legal, table, chosen, activity, profile, messages)
+
+
+def _given(graph: Graph, x: Data) -> dict[str, Array]:
+    return integers(graph, x) if graph.stage >= Stage.INT else by_name(graph, x)

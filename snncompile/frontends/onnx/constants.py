@@ -1,0 +1,158 @@
+"""Nodes whose inputs are all constant, worked out once and within bounds; weights on a grid keep their integers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.onnx.file import Node
+from snncompile.ir.types import Array
+
+if TYPE_CHECKING:
+    from snncompile.frontends.onnx.dataflow import Flow
+
+MAX_VALUES = 1 << 28
+GRIDS = {"Quant", "BipolarQuant", "Trunc", "DequantizeLinear"}
+FOLDED = {
+    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "Cos", "DequantizeLinear",
+    "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Greater", "GreaterOrEqual", "Identity", "Less",
+    "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range",
+    "Reciprocal", "ReduceProd", "Relu", "Reshape", "Round", "Shape", "Sigmoid", "Sign", "Size", "Slice", "Softplus",
+    "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze", "Where", "Xor",
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A constant that is `integers * step`; the step broadcasts against the integers."""
+
+    integers: Array
+    step: Array
+
+
+def fold(flow: Flow, node: Node) -> list[Array]:
+    """The outputs of a node of constants. Raises SNN104 for operators that are not folded, SNN103 for huge results."""
+    inputs = [flow.constants[n] if n else None for n in node.inputs]
+    if node.op in ("Quant", "BipolarQuant", "Trunc"):
+        grid = quantized(node, inputs)
+        return [np.asarray(grid.integers * grid.step, np.float32)]
+    if node.op not in FOLDED:
+        fail("SNN104", node.place, f"the operator {shorten(node.op)[1:-1]} of constants")
+    size = _size(node, [i for i in inputs if i is not None])
+    if size > MAX_VALUES:
+        fail("SNN103", node.place, f"up to {size} values", f"at most {MAX_VALUES}")
+    from onnx.reference import ReferenceEvaluator
+
+    from onnx import helper
+
+    attributes = {k: list(v) if isinstance(v, tuple) else _tensor(v) for k, v in node.attributes.items()}
+    proto = helper.make_node(node.op, list(node.inputs), list(node.outputs), **attributes)
+    evaluator = ReferenceEvaluator(proto, opsets={"": flow.model.opset})
+    with np.errstate(all="ignore"):
+        results = evaluator.run(None, {n: v for n, v in zip(node.inputs, inputs, strict=True) if n})
+    return [_plain(np.asarray(r)) for r in results]
+
+
+def _tensor(value: Any) -> Any:
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+
+
+def _plain(array: Array) -> Array:
+    return array if array.dtype.kind in "biuf" else array.astype(np.float32)
+
+
+def _size(node: Node, inputs: list[Array]) -> int:
+    """A bound for the values that a node gives."""
+    if node.op in ("ConstantOfShape", "Expand"):
+        return math.prod(max(1, int(n)) for n in inputs[-1].ravel())  * (
+            inputs[0].size if node.op == "Expand" else 1)
+    if node.op == "Range":
+        start, limit, delta = (float(i.ravel()[0]) for i in inputs)
+        return int(min(abs((limit - start) / delta), 1e18)) if delta else 0
+    if node.op in ("Gather", "MatMul"):
+        return math.prod(max(1, i.size) for i in inputs)
+    try:
+        return max(math.prod(np.broadcast_shapes(*(i.shape for i in inputs))), sum(i.size for i in inputs))
+    except ValueError:
+        return sum(i.size for i in inputs)
+
+
+# --- quantized constants ---------------------------------------------------------------------------------
+
+
+def grid_of(flow: Flow, node: Node) -> Grid | None:
+    """The integers and steps of a constant that is quantized, or rearranges one that is."""
+    if node.op in GRIDS:
+        return quantized(node, [flow.constants[n] if n else None for n in node.inputs])
+    source = flow.grids.get(node.inputs[0]) if node.inputs else None
+    if source is None:
+        return None
+    if node.op in ("Identity", "Cast"):
+        return source
+    if node.op == "Transpose":
+        axes = node.attributes.get("perm", tuple(reversed(range(source.integers.ndim))))
+        step = source.step.reshape((1,) * (source.integers.ndim - source.step.ndim) + source.step.shape)
+        return Grid(source.integers.transpose(axes), step.transpose(axes))
+    return Grid(source.integers.reshape(flow.constants[node.outputs[0]].shape), source.step) \
+        if node.op in ("Reshape", "Flatten") and source.step.size == 1 else None
+
+
+def quantized(node: Node, inputs: list[Array | None]) -> Grid:
+    """The grid of `DequantizeLinear`, or of QONNX's `Quant`, `BipolarQuant` and `Trunc`, on a constant."""
+    x = np.asarray(inputs[0], np.float64)
+    step = np.asarray(1.0 if len(inputs) < 2 or inputs[1] is None else inputs[1], np.float64)
+    if node.op == "BipolarQuant":
+        return Grid(np.where(x >= 0, 1, -1).astype(np.int8), step)
+    zero = np.asarray(0.0 if len(inputs) < 3 or inputs[2] is None else inputs[2], np.float64)
+    if node.op == "DequantizeLinear":
+        if node.attributes.get("block_size", 0):
+            fail("SNN104", node.place, "blocks of one scale each", "a scale for the tensor, or one a channel")
+        if step.ndim == 1 and step.size > 1:
+            shape = [1] * x.ndim
+            shape[node.attributes.get("axis", 1)] = -1
+            step, zero = step.reshape(shape), zero.reshape(shape) if zero.ndim else zero
+        return Grid(_narrow(x - zero), step)
+    rounds = ROUNDINGS.get(node.attributes.get("rounding_mode", "FLOOR" if node.op == "Trunc" else "ROUND").upper())
+    if rounds is None:
+        fail("SNN104", node.place, "an unknown rounding mode", ", ".join(ROUNDINGS))
+    if node.op == "Trunc":
+        dropped = 2.0 ** (_number(inputs, 3, 8) - _number(inputs, 4, 8))
+        return Grid(_narrow(rounds(np.rint(x / step + zero) / dropped) - zero), step * dropped)
+    low, high = quant_range(node, _number(inputs, 3, 8))
+    return Grid(_narrow(np.clip(rounds(x / step + zero), low, high) - zero), step)
+
+
+ROUNDINGS: dict[str, Any] = {
+    "ROUND": np.rint, "HALF_EVEN": np.rint, "FLOOR": np.floor, "CEIL": np.ceil, "DOWN": np.trunc,
+    "ROUND_TO_ZERO": np.trunc, "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
+    "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5),
+    "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - 0.5),
+}
+
+
+def quant_range(node: Node, bits: float) -> tuple[float, float]:
+    """The smallest and largest integer of QONNX's `Quant`."""
+    narrow = bool(node.attributes.get("narrow", 0))
+    if node.attributes.get("signed", 1):
+        return -(2.0 ** (bits - 1)) + narrow, 2.0 ** (bits - 1) - 1
+    return 0.0, 2.0**bits - 1 - narrow
+
+
+def _number(inputs: list[Array | None], i: int, default: float) -> float:
+    found = inputs[i] if i < len(inputs) else None
+    return default if found is None else float(np.asarray(found).ravel()[0])
+
+
+def _narrow(values: Array) -> Array:
+    """Whole numbers in the narrowest integers that hold them."""
+    if not np.abs(values).max(initial=0) < 2**31:
+        raise ValueError("quantized values beyond 32 bits")
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    kinds = [k for k in (np.int8, np.int16, np.int32) if np.iinfo(k).min <= low and high <= np.iinfo(k).max]
+    return values.astype(kinds[0])

@@ -1,0 +1,94 @@
+"""What a user hands to the compiler, checked where it enters: networks, samples, classes, and data at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.ops import Input
+from snncompile.ir.types import Array, ShapeOnly, Stage
+
+Data: TypeAlias = Array | Mapping[str, Array]
+"""Samples `[sample, tick, *shape]`, or such by input name."""
+
+
+def expect_numbers(graph: Graph) -> Graph:
+    """The graph, if its weights are more than shapes."""
+    operators = [*((f"node {shorten(n)}", op) for n, op in graph.nodes.items()),
+                 *((f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain)]
+    found = Collector()
+    for place, op in operators:
+        for name, value in op.arrays().items():
+            if isinstance(value, ShapeOnly):
+                found.error("SNN203", f"{place}, {name}", "a shape without numbers", "weights, to compile them")
+    found.finish()
+    return graph
+
+
+def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Array] | None, Array | None]:
+    """The calibration samples by input name, and their classes."""
+    if calibration is None:
+        if labels is not None:
+            fail("SNN501", "labels", "labels without samples", "calibration samples that they belong to")
+        return None, None
+    samples = by_name(graph, calibration(graph) if callable(calibration) else calibration)
+    if next(iter(samples.values())).shape[1] == 0:
+        fail("SNN501", "calibration samples", "samples of 0 ticks", "at least one tick")
+    if labels is None:
+        return samples, None
+    if graph.stage == Stage.INT:
+        fail("SNN501", "labels", "labels for a network that arrives in integers", "none: it is compared with nothing",
+             "model.run(x).decisions are its decisions")
+    classes, count = np.asarray(labels), len(next(iter(samples.values())))
+    if classes.shape != (count,) or classes.dtype.kind not in "iu":
+        fail("SNN501", "labels", f"shape {list(classes.shape)} of type {classes.dtype}",
+             f"[{count}] whole numbers, one a calibration sample")
+    return samples, classes
+
+
+def integers(graph: Graph, x: Data) -> dict[str, Array]:
+    """The inputs of an INT graph in integers, by name.
+
+    Raises:
+        CompileError: SNN501 for data of the wrong shape, outside the compiled range, not finite or not whole.
+    """
+    return {n: _whole(n, op, v) for (n, v), op in zip(by_name(graph, x).items(), graph.inputs.values(), strict=True)}
+
+
+def by_name(graph: Graph, x: Data) -> dict[str, Array]:
+    """Input data by input name, with their shapes checked."""
+    given: dict[str, Array] = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, np.asarray(x))
+    if set(given) != set(graph.inputs):
+        fail("SNN501", "input data", f"inputs {sorted(map(str, given))}", f"inputs {sorted(graph.inputs)}")
+    found = {n: np.asarray(given[n]) for n in graph.inputs}
+    lead = {v.shape[:2] for v in found.values()}
+    for name, value in found.items():
+        shape = graph.shapes[name]
+        wanted = f"[sample, tick{''.join(f', {n}' for n in shape)}]"
+        if value.dtype.kind not in "biuf":
+            fail("SNN501", f"input {shorten(name)}", f"values of type {value.dtype}", "numbers")
+        if value.shape[2:] != shape or value.ndim != len(shape) + 2:
+            fail("SNN501", f"input {shorten(name)}", f"shape {list(value.shape)}", wanted)
+        if value.shape[0] == 0 or len(lead) > 1:
+            fail("SNN501", f"input {shorten(name)}", f"{value.shape[0]} samples of {value.shape[1]} ticks",
+                 "at least one sample, and as many for every input")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            fail("SNN501", f"input {shorten(name)}", "NaN or infinite values", "finite numbers")
+    return found
+
+
+def _whole(name: str, op: Input, value: Array) -> Array:
+    if op.values == "real":
+        whole = np.clip(np.rint(value / op.unit), op.low, op.high)
+        return whole.astype(np.int64)
+    if value.dtype.kind == "f" and np.any(value != np.rint(value)):
+        fail("SNN501", f"input {shorten(name)}", "fractions", "whole spike counts", "encode the data first")
+    low, high = (value.min(), value.max()) if value.size else (0, 0)
+    if low < op.low or high > op.high:
+        fail("SNN501", f"input {shorten(name)}", f"values from {low:g} to {high:g}",
+             f"{op.low:g} to {op.high:g}, as compiled", "calibrate with samples that hold the largest counts")
+    return value.astype(np.int64)

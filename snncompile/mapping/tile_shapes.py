@@ -1,0 +1,133 @@
+"""How populations are cut: the boxes with which a population alone takes the fewest cores, and parts of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NoReturn
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.types import Array
+from snncompile.mapping.connections import Grid
+from snncompile.mapping.lower_bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES
+from snncompile.mapping.tiles import Link
+from snncompile.targets.layer_table import KERNEL, Table
+from snncompile.targets.memory import list_bits
+from snncompile.targets.reach import Axis
+from snncompile.targets.target import Target
+
+
+def sides(size: int) -> Array:
+    """The sides of blocks into which so many positions can be cut evenly."""
+    return np.unique(-(-size // np.arange(1, size + 1))) if size < 1 << 14 else np.unique(
+        -(-size // np.geomspace(1, size, 256).astype(np.int64)))
+
+
+def _span(axis: Axis, sizes: Array) -> Array:
+    """The most inputs that a block of each size spans along an axis; what a stride leaves out is counted, but for
+    blocks of one."""
+    found = np.empty(len(sizes), np.int64)
+    for i, size in enumerate(sizes.tolist()):
+        low = np.arange(0, len(axis), size)
+        high = np.minimum(low + size, len(axis)) - 1
+        found[i] = (axis.high[high] - axis.low[low] + 1).max() if size > 1 else axis.count.max()
+    return np.maximum(found, 0)
+
+
+def _readers(axis: Axis) -> int:
+    """The most outputs that read one input."""
+    first, last = axis.readers()
+    return max(int((last - first + 1).max(initial=0)), 0)
+
+
+class _Need:
+    """What boxes of one population need of a core, for every block of channels and of pixels: an upper bound."""
+
+    def __init__(self, name: str, shape: Grid, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]], target: Target):
+        self.name, self.shape, self.target = name, shape, target
+        self.channels = sides(shape[0])
+        rows, columns = (a.ravel() for a in np.meshgrid(sides(shape[1]), sides(shape[2])))
+        compact = np.maximum(rows, columns) <= 2 * np.minimum(rows, columns)
+        self.pixels = np.stack([rows, columns], 1)[compact | (rows == shape[1]) | (columns == shape[2])]
+        self.neurons = self.channels[:, None] * self.pixels.prod(1)
+        self.axons = np.zeros_like(self.neurons)
+        self.least_axons: dict[int, int] = {}   # of one neuron, by source: projections from one source share them
+        self.bits = np.zeros_like(self.neurons)
+        for link, axes in into:
+            self._add(link, axes)
+
+    def _add(self, link: Link, axes: tuple[Axis, Axis, Axis]) -> None:
+        channels = _span(axes[0], self.channels)[:, None]
+        pixels = _span(axes[1], self.pixels[:, 0]) * _span(axes[2], self.pixels[:, 1])
+        self.axons += channels * pixels
+        self.least_axons[link.source] = max(self.least_axons.get(link.source, 0), int(channels[0, 0] * pixels[0]))
+        memory = self.target.memory
+        if memory.model != "lists":
+            return
+        bits, readers = np.asarray(link.bits), np.minimum(self.channels, _readers(axes[0]))[:, None]
+        if link.listing == KERNEL:
+            self.bits += channels * link.taps * list_bits(readers, bits, memory)
+            return
+        many = readers * np.minimum(self.pixels, [_readers(a) for a in axes[1:]]).prod(1)
+        self.bits += channels * pixels * list_bits(many, bits, memory)
+
+    def choose(self) -> Grid:
+        """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
+        limits = self.target.limits
+        fits = np.ones(self.neurons.shape, bool)
+        for used, most, least, name in (
+                (self.neurons, limits.neurons_per_core, 1, NEURONS),
+                (self.axons, limits.in_axons_per_core, sum(self.least_axons.values()), IN_AXONS),
+                (self.bits, limits.synapse_bits_per_core, int(self.bits[0, 0]), SYNAPSES)):
+            if most is not None and least > most:
+                refuse(self.name, name, least, most)
+            fits &= used <= (most if most is not None else np.inf)
+        if not fits.any():
+            return (1, 1, 1)
+        boxes = (-(-self.shape[0] // self.channels))[:, None] * np.prod(-(-np.array(self.shape[1:]) // self.pixels), 1)
+        wide = self.pixels.sum(1) / (1 + sum(self.shape)) / 2
+        cost = boxes * (1 + self.axons / (1 + self.axons.max())) + wide + np.where(fits, 0, np.inf)
+        channel, pixel = np.unravel_index(int(np.argmin(cost)), cost.shape)
+        rows, columns = self.pixels[pixel].tolist()
+        return int(self.channels[channel]), rows, columns
+
+
+def refuse(population: str, resource: str, used: int, limit: int) -> NoReturn:
+    """One neuron needs more of a resource than a core has."""
+    axons = resource in (IN_AXONS, OUT_AXONS)
+    fail("SNN413" if axons else "SNN416", f"population {shorten(population)}, {resource}", f"{used:,} for one neuron",
+         f"{limit:,} a core", "connect fewer: smaller kernels, groups, or a population in between"
+         + ("" if axons else "; or use fewer --weight-bits"))
+
+
+def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, target: Target) -> list[Grid]:
+    """For each row of the layer table, the box with which its population alone takes the fewest cores."""
+    found = []
+    for row, shape in enumerate(shapes):
+        into = [(link, table.reaches[i].axes) for i, link in enumerate(links) if link.target == row]
+        given = table.populations.is_input[row]
+        found.append(shape if given else _Need(table.names[row], shape, into, target).choose())
+    return found
+
+
+def parts(boxes: Sequence[Grid], links: Sequence[Link], target: Target, neurons: int) -> list[Grid]:
+    """Boxes cut further, to about so many neurons, where that costs no memory: small tiles fill cores better."""
+    listed = {link.target for link in links if link.listing != KERNEL and target.memory.model == "lists"}
+    return [box if row in listed else part(box, neurons, target.memory.model != "lists")
+            for row, box in enumerate(boxes)]
+
+
+def part(box: Grid, neurons: int, channels: bool) -> Grid:
+    """A box of at most so many neurons, if it can be had: rows and columns are halved, and then channels if they may.
+    """
+    while math.prod(box) > neurons:
+        c, y, x = box
+        if max(y, x) > 1:
+            box = (c, -(-y // 2), x) if y >= x else (c, y, -(-x // 2))
+        elif channels and c > 1:
+            box = (-(-c // 2), y, x)
+        else:
+            break
+    return box

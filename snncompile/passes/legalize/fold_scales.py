@@ -1,0 +1,173 @@
+"""fold-scales: batch norms and average pools become part of the synapses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import AvgPool, Conv, Linear, Pad, Reshape, Scale, SumPool, Upsample
+from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
+from snncompile.passes.quantize.given_weights import is_given
+
+
+@dataclass(frozen=True)
+class FoldScales:
+    """Move every `Scale` of a projection into the weights beside it, and average pools likewise.
+
+    An average pool is a sum pool and a scale. A scale with no weights to join stays, last but for
+    operators it cannot pass. Weights that are integers join nothing: the scale that follows them is the value
+    of their step, and other scales join that.
+    """
+
+    name: ClassVar[str] = "fold-scales"
+    needs: ClassVar[Stage] = Stage.LEGAL
+    ensures: ClassVar[Stage] = Stage.LEGAL
+
+    def run(self, graph: Graph) -> Graph:
+        edges = tuple(_fold(graph, e) for e in graph.edges)
+        return graph if all(a is b for a, b in zip(edges, graph.edges, strict=True)) else graph.replace(edges=edges)
+
+
+def _fold(graph: Graph, edge: Edge) -> Edge:
+    chain = fold_chain(edge.chain, graph.shapes[edge.src])
+    return edge if chain == edge.chain else dataclasses.replace(edge, chain=chain)
+
+
+def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
+    """The chain with its scales folded; `shape` is what enters it."""
+    ops: list[Op] = []
+    for op in chain:
+        ops += [SumPool(op.kernel, op.stride, op.padding), Scale(1 / math.prod(op.kernel))] \
+            if isinstance(op, AvgPool) else [op, Scale(1.0)] if is_given(op) else [op]
+    if not any(isinstance(op, Scale) for op in ops):
+        return chain if len(ops) == len(chain) else tuple(ops)
+    at = 0
+    while at < len(ops):
+        at = _fold_at(ops, at, shape)
+    return tuple(ops)
+
+
+def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
+    """Fold or move the scale at a position; returns where to look next."""
+    scale = ops[at]
+    if not isinstance(scale, Scale):
+        return at + 1
+    factor = _number(scale.factor)
+    kept = at > 0 and is_given(ops[at - 1])
+    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and not kept and (joined := _after(ops[at - 1], factor)):
+        ops[at - 1:at + 1] = [joined]
+        return at
+    if (step := _step_before(ops, at, factor)) is not None:
+        ops[step:at + 1] = [_joined(ops[step], scale), *ops[step + 1:at]]
+        return at
+    if at + 1 == len(ops):
+        return at + 1
+    following = ops[at + 1]
+    if isinstance(following, Scale):
+        ops[at:at + 2] = [_joined(scale, following)]
+        return at
+    if is_given(following):
+        if not isinstance(factor, (np.ndarray, ShapeOnly)):
+            ops[at:at + 3] = [following, _joined(scale, ops[at + 2])]
+        return at + 1
+    if isinstance(following, (Linear, Conv)):
+        joined = _before(following, factor)
+        if joined:
+            ops[at:at + 2] = [joined]
+        return at + 1
+    if kept:
+        return at + 1
+    here = shape
+    for op in ops[:at]:
+        here = op.infer(here)
+    moved = _past(following, factor, here)
+    if moved is not None:
+        ops[at:at + 2] = [following, Scale(moved)]
+    return at + 1
+
+
+def _step_before(ops: list[Op], at: int, factor: Any) -> int | None:
+    """Where the step of given integers stands that a factor can join, going back past what does not change it."""
+    if isinstance(factor, ShapeOnly) or (isinstance(factor, np.ndarray) and not _per_channel(factor, factor.ndim)):
+        return None
+    passes = (SumPool, Upsample) if isinstance(factor, np.ndarray) else (SumPool, Upsample, Reshape, Pad)
+    step = at - 1
+    while step > 0 and isinstance(ops[step], passes):
+        step -= 1
+    return step if step > 0 and isinstance(ops[step], Scale) and is_given(ops[step - 1]) else None
+
+
+def _joined(a: Op, b: Op) -> Scale:
+    """Two scales as one."""
+    assert isinstance(a, Scale)
+    assert isinstance(b, Scale)
+    return Scale(_times(_number(a.factor), _number(b.factor)))
+
+
+def _number(factor: Any) -> Any:
+    """A factor that is one number, as such."""
+    return factor.item() if isinstance(factor, np.ndarray) and factor.size == 1 else factor
+
+
+def _times(a: Any, b: Any) -> Any:
+    return a if isinstance(a, ShapeOnly) else b if isinstance(b, ShapeOnly) else a * b
+
+
+def _weighted(weight: Weight, factor: Any) -> Weight:
+    """The weight times a factor that broadcasts against it, in the weight's own precision, or at least in float32."""
+    if isinstance(weight, ShapeOnly) or isinstance(factor, ShapeOnly):
+        return ShapeOnly(weight.shape, str(weight.dtype))
+    return np.asarray(weight * factor, np.result_type(weight.dtype, np.float32))
+
+
+def _per_channel(factor: Array | ShapeOnly, axes: int) -> bool:
+    """Whether a factor has one value a channel of a tensor of that many axes, channels first."""
+    return len(factor.shape) == axes and math.prod(factor.shape) == factor.shape[0]
+
+
+def _after(op: Op, factor: Any) -> Op | None:
+    """A linear layer followed by the factor, as one layer; None where the factor varies over space."""
+    assert isinstance(op, (Linear, Conv))
+    if isinstance(factor, (np.ndarray, ShapeOnly)):
+        if not _per_channel(factor, _axes(op)):
+            return None
+        factor = factor.reshape(-1, *(1,) * (len(op.weight.shape) - 1)) if isinstance(factor, np.ndarray) else factor
+    return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+
+
+def _before(op: Linear | Conv, factor: Any) -> Op | None:
+    """The factor followed by a linear layer, as one layer."""
+    if isinstance(factor, (np.ndarray, ShapeOnly)) and not _per_channel(factor, _axes(op)):
+        return None
+    if isinstance(factor, np.ndarray):
+        out, fan_in = op.weight.shape[:2]
+        groups = op.groups if isinstance(op, Conv) else 1
+        by_group = factor.reshape(groups, 1, fan_in, *(1,) * (len(op.weight.shape) - 2))
+        factor = np.broadcast_to(by_group, (groups, out // groups, *by_group.shape[2:])).reshape(
+            out, fan_in, *by_group.shape[3:])
+    return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+
+
+def _axes(op: Linear | Conv) -> int:
+    """Axes of the tensors that a layer reads and gives."""
+    return 1 if isinstance(op, Linear) else len(op.kernel) + 1
+
+
+def _past(op: Op, factor: Any, shape: Shape) -> Any:
+    """The factor that does the same after an operator; None where there is none."""
+    if not isinstance(op, (SumPool, Upsample, Reshape, Pad)) or isinstance(factor, ShapeOnly):
+        return None
+    if not isinstance(factor, np.ndarray):
+        return factor
+    if isinstance(op, Reshape):
+        return np.broadcast_to(factor, shape).reshape(op.shape)
+    per_channel = _per_channel(factor, len(shape)) and len(shape) > 1
+    return factor if per_channel and not isinstance(op, Pad) else None
+
+

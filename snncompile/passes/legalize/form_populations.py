@@ -1,0 +1,233 @@
+"""form-populations: from a graph of operators to populations joined by projections."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import networkx as nx
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.library import RULES
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Scale
+from snncompile.ir.populations import Neuron
+from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
+
+MAX_PROJECTIONS = 100_000
+
+
+@dataclass(frozen=True)
+class FormPopulations:
+    """Turn every path of operators between two populations into a projection.
+
+    Biases become a constant input of the population they reach. A sum that cannot be spread over its
+    readers (or, with `shared="accumulate"`, that several read) becomes an accumulator: a stateless
+    population that emits its graded value. With `shared="flatten"`, shared sums are spread all the
+    same, for targets that carry spikes only.
+    """
+
+    shared: Literal["accumulate", "flatten"] = "accumulate"
+    name: ClassVar[str] = "form-populations"
+    needs: ClassVar[Stage] = Stage.FLOAT
+    ensures: ClassVar[Stage] = Stage.LEGAL
+
+    def run(self, graph: Graph) -> Graph:
+        graph = _separate_sums(graph)
+        former = _Former(graph, _cuts(graph, self.shared == "accumulate"))
+        names = [n for n, op in graph.nodes.items() if former.stands(n, op)]
+        count = sum(former.paths_into(n) for n in names)
+        if count > MAX_PROJECTIONS:
+            fail("SNN205", f"graph {shorten(graph.name)}", f"{count:.3g} projections", f"at most {MAX_PROJECTIONS}",
+                 "keep shared sums as accumulators")
+        return graph.replace(nodes={n: former.population(n) for n in names}, stage=Stage.LEGAL,
+                             edges=tuple(e for n in names for e in former.projections(n)))
+
+
+def _separate_sums(graph: Graph) -> Graph:
+    """Put an `Identity` in front of every non-linear operator and output that sums."""
+    nodes, sums = dict(graph.nodes), {}
+    for name, op in graph.nodes.items():
+        if (isinstance(op, Output) or _nonlinear(op)) and len(graph.edges_into[name]) > 1:
+            sums[name] = fresh(f"{name}.sum", nodes)
+            nodes[sums[name]] = Identity()
+    if not sums:
+        return graph
+    moved = (dataclasses.replace(e, dst=sums.get(e.dst, e.dst)) for e in graph.edges)
+    return graph.replace(nodes=nodes, edges=(*moved, *(Edge(fresh, name) for name, fresh in sums.items())))
+
+
+def fresh(name: str, taken: Mapping[str, Op]) -> str:
+    """The name, or one like it that no node has."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _operates(op: Op) -> bool:
+    return not isinstance(op, (Input, Output, Neuron))
+
+
+def _nonlinear(op: Op) -> bool:
+    return _operates(op) and not op.linear
+
+
+def _cuts(graph: Graph, accumulate: bool) -> set[str]:
+    """The operators that must emit their own value."""
+    cuts: set[str] = set()
+    constant = _with_constant(graph)
+    for name, op in graph.nodes.items():
+        if not _operates(op):
+            continue
+        readers = graph.edges_from[name]
+        weighty = bool(op.arrays()) or len(graph.edges_into[name]) > 1
+        if any(isinstance(graph.nodes[e.dst], Output) for e in readers) \
+                or (op.linear and any(_nonlinear(graph.nodes[e.dst]) for e in readers)) \
+                or (accumulate and weighty and len(readers) > 1) \
+                or (name in constant and any(e.delay for e in readers)):
+            cuts.add(name)
+    return cuts | _loop_cuts(graph, cuts)
+
+
+def _with_constant(graph: Graph) -> set[str]:
+    """The operators of whose value a bias is part: their own, or one upstream before any population."""
+    pending = [n for n, op in graph.nodes.items() if _operates(op) and getattr(op, "bias", None) is not None]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += [e.dst for e in graph.edges_from[name] if _operates(graph.nodes[e.dst])]
+    return found
+
+
+def _loop_cuts(graph: Graph, cuts: set[str]) -> set[str]:
+    """One operator of every loop that no population and no other cut interrupts."""
+    net: nx.DiGraph[str] = nx.DiGraph()
+    free = {n for n, op in graph.nodes.items() if _operates(op) and n not in cuts}
+    net.add_edges_from((e.src, e.dst) for e in graph.edges if e.src in free and e.dst in free)
+    found: set[str] = set()
+    while True:
+        loops = [c for c in nx.strongly_connected_components(net) if len(c) > 1 or any(net.has_edge(n, n) for n in c)]
+        if not loops:
+            return found
+        for loop in loops:
+            cut = next(n for n in graph.nodes if n in loop)
+            found.add(cut)
+            net.remove_node(cut)
+
+
+@dataclass(frozen=True)
+class _Former:
+    graph: Graph
+    cuts: set[str]
+
+    def stands(self, name: str, op: Op) -> bool:
+        """Whether a node of the old graph is a node of the new one."""
+        return name in self.cuts or not _operates(op)
+
+    @cached_property
+    def spread(self) -> tuple[str, ...]:
+        """The operators that become parts of projections, sources first."""
+        net: nx.DiGraph[str] = nx.DiGraph()
+        net.add_nodes_from(n for n, op in self.graph.nodes.items() if not self.stands(n, op))
+        net.add_edges_from((e.src, e.dst) for e in self.graph.edges if e.src in net and e.dst in net)
+        return tuple(nx.topological_sort(net))
+
+    @cached_property
+    def paths(self) -> Mapping[str, int]:
+        """How many paths lead from populations and inputs to each operator that is spread."""
+        found: dict[str, int] = {}
+        for name in self.spread:
+            found[name] = sum(found.get(e.src, 1) for e in self.graph.edges_into[name])
+        return found
+
+    def paths_into(self, name: str) -> int:
+        return sum(self.paths.get(e.src, 1) for e in self.graph.edges_into[name])
+
+    @cached_property
+    def constants(self) -> Mapping[str, Array]:
+        """What biases alone make of the operators that are spread, where that is not nothing."""
+        found: dict[str, Array] = {}
+        for name in self.spread:
+            value = _through(self.graph.nodes[name], self._arriving(name, found), self.graph.shapes[name])
+            if value is not None:
+                found[name] = value
+        return found
+
+    def _arriving(self, name: str, constants: Mapping[str, Array]) -> Array | None:
+        parts = [constants[e.src] for e in self.graph.edges_into[name] if e.src in constants]
+        return np.sum(parts, axis=0) if parts else None
+
+    def population(self, name: str) -> Op:
+        op = self.graph.nodes[name]
+        if isinstance(op, (Input, Output)):
+            return op
+        constant = self._constant(name)
+        if not isinstance(op, Neuron):
+            return Neuron(RULES["accumulator"], {} if constant is None else {"bias": constant})
+        own = op.params.get("bias", 0.0)
+        if constant is None or isinstance(own, ShapeOnly):
+            return op
+        others = {n: v for n, v in op.params.items() if n != "bias"}
+        bias = collapse(np.broadcast_to(own + np.asarray(constant), self.graph.shapes[name]))
+        return dataclasses.replace(op, params=others if bias is None else {**others, "bias": bias})
+
+    def projections(self, name: str) -> Iterator[Edge]:
+        own = _operators(self.graph.nodes[name]) if name in self.cuts else ()
+        pending = [(e, e.delay, own) for e in reversed(self.graph.edges_into[name])]
+        while pending:
+            edge, delay, chain = pending.pop()
+            op = self.graph.nodes[edge.src]
+            if self.stands(edge.src, op):
+                yield Edge(edge.src, name, delay, chain)
+                continue
+            chain = _operators(op) + chain
+            pending += [(e, delay + e.delay, chain) for e in reversed(self.graph.edges_into[edge.src])]
+
+    def _constant(self, name: str) -> Array | float | None:
+        """What the biases between the sources and this node add to its input, every tick."""
+        total = self._arriving(name, self.constants)
+        if name in self.cuts:
+            total = _through(self.graph.nodes[name], total, self.graph.shapes[name])
+        return None if total is None else collapse(total)
+
+
+def _operators(op: Op) -> tuple[Op, ...]:
+    """What an operator leaves in a chain, its bias being counted apart."""
+    return () if isinstance(op, Identity) else (_unbiased(op),)
+
+
+def _unbiased(op: Op) -> Op:
+    return dataclasses.replace(op, bias=None) if isinstance(op, (Linear, Conv, Scale)) and op.bias is not None else op
+
+
+def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
+    """The constant part of an operator's output, given that of its input; weights without numbers give none."""
+    known = not any(isinstance(w, ShapeOnly) for w in op.arrays().values())
+    moved = None if constant is None or not known else _unbiased(op).apply(constant[None])[0]
+    bias = getattr(op, "bias", None)
+    if bias is None or isinstance(bias, ShapeOnly):
+        return moved
+    own = np.asarray(bias, np.float64)
+    if isinstance(op, (Linear, Conv)):
+        own = own.reshape(-1, *(1,) * (len(shape) - 1))
+    own = np.broadcast_to(own, shape)
+    return own if moved is None else own + moved
+
+
+def collapse(values: Array) -> Array | float | None:
+    """An array, or what it repeats: one value for each channel, or for all; None for zeros."""
+    flat = values.reshape(len(values), -1) if values.ndim else values.reshape(1, 1)
+    if not np.any(values):
+        return None
+    if np.all(flat == flat[0, 0]):
+        return float(flat[0, 0])
+    if values.ndim > 1 and np.all(flat == flat[:, :1]):
+        return np.ascontiguousarray(flat[:, 0]).reshape(-1, *(1,) * (values.ndim - 1))
+    return values

@@ -1,0 +1,58 @@
+"""plain-neurons: neurons written as Euler steps become leaky integrators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.ir.graph import Graph
+from snncompile.ir.library import RULES
+from snncompile.ir.populations import Neuron
+from snncompile.ir.types import Stage
+
+PLAIN = {"euler_lif": ("lif", "cubalif"), "euler_li": ("li", "cubali")}
+"""What a rule becomes without a current, and with one."""
+
+
+@dataclass(frozen=True)
+class PlainNeurons:
+    """Write `v + rate ((rest - v) + x)` as `decay v + gain x`, the form that hardware has.
+
+    The Euler form gives the last bit that a framework gives in floats; the plain one is the same in exact arithmetic,
+    takes fewer operations, and its gain goes into the weights. A rest becomes a bias; behind a current the membrane is
+    counted from its rest instead, where a reset to a value allows that.
+    """
+
+    name: ClassVar[str] = "plain-neurons"
+    needs: ClassVar[Stage] = Stage.FLOAT
+    ensures: ClassVar[Stage] = Stage.FLOAT
+
+    def run(self, graph: Graph) -> Graph:
+        plain = {n: _plain(op) for n, op in graph.nodes.items() if isinstance(op, Neuron) and op.rule.name in PLAIN
+                 and op.rule is RULES[op.rule.name]}
+        changed = {n: op for n, op in plain.items() if op is not graph.nodes[n]}
+        return graph.replace(nodes={**graph.nodes, **changed}) if changed else graph
+
+
+def _plain(neuron: Neuron) -> Neuron:
+    """The neuron in its plain form, or itself where there is none."""
+    params = dict(neuron.params)
+    rate, tau, rest, rate_syn = (params.pop(n, None) for n in ("rate", "tau", "rest", "rate_syn"))
+    rate = rate if tau is None else 1 / np.asarray(tau)
+    whole = neuron.options.get("input") == "whole"
+    params |= {"decay": 1 - rate, "gain": 1.0 if whole else rate}
+    without, behind = PLAIN[neuron.rule.name]
+    initial: Mapping[str, Any] = neuron.initial
+    if rate_syn is None:
+        if rest is not None:
+            params["bias"] = params.get("bias", 0.0) + (rate * rest if whole else rest)
+        return Neuron(RULES[without], params, neuron.firing, {}, initial)
+    if rest is not None:
+        if not neuron.rule.spiking or neuron.firing.reset == "subtract" or neuron.firing.max_spikes != 1:
+            return neuron
+        params |= {n: params.get(n, 0.0) - rest for n in {"threshold", "v_reset", *(params.keys() & {"v_min"})}}
+        initial = {**initial, "v": neuron.first("v") - rest}
+    return Neuron(RULES[behind], {**params, "decay_syn": 1 - rate_syn}, neuron.firing, {"filter": "add-first"}, initial)

@@ -1,0 +1,79 @@
+"""unify-thresholds: one threshold a population, for hardware that has no more."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Scale
+from snncompile.ir.populations import Neuron
+from snncompile.ir.types import Array, ShapeOnly, Stage
+from snncompile.passes.quantize.neuron_program import is_curved, typed_program
+
+
+@dataclass(frozen=True)
+class UnifyThresholds:
+    """Scale each channel of a population so that one threshold serves them all.
+
+    A neuron whose membrane quantities are only added, compared and multiplied by numbers fires as before when all of
+    them, its input included, are scaled alike. The scales join the synapses.
+
+    Attributes:
+        most: thresholds that a population may have; None for as many as it likes.
+    """
+
+    most: int | None = None
+    name: ClassVar[str] = "unify-thresholds"
+    needs: ClassVar[Stage] = Stage.LEGAL
+    ensures: ClassVar[Stage] = Stage.LEGAL
+
+    def run(self, graph: Graph) -> Graph:
+        scales = {n: scale for n in graph.populations if (scale := self._scale(graph, n)) is not None}
+        if not scales:
+            return graph
+        nodes = {n: _scaled(op, scales[n]) if n in scales else op for n, op in graph.nodes.items()}
+        edges = tuple(dataclasses.replace(e, chain=(*e.chain, Scale(scales[e.dst]))) if e.dst in scales else e
+                      for e in graph.edges)
+        note = Diagnostic("SNN419", f"graph {shorten(graph.name)}", f"thresholds: {', '.join(map(shorten, scales))}",
+                          help="each channel's weights were scaled so that one threshold serves the population",
+                          severity="note")
+        return graph.replace(nodes=nodes, edges=edges).noting([note])
+
+    def _scale(self, graph: Graph, name: str) -> Array | None:
+        """What each channel of a population is multiplied by; None where it stays, or cannot be scaled."""
+        op = graph.nodes[name]
+        if self.most is None or not isinstance(op, Neuron) or not op.rule.spiking:
+            return None
+        threshold = op.params.get("threshold")
+        if not isinstance(threshold, np.ndarray) or len(np.unique(threshold)) <= self.most or np.any(threshold <= 0):
+            return None
+        if any(isinstance(v, ShapeOnly) for v in op.arrays().values()):
+            return None
+        if is_curved(typed_program(op, f"population {shorten(name)}")):
+            return None
+        full = np.broadcast_to(threshold, graph.shapes[name])
+        rows = full.reshape(len(full), -1)
+        if np.any(rows != rows[:, :1]):
+            return None
+        return np.asarray(rows.max() / rows[:, :1]).reshape(-1, *(1,) * (full.ndim - 1))
+
+
+def _scaled(op: Op, scale: Array) -> Neuron:
+    """The neuron with all membrane quantities scaled; its threshold is then the largest of them."""
+    assert isinstance(op, Neuron)
+    membrane = {n for n, q in op.rule.params.items() if q.dimension == "membrane"} | {"bias"}
+    params = {n: _times(v, scale) if n in membrane else v for n, v in op.params.items()}
+    params["threshold"] = float(np.max(op.params["threshold"]))
+    initial = {n: _times(v, scale) if op.traced.states[n].dimension == "membrane" else v
+               for n, v in op.initial.items()}
+    return dataclasses.replace(op, params=params, initial=initial)
+
+
+def _times(value: Any, scale: Array) -> Any:
+    return value * scale if np.any(value) else value

@@ -1,0 +1,1 @@
+"""From populations in real numbers to populations in integers whose ranges are proved."""

@@ -1,0 +1,70 @@
+"""Weights that arrive as integers: an integer array, and the real value of its step in the `Scale` that follows.
+
+That is how quantized models reach the compiler. Their codes are theirs: no pass changes them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeGuard
+
+import numpy as np
+
+from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.types import Array
+from snncompile.targets.arithmetic import Arithmetic
+
+MAX_BITS = 16
+MAX_NAMED = 8
+
+
+def is_given(op: Op) -> TypeGuard[Linear | Conv]:
+    """Whether an operator's weights are integers of at most 16 bits."""
+    if not isinstance(op, (Linear, Conv)) or not isinstance(op.weight, np.ndarray) or op.weight.dtype.kind not in "iu":
+        return False
+    return bool(op.weight.size) and -(1 << (MAX_BITS - 1)) <= op.weight.min() <= op.weight.max() < 1 << (MAX_BITS - 1)
+
+
+def given_bits(weight: Array) -> int | Literal["ternary"]:
+    """The narrowest grid that holds the codes: 1 for -1 and 1, "ternary" with 0, else the bits of a signed number."""
+    largest = max(int(weight.max()), -int(weight.min()))
+    if largest <= 1:
+        return 1 if np.all(weight) else "ternary"
+    return max(int(weight.max()).bit_length(), (-int(weight.min()) - 1).bit_length()) + 1
+
+
+def narrowest(weight: Array) -> Array:
+    """The same codes as int8, or int16 where they need it."""
+    small = weight.min() >= -128 and weight.max() < 128
+    return weight.astype(np.int8 if small else np.int16, copy=False)
+
+
+def step_of(layer: Linear | Conv, scale: Op | None) -> Array | None:
+    """The real value of a code, one in all or one a channel, where what follows the layer is such a scale; 1 where not.
+
+    None for a scale that says more: one that varies over space, or adds something.
+    """
+    if not isinstance(scale, Scale):
+        return np.ones(())
+    factor, axes = np.asarray(scale.factor, np.float64), 1 if isinstance(layer, Linear) else len(layer.kernel) + 1
+    if scale.bias is not None:
+        return None
+    if factor.size == 1:
+        return factor.reshape(())
+    return factor.reshape(-1) if factor.ndim == axes and factor.size == factor.shape[0] else None
+
+
+def given_notes(graph: Graph, arithmetic: Arithmetic) -> list[Diagnostic]:
+    """What is said of weights that arrived as integers: that they stay, or that the arithmetic has no room for them."""
+    bits = {e.dst: given_bits(np.asarray(op.weight)) for e in graph.edges for op in e.chain if is_given(op)}
+    if not bits:
+        return []
+    words = [f"{shorten(n)} ({b if b == 'ternary' else '1 bit' if b == 1 else f'{b} bits'})" for n, b in bits.items()]
+    into = ", ".join(words[:MAX_NAMED]) + (f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else "")
+    if arithmetic.neuron == "loihi":
+        return [Diagnostic("SNN406", "quantize", f"weights that arrived as integers, into {into}",
+                           "they were quantized anew, to codes that Loihi's registers have room for", "", "warning")]
+    return [Diagnostic("SNN406", "quantize", f"weights kept as given, into {into}",
+                       f"weight_bits = {arithmetic.weight_bits} is for other weights", "", "note")]

@@ -1,0 +1,190 @@
+"""The synapses of a projection in integers: codes on a grid, and whole multipliers."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Linear, Scale, SumPool, Upsample
+from snncompile.ir.types import Array
+from snncompile.passes.quantize.given_weights import given_bits, is_given, narrowest, step_of
+from snncompile.passes.quantize.units import multiplier
+from snncompile.passes.quantize.weight_grid import Grid
+from snncompile.targets.arithmetic import Arithmetic
+
+KEEPS_CHANNELS = (SumPool, Upsample)
+
+
+def keeps_channels(chain: tuple[Op, ...]) -> bool:
+    """Whether the outputs of a chain's last weights are the channels of its population."""
+    last = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+    return all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """One projection: what stands before its last weights, those weights, and their real step."""
+
+    before: tuple[Op, ...]
+    last: Linear | Conv | Scale
+    after: tuple[Op, ...]
+    grid: Grid
+    weight: Array
+    natural: Array
+    step: Array
+
+    @classmethod
+    def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
+           arithmetic: Arithmetic) -> Synapses:
+        at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+        first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
+        last, after = chain[first], chain[at + 1:]
+        value = step_of(last, chain[at]) if is_given(last) else None
+        if value is None:
+            first, last = at, chain[at]
+        before, unit = _before(chain[:first], unit, arithmetic)
+        assert isinstance(last, (Linear, Conv, Scale))
+        if value is not None and arithmetic.neuron != "loihi":
+            return Given.kept(before, last, after, value * unit, gain, channels)
+        last = last if value is None else _in_reals(last, value)
+        grid = _grid_for(last, arithmetic)
+        weight = weight_of(last, gain.size if gain.ndim else channels, axes)
+        if gain.ndim or float(gain) <= 0:
+            weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
+                                weight.dtype)
+            gain = np.ones(())
+        natural = grid.step(weight, bool(channels))
+        return cls(before, last, after, grid, weight, natural, natural * unit * float(gain))
+
+    @property
+    def largest(self) -> Array:
+        """The real value of the largest code: of a channel, or of all."""
+        return self.step * self.grid.largest
+
+    def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
+        """The chain in integers, for a population of this unit; what it delivers are multiples of `least`."""
+        times = multiplier(self.step, unit, self.grid.coarse, least)
+        _bounded(times, label)
+        scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
+        codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
+        if isinstance(self.last, Scale):
+            factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
+            return (*self.before, Scale(_int(factor)), *self.after)
+        return self._chain(dataclasses.replace(self.last, weight=codes, bias=None), times)
+
+    def _chain(self, op: Linear | Conv, times: Array) -> tuple[Op, ...]:
+        """The chain with its last weights in integers, each sum multiplied."""
+        if np.all(times == 1):
+            return (*self.before, op, *self.after)
+        if not times.ndim:
+            return (*self.before, op, *self.after, Scale(int(times)))
+        return (*self.before, op, Scale(_channels(times, op)), *self.after)
+
+
+@dataclass(frozen=True)
+class Given(Synapses):
+    """A projection whose codes arrived as they are, and stay so.
+
+    Attributes:
+        value: the real value of a code, with its sign; one in all, or one a channel.
+    """
+
+    value: Array
+
+    @classmethod
+    def kept(cls, before: tuple[Op, ...], last: Op, after: tuple[Op, ...], value: Array, gain: Array,
+             channels: int) -> Given:
+        assert is_given(last)
+        codes = narrowest(np.asarray(last.weight))
+        value = np.asarray(np.broadcast_to(value * gain, (channels,)) if channels else value * gain)
+        sizes = np.abs(value)
+        step = sizes if channels else np.asarray(sizes[sizes > 0].min(initial=np.inf) if sizes.any() else 0.0)
+        return cls(before, last, after, Grid(given_bits(codes)), codes, step, step, value)
+
+    @property
+    def largest(self) -> Array:
+        sizes = np.abs(self.value)
+        return np.asarray((sizes if self.step.ndim else sizes.max()) * np.abs(self.weight.astype(np.int64)).max())
+
+    def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
+        ratio = self.value / unit
+        times = np.sign(ratio) * np.maximum(np.rint(np.abs(ratio)), 1)
+        assert isinstance(self.last, (Linear, Conv))
+        _bounded(times, label)
+        return self._chain(dataclasses.replace(self.last, weight=self.weight, bias=None), times)
+
+
+def _in_reals(op: Op, value: Array) -> Linear | Conv:
+    """Given integers and their step as real weights, for arithmetic that cannot keep them."""
+    assert isinstance(op, (Linear, Conv))
+    weight = np.asarray(op.weight)
+    return dataclasses.replace(op, weight=weight * value.reshape(-1, *(1,) * (weight.ndim - 1)))
+
+
+def _bounded(times: Array, label: str) -> None:
+    if not np.max(np.abs(times)) < 2**31:
+        fail("SNN401", f"projection {shorten(label)}", f"a weight step of {np.max(np.abs(times)):.3g} membrane steps",
+             "below 2**31", "the threshold is too small beside the weights")
+
+
+def _before(chain: tuple[Op, ...], unit: float, arithmetic: Arithmetic) -> tuple[tuple[Op, ...], float]:
+    """What stands before the last weights in integers, and the real value of an integer that leaves it."""
+    found: list[Op] = []
+    for op in chain:
+        if isinstance(op, (Linear, Conv, Scale)):
+            op, factor = _whole_layer(op, arithmetic)
+            unit *= factor
+        found.append(op)
+    return tuple(found), unit
+
+
+def _channels(times: Array, op: Linear | Conv) -> Any:
+    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
+    return _int(times.reshape(-1, *(1,) * (axes - 1)))
+
+
+def _int(values: Array) -> Any:
+    whole = values.astype(np.int64)
+    if np.all(whole == whole.flat[0]):
+        return int(whole.flat[0])
+    return whole.astype(np.min_scalar_type(-int(np.abs(whole).max())))
+
+
+def _grid_for(op: Op, arithmetic: Arithmetic) -> Grid:
+    """A scale is one multiplication a channel: it keeps at least 8 bits."""
+    grid = Grid(arithmetic.weight_bits)
+    return Grid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
+
+
+def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
+    """The real weights, with the population's channels (if it has a unit for each) along the first axis.
+
+    A scale that is the same for all channels of a tensor of that many axes is spread over them.
+    """
+    weight = np.asarray(op.factor if isinstance(op, Scale) else op.weight)
+    weight = weight.astype(np.result_type(weight.dtype, np.float32), copy=False)
+    if not isinstance(op, Scale):
+        return weight
+    if not channels:
+        return weight.reshape(weight.shape or (1,))
+    aligned = weight.reshape((1,) * (axes - weight.ndim) + weight.shape)
+    return np.broadcast_to(aligned, (channels, *aligned.shape[1:]))
+
+
+def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
+    """A layer inside a chain in integers, and the real value of one of its integers."""
+    if is_given(op):
+        return dataclasses.replace(op, weight=narrowest(np.asarray(op.weight)), bias=None), 1.0
+    grid = _grid_for(op, arithmetic)
+    weight = weight_of(op, 0, 1)
+    step = grid.step(weight, False)
+    codes = grid.codes(weight, step, False)
+    factor = float(step) or 1.0
+    if isinstance(op, Scale):
+        return Scale(_int(codes)), factor
+    return dataclasses.replace(op, weight=codes, bias=None), factor

@@ -1,0 +1,296 @@
+"""quantize: every population gets a unit, and everything that reaches it is expressed in that unit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.ir.dimensions import Typed
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.loihi import INPUT_SHIFT
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Input, Linear, Scale
+from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.rules import Firing
+from snncompile.ir.types import Array, ShapeOnly, Stage
+from snncompile.passes.legalize.prompt_resets import prompt
+from snncompile.passes.quantize.calibrate import Calibration
+from snncompile.passes.quantize.given_weights import given_notes
+from snncompile.passes.quantize.loihi_neuron import EVEN, fit
+from snncompile.passes.quantize.neuron_program import Entry, input_gain, is_curved, lower, typed_program
+from snncompile.passes.quantize.projections import Given, Synapses, keeps_channels
+from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
+from snncompile.passes.quantize.weight_grid import Grid
+from snncompile.targets.arithmetic import Arithmetic
+
+LOOP_BITS = 14
+# 30 and not 32, so that a membrane and its input add up in 32 bits.
+MEMBRANE_BITS = (16, 24, 30, 32)
+UNCALIBRATED_BITS = 30
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Turn a LEGAL graph into integers.
+
+    Weights go to the grid of `weight_bits`; thresholds, biases and initial states to the unit of their
+    population; decays to m / 2**n. Weights that arrived as integers stay as they are. Where several
+    projections meet, or the membrane needs a finer unit than the weights, a projection ends in a `Scale` by whole
+    numbers.
+    """
+
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
+    calibration: Calibration = field(default_factory=Calibration)
+    name: ClassVar[str] = "quantize"
+    needs: ClassVar[Stage] = Stage.LEGAL
+    ensures: ClassVar[Stage] = Stage.INT
+
+    def run(self, graph: Graph) -> Graph:
+        nodes: dict[str, Op] = {n: self._input(n, op) for n, op in graph.inputs.items()}
+        units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
+        units.update(self._loop_units(graph))
+        edges: dict[Edge, Edge] = {}
+        for name in _order(graph):
+            neuron = graph.nodes[name]
+            assert isinstance(neuron, Neuron)
+            one = _One(graph, name, neuron, self.arithmetic, self.calibration, units)
+            population, projections = one.run()
+            nodes[name] = population
+            units[name] = float(population.unit) if population.graded else 1.0
+            edges.update(projections)
+        ordered = {n: nodes.get(n, op) for n, op in graph.nodes.items()}
+        notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic)]
+        return graph.replace(nodes=ordered, edges=tuple(edges.get(e, e) for e in graph.edges),
+                             stage=Stage.INT).noting(notes)
+
+    def _loop_units(self, graph: Graph) -> dict[str, float]:
+        """Units of the populations that project backward, which must be known before they are reached.
+
+        A graded one takes what calibration saw, spread over LOOP_BITS bits, or fewer where its width is narrow.
+        """
+        order = {n: i for i, n in enumerate(_order(graph))}
+        backward = {e.src for e in graph.edges if e.src in order and e.dst in order and order[e.src] >= order[e.dst]}
+        found: dict[str, float] = {}
+        bits = min(LOOP_BITS, self.arithmetic.graded_width - 2)
+        for name in backward:
+            neuron = graph.nodes[name]
+            assert isinstance(neuron, Neuron)
+            seen = self.calibration.activity.get(name)
+            if neuron.rule.spiking:
+                found[name] = 1.0
+            elif seen is None:
+                fail("SNN405", f"population {shorten(name)}", "a graded population inside a loop",
+                     help="give samples with `calibration`, so that its unit can be chosen")
+            else:
+                found[name] = (max(seen.peak_state, seen.peak_output) or 1.0) / (1 << bits)
+        return found
+
+    def _input(self, name: str, op: Input) -> Input:
+        low, high = (seen.get(name, 0.0) for seen in (self.calibration.input_low, self.calibration.input_high))
+        if low == high:  # no samples, or silent ones
+            low, high = op.low, max(op.high, 1e-12)
+        low, high = min(low, 0.0), max(high, 0.0)
+        if op.values == "spike":
+            below, above = math.ceil(-low).bit_length(), max(1, math.ceil(high).bit_length())
+            return dataclasses.replace(op, low=-(1 << below) if below else 0, high=(1 << above) - 1, unit=1.0)
+        bits = self.arithmetic.input_bits
+        largest = (1 << bits) - 1 if low >= 0 else max(1, (1 << (bits - 1)) - 1)
+        unit = max(high, -low) / largest
+        return dataclasses.replace(op, low=0 if low >= 0 else -largest, high=largest, unit=unit)
+
+
+def _order(graph: Graph) -> list[str]:
+    """Populations, sources before what they project to as far as loops allow."""
+    return [n for c in graph.components for n in c if isinstance(graph.nodes[n], Neuron)]
+
+
+def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagnostic]:
+    if calibration.activity:
+        return []
+    assumed = f"input ranges as declared, {UNCALIBRATED_BITS}-bit membranes"
+    return [Diagnostic("SNN405", "quantize", "no calibration samples were given", assumed,
+                       "give samples with `calibration` (--calibrate)", "warning")]
+
+
+@dataclass
+class _One:
+    """One population on its way to integers."""
+
+    graph: Graph
+    name: str
+    neuron: Neuron
+    arithmetic: Arithmetic
+    calibration: Calibration
+    units: dict[str, float]
+
+    @property
+    def place(self) -> str:
+        return f"population {shorten(self.name)}"
+
+    def run(self) -> tuple[Population, dict[Edge, Edge]]:
+        _expect_numbers(self.place, (self.neuron,))
+        edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
+        return (self.arithmetic.neuron == "loihi" and self._in_registers(edges)) or self._lowered(edges)
+
+    def _in_registers(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]] | None:
+        """The population as Loihi's own neuron, or None where its rule, sources or numbers do not allow that."""
+        neuron = prompt(self.neuron)
+        form = fit(neuron, typed_program(neuron, self.place))
+        if form is None or any(self._is_graded(e.src) for e in edges):
+            return None
+        axes = len(self.graph.shapes[self.name])
+        synapses = {before: Synapses.of(e.chain, self.units[before.src], np.asarray(form.gain), 0, axes,
+                                        self.arithmetic) for before, e in edges.items()}
+        step = form.step([s.step for s in synapses.values()])
+        registers = form.registers(step)
+        if registers is None:
+            return None
+        unit = np.asarray(step / EVEN)
+        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(unit, e.label, EVEN))
+                       for before, e in edges.items()}
+        return dataclasses.replace(registers.population(), unit=float(unit) / (1 << INPUT_SHIFT)), projections
+
+    def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
+        """The population with its program in integers, whatever it is."""
+        neuron = self._capped()
+        typed = typed_program(neuron, self.place)
+        aligned = all(keeps_channels(e.chain) for e in edges.values())
+        gain_at, gain = self._gain(typed, aligned)
+        channels = self._channels(typed) if aligned else 0
+        axes = len(self.graph.shapes[self.name])
+        synapses = {before: Synapses.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
+                    for before, e in edges.items()}
+        unit, shift = self._units(synapses, self._threshold(channels), is_leaky(typed, gain_at), gain)
+        fine = unit / 2.0**shift
+        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(fine, e.label))
+                       for before, e in edges.items()}
+        shaped = _broadcastable(unit, axes)
+        entry = Entry(gain_at, self._bias(_broadcastable(fine, axes), gain), shift)
+        lowered = lower(neuron, typed, shaped, entry, self._membrane_bits(neuron, unit), self.arithmetic, self.place)
+        population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
+                                lowered.graded, neuron.rule.name)
+        return population, projections
+
+    def _units(self, synapses: Mapping[Edge, Synapses], threshold: Array | None, leaky: bool, gain: Array
+               ) -> tuple[Array, int]:
+        """The unit of the membrane, and by how many bits the sum of the synapses is finer."""
+        graded = [s for edge, s in synapses.items() if self._is_graded(edge.src)]
+        emits = not self.neuron.rule.spiking
+        onward = any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name])
+        scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded),
+                        chained=bool(graded) or (emits and onward),
+                        kept=tuple(s.step for s in synapses.values() if isinstance(s, Given)),
+                        passing=all(q.dimension == "count" for q in self.neuron.traced.states.values()))
+        unit = self._fixed_unit()
+        if unit is None:
+            coarse = Grid(self.arithmetic.weight_bits).coarse
+            unit = choose_unit(scales, self.arithmetic, self._peak(), coarse)
+        numbers = [threshold, self._peak(), self.neuron.params.get("bias", 0.0) * np.max(np.abs(gain)),
+                   *(s.largest for s in synapses.values())]
+        largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
+        fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, Given) else s.step
+                for edge, s in synapses.items() if emits or self._is_graded(edge.src) or isinstance(s, Given)]
+        return unit, input_shift(fine, unit, largest)
+
+    def _capped(self) -> Neuron:
+        """The neuron with its spikes a step limited to what a count can carry."""
+        most, firing = self.arithmetic.max_count, self.neuron.firing
+        if firing.max_spikes is not None and firing.max_spikes <= most:
+            return self.neuron
+        capped = Firing(firing.compare, firing.reset, firing.when, most)
+        return dataclasses.replace(self.neuron, firing=capped)
+
+    def _gain(self, typed: Typed, aligned: bool) -> tuple[int | None, Array]:
+        """The input gain that can be folded into the synapses: one number, or one a channel where they allow it."""
+        found = input_gain(typed)
+        if found is None:
+            return None, np.ones(())
+        at, gain = found[0], np.asarray(found[1], np.float64)
+        if gain.size == 1:
+            return at, gain.reshape(())
+        by_channel = gain.ndim == len(self.graph.shapes[self.name]) and gain.size == gain.shape[0]
+        return (at, gain.reshape(-1)) if aligned and by_channel else (None, np.ones(()))
+
+    def _prepare(self, edge: Edge) -> Edge:
+        """The projection with its weights at hand, and a `Scale` where it has none."""
+        _expect_numbers(f"projection {shorten(edge.label)}", edge.chain)
+        if not any(isinstance(op, (Linear, Conv, Scale)) for op in edge.chain):
+            return dataclasses.replace(edge, chain=(*edge.chain, Scale(1.0)))
+        return dataclasses.replace(edge)
+
+    def _is_graded(self, name: str) -> bool:
+        """Whether a source sends numbers rather than spikes, whose unit may be finer than this population's."""
+        op = self.graph.nodes[name]
+        return op.values == "real" if isinstance(op, Input) else isinstance(op, Neuron) and not op.rule.spiking
+
+    def _fixed_unit(self) -> Array | None:
+        """The unit that a projection of a loop has counted on already, if any."""
+        return np.asarray(self.units[self.name]) if self.name in self.units and not self.neuron.rule.spiking else None
+
+    def _channels(self, typed: Typed) -> int:
+        """How many units the population has: one a channel where its rule allows it, else one in all (0)."""
+        if self.arithmetic.per == "layer" or is_curved(typed) or not self.neuron.rule.spiking:
+            return 0
+        return self.graph.shapes[self.name][0]
+
+    def _threshold(self, channels: int) -> Array | None:
+        """The threshold, one a channel or one in all; where it varies inside a channel, its smallest size."""
+        value = self.neuron.params.get("threshold")
+        if value is None or not self.neuron.rule.spiking:
+            return None
+        full = np.abs(np.broadcast_to(np.asarray(value, np.float64), self.graph.shapes[self.name]))
+        rows = full.reshape(max(channels, 1), -1).min(1)
+        return None if not np.all(rows > 0) else rows if channels else rows[0]
+
+    def _peak(self) -> float | None:
+        """The largest membrane that calibration saw, in reals."""
+        seen = self.calibration.activity.get(self.name)
+        return None if seen is None else max(seen.peak_state, seen.peak_output if not self.neuron.rule.spiking else 0)
+
+    def _membrane_bits(self, neuron: Neuron, unit: Array) -> int:
+        """The width asked for, or the narrowest that holds the threshold and twice what calibration saw."""
+        if self.arithmetic.membrane_bits is not None:
+            return self.arithmetic.membrane_bits
+        peak = self._peak()
+        if peak is None or not neuron.rule.spiking:
+            return UNCALIBRATED_BITS
+        threshold = float(np.max(np.abs(neuron.params.get("threshold", 0.0))))
+        steps = max(2 * peak, threshold) / float(np.min(unit))
+        return next((bits for bits in MEMBRANE_BITS if steps < 1 << (bits - 1)), MEMBRANE_BITS[-1])
+
+    def _bias(self, unit: Any, gain: Array) -> Any:
+        bias = self.neuron.params.get("bias")
+        if bias is None:
+            return None
+        exact = np.asarray(bias, np.float64) * _broadcastable(gain, len(self.graph.shapes[self.name])) / unit
+        whole = np.rint(exact)
+        if np.abs(whole).max(initial=0) >= 2**40:
+            fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**40")
+        found = whole.astype(np.int64)
+        return int(found.flat[0]) if found.size == 1 else found
+
+
+def _expect_numbers(place: str, ops: tuple[Op, ...]) -> None:
+    for op in ops:
+        for name, array in op.arrays().items():
+            if isinstance(array, ShapeOnly):
+                fail("SNN401", f"{place}, {name}", "a shape without numbers", "trained weights")
+
+
+def is_leaky(typed: Typed, gain_at: int | None) -> bool:
+    """Whether the rule multiplies what it keeps by a real factor, so that a finer unit buys accuracy."""
+    kinds, steps = typed.kinds, typed.program.steps
+    return any(s.op in ("mul", "div") and not typed.static(i) and i != gain_at
+               and any(kinds[a] in ("real", "constant") for a in s.args) for i, s in enumerate(steps))
+
+
+def _broadcastable(values: Any, axes: int) -> Any:
+    """One value a channel, shaped to broadcast against a tensor of that many axes; or one number."""
+    array = np.asarray(values)
+    return array.reshape(-1, *(1,) * (axes - 1)) if array.ndim else float(array)

@@ -1,0 +1,1 @@
+"""What a compilation tells people: figures, steps, drawings, and the HTML page."""

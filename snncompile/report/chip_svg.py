@@ -1,0 +1,142 @@
+"""A picture of a network on its chip: cores by layer, links of the mesh by traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+
+from snncompile.diagnostics import printable
+from snncompile.ir.types import Array
+from snncompile.mapping.partition import Partition
+from snncompile.mapping.place import Placement
+
+MAX_TILES = 4096
+WIDTH, ROW, LETTER = 900.0, 18.0, 7.4
+MAX_NAME = 34
+COLOURS = ("#7fb2e5", "#f2b36b", "#8fcf9a", "#e58f8f", "#b79fdc", "#d9c46a", "#7fcfcb", "#e59fc6", "#b3a28f", "#9fb0bd")
+"""Light enough for black print beside them; further layers take them in turn."""
+STYLE = """\
+.snnc-chip{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
+.snnc-chip .tile{fill:#fff;stroke:#9aa8b5}.snnc-chip .core{stroke:#5b6b7c;stroke-width:.6;fill:none}
+.snnc-chip line{stroke:#b4481e;stroke-linecap:round}.snnc-chip .small{fill:#4a5866}"""
+
+
+def drawable(placement: Placement) -> bool:
+    """Whether a mesh is small enough for a picture."""
+    return placement.columns * placement.rows <= MAX_TILES
+
+
+def link_loads(found: Partition, placement: Placement) -> tuple[Array, Array]:
+    """Packets over each link of the mesh, both ways together, if every neuron fires once and rows are gone along first.
+
+    Returns:
+        `[row, column]`: over the link to the right, and over the link to the next row.
+    """
+    flows = found.traffic
+    x0, y0 = placement.column[flows.source], placement.row[flows.source]
+    x1, y1 = placement.column[flows.target], placement.row[flows.target]
+    right = np.zeros((placement.rows, placement.columns + 1))
+    down = np.zeros((placement.rows + 1, placement.columns))
+    for sign, x, y in ((1, np.minimum(x0, x1), np.minimum(y0, y1)), (-1, np.maximum(x0, x1), np.maximum(y0, y1))):
+        np.add.at(right, (y0, x), sign * flows.packets)
+        np.add.at(down, (y, x1), sign * flows.packets)
+    return np.cumsum(right, 1)[:, :-1], np.cumsum(down, 0)[:-1]
+
+
+def to_svg(found: Partition, placement: Placement) -> str:
+    """The chip as an SVG document: in each core its layers as bands, as high as they have neurons there."""
+    return _Picture(found, placement).svg()
+
+
+@dataclass
+class _Picture:
+    """An SVG document while it is put together."""
+
+    found: Partition
+    placement: Placement
+    parts: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        tiles = self.found.tiles
+        self.pitch = min(72.0, WIDTH / self.placement.columns)
+        self.side = 0.68 * self.pitch
+        self.layers = np.unique(tiles.population)
+        self.colour = {int(row): COLOURS[i % len(COLOURS)] for i, row in enumerate(self.layers)}
+        key = tiles.population * max(self.found.cores, 1) + self.found.core
+        pairs, at = np.unique(key, return_inverse=True)
+        rows, cores = np.divmod(pairs, max(self.found.cores, 1))
+        self.held: list[list[tuple[int, int]]] = [[] for _ in range(self.found.cores)]
+        for row, core, many in zip(rows, cores, np.bincount(at, tiles.neurons), strict=True):
+            self.held[core].append((int(row), int(many)))
+
+    def svg(self) -> str:
+        self._links()
+        self._tiles()
+        bottom = self.placement.rows * self.pitch + 12
+        legend, height = self._legend(bottom)
+        width = max(self.placement.columns * self.pitch, legend)
+        size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+        return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-chip" role="img" {size}>',
+                          f"<title>{self.found.cores} cores</title>", f"<style>{STYLE}</style>", *self.parts,
+                          "</svg>"]) + "\n"
+
+    def _links(self) -> None:
+        """Lines between tiles, as wide as their traffic."""
+        right, down = link_loads(self.found, self.placement)
+        most = max(float(right.max(initial=0)), float(down.max(initial=0)), 1.0)
+        for loads, step in ((right, (1, 0)), (down, (0, 1))):
+            for row, column in np.argwhere(loads > 0).tolist():
+                load = float(loads[row, column])
+                x, y = (column + 0.5) * self.pitch, (row + 0.5) * self.pitch
+                wide = max(0.4, 0.22 * self.pitch * load / most)
+                ends = x + step[0] * self.pitch, y + step[1] * self.pitch
+                self.parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{ends[0]:.1f}" y2="{ends[1]:.1f}" '
+                                  f'stroke-width="{wide:.2f}"><title>{load:,.0f} packets</title></line>')
+
+    def _tiles(self) -> None:
+        place = self.placement
+        across = int(np.ceil(np.sqrt(place.cores_per_tile)))
+        each, free = self.side / across, np.zeros((place.rows, place.columns), int)
+        for row, column in np.ndindex(place.rows, place.columns):
+            x, y = (n * self.pitch + (self.pitch - self.side) / 2 for n in (column, row))
+            self.parts.append(f'<rect class="tile" x="{x:.1f}" y="{y:.1f}" width="{self.side:.1f}" '
+                              f'height="{self.side:.1f}"/>')
+        for core, (column, row) in enumerate(zip(place.column.tolist(), place.row.tolist(), strict=True)):
+            slot = free[row, column]
+            free[row, column] += 1
+            x = column * self.pitch + (self.pitch - self.side) / 2 + slot % across * each
+            self._core(core, x, row * self.pitch + (self.pitch - self.side) / 2 + slot // across * each, each)
+
+    def _core(self, core: int, x: float, y: float, side: float) -> None:
+        held = self.held[core]
+        words = ", ".join(f"{escape(self._name(row))} {many:,}" for row, many in held)
+        total, top = sum(many for _, many in held), y
+        self.parts.append(f"<g><title>core {core}: {words} neurons</title>")
+        for row, many in held:
+            high = side * many / total
+            self.parts.append(f'<rect fill="{self.colour[row]}" x="{x:.1f}" y="{top:.2f}" width="{side:.1f}" '
+                              f'height="{high:.2f}"/>')
+            top += high
+        self.parts.append(f'<rect class="core" x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}"/></g>')
+
+    def _legend(self, top: float) -> tuple[float, float]:
+        """A row a layer, two columns of them; returns the width and height of the picture with them."""
+        entries = [(row, self._name(row), self._words(row)) for row in self.layers.tolist()]
+        column = 40 + LETTER * max((len(name) + len(words) for _, name, words in entries), default=0)
+        for i, (row, name, words) in enumerate(entries):
+            x, y = 4 + column * (i % 2), top + ROW * (i // 2)
+            self.parts.append(
+                f'<rect class="core" style="fill:{self.colour[row]}" x="{x:.0f}" y="{y:.1f}" width="11" height="11"/>'
+                f'<text x="{x + 17:.0f}" y="{y + 10:.1f}">{escape(name)} <tspan class="small">{words}</tspan></text>')
+        return column * min(len(entries), 2), top + ROW * (-(-len(entries) // 2)) + 6
+
+    def _words(self, row: int) -> str:
+        many = sum(n for held in self.held for r, n in held if r == row)
+        cores = sum(any(r == row for r, _ in held) for held in self.held)
+        return f"{many:,} neuron{'s' * (many != 1)}, {cores:,} core{'s' * (cores != 1)}"
+
+    def _name(self, row: int) -> str:
+        name = printable(self.found.populations[row]).replace("\n", " ")
+        return name if len(name) <= MAX_NAME else name[:MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"

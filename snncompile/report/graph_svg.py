@@ -1,0 +1,222 @@
+"""A graph as a drawing: DOT for other tools, SVG for people. Both need nothing but the graph."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.ops import Input, Output
+from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.types import Shape
+from snncompile.report.layered_layout import Column, Link, Size, arrange
+
+CHAR, LINE, PAD = 7.3, 16.0, 9.0
+MAX_NAME, MAX_LABEL = 30, 26
+LOOP, HEAD = 24.0, 8.0
+
+STYLE = """\
+.snnc-net{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
+.snnc-net rect{stroke:#5b6b7c;fill:#fff}.snnc-net .end{fill:#e3eefb;stroke:#3c6ea5}
+.snnc-net .cell{fill:#fdf0d5;stroke:#b07d1e}.snnc-net .name{font-weight:600}.snnc-net .small{fill:#4a5866}
+.snnc-net path{fill:none;stroke:#5b6b7c;stroke-width:1.3}.snnc-net .back{stroke:#b4481e;stroke-dasharray:5 3}
+.snnc-net .backlabel{fill:#9a3a14}.snnc-net marker path{fill:#5b6b7c;stroke:none}
+.snnc-net marker .backhead{fill:#b4481e;stroke-dasharray:none}"""
+
+
+def to_dot(graph: Graph) -> str:
+    """The graph in the language of Graphviz."""
+    shapes, order = _shapes(graph), _order(graph)
+    place = {name: i for i, name in enumerate(graph.nodes)}
+    lines = [f"digraph {_dot(graph.name)} {{", '  node [shape=box, fontname="monospace"];']
+    for name, op in graph.nodes.items():
+        style = ', style="rounded"' if isinstance(op, (Neuron, Population)) else ""
+        lines.append(f"  n{place[name]} [label={_dot(chr(10).join(_lines(name, op, shapes)))}{style}];")
+    for edge in graph.edges:
+        label = "\n".join(_edge_lines(edge))
+        style = ", style=dashed, constraint=false" if order[edge.dst] <= order[edge.src] else ""
+        lines.append(f"  n{place[edge.src]} -> n{place[edge.dst]} [label={_dot(label)}{style}];")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _dot(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{_printable(escaped)}"'
+
+
+def to_svg(graph: Graph) -> str:
+    """The graph as an SVG document: layers from top to bottom, loops dashed, delays beside their edges."""
+    return _Drawing(graph).svg()
+
+
+def _order(graph: Graph) -> Mapping[str, int]:
+    """Places in the order of a tick; an edge to an earlier or the same place closes a loop."""
+    return {name: i for i, name in enumerate(n for c in graph.components for n in c)}
+
+
+def _shapes(graph: Graph) -> Mapping[str, Shape]:
+    try:
+        return graph.shapes
+    except ShapeError:
+        return {}
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _short(text: str, limit: int) -> str:
+    clean = _printable(text)
+    return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _times(values: Shape) -> str:
+    return "\N{MULTIPLICATION SIGN}".join(map(str, values))
+
+
+def caption(op: Op) -> str:
+    """An operator in a few words."""
+    if isinstance(op, Neuron):
+        firing = f", {op.firing.reset} {op.firing.compare}" if op.rule.spiking else ""
+        return op.rule.name + firing
+    if isinstance(op, Population):
+        return op.rule or op.kind()
+    if isinstance(op, Input):
+        return f"input, {op.values}"
+    if isinstance(op, Output):
+        return f"output, {op.decode}"
+    kernel, stride = getattr(op, "kernel", ()), getattr(op, "stride", ())
+    words = [op.kind(), _times(kernel)] if kernel else [op.kind()]
+    return " ".join([*words, f"/{_times(stride)}"]) if math.prod(stride) > 1 else " ".join(words)
+
+
+def _lines(name: str, op: Op, shapes: Mapping[str, Shape]) -> list[str]:
+    """Name, operator, output shape."""
+    shape = [_times(shapes[name]) or "1"] if name in shapes else []
+    return [_short(name, MAX_NAME), _short(caption(op), MAX_NAME), *shape]
+
+
+def _edge_lines(edge: Edge) -> list[str]:
+    """The operators of a projection and its delay."""
+    words = [_short(caption(op), MAX_LABEL) for op in edge.chain]
+    return words + ([f"{edge.delay} tick{'s' * (edge.delay > 1)}"] if edge.delay else [])
+
+
+def _width(lines: list[str]) -> float:
+    wide = [sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) for line in lines]
+    return max(wide, default=0) * CHAR
+
+
+@dataclass
+class _Drawing:
+    """An SVG document while it is put together."""
+
+    graph: Graph
+    parts: list[str] = field(default_factory=list)
+
+    def svg(self) -> str:
+        order = _order(self.graph)
+        names = list(order)
+        texts = {n: _lines(n, self.graph.nodes[n], _shapes(self.graph)) for n in names}
+        loops = {n: [e for e in self.graph.edges_from[n] if e.dst == n] for n in names}
+        edges = [e for e in self.graph.edges if e.src != e.dst]
+        links = [_link(e, order) for e in edges]
+        layout = arrange([_box(texts[n], loops[n]) for n in names], links)
+        for edge, path, label in zip(edges, layout.paths, layout.labels, strict=True):
+            self._edge(edge, path, label, order[edge.dst] < order[edge.src])
+        for name, (x, y) in zip(names, layout.boxes, strict=True):
+            self._node(name, texts[name], x, y)
+            if loops[name]:
+                self._loop(texts[name], loops[name], x, y)
+        return self._document(layout.width, layout.height)
+
+    def _document(self, width: float, height: float) -> str:
+        size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+        return "\n".join([
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-net" role="img" {size}>',
+            f"<title>{_xml(self.graph.name)}</title>",
+            f"<style>{STYLE}</style>",
+            f"<defs>{_marker('snnc-head', '')}{_marker('snnc-backhead', 'backhead')}</defs>",
+            *self.parts,
+            "</svg>",
+        ]) + "\n"
+
+    def _node(self, name: str, lines: list[str], x: float, y: float) -> None:
+        op = self.graph.nodes[name]
+        kind = "cell" if isinstance(op, (Neuron, Population)) else "end" if isinstance(op, (Input, Output)) else "op"
+        width, height = _width(lines) + 2 * PAD, len(lines) * LINE + PAD
+        corner = 9 if kind == "cell" else 2
+        self.parts.append(
+            f'<g><title>{_xml(name)}</title><rect class="{kind}" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
+            f'width="{width:.1f}" height="{height:.1f}" rx="{corner}"/>')
+        self._text(lines, x, y, ["name", *["small"] * len(lines)])
+        self.parts.append("</g>")
+
+    def _text(self, lines: list[str], x: float, y: float, kinds: list[str], anchor: str = "middle") -> None:
+        top = y - (len(lines) - 1) * LINE / 2 + 4
+        self.parts += [f'<text class="{kind}" x="{x:.1f}" y="{top + i * LINE:.1f}" text-anchor="{anchor}">'
+                       f"{_xml(line)}</text>" for i, (line, kind) in enumerate(zip(lines, kinds, strict=False))]
+
+    def _edge(self, edge: Edge, path: list[Column], label: tuple[float, float] | None, back: bool) -> None:
+        self.parts.append(_line(path[::-1] if back else path, back))
+        if label:
+            lines = _edge_lines(edge)
+            width, height = _width(lines) + 6, len(lines) * LINE
+            x, y = label
+            self.parts.append(f'<rect style="stroke:none" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
+                              f'width="{width:.1f}" height="{height:.1f}"/>')
+            self._text(lines, x, y, ["backlabel" if back else "small"] * len(lines))
+
+    def _loop(self, lines: list[str], edges: list[Edge], x: float, y: float) -> None:
+        """Edges from a node to itself: one arc at its right side, with all their labels."""
+        side, high = x + _width(lines) / 2 + PAD, (len(lines) * LINE + PAD) / 4
+        self.parts.append(
+            f'<path class="back" marker-end="url(#snnc-backhead)" d="M{side:.1f} {y + high:.1f}'
+            f'C{side + LOOP:.1f} {y + high:.1f} {side + LOOP:.1f} {y - high:.1f} {side + 2:.1f} {y - high:.1f}"/>')
+        labels = _loop_lines(edges)
+        self._text(labels, side + LOOP, y, ["backlabel"] * len(labels), "start")
+
+
+def _xml(text: str) -> str:
+    return escape(_printable(text))
+
+
+def _marker(name: str, kind: str) -> str:
+    return (f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" '
+            f'orient="auto"><path class="{kind}" d="M0 0L8 4L0 8z"/></marker>')
+
+
+def _link(edge: Edge, order: Mapping[str, int]) -> Link:
+    lines = _edge_lines(edge)
+    size = Size(_width(lines) / 2 + 3, _width(lines) / 2 + 3, len(lines) * LINE + 4) if lines else None
+    ends = order[edge.src], order[edge.dst]
+    return Link(min(ends), max(ends), size)
+
+
+def _loop_lines(edges: list[Edge]) -> list[str]:
+    return [", ".join(reversed(_edge_lines(e))) for e in edges]
+
+
+def _box(lines: list[str], loops: list[Edge]) -> Size:
+    half = _width(lines) / 2 + PAD
+    extra = LOOP + _width(_loop_lines(loops)) if loops else 0.0
+    return Size(half, half + extra, max(len(lines) * LINE + PAD, len(loops) * LINE))
+
+
+def _line(path: list[Column], back: bool) -> str:
+    """A smooth line along the columns, from the first to the last; upward where the path is reversed."""
+    columns = [(x, b, a) if back else (x, a, b) for x, a, b in path]
+    end, last_y, tip = columns[-1]
+    columns[-1] = end, last_y + HEAD if back else last_y - HEAD, tip
+    x, enter, leave = columns[0]
+    d = [f"M{x:.1f} {enter:.1f}L{x:.1f} {leave:.1f}"]
+    for nx, top, bottom in columns[1:]:
+        bend = (leave + top) / 2
+        d.append(f"C{x:.1f} {bend:.1f} {nx:.1f} {bend:.1f} {nx:.1f} {top:.1f}L{nx:.1f} {bottom:.1f}")
+        x, leave = nx, bottom
+    kind = 'class="back" marker-end="url(#snnc-backhead)"' if back else 'marker-end="url(#snnc-head)"'
+    return f'<path {kind} d="{"".join(d)}"/>'

@@ -1,0 +1,152 @@
+"""The report as one HTML file that works offline, and a summary of it for notebooks.
+
+Names come from the user's files, so every value is escaped, and what cannot be printed is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from snncompile import __version__
+from snncompile.cost.estimate import prefixed
+from snncompile.diagnostics import printable
+from snncompile.mapping.chip import CoreUse
+from snncompile.report.chip_svg import drawable
+from snncompile.report.chip_svg import to_svg as chip_picture
+from snncompile.report.graph_svg import to_svg
+from snncompile.report.report import PopulationReport, Report
+from snncompile.report.steps import line, percent, size
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from snncompile.model import CompiledModel
+
+MAX_DRAWN = 400
+MEMORY = {
+    "weights": "weights and other constants",
+    "states": "states of the populations",
+    "working": "sums of synaptic input, and scratch",
+    "rows": "emitted values, for a chunk of ticks",
+    "total_one_tick": "all but constants, one tick at a time",
+}
+
+UNITS = {"synapse memory": "bits of synapse memory", "in-axons": "axons that reach it",
+         "out-axons": "axons that leave it, for each core that they reach"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A population as it is printed."""
+
+    name: str
+    rule: str
+    shape: str
+    neurons: str
+    synapses: str
+    weight_bits: str
+    unit: str
+    states: tuple[str, ...]
+    output: str
+    rate: str
+    equal: str
+    shared: str
+
+
+@cache
+def environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(loader=PackageLoader("snncompile"), undefined=StrictUndefined, trim_blocks=True,
+                       lstrip_blocks=True, keep_trailing_newline=True, autoescape=True, finalize=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Keeps what is HTML already; of everything else only what can be printed."""
+    return value if hasattr(value, "__html__") else printable(value)
+
+
+def page(model: CompiledModel) -> str:
+    """The whole report: the line, warnings, the network, its populations, memory, files, options."""
+    from markupsafe import Markup
+
+    graph = model.float_graph or model.graph
+    drawn = len(graph.nodes) + len(graph.edges) <= MAX_DRAWN
+    return environment().get_template("report/page.html.j2").render(
+        name=model.report.name, target=model.report.target, version=__version__, figures=figures(model.report),
+        steps=line(model), notes=model.notes, drawing=Markup(to_svg(graph)) if drawn else None,
+        chip=_chip(model), fullest=_fullest(model.report.cores),
+        rows=[_row(p) for p in model.report.populations],
+        totals=[_whole(sum(p.neurons for p in model.report.populations)),
+                _whole(sum(p.synapses for p in model.report.populations))],
+        measured=model.report.agreement is not None,
+        memory=[(MEMORY.get(n, n), f"{b:,}") for n, b in model.report.sizes_bytes.items()],
+        files=[(n, f"{len(content):,}") for n, content in sorted(model.artifact.files.items())],
+        options={n: "automatic" if v is None else v for n, v in model.report.options.items()},
+    )
+
+
+def _chip(model: CompiledModel) -> str | None:
+    """The picture of the chip; None where there is no mesh, or one too large to be drawn."""
+    from markupsafe import Markup
+
+    if model.chip is None or model.chip.placement is None or not drawable(model.chip.placement):
+        return None
+    return Markup(chip_picture(model.chip.partition, model.chip.placement))
+
+
+def _fullest(cores: CoreUse | None) -> list[tuple[str, str, str]]:
+    """Of each resource, what the fullest core uses, and what it has."""
+    return [(UNITS.get(name, name), f"{used:,}", f"{cores.limits[name]:,}" if name in cores.limits else "–")
+            for name, used in cores.used.items() if used or name in cores.limits] if cores else []
+
+
+def summary(report: Report) -> str:
+    """A compact fragment for notebooks."""
+    return environment().get_template("report/summary.html.j2").render(
+        name=report.name, target=report.target, rows=[_row(p) for p in report.populations],
+        figures=figures(report), measured=report.agreement is not None)
+
+
+def figures(report: Report) -> Mapping[str, str]:
+    """What one wants to know first."""
+    found = {"populations": _whole(len(report.populations)),
+             "neurons": _whole(sum(p.neurons for p in report.populations)),
+             "synapses": _whole(sum(p.synapses for p in report.populations))}
+    known = {"weights": "weights", "total_one_tick": "working memory"}
+    found |= {words: size(report.sizes_bytes[n]) for n, words in known.items() if n in report.sizes_bytes}
+    if report.cost:
+        found["synaptic operations a sample"] = _whole(round(report.cost.synaptic_operations))
+    if report.cost and report.cost.total_pj is not None:
+        found[f"energy a sample, {report.cost.profile}"] = f"{prefixed(report.cost.total_pj * 1e-12)}J"
+    seen = report.agreement
+    if seen is None:
+        return found
+    found |= {"spikes equal": percent(seen.spikes_equal), "spikes shared": percent(seen.spikes_shared),
+              "decisions equal": f"{seen.decisions_equal:,} of {seen.samples:,}"}
+    if seen.float_correct is not None:
+        found |= {"correct, integer": f"{seen.integer_correct:,} of {seen.samples:,}",
+                  "correct, float": f"{seen.float_correct:,} of {seen.samples:,}"}
+    return found
+
+
+def _row(p: PopulationReport) -> Row:
+    return Row(
+        p.name, p.rule, " × ".join(map(str, p.shape)), _whole(p.neurons), _whole(p.synapses), str(p.weight_bits or "–"),
+        f"{p.unit_min:.3g}" if p.unit_min == p.unit_max else f"{p.unit_min:.3g} to {p.unit_max:.3g}",
+        tuple(f"{n}: {bits} bits, {_interval(p.state_range[n])}" for n, bits in p.state_bits.items()),
+        _interval(p.output_range), "–" if p.rate is None else f"{p.rate:.3g}",
+        "–" if p.spikes_equal is None else percent(p.spikes_equal),
+        "–" if p.spikes_shared is None else percent(p.spikes_shared))
+
+
+def _interval(ends: tuple[int, int]) -> str:
+    low, high = (f"{n:,}".replace("-", "−") for n in ends)
+    return f"{low} to {high}"
+
+
+def _whole(count: int) -> str:
+    return f"{count:,}"

@@ -1,0 +1,93 @@
+"""The choices of an integer representation: what a target computes with, and what the user asked for.
+
+The fields of `Arithmetic` are the one list of these choices. The table `[arithmetic]` of a target's description, the
+keyword arguments of `compile` and the options of the command line are all made from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from snncompile.diagnostics import Collector, fail
+from snncompile.ir.expr import ROUNDINGS, Rounding
+from snncompile.targets.figures import accepts, figure, value_of, whole, word
+
+MAX_BITS = 30
+"""The widest membrane that is chosen unless the user asks for more: with its input it adds up in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How numbers become integers.
+
+    Attributes:
+        weight_bits: 2 to 16 for a symmetric signed grid, 1 for bipolar (+-1), "ternary" for -1, 0, +1.
+        membrane_bits: width of membranes, 4 to 32; None takes the narrowest of 16, 24, 30 and 32 that
+            holds the threshold and twice what calibration saw, and 30 without calibration.
+        decay_bits: decays are m / 2**decay_bits; None takes 12, or more for a leak too slow for that.
+        rounding: of products with decays: floor, zero (toward it) or nearest (halves up).
+        overflow: a membrane that leaves its width saturates or wraps.
+        per: one unit for each channel where the neuron allows it, or one for the layer.
+        spike_bits: width of a spike count, where a neuron may fire several times in a step.
+        input_bits: width of real-valued inputs.
+        table_bits: look-up tables have at most 2**table_bits entries.
+        graded_bits: width of graded outputs.
+        neuron: "loihi" puts the neurons that have Loihi's form into its registers; "any" lowers every program.
+
+    Raises:
+        CompileError: SNN404 with every value that is none of these.
+    """
+
+    weight_bits: int | Literal["ternary"] = figure("whole or word", "Width of weights; 1 is bipolar.", 8, 1, 16,
+                                                   ("ternary",))
+    membrane_bits: int | None = whole("Width of membranes.", 4, high=32)
+    decay_bits: int | None = whole("Decays are m / 2^n.", 1, high=24)
+    rounding: Rounding = word("Of products with decays.", "zero", ROUNDINGS)
+    overflow: Literal["saturate", "wrap"] = word("What a membrane does that leaves its width.", "saturate",
+                                                 ("saturate", "wrap"))
+    per: Literal["channel", "layer"] = word("One unit for each channel, or for the layer.", "channel",
+                                            ("channel", "layer"))
+    spike_bits: int = whole("Width of spike counts.", 1, 8, 16)
+    input_bits: int = whole("Width of real inputs.", 1, 8, 16)
+    table_bits: int = whole("Look-up tables have up to 2^n entries.", 2, 10, 16)
+    graded_bits: int = whole("Width of graded outputs.", 8, 32, 32)
+    neuron: Literal["any", "loihi"] = word("Programs of any kind, or Loihi's registers where a neuron has that form.",
+                                           "any", ("any", "loihi"))
+
+    def __post_init__(self) -> None:
+        problems = Collector()
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if not accepts(f.metadata, value) and not (value is None is f.default):
+                problems.error("SNN404", f"option {f.name}", repr(value)[:60], value_of(f.metadata))
+        problems.finish()
+
+    def with_options(self, options: Mapping[str, Any]) -> Arithmetic:
+        """This arithmetic with what a user chose, by name; None leaves a choice as it is.
+
+        Raises:
+            CompileError: SNN404 for an option that there is not, or a value that it cannot have.
+        """
+        known = [f.name for f in dataclasses.fields(self)]
+        for name in options:
+            if name not in known:
+                fail("SNN404", f"option {name}", "no such option", ", ".join(sorted(known)))
+        return dataclasses.replace(self, **{n: v for n, v in options.items() if v is not None})
+
+    @property
+    def stored_bits(self) -> int:
+        """The width of a weight as a signed integer."""
+        return 2 if self.weight_bits == "ternary" else self.weight_bits
+
+    @property
+    def graded_width(self) -> int:
+        """The width in which a graded population is kept and sent."""
+        return min(self.membrane_bits or MAX_BITS, self.graded_bits)
+
+    @property
+    def max_count(self) -> int:
+        """The most spikes that one neuron's output can carry in a step."""
+        return (1 << self.spike_bits) - 1

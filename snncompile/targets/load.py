@@ -1,0 +1,52 @@
+"""Loading a target: one that comes with the compiler by its name, or one of the user's own from its file."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.targets.read import parse
+from snncompile.targets.sections import Costs
+from snncompile.targets.target import Target
+
+MAX_BYTES = 1 << 20
+NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth")
+"""The targets that come with the compiler, each a .toml file in `chips`."""
+GENERAL = "profiles"
+"""The file of cost profiles that serve any target."""
+
+
+def load_target(source: str | Path | Target) -> Target:
+    """A target by name, or from the user's own TOML file.
+
+    Raises:
+        CompileError: SNN404 for a name that is not known, SNN101, SNN102 and SNN103 for a file that can't be used.
+    """
+    if isinstance(source, Target):
+        return source
+    text = str(source)
+    if not text.endswith(".toml"):
+        if text not in NAMES:
+            fail("SNN404", "option target", shorten(text), ", ".join(NAMES), "or the path of a .toml file")
+        return _shipped(text)
+    path = Path(text)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            fail("SNN103", f"file {shorten(path)}", f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
+        content = path.read_text("utf-8")
+    except (OSError, ValueError) as e:
+        fail("SNN101", f"file {shorten(path)}", str(e)[:200])
+    return parse(content, path.stem, shorten(path))
+
+
+def cost_profiles(target: Target) -> dict[str, Costs]:
+    """Cost profiles by name: the target's own, then those that serve any target."""
+    return {**target.costs, **_shipped(GENERAL).costs}
+
+
+@cache
+def _shipped(name: str) -> Target:
+    """Read once: a target never changes."""
+    return parse(files("snncompile.targets").joinpath("chips", f"{name}.toml").read_text("utf-8"), name)

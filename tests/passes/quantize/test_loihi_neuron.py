@@ -1,0 +1,177 @@
+"""Neurons of Loihi's form are recognised whatever rule they were written as, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.interp import run
+from snncompile.ir.loihi import NO_MEMORY
+from snncompile.ir.ops import Input, Linear, Output, Scale
+from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.rules import Firing
+from snncompile.passes.legalize.canonicalize import Canonicalize
+from snncompile.passes.legalize.form_populations import FormPopulations
+from snncompile.passes.legalize.prompt_resets import prompt
+from snncompile.passes.pipeline import run_passes
+from snncompile.passes.quantize.loihi_neuron import EVEN, MAX_BIAS, MAX_THRESHOLD, Fit, fit
+from snncompile.passes.quantize.neuron_program import typed_program
+from snncompile.passes.quantize.quantize import Quantize
+from snncompile.targets.arithmetic import Arithmetic
+
+HARD = Firing(">", "value", "same", 1)
+LOIHI = Arithmetic(neuron="loihi", per="layer", decay_bits=12, membrane_bits=24)
+
+
+def form(neuron: Neuron) -> Fit | None:
+    neuron = prompt(neuron)
+    return fit(neuron, typed_program(neuron, "here"))
+
+
+def legal(neuron: Neuron, weight: np.ndarray) -> Graph:
+    nodes = {"in": Input((weight.shape[1],)), "fc": Linear(weight), "n": neuron, "out": Output()}
+    edges = (Edge("in", "fc"), Edge("fc", "n"), Edge("n", "out"))
+    return run_passes(Graph("net", nodes, edges), (Canonicalize(), FormPopulations("accumulate")))
+
+
+def quantized(neuron: Neuron, weight: np.ndarray, arithmetic: Arithmetic = LOIHI) -> Graph:
+    return Quantize(arithmetic).run(legal(neuron, weight))
+
+
+def population(graph: Graph) -> Population:
+    found = graph.populations["n"]
+    assert isinstance(found, Population)
+    return found
+
+
+@pytest.mark.parametrize(("neuron", "expected"), [
+    (Neuron.of("if", HARD, threshold=0.5, gain=2.0), Fit(2.0, 0.0, 1.0, 0.0, 0.5, False)),
+    (Neuron.of("lif", HARD, decay=0.75, gain=0.5), Fit(0.5, 0.0, 0.75, 0.0, 1.0, False)),
+    (Neuron.of("lif", HARD, decay=0.75, bias=0.25, gain=2.0), Fit(2.0, 0.0, 0.75, 0.5, 1.0, False)),
+    (Neuron.of("lif", Firing(">", "none", "same", 1), decay=0.75), Fit(1.0, 0.75, 0.0, 0.0, 1.0, False)),
+    (Neuron.of("threshold", HARD, gain=2.0, threshold=0.5), Fit(2.0, 0.0, 0.0, 0.0, 0.5, False)),
+    (Neuron.of("plif", HARD, w=0.0), Fit(0.5, 0.0, 0.5, 0.0, 1.0, False)),
+    (Neuron.of("euler_lif", HARD, rate=0.25, rest=0.5), Fit(0.25, 0.0, 0.75, 0.125, 1.0, False)),
+    (Neuron.of("euler_lif", HARD, {"input": "whole"}, tau=4.0), Fit(1.0, 0.0, 0.75, 0.0, 1.0, False)),
+    (Neuron.of("euler_lif", HARD, rate=0.5, rate_syn=0.25), Fit(0.5, 0.75, 0.5, 0.0, 1.0, False)),
+    (Neuron.of("euler_lif", HARD, rate=0.5, rate_syn=0.25, rest=0.5), Fit(0.5, 0.75, 0.5, 0.25, 1.0, False)),
+    (Neuron.of("cubalif", HARD, {"filter": "add-first"}, decay=0.5, decay_syn=0.25, gain=2.0, gain_syn=3.0),
+     Fit(6.0, 0.25, 0.5, 0.0, 1.0, False)),
+    (Neuron.of("cubalif", HARD, {"filter": "decay-both"}, decay=0.5, decay_syn=0.25),
+     Fit(0.25, 0.25, 0.5, 0.0, 1.0, False)),
+    (Neuron.of("lif", Firing(">=", "value", "before-decay", 1), decay=0.5), Fit(1.0, 0.0, 0.5, 0.0, 1.0, True)),
+    (Neuron.of("lif", Firing(">=", "value", "after-decay", 1), decay=0.5), Fit(1.0, 0.0, 0.5, 0.0, 1.0, True)),
+])
+def test_neurons_of_loihis_form(neuron: Neuron, expected: Fit) -> None:
+    assert form(neuron) == expected
+
+
+@pytest.mark.parametrize("neuron", [
+    Neuron.of("lif", Firing(">", "subtract", "same", 1)),
+    Neuron.of("lif", Firing(">", "value", "drop-input", 1)),
+    Neuron.of("lif", Firing(">", "value", "same", 3)),
+    Neuron.of("lif", HARD, v_reset=0.125),
+    Neuron.of("lif", HARD, v_min=-1.0),
+    Neuron.of("lif", HARD, initial={"v": 0.5}),
+    Neuron.of("lif", HARD, decay=np.array([0.5, 0.25])),
+    Neuron.of("lif", HARD, threshold=np.array([0.5, 0.25])),
+    Neuron.of("lif", HARD, decay=-0.5),
+    Neuron.of("lif", HARD, decay=1.5),
+    Neuron.of("lif", HARD, gain=-1.0),
+    Neuron.of("lif", HARD, threshold=0.0),
+    Neuron.of("cubalif", HARD, bias=0.5),
+    Neuron.of("euler_lif", Firing(">", "value", "after-decay", 1), rest=0.5),
+    Neuron.of("alif", HARD),
+    Neuron.of("slif", HARD),
+    Neuron.of("llif", HARD),
+    Neuron.of("li"),
+])
+def test_neurons_of_another_form(neuron: Neuron) -> None:
+    assert form(neuron) is None
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["lif", "euler_lif", "cubalif"]),
+       st.sampled_from(["same", "before-decay", "after-decay"]), st.sampled_from([">", ">="]))
+def test_the_form_fires_as_the_neuron_does(seed: int, rule: str, when: Any, compare: Any) -> None:
+    rng = np.random.default_rng(seed)
+    options = {"filter": str(rng.choice(["add-first", "decay-first", "decay-both"]))} if rule == "cubalif" else {}
+    share = {"rate" if rule == "euler_lif" else "decay": rng.random()}
+    neuron = Neuron.of(rule, Firing(compare, "value", when, 1), options, **share)
+    found = form(neuron)
+    assert found is not None
+    x = rng.normal(size=(1, 50, 1))
+    graph = Graph("net", {"in": Input((1,), "real", -9, 9), "n": neuron, "out": Output()},
+                  (Edge("in", "n"), Edge("n", "out")))
+    current = membrane = 0.0
+    spikes = []
+    for value in x[0, :, 0]:
+        current = found.keep_current * current + found.gain * value
+        membrane = found.keep_voltage * membrane + current + found.drive
+        spikes.append(membrane >= found.threshold if found.meets else membrane > found.threshold)
+        membrane = 0.0 if spikes[-1] else membrane
+    assert run(graph, x).outputs["out"][0, :, 0].tolist() == spikes
+
+
+def test_weights_are_even_and_within_what_loihi_holds() -> None:
+    weight = np.random.default_rng(0).normal(size=(5, 7))
+    chain = quantized(Neuron.of("lif", HARD), weight).edges_into["n"][0].chain
+    assert isinstance(chain[0], Linear)
+    assert isinstance(chain[1], Scale)
+    assert chain[1].factor == EVEN
+    assert 64 < np.abs(chain[0].weight).max() <= 127
+
+
+def test_registers_of_a_leaky_neuron() -> None:
+    found = population(quantized(Neuron.of("lif", HARD, decay=0.75, threshold=1.0), np.array([[1.0]])))
+    assert found.rule == "loihi"
+    assert int(found.params["keep_v"]) == NO_MEMORY * 3 // 4
+    assert int(found.params["threshold"]) == 254 << 6
+    assert float(found.unit) == pytest.approx(1 / (254 << 6))
+
+
+def test_a_membrane_that_meets_its_threshold_fires_where_it_should() -> None:
+    """Four inputs of a quarter: the membrane is the threshold exactly."""
+    x = np.ones((1, 12, 1), np.int64)
+    for compare in (">", ">="):
+        neuron = Neuron.of("if", Firing(compare, "value", "same", 1), threshold=1.0)
+        graph = quantized(neuron, np.array([[0.25]]))
+        assert np.flatnonzero(run(graph, x).outputs["out"]).tolist() == ([4, 9] if compare == ">" else [3, 7, 11])
+
+
+def test_biases_share_an_exponent() -> None:
+    bias = np.array([1.0, 0.001, -0.5])
+    values = population(quantized(Neuron.of("lif", HARD, bias=bias), np.ones((3, 1)))).params["bias"]
+    exponent = 2
+    assert np.abs(values).max() >> exponent <= MAX_BIAS < np.abs(values).max() >> (exponent - 1)
+    assert not np.any(values % (1 << exponent))
+    assert values[0] == -2 * values[2]
+
+
+def test_a_bias_beyond_the_registers_is_lowered_as_any_program() -> None:
+    neuron = Neuron.of("lif", HARD, bias=40.0)
+    assert population(quantized(neuron, np.ones((3, 1)))).rule == "lif"
+
+
+def test_small_weights_beside_a_large_threshold_stay_even() -> None:
+    graph = quantized(Neuron.of("if", HARD, threshold=1e4), np.array([[0.01, -0.02]]))
+    chain = graph.edges_into["n"][0].chain
+    assert isinstance(chain[-1], Scale)
+    assert int(chain[-1].factor) % EVEN == 0
+    assert int(population(graph).params["threshold"]) == MAX_THRESHOLD << 6
+
+
+def test_graded_sources_are_lowered_as_any_program() -> None:
+    nodes = {"in": Input((1,), "real", -1, 1), "fc": Linear(np.ones((1, 1))), "n": Neuron.of("lif", HARD),
+             "out": Output()}
+    graph = run_passes(Graph("net", nodes, (Edge("in", "fc"), Edge("fc", "n"), Edge("n", "out"))),
+                       (Canonicalize(), FormPopulations("accumulate")))
+    assert population(Quantize(LOIHI).run(graph)).rule == "lif"
+
+
+def test_other_arithmetics_leave_registers_alone() -> None:
+    assert population(quantized(Neuron.of("lif", HARD), np.ones((1, 1)), Arithmetic())).rule == "lif"

@@ -1,0 +1,123 @@
+"""`check`: verdicts from any source, with and without weights, before anything is quantized."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import snncompile as sc
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
+from snncompile.ir.rules import Firing
+from snncompile.ir.types import ShapeOnly
+from tests.nets import nir_file, small
+from tests.strategies import Features, random_graph
+
+
+def without_numbers(graph: Graph) -> Graph:
+    nodes = {n: dataclasses.replace(op, weight=ShapeOnly(op.weight.shape)) if isinstance(op, Linear) else op
+             for n, op in graph.nodes.items()}
+    return graph.replace(nodes=nodes)
+
+
+@pytest.mark.parametrize("target", ["c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth"])
+def test_weights_are_not_needed(target):
+    with_weights, without = sc.check(small(), target), sc.check(without_numbers(small()), target)
+    assert [(v.rule, v.diagnostic.place) for v in with_weights.violations] == [
+        (v.rule, v.diagnostic.place) for v in without.violations]
+    assert with_weights.margins == without.margins
+
+
+def test_a_file_is_a_source_and_its_options_are_those_of_load(tmp_path):
+    path = nir_file(tmp_path, silent=True)
+    assert not sc.check(path, "loihi1", reset="subtract").ok
+    assert sc.check(path, "loihi1", reset="value").ok
+
+
+def test_a_network_in_integers_is_judged_by_its_integers():
+    model = sc.compile(small(), weight_bits=4)
+    assert model.float_graph is not None
+    for graph in (model.graph, model.float_graph):
+        verdict = sc.check(graph, sc.load_target("loihi2").with_(weight_bits=5), weight_bits=4)
+        assert verdict.ok
+        assert verdict.margins["weight-bits"] == 0
+    assert not sc.check(model.graph, sc.load_target("loihi2").with_(weight_bits=4)).ok
+
+
+def test_a_loop_needs_a_tick_for_each_hop():
+    target = sc.load_target("c99").with_(hop_ticks=2, dilation=True)
+    (violation,) = sc.check(small(), target).violations
+    assert (violation.rule, violation.diagnostic.code) == ("cycles", "SNN302")
+    assert sc.check(small(), target, dilate=2).ok
+    slow = sc.check(small(), target, dilate="auto")
+    assert (slow.ok, slow.dilation) == (True, 2)
+    assert str(slow).endswith("each of its ticks taking 2 of the hardware")
+    assert sc.check(small(), target.with_(hop_ticks=1)).ok
+
+
+def test_a_membrane_that_is_asked_to_be_wider_than_the_hardware_is_refused():
+    with pytest.raises(sc.CompileError) as caught:
+        sc.compile(small(), "loihi2", membrane_bits=25)
+    assert {d.code for d in caught.value.diagnostics} == {"SNN417"}
+    assert sc.compile(small(), "loihi2", membrane_bits=24).report.target == "loihi2"
+
+
+@pytest.mark.parametrize(("neuron", "quiet"), [
+    (Neuron.of("if", Firing(">", "value")), True), (Neuron.of("lif", Firing(">", "value"), decay=1.0), True),
+    (Neuron.of("lif", Firing(">", "value"), decay=0.5), False), (Neuron.of("lif", v_min=0.5, decay=1.0), False),
+    (Neuron.of("cubalif", decay=1.0, decay_syn=0.5), False), (Neuron.of("li", decay=0.5), False),
+    (Neuron.of("integrator"), True), (Neuron.of("lif", Firing(">", "value"), decay=np.array([1.0, 1.0, 0.5])), False),
+])
+def test_neurons_that_cannot_wait_allow_no_dilation(neuron, quiet):
+    nodes = {"in": Input((3,)), "fc": Linear(np.ones((3, 3))), "n": neuron, "out": Output()}
+    graph = Graph("net", nodes, tuple(Edge(a, b) for a, b in pairwise(nodes)))
+    fixed = sc.load_target("loihi1").with_(rules=("if", "lif", "cubalif", "li", "integrator"), resets=None)
+    waiting = [v for v in sc.check(graph, fixed, dilate=2).violations if v.rule == "waiting"]
+    assert (not waiting) is quiet
+    assert all(v.diagnostic.code == "SNN304" for v in waiting)
+    assert not sc.check(graph, fixed).violations
+    assert sc.check(graph, "loihi2", dilate=2).ok
+
+
+@pytest.mark.parametrize("dilate", [1, 3])
+def test_the_cost_takes_as_many_ticks_as_the_compiled_network(dilate):
+    x = np.zeros((1, 7, *next(iter(small().inputs.values())).shape))
+    compiled = sc.compile(small(), "loihi2", calibration=x, dilate=dilate).report.cost
+    judged = sc.check(small(), "loihi2", ticks=7, dilate=dilate).cost
+    assert judged.ticks == compiled.ticks == 6 * dilate + 1 + compiled.latency_ticks
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_network_can_be_judged_in_any_time(seed):
+    graph = random_graph(seed, Features())
+    for target in ("loihi1", "loihi2", "truenorth"):
+        quick, slow = sc.check(graph, target), sc.check(graph, target, dilate="auto")
+        assert not any(v.rule == "cycles" for v in slow.violations) or not sc.load_target(target).timing.dilation
+        assert {v.rule for v in quick.violations} - {v.rule for v in slow.violations} <= {"cycles"}
+
+
+def test_compile_applies_the_same_rules_before_it_quantizes():
+    target = sc.load_target("c99").with_(neurons=3, fan_in=5)
+    wanted = sc.check(small(), target).diagnostics
+    assert len(wanted) == 3
+    with pytest.raises(sc.CompileError) as caught:
+        sc.compile(small(), target)
+    assert caught.value.diagnostics == wanted
+
+
+def test_a_verdict_says_what_it_found():
+    good, bad = sc.check(small(), "loihi2"), sc.check(small(), "loihi1")
+    assert str(good) == '"small" is feasible on loihi2'
+    assert str(bad).endswith('"small" is infeasible on loihi1: 1 problem')
+    assert repr(good) == f"<Verdict {good}>"
+    assert "reset: subtract" in repr(bad)
+    assert "<td>fan-in</td>" not in good._repr_html_()
+    assert "<td>cores</td>" in good._repr_html_()
+    odd = sc.check(small("<b>"), "loihi1")
+    assert "<b>" not in odd._repr_html_()
+    assert good.to_json()["feasible"]
+    assert [v["code"] for v in bad.to_json()["violations"]] == ["SNN411", "SNN411"]
