@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.ir.expr import ARITY, LEAVES, REAL_ONLY, ROUNDINGS, Program, Step, evaluate
-from snncompile.ir.ranges import Interval, intervals
+from snncompile.ir.expr import Program, Step, evaluate
+from snncompile.ir.operations import INTEGER_OPERATIONS, ROUNDINGS, Interval, arity
+from snncompile.ir.ranges import intervals
 from snncompile.ir.types import Array
 
-OPERATIONS = tuple(op for op in ARITY if op not in LEAVES | REAL_ONLY)
 LARGEST = 1 << 50
 NEURONS = 6
 
@@ -75,8 +75,8 @@ def random_program(seed: int, steps: int = 12) -> Case:
 
 def _step(rng: np.random.Generator, before: list[Step]) -> list[Step]:
     """A random operation on earlier steps; what divides is made positive first."""
-    op = str(rng.choice(OPERATIONS))
-    args = [int(a) for a in rng.integers(0, len(before), ARITY[op])]
+    op = str(rng.choice(INTEGER_OPERATIONS))
+    args = [int(a) for a in rng.integers(0, len(before), arity(op))]
     if op == "floordiv":
         n = len(before)
         return [Step("const", (), 1), Step("max", (args[1], n)), Step(op, (args[0], n + 1))]

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import fail
-from snncompile.ir.expr import FUNCTIONS, Program, Step
+from snncompile.ir.expr import Program, Step
+from snncompile.ir.operations import OPERATIONS, Kind
 from snncompile.ir.rules import Quantity
-
-Kind: TypeAlias = Literal["membrane", "real", "count", "constant"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def _value(step: Step, args: list[Any], params: Mapping[str, Any]) -> Any:
     if step.op in ("state", "input") or any(a is None for a in args):
         return None
     with np.errstate(all="ignore"):
-        return FUNCTIONS[step.op](*args)
+        return OPERATIONS[step.op].apply(*args)
 
 
 def _kind(step: Step, args: list[Kind], quantities: Mapping[str, Quantity], states: Mapping[str, Quantity],
@@ -76,46 +74,4 @@ def _kind(step: Step, args: list[Kind], quantities: Mapping[str, Quantity], stat
             return "membrane" if step.value == "bias" else quantities[str(step.value)].dimension
         case "state":
             return states[str(step.value)].dimension
-        case "add" | "sub" | "min" | "max":
-            return unify(args[0], args[1], step.op, place)
-        case "select":
-            return unify(args[1], args[2], step.op, place)
-        case "neg" | "abs":
-            return args[0]
-        case "mul" | "div":
-            return _product(step.op, args[0], args[1], place)
-        case "exp" | "tanh":
-            return "constant" if args[0] == "constant" else "real"
-        case "floor":
-            unify(args[0], "real", step.op, place)
-            return "count"
-        case "ge" | "gt" | "floordiv":
-            unify(args[0], args[1], step.op, place)
-            return "count"
-    return "count"
-
-
-def unify(a: Kind, b: Kind, op: str, place: str) -> Kind:
-    """The kind of a sum, comparison or choice between two kinds."""
-    if a == b or b == "constant":
-        return a
-    if a == "constant":
-        return b
-    if {a, b} == {"real", "count"}:
-        return "real"
-    fail("SNN207", place, f"{op} of a {a} and a {b} quantity", "operands of one kind",
-         "declare the parameter or state as Membrane, Real or Count, whichever it is")
-
-
-def _product(op: str, a: Kind, b: Kind, place: str) -> Kind:
-    if a == b == "membrane":
-        if op == "div":
-            return "real"
-        fail("SNN207", place, "a product of two membrane quantities", "a membrane quantity times a real or a count")
-    if b == "membrane" and op == "div":
-        fail("SNN207", place, f"a {a} divided by a membrane quantity", "a membrane quantity as the divisor of another")
-    if "membrane" in (a, b):
-        return "membrane"
-    if "real" in (a, b) or op == "div":
-        return "real"
-    return "count" if "count" in (a, b) else "constant"
+    return OPERATIONS[step.op].dimension(args, step.op, place)

@@ -1,39 +1,19 @@
 """The expression language of neuron rules: small, closed, and evaluated in one place.
 
-A rule is traced into `Expr` nodes, then flattened into a `Program`: a list of `Step`s in which every
-step names its arguments by position. Everything downstream (the interpreter, the typing of membrane
-quantities, interval analysis, the C printer) is a loop over those steps.
-
-Operations
-    leaves      const param state input
-    arithmetic  add sub mul neg abs sign min max
-    real only   div exp tanh floor
-    integers    shr(a; bits, rounding)  floordiv(a, b)  wrap(a; bits)  lut(a; table, low, shift)
-    logic       ge gt and or not select
+A rule is traced into `Expr` nodes, then flattened into a `Program`: a list of `Step`s in which every step names its
+arguments by position. A step is a leaf (`const`, `param`, `state`, `input`) or one of `operations.OPERATIONS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from snncompile.ir.operations import OPERATIONS
 from snncompile.ir.types import Array
-
-Rounding: TypeAlias = Literal["floor", "zero", "nearest"]
-ROUNDINGS: tuple[Rounding, ...] = ("floor", "zero", "nearest")
-
-LEAVES = {"const", "param", "state", "input"}
-ARITY = {
-    **dict.fromkeys(LEAVES, 0),
-    **dict.fromkeys(("neg", "abs", "sign", "exp", "tanh", "floor", "shr", "wrap", "lut", "not"), 1),
-    **dict.fromkeys(("add", "sub", "mul", "div", "min", "max", "floordiv", "ge", "gt", "and", "or"), 2),
-    "select": 3,
-}
-REAL_ONLY = {"div", "exp", "tanh", "floor"}
-INTEGER_ONLY = {"shr", "wrap", "lut"}
 
 Value: TypeAlias = "float | int | str | tuple[Any, ...] | None"
 Operand: TypeAlias = "Expr | float | int"
@@ -213,57 +193,6 @@ def prune(program: Program) -> Program:
     return Program(steps, order[program.output], tuple((n, order[i]) for n, i in program.next_state))
 
 
-def shift_right(a: Array, bits: int, rounding: Rounding) -> Array:
-    """`a / 2**bits` in integers, rounded down, toward zero, or to nearest (halves up)."""
-    if bits == 0:
-        return a
-    if rounding == "zero":
-        a = a + ((a >> 63) & ((1 << bits) - 1))
-    elif rounding == "nearest":
-        a = a + (1 << (bits - 1))
-    shifted: Array = a >> bits
-    return shifted
-
-
-def wrap(a: Array, bits: int) -> Array:
-    """`a` modulo `2**bits`, as a signed number of that width."""
-    half = 1 << (bits - 1)
-    wrapped: Array = ((a + half) & ((1 << bits) - 1)) - half
-    return wrapped
-
-
-def _floor_divide(a: Array, b: Array) -> Array:
-    quotient: Array = np.floor_divide(a, b) if _integral(a) else np.floor(a / b)
-    return quotient
-
-
-def _integral(a: Any) -> bool:
-    return np.asarray(a).dtype.kind in "iub"
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "min": np.minimum,
-    "max": np.maximum,
-    "neg": np.negative,
-    "abs": np.abs,
-    "sign": np.sign,
-    "exp": np.exp,
-    "tanh": np.tanh,
-    "floor": np.floor,
-    "floordiv": _floor_divide,
-    "ge": lambda a, b: (a >= b).astype(a.dtype),
-    "gt": lambda a, b: (a > b).astype(a.dtype),
-    "and": np.multiply,
-    "or": np.maximum,
-    "not": lambda a: 1 - a,
-    "select": lambda c, a, b: np.where(c != 0, a, b),
-}
-
-
 def evaluate(
     program: Program, params: Mapping[str, Any], states: Mapping[str, Array], x: Array
 ) -> tuple[Array, dict[str, Array]]:
@@ -278,37 +207,31 @@ def evaluate(
         What leaves the neuron, and the next states.
     """
     values: list[Any] = []
-    dtype = x.dtype.type
     for step in program.steps:
-        args = [values[i] for i in step.args]
-        values.append(_apply(step, args, params, states, x, dtype))
-    full = [np.broadcast_to(values[i], x.shape) for _, i in program.next_state]
-    output = np.broadcast_to(values[program.output], x.shape)
-    return output, {name: v for (name, _), v in zip(program.next_state, full, strict=True)}
+        if step.op in OPERATIONS:
+            arguments = [values[i] for i in step.args]
+            values.append(OPERATIONS[step.op].apply(*arguments, *constants(step, params)))
+        else:
+            values.append(_leaf(step, params, states, x))
+    nexts = {name: np.broadcast_to(values[i], x.shape) for name, i in program.next_state}
+    return np.broadcast_to(values[program.output], x.shape), nexts
 
 
-def _apply(step: Step, args: list[Any], params: Mapping[str, Any], states: Mapping[str, Array], x: Array,
-           dtype: Any) -> Any:
+def _leaf(step: Step, params: Mapping[str, Any], states: Mapping[str, Array], x: Array) -> Any:
     value: Any = step.value
     match step.op:
         case "const":
-            return dtype(value)
+            return x.dtype.type(value)
         case "param":
-            return np.asarray(params[value], dtype)
+            return np.asarray(params[value], x.dtype)
         case "state":
             return states[value]
-        case "input":
-            return x
-        case "shr":
-            return shift_right(args[0], *value)
-        case "wrap":
-            return wrap(args[0], value)
-        case "lut":
-            return _look_up(args[0], params[value[0]], value[1], value[2])
-    return FUNCTIONS[step.op](*args)
+    return x
 
 
-def _look_up(index: Array, table: Array, low: int, shift: int) -> Array:
-    table = np.asarray(table, np.int64)
-    position: Array = np.clip((index - low) >> shift, 0, len(table) - 1)
-    return np.asarray(table[position])
+def constants(step: Step, params: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The constants of a step, which follow its arguments; of a look-up the table itself stands for its name."""
+    value: Any = step.value
+    if step.op == "lut":
+        return params[value[0]], *value[1:]
+    return () if value is None else value if isinstance(value, tuple) else (value,)

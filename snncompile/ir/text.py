@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
-from snncompile.ir.expr import ARITY, Program, Step
+from snncompile.ir.expr import Program, Step
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
+from snncompile.ir.operations import arity
 from snncompile.ir.operators import OPERATORS
 from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing, Quantity, Rule, fixed_rule
@@ -366,6 +367,6 @@ def _read_program(r: _Reader, kinds: Mapping[str, Any]) -> tuple[Program, dict[s
 
 def _read_step(r: _Reader, m: re.Match[str], count: int) -> Step:
     op, args = m[2], tuple(int(a) for a in m[3].replace("%", "").split())
-    if int(m[1]) != count or op not in ARITY or len(args) != ARITY[op] or any(a >= count for a in args):
+    if int(m[1]) != count or len(args) != arity(op) or any(a >= count for a in args):
         r.bad(shorten(m[0]), "steps in order, each naming earlier ones")
     return Step(op, args, _tuples(r.json(m[4])[0]) if m[4] else None)

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncompile.diagnostics import shorten
-from snncompile.ir.expr import ARITY, INTEGER_ONLY, REAL_ONLY, ROUNDINGS, Program, Step
+from snncompile.ir.expr import Program, Step
 from snncompile.ir.op import Op
+from snncompile.ir.operations import OPERATIONS, ROUNDINGS, arity
 from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
 from snncompile.ir.populations import Neuron, Population
@@ -175,7 +176,7 @@ def _fixed(op: Neuron, traced: Traced) -> Iterator[Demand]:
 
 def _program(program: Program, states: Mapping[str, Any], good: Callable[[Step], bool]) -> Iterator[Demand]:
     for i, step in enumerate(program.steps):
-        fine = step.op in ARITY and len(step.args) == ARITY[step.op] and all(0 <= a < i for a in step.args)
+        fine = len(step.args) == arity(step.op) and all(0 <= a < i for a in step.args)
         yield "program", fine and good(step), f"step {i} to be an operation of this stage on earlier steps"
     count = range(len(program.steps))
     ends = program.output in count and all(i in count for _, i in program.next_state)
@@ -192,7 +193,7 @@ def _real_step(op: Neuron, traced: Traced, step: Step) -> bool:
             return isinstance(step.value, str) and step.value in op.params
         case "state":
             return isinstance(step.value, str) and step.value in traced.states
-    return step.value is None and step.op not in INTEGER_ONLY
+    return step.value is None and (step.op == "input" or OPERATIONS[step.op].domain != "integer")
 
 
 def _population(op: Population) -> Iterator[Demand]:
@@ -225,7 +226,7 @@ def _step(op: Population, step: Step) -> bool:
             return matches(value, int) and 1 <= value <= MAX_BITS
         case "lut":
             return matches(value, tuple[str, int, int]) and 0 <= value[2] <= MAX_BITS and _table(op.params, value[0])
-    return value is None and step.op not in REAL_ONLY
+    return value is None and (step.op == "input" or OPERATIONS[step.op].domain != "real")
 
 
 def _is_table(op: Population, name: str) -> bool:

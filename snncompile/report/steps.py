@@ -11,9 +11,10 @@ import numpy as np
 
 from snncompile.cost.estimate import Cost
 from snncompile.ir.graph import Graph
+from snncompile.ir.operations import bit_width
 from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.populations import Population
-from snncompile.ir.ranges import bit_width, population_ranges
+from snncompile.ir.ranges import population_ranges
 from snncompile.mapping.chip import CoreUse
 from snncompile.passes.table import names_of
 from snncompile.report.report import Agreement, Report, synapses_into, weight_bits

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from snncompile.diagnostics import Collector, fail
-from snncompile.ir.expr import ROUNDINGS, Rounding
+from snncompile.ir.operations import ROUNDINGS, Rounding
 from snncompile.targets.figures import accepts, figure, value_of, whole, word
 
 MAX_BITS = 30

@@ -13,8 +13,8 @@ from snncompile.backends.c.expressions import lines_of, literal
 from snncompile.backends.c.host import build, compiler
 from snncompile.backends.c.layout import c_type_of, narrow
 from snncompile.backends.render import environment
-from snncompile.ir.expr import ROUNDINGS, Program, Step
-from snncompile.ir.ranges import Interval, width
+from snncompile.ir.expr import Program, Step
+from snncompile.ir.operations import ROUNDINGS, Interval, width
 from tests.backends.exactness import flags
 from tests.programs import NEURONS, Case, random_program
 

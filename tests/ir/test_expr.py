@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snncompile.ir import expr
-from snncompile.ir.expr import Expr, Program, Step, evaluate, flatten, prune, select, shift_right, wrap
+from snncompile.ir.expr import Expr, Program, Step, evaluate, flatten, prune, select
+from snncompile.ir.operations import OPERATIONS, shift_right, wrap
 
 X = Expr("input")
 INT64 = st.integers(-(1 << 62), (1 << 62) - 1)
@@ -117,7 +118,7 @@ def expressions(draw: st.DrawFn) -> Expr:
     pool = [X, Expr("param", (), "a"), Expr("param", (), "b"), Expr("const", (), draw(st.integers(-3, 3)))]
     for _ in range(draw(st.integers(1, 12))):
         op = draw(st.sampled_from(["add", "sub", "mul", "min", "max", "neg", "abs", "ge", "gt", "select"]))
-        pool.append(Expr(op, tuple(draw(st.sampled_from(pool)) for _ in range(expr.ARITY[op]))))
+        pool.append(Expr(op, tuple(draw(st.sampled_from(pool)) for _ in range(OPERATIONS[op].arity))))
         if op == "mul":
             pool[-1] = expr.clip(pool[-1], -50, 50)
     return pool[-1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from snncompile.backends.c.layout import accumulator_type
 from snncompile.ir.expr import Program, Step
-from snncompile.ir.ranges import Interval
+from snncompile.ir.operations import Interval
 
 BITS = {"int16_t": 16, "int32_t": 32, "int64_t": 64}
 

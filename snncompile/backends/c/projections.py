@@ -30,8 +30,8 @@ from snncompile.backends.c.kernels import (
 )
 from snncompile.backends.c.layout import accumulator_type, as_image, c_type, channels_last, narrow, per_channel
 from snncompile.ir.op import Op
+from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.ops import Conv, Linear, Pad, Pool, Rectify, Reshape, Scale, Upsample
-from snncompile.ir.ranges import Interval, bit_width
 from snncompile.ir.types import Array, Shape
 
 DENSE_LINEAR_RATE = 0.5

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snncompile.ir.expr import LEAVES, Program, Step
+from snncompile.ir.expr import Program, Step
+from snncompile.ir.operations import LEAVES
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "and": "*", "floordiv": "//"}
 CALLS = {"min": "np.minimum", "max": "np.maximum", "or": "np.maximum", "abs": "np.abs", "sign": "np.sign",

@@ -13,8 +13,9 @@ from snncompile.backends.lava.matrices import Matrix, chain_matrix, windows
 from snncompile.diagnostics import shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
+from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.ops import MaxPool, Rectify, Scale
-from snncompile.ir.ranges import Interval, bit_width, source_range
+from snncompile.ir.ranges import source_range
 from snncompile.ir.types import Array, Shape
 
 LARGEST_WEIGHT = 255

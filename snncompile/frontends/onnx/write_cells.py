@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from snncompile.frontends.onnx.writer import Writer
-from snncompile.ir.expr import FUNCTIONS, Program, Step
+from snncompile.ir.expr import Program, Step
+from snncompile.ir.operations import OPERATIONS
 from snncompile.ir.types import Array
 
 NAMES = {
@@ -52,7 +53,8 @@ class Cell:
             return np.float64(value)
         if step.op == "param" and not self.w.whole:
             return np.asarray(self.params[value], np.float64)
-        return FUNCTIONS[step.op](*args) if args and step.op in FUNCTIONS and all(a is not None for a in args) else None
+        worked_out = args and step.value is None and all(a is not None for a in args)
+        return OPERATIONS[step.op].apply(*args) if worked_out else None
 
     def _full(self, i: int) -> str:
         """A step as a tensor of the layer's shape, also where neither input nor state is in it."""

@@ -10,8 +10,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail
 from snncompile.ir.dimensions import Typed
-from snncompile.ir.expr import FUNCTIONS
-from snncompile.ir.ranges import Interval
+from snncompile.ir.operations import OPERATIONS, Interval
 from snncompile.ir.types import Array
 
 CURVED = {"exp", "tanh", "div"}
@@ -99,7 +98,7 @@ def _evaluate(typed: Typed, i: int, argument: int, values: Array, place: str) ->
                      "one value for the layer", "exp and tanh become one table a population")
             step = typed.program.steps[j]
             known[j] = np.asarray(static).reshape(()) if static is not None else \
-                FUNCTIONS[step.op](*(value(a) for a in step.args))
+                OPERATIONS[step.op].apply(*(value(a) for a in step.args))
         return known[j]
 
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail
-from snncompile.ir.dimensions import Kind, Typed, type_program
+from snncompile.ir.dimensions import Typed, type_program
 from snncompile.ir.expr import Expr, Program, clip, flatten, maximum
+from snncompile.ir.operations import Interval, Kind, width
 from snncompile.ir.populations import IntState, Neuron
-from snncompile.ir.ranges import Interval, intervals, width
+from snncompile.ir.ranges import intervals
 from snncompile.ir.rules import Quantity
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.lookup_tables import Curves, find_curves, tabulate

@@ -11,18 +11,9 @@ from snncompile.diagnostics import Collector, shorten
 from snncompile.ir.expr import Program, Step, prune
 from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op
+from snncompile.ir.operations import Interval, bit_width, join, width, within
 from snncompile.ir.populations import Population
-from snncompile.ir.ranges import (
-    Interval,
-    PopulationRanges,
-    bit_width,
-    chain_ranges,
-    intervals,
-    join,
-    population_ranges,
-    width,
-    within,
-)
+from snncompile.ir.ranges import PopulationRanges, chain_ranges, intervals, population_ranges
 from snncompile.ir.types import Stage
 
 WIDEST_BITS = 64

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from snncompile.ir.expr import Expr, Program, Step, evaluate, flatten, maximum, prune, select
+from snncompile.ir.operations import Interval, bit_width, join
 from snncompile.ir.populations import IntState, Population
-from snncompile.ir.ranges import Interval, bit_width, cell_ranges, intervals, join
+from snncompile.ir.ranges import cell_ranges, intervals
 from snncompile.ir.types import Array, Shape
 from snncompile.passes.quantize.prove_ranges import decided
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from snncompile.ir.expr import evaluate
+from snncompile.ir.operations import bit_width, width
 from snncompile.ir.populations import IntState, Population
-from snncompile.ir.ranges import bit_width, width
 from snncompile.ir.types import Array, Shape
 
 States = Mapping[str, Array]

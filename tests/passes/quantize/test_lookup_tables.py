@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from snncompile.diagnostics import CompileError
 from snncompile.ir.dimensions import Typed
 from snncompile.ir.expr import Expr, absolute, clip, exp, select, tanh
+from snncompile.ir.operations import width
 from snncompile.ir.populations import Neuron
-from snncompile.ir.ranges import width
 from snncompile.ir.rules import Membrane, Real, neuron_rule
 from snncompile.passes.quantize.lookup_tables import find_curves, tabulate
 from snncompile.passes.quantize.neuron_program import typed_program

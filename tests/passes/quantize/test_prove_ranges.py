@@ -13,9 +13,10 @@ from snncompile.diagnostics import CompileError
 from snncompile.ir.expr import Expr, clip, flatten, maximum, minimum, select
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
+from snncompile.ir.operations import bit_width, width, within
 from snncompile.ir.ops import Input, Linear, Output, Rectify, Scale
 from snncompile.ir.populations import IntState, Neuron, Population
-from snncompile.ir.ranges import bit_width, intervals, population_ranges, width, within
+from snncompile.ir.ranges import intervals, population_ranges
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Stage
 from snncompile.passes.pipeline import run_passes
