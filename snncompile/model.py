@@ -98,7 +98,7 @@ class CompiledModel:
     @cached_property
     def host(self) -> NetworkTicks | None:
         """What runs the emitted program on this machine; None for C where there is no C compiler."""
-        host = BACKENDS[self.backend].host(self.mapped, self.rates, self.artifact)
+        host = BACKENDS[self.backend].host(self.mapped, self.artifact)
         return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
     def run(self, x: Data, progress: Progress | None = None) -> Result:

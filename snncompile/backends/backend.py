@@ -69,8 +69,8 @@ class Backend(Protocol):
         """The program. Raises CompileError with what `check` says."""
         ...
 
-    def host(self, graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> Host | None:
-        """What runs a program here that was emitted for this graph with these rates; None where this machine cannot."""
+    def host(self, graph: Graph, artifact: Artifact) -> Host | None:
+        """What runs a program here that was emitted for this graph; None where this machine cannot."""
         ...
 
     def start(self, folder: str) -> str:

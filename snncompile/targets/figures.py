@@ -21,6 +21,8 @@ Kind: TypeAlias = Literal["whole", "real", "flag", "words", "word", "wholes", "w
 
 LARGEST = 1 << 62
 MAX_TEXT = 1000
+NUMBER: Mapping[str, Any] = {"kind": "real"}
+"""What describes a figure whose name is free."""
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$")
 
 
@@ -111,6 +113,18 @@ class FigureReader:
             figures[name] = tuple(value) if isinstance(value, (list, tuple)) else value
             self.origins[f"{section}.{name}"] = origin
         return figures
+
+    def numbers(self, section: str, values: Mapping[str, Any]) -> dict[str, float]:
+        """A table of numbers whose names are free, such as those of kernels that other packages bring."""
+        numbers = {}
+        for name, given in values.items():
+            value, origin = self._spread(section, name, given)
+            if not accepts(NUMBER, value):
+                self.wrong(section, name, repr(value), value_of(NUMBER))
+                continue
+            numbers[name] = float(value)
+            self.origins[f"{section}.{name}"] = origin
+        return numbers
 
     def _spread(self, section: str, name: str, given: Any) -> tuple[Any, Origin]:
         """A figure's value and where it comes from."""

@@ -15,7 +15,7 @@ MAX_BYTES = 1 << 20
 NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth")
 """The targets that come with the compiler, each a .toml file in `chips`."""
 GENERAL = "profiles"
-"""The file of cost profiles that serve any target."""
+"""The file of cost profiles and kernel costs that serve any target."""
 
 
 def load_target(source: str | Path | Target) -> Target:
@@ -44,6 +44,11 @@ def load_target(source: str | Path | Target) -> Target:
 def cost_profiles(target: Target) -> dict[str, Costs]:
     """Cost profiles by name: the target's own, then those that serve any target."""
     return {**target.costs, **_shipped(GENERAL).costs}
+
+
+def kernel_costs(target: Target) -> dict[str, float]:
+    """What a synapse costs with each kernel of a program, by name: the target's own figures, or those of any target."""
+    return {**_shipped(GENERAL).kernels, **target.kernels}
 
 
 @cache

@@ -21,7 +21,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TOP = {"title": str, "backend": str, "provisional": bool, "arithmetic": dict, "sources": dict, "costs": dict}
+TOP = {"title": str, "backend": str, "provisional": bool, "arithmetic": dict, "sources": dict, "costs": dict,
+       "kernels": dict}
 KINDS = {str: "text", bool: "true or false", dict: "a table"}
 
 
@@ -51,9 +52,10 @@ def _target(reader: FigureReader, table: Mapping[str, Any]) -> Target:
     arithmetic = reader.figures("arithmetic", Arithmetic, tables.get("arithmetic", {}))
     sections = {n: kind(**reader.figures(n, kind, tables.get(n, {}))) for n, kind in SECTIONS.items()}
     costs = {n: Costs(**_profile(reader, n, v)) for n, v in tables.get("costs", {}).items()}
+    kernels = reader.numbers("kernels", tables.get("kernels", {}))
     reader.problems.finish()
     return Target(reader.name, table["title"], table.get("backend"), table.get("provisional", False),
-                  Arithmetic(**arithmetic), **sections, costs=costs, origins=reader.origins)
+                  Arithmetic(**arithmetic), **sections, costs=costs, kernels=kernels, origins=reader.origins)
 
 
 def _profile(reader: FigureReader, name: str, values: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class Target:
         provisional: whether the public record is too thin to rely on.
         arithmetic: the integer representation, as far as the user does not choose another.
         costs: cost profiles by name.
+        kernels: what a synapse costs with each kernel of a program, by the kernel's name, relative to a dense one.
         origins: where each figure comes from, by `section.name` (`costs.PROFILE.name` for those of a profile).
     """
 
@@ -37,6 +38,7 @@ class Target:
     memory: Memory = field(default_factory=Memory)
     mesh: Mesh = field(default_factory=Mesh)
     costs: Mapping[str, Costs] = field(default_factory=dict)
+    kernels: Mapping[str, float] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
 
     def origin(self, key: str) -> Origin:

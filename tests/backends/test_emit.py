@@ -15,7 +15,6 @@ from snncompile.backends.artifact import Artifact
 from snncompile.backends.c import weights
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.host import FLAGS, Host, compiler
-from snncompile.backends.c.lower import lower
 from snncompile.backends.c.weights import numbers
 from snncompile.backends.names import comment, identifier, identifiers, prefix
 from tests.backends.exactness import Case, differences, random_case
@@ -90,7 +89,7 @@ def test_the_header_can_be_included_from_cpp(model, tmp_path):
 @pytest.mark.parametrize("seed", [3, 11, 42])
 def test_a_chunk_of_one_tick_gives_the_same(seed):
     case = random_case(random_graph(seed), seed)
-    name = lower(case.graph, prefix(case.graph.name), {}).prefix.upper()
+    name = prefix(case.graph.name).upper()
     assert differences(case, (*PLAIN, f"-D{name}_CHUNK=1")) == []
     assert differences(case, (*PLAIN, f"-D{name}_CHUNK=3")) == []
 

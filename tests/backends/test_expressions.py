@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snncompile.backends.c.expressions import lines_of, literal
+from snncompile.backends.c.expressions import lines_of
 from snncompile.backends.c.host import build, compiler
-from snncompile.backends.c.layout import c_type_of, narrow
-from snncompile.backends.render import environment
+from snncompile.backends.c.lower import FAMILIES
+from snncompile.backends.c.text import render
+from snncompile.backends.c.types import c_type_of, literal
+from snncompile.backends.plan.buffers import narrow
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.operations import ROUNDINGS, Interval, width
 from tests.backends.exactness import flags
@@ -25,9 +27,9 @@ PROGRAMS, SAMPLES = 120, 40
 def helpers() -> str:
     """The integer helpers of an emitted network, without its kernels."""
     class Nothing:
-        prefix, scan_types, pool_types, add_types, dot_types = "t", (), (), (), ()
+        prefix, helpers = "t", dict.fromkeys(FAMILIES, ())
 
-    return environment().get_template("c/snn.h.j2").render(net=Nothing())
+    return render("snn.h.j2", net=Nothing())
 
 
 def function(k: int, case: Case) -> str:

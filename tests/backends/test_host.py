@@ -151,14 +151,14 @@ def network(name: str = "net") -> Graph:
 def test_a_library_that_is_not_one_is_named(tmp_path):
     (tmp_path / "bad.so").write_bytes(b"\x7fELF")
     with pytest.raises(CompileError) as caught:
-        Host.load(network(), None, tmp_path / "bad.so")
+        Host.load(network(), tmp_path / "bad.so")
     assert [(d.code, d.place) for d in caught.value.diagnostics] == [("SNN601", "the built library")]
 
 
 @needs_compiler
 def test_a_library_of_something_else_is_named(cache):
     with pytest.raises(CompileError) as caught:
-        Host.load(network(), None, build(SOURCE, FLAGS))
+        Host.load(network(), build(SOURCE, FLAGS))
     assert [d.found for d in caught.value.diagnostics] == ["no function net_size"]
 
 

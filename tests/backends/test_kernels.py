@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from snncompile.backends.c.host import Host, compiler
-from snncompile.backends.c.lower import lower
-from snncompile.backends.c.projections import DENSE_CONV_RATE, DENSE_LINEAR_RATE, MAX_PACKED_PLANES
+from snncompile.backends.plan.kernels.packed import MAX_PLANES
+from snncompile.backends.plan.plan import plan
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
@@ -37,6 +37,7 @@ from tests.backends.exactness import flags
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 EVENTS, DENSE = 0.05, 0.9
+DENSE_LINEAR_RATE, DENSE_CONV_RATE = 0.5, 0.35
 TICKS = 4
 
 # Spikes, counts that repeat in a list of events, values below and above what four products in 16 bits allow, and
@@ -93,7 +94,7 @@ def rates(cases: Sequence[Case]) -> dict[str, float]:
 
 def chosen(case: Case) -> list[str]:
     """The kernels of a case's only projection."""
-    (population,) = lower(network([case]), "t", rates([case])).populations
+    (population,) = plan(network([case]), rates([case]), {}).populations
     return [type(k).__name__ for k in population.projections[0].kernels]
 
 
@@ -202,8 +203,8 @@ def test_weights_of_one_unit_are_packed_where_the_source_has_few_bits():
     for low, high in NARROW:
         assert chosen(packed(low, high, True, flat=True)) == ["Packed"]
         assert chosen(packed(low, high, False)) == ["Packed"]
-    assert chosen(packed(0, 1 << MAX_PACKED_PLANES, True, flat=True)) == ["LinearEvent"]
-    assert chosen(packed(-(1 << MAX_PACKED_PLANES), 0, False)) == ["ConvRuns"]
+    assert chosen(packed(0, 1 << MAX_PLANES, True, flat=True)) == ["LinearEvent"]
+    assert chosen(packed(-(1 << MAX_PLANES), 0, False)) == ["ConvRuns"]
     assert chosen(Case((Conv(signs((6, 3, 3, 3), True), groups=2),), (6, 5, 5), 0, 1)) == ["ConvTaps"]
 
 

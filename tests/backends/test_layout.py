@@ -5,17 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snncompile.backends.c.layout import (
-    DTYPES,
-    accumulator_type,
-    as_image,
-    c_type,
-    c_type_of,
-    channels_last,
-    is_plain,
-    narrow,
-    per_channel,
-)
+from snncompile.backends.c.types import DTYPES, accumulator_type, c_type, c_type_of
+from snncompile.backends.plan.buffers import narrow
+from snncompile.backends.plan.layouts import as_image, channels_last, is_plain, per_channel
 
 SHAPES = [(5,), (3, 4), (3, 4, 5), (2, 3, 4, 5), (1, 4, 5), (3, 1, 1), (1,), (1, 1, 1), (3, 1, 5)]
 

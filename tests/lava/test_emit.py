@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from snncompile.backends.artifact import Artifact
-from snncompile.backends.lava.emit import emit
+from snncompile.backends.backend import Request
+from snncompile.backends.lava.backend import LavaBackend
 from snncompile.backends.lava.synapses import synapses
 from snncompile.diagnostics import CompileError
 from snncompile.ir.expr import Program, Step
@@ -24,6 +25,7 @@ from snncompile.ir.loihi import LoihiLif, Periodic
 from snncompile.ir.ops import Input, Linear, MaxPool, Output, Rectify, Scale
 from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.types import Stage
+from snncompile.targets.load import load_target
 from tests.lava.emitting import network, package
 from tests.lava.networks import LINKS, REGISTERS, SIZE, loihi, spikes
 from tests.passes.chains import integer
@@ -194,9 +196,13 @@ def test_names_of_states_and_parameters_clash_with_nothing():
     assert len({a.arg for a in start.args.kwonlyargs} - {"times0"}) == len(nasty) + 3
 
 
-def test_a_graph_that_was_not_retimed_is_refused():
-    with pytest.raises(CompileError, match=r"(?s)SNN404.*Lava's synapses take one"):
-        emit(wired([("x", "a", 0), ("a", "y", 0)]))
+def test_a_target_whose_hops_take_no_ticks_is_refused():
+    graph = wired([("x", "a", 0), ("a", "y", 0)])
+    (problem,) = LavaBackend().check(graph, load_target("c99"))
+    assert (problem.code, problem.place) == ("SNN404", 'target "c99", timing.hop_ticks')
+    with pytest.raises(CompileError, match=r"(?s)SNN404.*the synapses of Lava take one tick"):
+        LavaBackend().emit(Request(graph, load_target("c99")))
+    assert LavaBackend().check(graph, load_target("loihi2")) == ()
 
 
 def test_populations_with_the_same_program_share_a_class():
@@ -211,7 +217,7 @@ def test_the_manifest_says_when_everything_happens():
     assert manifest["depth"] == 5
     assert manifest["period"] == 1
     assert {r["name"]: r["first"] for r in manifest["emitted"]} == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
-    assert manifest["outputs"] == [{"name": "y", "emitted": 4, "first": 5}]
+    assert manifest["outputs"] == [{"name": "y", "emitted": 4, "delay": 0, "first": 5}]
 
 
 def test_golden_vectors_are_beginnings_of_a_few_samples():

@@ -186,7 +186,7 @@ def test_a_program_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = loihi(REGISTERS, LINKS)
     files = {**package(graph).files, "loihi_lava/network.py": "raise ValueError('not a network')\n"}
     with pytest.raises(CompileError, match=r"(?s)SNN606.*not a network"):
-        host(graph, {}, Artifact(files)).run(spikes(1, 3))
+        host(graph, Artifact(files)).run(spikes(1, 3))
 
 
 # --- networks that others trained ----------------------------------------------------------------------------

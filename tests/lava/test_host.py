@@ -23,7 +23,7 @@ from tests.passes.retimed import SIZE, chain, wired
 GRAPH = wired(chain("x", "a", "y"))
 X = {"x": np.ones((2, 3, SIZE), np.int64)}
 MANIFEST = {"package": "pretended", "emitted": [{"name": "a.relay"}, {"name": "a"}],
-            "states": [{"population": "a", "state": "v"}], "outputs": [{"name": "y"}]}
+            "states": [{"population": "a", "state": "v"}], "inputs": [], "outputs": [{"name": "y", "delay": 0}]}
 INSIDE = """
 import pretended
 
@@ -55,14 +55,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_package_runs_inside_a_python_that_has_lava(here: None) -> None:
     done: list[tuple[int, int]] = []
-    outputs, counts = host(GRAPH, {}, package(INSIDE)).run(X, lambda *step: done.append(step))
+    outputs, counts = host(GRAPH, package(INSIDE)).run(X, lambda *step: done.append(step))
     assert np.array_equal(outputs["y"], 3 * X["x"])
     assert {n: v.tolist() for n, v in counts.items()} == {"a": [3 * 3 * SIZE] * 2}
     assert done == [(1, 2)]
 
 
 def test_what_it_holds_is_told_by_population_and_state(here: None) -> None:
-    traces = host(GRAPH, {}, package(INSIDE)).trace(X)
+    traces = host(GRAPH, package(INSIDE)).trace(X)
     assert set(traces.emitted) == {"a"}
     assert np.array_equal(traces.states["a"]["v"], -3 * X["x"])
 
@@ -70,14 +70,14 @@ def test_what_it_holds_is_told_by_population_and_state(here: None) -> None:
 def test_packages_of_the_same_name_do_not_meet(here: None) -> None:
     before = list(sys.path)
     for times in (3, 4):
-        assert host(GRAPH, {}, package(INSIDE, times)).run(X)[0]["y"].max() == times
+        assert host(GRAPH, package(INSIDE, times)).run(X)[0]["y"].max() == times
     assert sys.path == before
     assert "pretended" not in sys.modules
 
 
 def test_a_failure_inside_is_a_diagnostic(here: None) -> None:
     with pytest.raises(CompileError, match=r"(?s)SNN606.*No module named 'absent'"):
-        host(GRAPH, {}, package("import absent\n")).run(X)
+        host(GRAPH, package("import absent\n")).run(X)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
@@ -87,19 +87,19 @@ class TestOutside:
         monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, "echo 1/2; echo out of luck >&2; exit 3"))
         done: list[tuple[int, int]] = []
         with pytest.raises(CompileError, match=r"(?s)SNN606.*out of luck"):
-            host(GRAPH, {}, package("")).run(X, lambda *step: done.append(step))
+            host(GRAPH, package("")).run(X, lambda *step: done.append(step))
         assert done == [(1, 2)]
 
     def test_one_that_does_nothing_is_no_lava(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, "exit 0"))
         with pytest.raises(CompileError, match=r"(?s)SNN606.*it ended without results"):
-            host(GRAPH, {}, package("")).run(X)
+            host(GRAPH, package("")).run(X)
 
     def test_nothing_that_it_started_outlives_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         script = f"sleep 60 > /dev/null 2>&1 &\necho $! > {tmp_path}/child\nexit 1"
         monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, script))
         with pytest.raises(CompileError, match="SNN606"):
-            host(GRAPH, {}, package("")).run(X)
+            host(GRAPH, package("")).run(X)
         child = int((tmp_path / "child").read_text())
         assert _gone(child)
 
@@ -118,7 +118,7 @@ class TestOutside:
         monkeypatch.setenv("PYTHONPATH", "/elsewhere")
         monkeypatch.setenv("SNNC_LAVA_PYTHON", another(tmp_path, 'echo "path is <$PYTHONPATH>" >&2; exit 1'))
         with pytest.raises(CompileError, match="path is <>"):
-            host(GRAPH, {}, package("")).run(X)
+            host(GRAPH, package("")).run(X)
 
 
 def _written(path: Path) -> int:

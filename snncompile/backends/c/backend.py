@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
 from snncompile.diagnostics import Diagnostic
 from snncompile.ir.graph import Graph
+from snncompile.targets.load import kernel_costs
 from snncompile.targets.target import Target
 
 
@@ -24,12 +23,12 @@ class CBackend:
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.c.emit import emit
 
-        return emit(request.graph, rates=request.rates, golden=request.golden)
+        return emit(request.graph, rates=request.rates, golden=request.golden, costs=kernel_costs(request.target))
 
-    def host(self, graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> Host | None:
+    def host(self, graph: Graph, artifact: Artifact) -> Host | None:
         from snncompile.backends.c.host import host
 
-        return host(graph, rates, artifact)
+        return host(graph, artifact)
 
     def start(self, folder: str) -> str:
         return f"make -C {folder}/{self.name}"

@@ -1,12 +1,43 @@
-"""The frozen context that the C templates print: buffers, populations, projections, and their order."""
+"""The frozen context that the C templates print: a plan in C's words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from snncompile.backends.c.expressions import Line
-from snncompile.backends.c.kernels import Data, EventKernel, Kernel, Row
-from snncompile.ir.types import Shape
+from snncompile.backends.plan.kernels.kernel import Kernel, Scratch
+from snncompile.ir.types import Array, Shape
+
+
+@dataclass(frozen=True)
+class Row:
+    """A buffer in memory: the C expression that points to it, its element type, and its length."""
+
+    text: str
+    type: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """Constants under their name in C: a read-only array of the emitted program."""
+
+    name: str
+    values: Array
+
+
+@dataclass(frozen=True)
+class KernelView:
+    """A kernel as its template sees it: what the kernel says of itself, its buffers and constants in C's words."""
+
+    kernel: Kernel
+    in_c: Mapping[int, Row | Data]
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.kernel, name)
+        return self.in_c.get(id(value), value)
 
 
 @dataclass(frozen=True)
@@ -20,30 +51,25 @@ class Source:
     channels: int
     places: int
     history: int
-
-    @property
-    def plain(self) -> bool:
-        """Whether memory order is the user's order."""
-        return self.channels == 1 or self.places == 1
+    plain: bool
 
 
 @dataclass(frozen=True)
 class Projection:
     """One projection: the function that adds it to an accumulator.
 
-    `scans` is how many elements an event list must hold, `bits` how many words the source's bit planes take.
+    `scratch` is what its kernels need together, `rows` the buffers between them.
     """
 
     name: str
     label: str
     source: Source
     delay: int
-    kernels: tuple[Kernel, ...]
-    scratch: tuple[Row, ...]
+    kernels: tuple[KernelView, ...]
+    rows: tuple[Row, ...]
     accumulator: str
     accumulator_type: str
-    scans: int
-    bits: int
+    scratch: Scratch
 
     @property
     def function(self) -> str:
@@ -51,8 +77,8 @@ class Projection:
 
     @property
     def index_type(self) -> str:
-        largest = max((k.src.size for k in self.kernels if isinstance(k, EventKernel)), default=0)
-        return "uint16_t" if largest <= 1 << 16 else "uint32_t"
+        """The type of the numbers by which events are listed."""
+        return "uint16_t" if self.scratch.most_index <= 1 << 16 else "uint32_t"
 
 
 @dataclass(frozen=True)
@@ -61,10 +87,6 @@ class Accumulator:
 
     name: str
     type: str
-    factor: int | None
-    factors: Data | None
-    low: int
-    high: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,6 @@ class StateArray:
 
     name: str
     type: str
-    bits: int
     initial: int | None
     initials: Data | None
 
@@ -94,7 +115,6 @@ class PopulationCode:
     lines: tuple[Line, ...]
     next_state: tuple[tuple[str, str, str], ...]
     output: str
-    data: tuple[Data, ...]
     lanes: int
     keeps: bool
 
@@ -128,7 +148,11 @@ class Port:
 
 @dataclass(frozen=True)
 class Net:
-    """The whole network as the templates see it."""
+    """The whole network as the templates see it.
+
+    Attributes:
+        helpers: by family of functions, the types for which they are needed.
+    """
 
     prefix: str
     label: str
@@ -138,10 +162,7 @@ class Net:
     populations: tuple[PopulationCode, ...]
     groups: tuple[tuple[bool, tuple[PopulationCode, ...]], ...]
     data: tuple[Data, ...]
-    add_types: tuple[tuple[str, str], ...]
-    scan_types: tuple[tuple[str, str, str], ...]
-    pool_types: tuple[tuple[str, str, str], ...]
-    dot_types: tuple[tuple[str, str, str], ...]
+    helpers: Mapping[str, tuple[tuple[str, ...], ...]]
     chunk: int
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from snncompile.backends.c.layout import accumulator_type
+from snncompile.backends.c.types import accumulator_type, literal
 from snncompile.ir.expr import Program, Step
-from snncompile.ir.operations import Interval
+from snncompile.ir.operations import LEAVES, Interval
 
 BITS = {"int16_t": 16, "int32_t": 32, "int64_t": 64}
 
@@ -31,6 +31,18 @@ class Operand:
     range: Interval
 
 
+@dataclass(frozen=True)
+class Printing:
+    """An operation that is to be printed: its operands, the type of its result, and the step's constants.
+
+    For a look-up the first constant is the C text of the table and its length.
+    """
+
+    args: tuple[Operand, ...]
+    type: str
+    constants: tuple[Any, ...]
+
+
 def lines_of(program: Program, ranges: tuple[Interval, ...],
              leaf: Callable[[Step], str]) -> tuple[list[Line], list[str]]:
     """The statements of a program, and the C operand that holds each step.
@@ -46,7 +58,7 @@ def lines_of(program: Program, ranges: tuple[Interval, ...],
             operands.append(Operand(literal(number), accumulator_type(number, number), ranges[i]))
             continue
         kind = accumulator_type(*ranges[i])
-        lines.append(Line(kind, f"t{i}", _text(step, [operands[a] for a in step.args], kind, leaf)))
+        lines.append(Line(kind, f"t{i}", _text(step, tuple(operands[a] for a in step.args), kind, leaf)))
         operands.append(Operand(f"t{i}", kind, ranges[i]))
     return lines, [o.text for o in operands]
 
@@ -60,44 +72,14 @@ def _number(step: Step, leaf: Callable[[Step], str]) -> int | None:
     return int(text) if text.lstrip("-").isdigit() else None
 
 
-def literal(value: int) -> str:
-    """An integer constant that C reads as that value, whatever its size."""
-    if value == -(1 << 31):
-        return "(-2147483647 - 1)"
-    text = f"INT64_C({value})" if not -(1 << 31) <= value < 1 << 31 else str(value)
-    return f"({text})" if value < 0 else text
-
-
-def _text(step: Step, args: list[Operand], kind: str, leaf: Callable[[Step], str]) -> str:
-    a, b = ([*(o.text for o in args), "", ""])[:2]
-    match step.op:
-        case "param" | "state" | "input":
-            return leaf(step)
-        case "add" | "sub" | "mul" | "and":
-            return _arithmetic({"add": "+", "sub": "-"}.get(step.op, "*"), args[0], args[1], kind)
-        case "neg":
-            return _arithmetic("-", Operand("0", "int16_t", (0, 0)), args[0], kind)
-        case "min" | "max" | "or":
-            return f"{a} {'<' if step.op == 'min' else '>'} {b} ? {a} : {b}"
-        case "ge" | "gt":
-            return f"{a} {'>=' if step.op == 'ge' else '>'} {b}"
-        case "not":
-            return _arithmetic("-", Operand("1", "int16_t", (1, 1)), args[0], kind)
-        case "abs":
-            return f"({kind})({a} < 0 ? -{_wide(args[0], kind)} : {a})"
-        case "sign":
-            return f"({a} > 0) - ({a} < 0)"
-        case "select":
-            return f"{a} ? {b} : {args[2].text}"
-        case "floordiv":
-            return f"({kind})snn_floor_div({a}, {b})"
-        case "shr":
-            return _shift(step, args[0], kind)
-        case "wrap":
-            return f"({kind})snn_wrap({a}, {step.value})"
-    assert step.op == "lut"
+def _text(step: Step, args: tuple[Operand, ...], kind: str, leaf: Callable[[Step], str]) -> str:
+    if step.op in LEAVES:
+        return leaf(step)
     value: Any = step.value
-    return f"snn_look_up({leaf(step)}, {a}, {literal(value[1])}, {value[2]})"
+    constants = value if isinstance(value, tuple) else (value,)
+    if step.op == "lut":
+        constants = (leaf(step), *constants[1:])
+    return PRINTERS[step.op](Printing(args, kind, constants))
 
 
 def _arithmetic(sign: str, a: Operand, b: Operand, kind: str) -> str:
@@ -112,10 +94,39 @@ def _wide(a: Operand, kind: str) -> str:
     return a.text if kind == "int16_t" or BITS[a.type] >= BITS[kind] else f"({kind}){a.text}"
 
 
-def _shift(step: Step, a: Operand, kind: str) -> str:
+def _infix(sign: str) -> Callable[[Printing], str]:
+    return lambda p: _arithmetic(sign, p.args[0], p.args[1], p.type)
+
+
+def _taken_from(number: int) -> Callable[[Printing], str]:
+    return lambda p: _arithmetic("-", Operand(str(number), "int16_t", (number, number)), p.args[0], p.type)
+
+
+def _compared(sign: str) -> Callable[[Printing], str]:
+    return lambda p: f"{p.args[0].text} {sign} {p.args[1].text}"
+
+
+def _extreme(sign: str) -> Callable[[Printing], str]:
+    return lambda p: f"{p.args[0].text} {sign} {p.args[1].text} ? {p.args[0].text} : {p.args[1].text}"
+
+
+def _magnitude(p: Printing) -> str:
+    return f"({p.type})({p.args[0].text} < 0 ? -{_wide(p.args[0], p.type)} : {p.args[0].text})"
+
+
+def _choice(p: Printing) -> str:
+    condition, then, otherwise = (a.text for a in p.args)
+    return f"{condition} ? {then} : {otherwise}"
+
+
+def _looked_up(p: Printing) -> str:
+    table, low, shift = p.constants
+    return f"snn_look_up({table}, {p.args[0].text}, {literal(low)}, {shift})"
+
+
+def _shifted(p: Printing) -> str:
     """`a / 2**bits`, rounded as the step says; the addend of the rounding is part of the range."""
-    value: Any = step.value
-    bits, rounding = value
+    (a,), kind, (bits, rounding) = p.args, p.type, p.constants
     low, high = a.range
     addend = {"floor": 0, "zero": (1 << bits) - 1, "nearest": (1 << bits) >> 1}[rounding]
     if addend == 0 or (rounding == "zero" and low >= 0):
@@ -124,3 +135,19 @@ def _shift(step: Step, a: Operand, kind: str) -> str:
         added = literal(addend) if rounding == "nearest" else f"(({a.text} >> {BITS[a.type] - 1}) & {literal(addend)})"
         text = f"({_wide(a, accumulator_type(low, high + addend))} + {added}) >> {bits}"
     return f"({kind})({text})" if BITS[kind] < 64 else text
+
+
+PRINTERS: dict[str, Callable[[Printing], str]] = {
+    "add": _infix("+"), "sub": _infix("-"), "mul": _infix("*"), "and": _infix("*"),
+    "neg": _taken_from(0), "not": _taken_from(1),
+    "min": _extreme("<"), "max": _extreme(">"), "or": _extreme(">"),
+    "ge": _compared(">="), "gt": _compared(">"),
+    "abs": _magnitude,
+    "sign": lambda p: f"({p.args[0].text} > 0) - ({p.args[0].text} < 0)",
+    "select": _choice,
+    "floordiv": lambda p: f"({p.type})snn_floor_div({p.args[0].text}, {p.args[1].text})",
+    "shr": _shifted,
+    "wrap": lambda p: f"({p.type})snn_wrap({p.args[0].text}, {p.constants[0]})",
+    "lut": _looked_up,
+}
+"""The C text of each operation of an integer program; see `ir.operations`."""

@@ -12,19 +12,15 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Progress
-from snncompile.backends.c.context import Net
 from snncompile.backends.c.emit import emit
-from snncompile.backends.c.layout import DTYPES
-from snncompile.backends.c.lower import lower
+from snncompile.backends.c.interface import Interface
 from snncompile.backends.cache import cache_folder
-from snncompile.backends.names import identifiers, prefix
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
@@ -92,9 +88,9 @@ def _compile(command: list[str], folder: str) -> None:
         fail("SNN601", command[0], done.stderr.strip()[:600])
 
 
-def host(graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> Host | None:
+def host(graph: Graph, artifact: Artifact) -> Host | None:
     """Emitted files, built and loaded; None where there is no C compiler."""
-    return None if compiler() is None else Host.load(graph, rates, build(artifact.files))
+    return None if compiler() is None else Host.load(graph, build(artifact.files))
 
 
 @dataclass(frozen=True)
@@ -102,43 +98,47 @@ class Host:
     """An emitted network, loaded into this process. Each run has memory of its own, so that threads may share it."""
 
     graph: Graph
-    net: Net
+    interface: Interface
     library: ctypes.CDLL
 
     @classmethod
     def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS) -> Host:
         """Emit, build and load a graph."""
-        files = dict(emit(graph, rates=rates).files.items())
-        return cls.load(graph, rates, build(files, flags))
+        return cls.load(graph, build(emit(graph, rates=rates).files, flags))
 
     @classmethod
-    def load(cls, graph: Graph, rates: Mapping[str, float] | None, library: Path) -> Host:
+    def load(cls, graph: Graph, library: Path) -> Host:
         """Load a library that was built from this graph. Raises SNN601 for one that cannot be."""
-        net = lower(graph, prefix(graph.name), rates or {})
+        interface = Interface.of(graph)
         try:
             loaded = ctypes.CDLL(str(library))
         except OSError as e:
             fail("SNN601", "the built library", str(e)[:300])
-        missing = [f for f in EXPORTS if not hasattr(loaded, f"{net.prefix}_{f}")]
+        missing = [f for f in EXPORTS if not hasattr(loaded, f"{interface.prefix}_{f}")]
         if missing:
-            fail("SNN601", "the built library", f"no function {net.prefix}_{missing[0]}", "what the compiler emitted")
-        return cls(graph, net, loaded)
+            fail("SNN601", "the built library", f"no function {interface.prefix}_{missing[0]}",
+                 "what the compiler emitted")
+        return cls(graph, interface, loaded)
 
     def _start(self) -> Callable[..., None]:
         """A running network in fresh memory: what it gives calls the program's functions by name."""
-        size = getattr(self.library, f"{self.net.prefix}_size")
+        size = getattr(self.library, f"{self.interface.prefix}_size")
         size.restype = ctypes.c_size_t
         memory = ctypes.create_string_buffer(size())
 
         def call(name: str, *args: object) -> None:
-            getattr(self.library, f"{self.net.prefix}_{name}")(ctypes.byref(memory), *args)
+            getattr(self.library, f"{self.interface.prefix}_{name}")(ctypes.byref(memory), *args)
 
         call("init")
         return call
 
     def _inputs(self, x: Mapping[str, Array]) -> list[Array]:
-        return [np.ascontiguousarray(x[n], DTYPES[p.source.type])
-                for n, p in zip(self.graph.inputs, self.net.inputs, strict=True)]
+        return [np.ascontiguousarray(x[n], dtype) for n, dtype in self.interface.inputs.items()]
+
+    def _outputs(self, samples: int, ticks: int) -> dict[str, Array]:
+        """Memory for the outputs, by name."""
+        return {n: np.empty((samples, ticks, *self.graph.shapes[n]), dtype)
+                for n, dtype in self.interface.outputs.items()}
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -149,51 +149,43 @@ class Host:
         """
         inputs = self._inputs(x)
         samples, ticks = inputs[0].shape[:2]
-        outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
-        counts = np.zeros((samples, len(self.net.populations)), np.int64)
+        outputs = self._outputs(samples, ticks)
+        counts = np.zeros((samples, len(self.interface.populations)), np.int64)
         call = self._start()
         for s in range(samples):
             call("reset")
-            call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs)))
+            call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs.values())))
             call("counts", _pointer(counts[s]))
             if progress:
                 progress(s + 1, samples)
-        order = {p.source.name: i for i, p in enumerate(self.net.populations)}
-        by_name = {n: counts[:, order[self._identifiers[n]]] for n in self.graph.populations}
-        return dict(zip(self.graph.outputs, outputs, strict=True)), by_name
+        numbers = {n: i for i, n in enumerate(self.interface.populations)}
+        return outputs, {n: counts[:, numbers[n]] for n in self.graph.populations}
 
     def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
         """Run tick by tick, and read what every population emitted, and with `states` every state after each tick."""
         inputs = self._inputs(x)
         samples, ticks = inputs[0].shape[:2]
-        outputs = [np.empty((samples, ticks, *p.shape), DTYPES[p.source.type]) for p in self.net.outputs]
+        outputs = self._outputs(samples, ticks)
         fields = [f for f in self._fields() if states or not f[1]]
         kept = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
         call = self._start()
         for s in range(samples):
             call("reset")
             for t in range(ticks):
-                call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs)))
+                call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs.values())))
                 for name, state, population, field in fields:
                     call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(kept[name, state][s, t]))
             if progress:
                 progress(s + 1, samples)
         emitted = {n: kept[n, ""] for n, state, _, _ in fields if state == ""}
         held = {n: {s: kept[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
-        return Traces(dict(zip(self.graph.outputs, outputs, strict=True)), emitted, held)
+        return Traces(outputs, emitted, held)
 
     def _fields(self) -> list[tuple[str, str, int, int]]:
         """What can be read: population, state ("" for what it emits), and their numbers in the program."""
-        by_identifier = {p.source.name: i for i, p in enumerate(self.net.populations)}
-        found = []
-        for name, op in self.graph.integer_populations.items():
-            at = by_identifier[self._identifiers[name]]
-            found += [(name, state, at, k) for k, state in enumerate(("", *op.states))]
-        return found
-
-    @cached_property
-    def _identifiers(self) -> dict[str, str]:
-        return identifiers(self.graph.nodes)
+        numbers = {n: i for i, n in enumerate(self.interface.populations)}
+        return [(name, state, numbers[name], k) for name, op in self.graph.integer_populations.items()
+                for k, state in enumerate(("", *op.states))]
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

@@ -1,225 +1,173 @@
-"""From an INT graph to the context of the C templates."""
+"""From a plan to the context of the C templates."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from snncompile.backends.c.context import (
     Accumulator,
+    Data,
+    KernelView,
     Net,
     PopulationCode,
     Port,
     Projection,
+    Row,
     Source,
+    StateArray,
 )
 from snncompile.backends.c.expressions import lines_of
-from snncompile.backends.c.kernels import (
-    ConvDense,
-    ConvRuns,
-    ConvTaps,
-    EventKernel,
-    Kernel,
-    LinearDense,
-    LinearEvent,
-    Packed,
-    PoolKernel,
-    Row,
-)
-from snncompile.backends.c.layout import (
-    DTYPES,
-    accumulator_type,
-    as_image,
-    c_type,
-    c_type_of,
-    channels_last,
-)
-from snncompile.backends.c.leaves import Leaves
-from snncompile.backends.c.projections import Builder, Signal, data_of, partial_sums, scale_factors
-from snncompile.backends.names import comment, identifiers
-from snncompile.diagnostics import fail, shorten
-from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.op import Op
-from snncompile.ir.ops import Input, Scale
-from snncompile.ir.populations import Population
-from snncompile.ir.ranges import population_ranges, source_range
+from snncompile.backends.c.types import DTYPES, accumulator_type, c_type_of, literal, type_of
+from snncompile.backends.names import comment
+from snncompile.backends.plan import plan as planned
+from snncompile.backends.plan.buffers import Buffer, Constant, Lifetime
+from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper, Kernel, Scratch
+from snncompile.backends.plan.plan import Plan, PopulationPlan, ProjectionPlan
+from snncompile.backends.plan.updates import Operand, Update
+from snncompile.ir.expr import Step
+from snncompile.ir.schedule import Schedule
 
 CHUNK_BYTES = 1 << 18
+"""What the rows of all layers take together, so that they stay in a cache."""
 MAX_CHUNK = 64
+FAMILIES = ("add", "dot", "pool", "scan")
+"""The families of helper functions that `snn.h` can print."""
 
 
-def lower(graph: Graph, prefix: str, rates: Mapping[str, float]) -> Net:
-    """Lower an INT graph.
+def lower(plan: Plan, prefix: str, schedule: Schedule | None = None) -> Net:
+    """A plan in C's words.
 
     Args:
         prefix: a C identifier in front of everything that the program exports.
-        rates: share of active elements of inputs and populations, by name; decides event-driven or dense.
+        schedule: in which steps of the program the ticks of the network stand; in those of the same number without it.
     """
-    return _Lowering(graph, prefix, rates).net()
+    return _Lowering(plan, prefix, schedule or Schedule()).net()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, prefix: str, rates: Mapping[str, float]):
-        self.graph, self.prefix, self.rates = graph, prefix, rates
-        self.names = identifiers(graph.nodes)
-        self.sources = {n: self._source(n) for n in graph.nodes if n not in graph.outputs}
+    def __init__(self, plan: Plan, prefix: str, schedule: Schedule):
+        self.plan, self.prefix, self.schedule = plan, prefix, schedule
+        self.sources = {s.buffer.name: _source(s) for s in plan.sources}
 
     def net(self) -> Net:
-        order = [n for c in self.graph.components for n in c if isinstance(self.graph.nodes[n], Population)]
-        populations = {n: self._population(n) for n in order}
-        kernels = [k for p in populations.values() for j in p.projections for k in j.kernels]
-        data = [d for p in populations.values() for d in p.data] + list(data_of(kernels))
-        return Net(
-            self.prefix, comment(self.graph.name),
-            tuple(self._input(n, op) for n, op in self.graph.inputs.items()),
-            tuple(self._output(n) for n in self.graph.outputs),
-            tuple(self.sources.values()), tuple(populations.values()), self._groups(populations), tuple(data),
-            _add_types(kernels), _scan_types(populations.values()), _pool_types(kernels), _dot_types(kernels),
-            self._chunk(),
-        )
+        populations = {p.source.buffer.name: self._population(p) for p in self.plan.populations}
+        groups = tuple((loops, tuple(populations[p.source.buffer.name] for p in members))
+                       for loops, members in self.plan.loops)
+        return Net(self.prefix, comment(self.plan.name), tuple(map(self._input, self.plan.inputs)),
+                   tuple(map(self._output, self.plan.outputs)), tuple(self.sources.values()),
+                   tuple(populations.values()), groups, tuple(map(self._data, self.plan.constants)),
+                   self._helpers(populations), self._chunk())
 
-    def _symbol(self, name: str) -> str:
-        """What the names of a population's constants begin with.
+    def _data(self, constant: Constant) -> Data:
+        """A constant under its name in C.
 
         Identifiers have no capitals, so that the capitals around one keep the names of several networks, populations
         and constants apart.
         """
-        return f"{self.prefix}_N_{self.names[name]}"
+        return Data(f"{self.prefix}_N_{constant.name}", constant.values)
 
-    def _source(self, name: str) -> Source:
-        shape = self.graph.shapes[name]
-        low, high = source_range(self.graph, name)
-        history = max((e.delay for e in self.graph.edges_from[name]), default=0)
-        if any(self._keeps(e.dst) for e in self.graph.edges_from[name]):
-            history = max(history, 1)
-        channels, height, width = as_image(shape)
-        return Source(self.names[name], comment(name), c_type(low, high), math.prod(shape), channels, height * width,
-                      history)
+    def _input(self, port: planned.Port) -> Port:
+        always_on = self.schedule.always_on
+        steps = self._steps(always_on.get(port.label, 0), "a 1 for each tick" if port.label in always_on else "tick")
+        return self._port("in", port, steps)
 
-    def _keeps(self, name: str) -> bool:
-        """Whether a population reads nothing but real-valued inputs of the same tick."""
-        sources = [(self.graph.nodes[e.src], e.delay) for e in self.graph.edges_into[name]]
-        return isinstance(self.graph.nodes[name], Population) and all(
-            isinstance(op, Input) and op.values == "real" and delay == 0 for op, delay in sources)
+    def _output(self, port: planned.Port) -> Port:
+        return self._port("out", port, self._steps(self.schedule.latency_ticks.get(port.label, 0), "tick"))
 
-    def _input(self, name: str, op: Input) -> Port:
-        always_on = self.graph.schedule.always_on
-        steps = self._steps(always_on.get(name, 0), "a 1 for each tick" if name in always_on else "tick")
-        return Port(f"in_{self.names[name]}", comment(name), self.sources[name], 0, op.shape, int(op.low), int(op.high),
-                    steps)
+    def _port(self, word: str, port: planned.Port, steps: str) -> Port:
+        return Port(f"{word}_{port.name}", comment(port.label), self.sources[port.source.buffer.name], port.delay,
+                    port.shape, port.low, port.high, steps)
 
     def _steps(self, first: int, what: str) -> str:
         """In which steps of the program, which are ticks of the hardware, the ticks t of the network stand."""
-        schedule = self.graph.schedule
-        step = f"{first} + {schedule.period} t" if schedule.period > 1 else f"{first} + t"
-        return f"{what} t of the network in step {step}" if schedule else ""
-
-    def _output(self, name: str) -> Port:
-        edge, *others = self.graph.edges_into[name]
-        if others or edge.chain:
-            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it", "one population, as it is")
-        low, high = source_range(self.graph, edge.src)
-        return Port(f"out_{self.names[name]}", comment(name), self.sources[edge.src], edge.delay,
-                    self.graph.shapes[name], low, high,
-                    self._steps(self.graph.schedule.latency_ticks.get(name, 0), "tick"))
-
-    def _groups(self, populations: dict[str, PopulationCode]) -> tuple[tuple[bool, tuple[PopulationCode, ...]], ...]:
-        """Populations in order of execution; a group that is a loop runs tick by tick."""
-        found = []
-        for component in self.graph.components:
-            members = tuple(populations[n] for n in component if n in populations)
-            if members:
-                found.append((len(component) > 1 or self.graph.loops(component[0]), members))
-        return tuple(found)
+        period = self.schedule.period
+        step = f"{first} + {period} t" if period > 1 else f"{first} + t"
+        return f"{what} t of the network in step {step}" if self.schedule else ""
 
     def _chunk(self) -> int:
         """Ticks that run layer by layer: as many as keep the rows of all layers in a cache."""
         row = sum(s.size * DTYPES[s.type].itemsize for s in self.sources.values())
         return max(1, min(MAX_CHUNK, CHUNK_BYTES // max(row, 1)))
 
-    def _population(self, name: str) -> PopulationCode:
-        op = self.graph.nodes[name]
-        assert isinstance(op, Population)
-        projections, accumulators = self._projections(name)
-        ranges = population_ranges(self.graph, name)
-        printer = Leaves(self._symbol(name), op, self.graph.shapes[name], accumulators)
-        lines, operands = lines_of(op.program, ranges.steps, printer.leaf)
-        states = tuple(printer.state(n, s.bits, s.initial) for n, s in op.states.items())
+    def _population(self, population: PopulationPlan) -> PopulationCode:
+        update = population.update
+        lines, operands = lines_of(update.program, update.ranges, self._leaves(update))
+        states = tuple(StateArray(s.buffer.name, type_of(s.buffer), s.initial,
+                                  None if s.initials is None else self._data(s.initials)) for s in update.states)
         types = {s.name: s.type for s in states}
-        nexts = tuple((printer.states[n], types[printer.states[n]], operands[i]) for n, i in op.program.next_state)
-        return PopulationCode(self.sources[name], comment(op.rule), tuple(accumulators), tuple(projections), states,
-                              tuple(lines), nexts, operands[op.program.output], tuple(printer.data), printer.lanes,
-                              self._keeps(name))
+        nexts = tuple((update.state_names[n], types[update.state_names[n]], operands[i])
+                      for n, i in update.program.next_state)
+        return PopulationCode(
+            self.sources[population.source.buffer.name], comment(update.op.rule),
+            tuple(Accumulator(a.buffer.name, type_of(a.buffer)) for a in update.accumulators),
+            tuple(map(self._projection, population.projections)), states, tuple(lines), nexts,
+            operands[update.program.output], update.lanes, population.standing)
 
-    def _projections(self, name: str) -> tuple[list[Projection], list[Accumulator]]:
-        accumulators: list[Accumulator] = []
-        found: list[Projection] = []
-        for k, edge in enumerate(self.graph.edges_into[name]):
-            chain, scale = (edge.chain[:-1], edge.chain[-1]) if edge.chain and isinstance(edge.chain[-1], Scale) \
-                else (edge.chain, Scale(1))
-            assert isinstance(scale, Scale)
-            at = self._accumulator(name, accumulators, scale, partial_sums(chain, source_range(self.graph, edge.src)))
-            found.append(self._projection(name, k, edge, chain, accumulators, at))
-        typed = {a.name: a.type for a in accumulators}
-        return [_retyped(p, typed) for p in found], accumulators
+    def _leaves(self, update: Update) -> Callable[[Step], str]:
+        """What prints the leaves of an update: neuron `i`, lane `c` of the inner loop."""
+        def text(operand: Operand) -> str:
+            if operand.constant is None:
+                return str(operand.number)
+            name = self._data(operand.constant).name
+            return f"{name}, {operand.constant.values.size}" if operand.index == "table" else \
+                f"{name}[{'i' if operand.index == 'neuron' else 'c'}]"
 
-    def _accumulator(self, name: str, have: list[Accumulator], scale: Scale, sums: tuple[int, int]) -> int:
-        """The accumulator for a multiplier: one that there is already, widened, or a new one."""
-        label = f"{self._symbol(name)}_TIMES{len(have)}"
-        factor, factors = scale_factors(scale, self.graph.shapes[name], label)
-        for i, a in enumerate(have):
-            if factor is not None and a.factor == factor:
-                low, high = a.low + sums[0], a.high + sums[1]
-                have[i] = dataclasses.replace(a, low=low, high=high, type=accumulator_type(low, high))
-                return i
-        have.append(Accumulator(f"acc{len(have)}", accumulator_type(*sums), factor, factors, *sums))
-        return len(have) - 1
+        def leaf(step: Step) -> str:
+            if step.op == "state":
+                return f"s_{update.state_names[str(step.value)]}[i]"
+            return _input_sum(update, text) if step.op == "input" else text(update.operands[step])
 
-    def _projection(self, name: str, k: int, edge: Edge, chain: tuple[Op, ...], accumulators: list[Accumulator],
-                    at: int) -> Projection:
-        source = self.sources[edge.src]
-        low, high = source_range(self.graph, edge.src)
-        builder = Builder(f"{self.names[name]}_{k}", f"{self._symbol(name)}_{k}")
-        shape = self.graph.shapes[edge.src]
-        signal = Signal(Row("src", source.type, source.size), shape, channels_last(shape), low, high,
-                        self.rates.get(edge.src, 0.1))
-        target = Row("acc", accumulators[at].name, math.prod(self.graph.shapes[name]))
-        builder.build(chain, signal, target, self.graph.shapes[name])
-        scans = max((k.src.size * (4 if k.lists_repeats else 1) for k in builder.kernels
-                     if isinstance(k, EventKernel)), default=0)
-        bits = max((k.geometry.height * k.geometry.width * k.words for k in builder.kernels if isinstance(k, Packed)),
-                   default=0)
-        return Projection(builder.name, comment(edge.label), source, edge.delay, tuple(builder.kernels),
-                          tuple(builder.scratch), accumulators[at].name, "", scans, bits)
+        return leaf
 
+    def _projection(self, projection: ProjectionPlan) -> Projection:
+        views = tuple(self._view(k) for k in projection.kernels)
+        scratch = [k.scratch for k in projection.kernels]
+        together = Scratch(*(max((getattr(s, n) for s in scratch), default=0)
+                             for n in ("events", "most_index", "bit_words")))
+        return Projection(projection.name, comment(projection.label), self.sources[projection.source.buffer.name],
+                          projection.delay, views, tuple(map(_row, projection.scratch)), projection.accumulator.name,
+                          type_of(projection.accumulator), together)
 
-def _retyped(projection: Projection, typed: Mapping[str, str]) -> Projection:
-    """The projection with the type of its accumulator, which is known once all projections are."""
-    kind = typed[projection.accumulator]
-    kernels = tuple(dataclasses.replace(k, dst=dataclasses.replace(k.dst, type=kind)) if k.dst.text == "acc" else k
-                    for k in projection.kernels)
-    return dataclasses.replace(projection, kernels=kernels, accumulator_type=kind)
+    def _view(self, kernel: Kernel) -> KernelView:
+        words: dict[int, Row | Data] = {id(b): _row(b) for b in (kernel.src, kernel.dst)}
+        return KernelView(kernel, words | {id(c): self._data(c) for c in kernel.constants})
+
+    def _helpers(self, populations: Mapping[str, PopulationCode]) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """By family, the types that helper functions are needed for."""
+        needed: dict[str, set[tuple[str, ...]]] = {family: set() for family in FAMILIES}
+        for projection in (j for p in populations.values() for j in p.projections):
+            for helper in (h for view in projection.kernels for h in view.kernel.helpers):
+                needed.setdefault(helper.family, set()).add(_types(helper, projection.index_type))
+        return {family: tuple(sorted(types)) for family, types in needed.items()}
 
 
-def _add_types(kernels: list[Kernel]) -> tuple[tuple[str, str], ...]:
-    """Pairs of weight and accumulator type for which row additions are needed."""
-    return tuple(sorted({(c_type_of(k.weight.values), k.dst.type) for k in kernels
-                         if isinstance(k, (LinearEvent, ConvRuns, ConvTaps))}))
+def _source(source: planned.Source) -> Source:
+    buffer = source.buffer
+    return Source(buffer.name, comment(source.label), type_of(buffer), buffer.size, source.channels, source.places,
+                  source.history, source.plain)
 
 
-def _dot_types(kernels: list[Kernel]) -> tuple[tuple[str, str, str], ...]:
-    """Source, weight and accumulator types for which dense products are needed."""
-    return tuple(sorted({(k.src.type, c_type_of(k.weight.values), k.dst.type) for k in kernels
-                         if isinstance(k, (ConvDense, LinearDense))}))
+def _row(buffer: Buffer) -> Row:
+    """A buffer as the function of a projection reaches it."""
+    text = {Lifetime.HISTORY: "src", Lifetime.PROJECTION: f"net->scratch.{buffer.owner}.{buffer.name}"}
+    return Row(text.get(buffer.lifetime, "acc"), type_of(buffer), buffer.size)
 
 
-def _pool_types(kernels: list[Kernel]) -> tuple[tuple[str, str, str], ...]:
-    """Modes, source and destination types of pools."""
-    return tuple(sorted({(k.mode, k.src.type, k.dst.type) for k in kernels if isinstance(k, PoolKernel)}))
+def _types(helper: Helper, index_type: str) -> tuple[str, ...]:
+    """The types that a helper is made for."""
+    return tuple(type_of(part) if isinstance(part, Buffer) else c_type_of(part.values) if isinstance(part, Constant)
+                 else index_type if part == EVENT_INDEX else part for part in helper.parts)
 
 
-def _scan_types(populations: Iterable[PopulationCode]) -> tuple[tuple[str, str, str], ...]:
-    """Source element and index types for which event lists are made, and how."""
-    return tuple(sorted({(k.src.type, p.index_type, k.scan) for code in populations for p in code.projections
-                         for k in p.kernels if isinstance(k, EventKernel)}))
+def _input_sum(update: Update, text: Callable[[Operand], str]) -> str:
+    """The sums of a neuron's synapses, each times its multiplier, added up."""
+    if not update.accumulators:
+        return "0"
+    kind = accumulator_type(*update.input_range)
+    parts = []
+    for accumulator, factor in zip(update.accumulators, update.factors, strict=True):
+        times = f" * {text(factor)}" if factor.constant else "" if factor.number == 1 else \
+            f" * {literal(factor.number or 0)}"
+        cast = "" if kind == "int16_t" else f"({kind})"
+        parts.append(f"{cast}{accumulator.buffer.name}[i]{times}")
+    return " + ".join(parts)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from snncompile.backends.c.context import Net
-from snncompile.backends.c.kernels import Data
-from snncompile.backends.c.layout import c_type_of
+from snncompile.backends.c.context import Data, Net
+from snncompile.backends.c.types import c_type_of
 from snncompile.ir.types import Array
 
 TEXT_LIMIT_BYTES = 4 << 20

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
@@ -32,7 +30,7 @@ class LavaBackend:
             raise CompileError(problems)
         return emit(request.graph, golden=request.golden)
 
-    def host(self, graph: Graph, rates: Mapping[str, float], artifact: Artifact) -> Host | None:
+    def host(self, graph: Graph, artifact: Artifact) -> Host | None:
         from snncompile.backends.lava.host import host
 
         return host(graph, artifact)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.operations import LEAVES
-
-INFIX = {"add": "+", "sub": "-", "mul": "*", "and": "*", "floordiv": "//"}
-CALLS = {"min": "np.minimum", "max": "np.maximum", "or": "np.maximum", "abs": "np.abs", "sign": "np.sign",
-         "neg": "np.negative"}
-COMPARED = {"ge": "np.greater_equal", "gt": "np.greater"}
-
 
 def statements(program: Program, leaves: Mapping[Step, str]) -> tuple[list[tuple[str, str]], list[str]]:
     """The statements of a program, each a name and an expression, and for every step the operand that reads it.
@@ -33,30 +27,44 @@ def statements(program: Program, leaves: Mapping[Step, str]) -> tuple[list[tuple
 
 def _expression(step: Step, args: list[str], table: str) -> str:
     value: Any = step.value
-    if step.op in INFIX:
-        return f"{args[0]} {INFIX[step.op]} {args[1]}"
-    if step.op in CALLS:
-        return f"{CALLS[step.op]}({', '.join(args)})"
-    if step.op in COMPARED:
-        return f"{COMPARED[step.op]}({args[0]}, {args[1]}).astype(np.int64)"
-    match step.op:
-        case "not":
-            return f"1 - {args[0]}"
-        case "select":
-            return f"np.where({args[0]} != 0, {args[1]}, {args[2]})"
-        case "shr":
-            return _shift(args[0], *value)
-        case "wrap":
-            half = 1 << (int(value) - 1)
-            return f"(({args[0]} + {half}) & {2 * half - 1}) - {half}"
-        case "lut":
-            return f"{table}[np.clip(({args[0]} - {value[1]}) >> {value[2]}, 0, len({table}) - 1)]"
-    raise AssertionError(f"no NumPy for {step.op}")
+    constants = value if isinstance(value, tuple) else () if value is None else (value,)
+    return PRINTERS[step.op](*args, *((table, *constants[1:]) if step.op == "lut" else constants))
 
 
-def _shift(a: str, bits: int, rounding: str) -> str:
+def _infix(sign: str) -> Callable[..., str]:
+    return lambda a, b: f"{a} {sign} {b}"
+
+
+def _call(function: str) -> Callable[..., str]:
+    return lambda *args: f"{function}({', '.join(args)})"
+
+
+def _compared(function: str) -> Callable[..., str]:
+    return lambda a, b: f"{function}({a}, {b}).astype(np.int64)"
+
+
+def _shifted(a: str, bits: int, rounding: str) -> str:
     if bits == 0:
         return a
     if rounding == "zero":
         return f"({a} + (({a} >> 63) & {(1 << bits) - 1})) >> {bits}"
     return f"({a} + {1 << (bits - 1)}) >> {bits}" if rounding == "nearest" else f"{a} >> {bits}"
+
+
+def _wrapped(a: str, bits: int) -> str:
+    half = 1 << (bits - 1)
+    return f"(({a} + {half}) & {2 * half - 1}) - {half}"
+
+
+PRINTERS: dict[str, Callable[..., str]] = {
+    "add": _infix("+"), "sub": _infix("-"), "mul": _infix("*"), "and": _infix("*"), "floordiv": _infix("//"),
+    "min": _call("np.minimum"), "max": _call("np.maximum"), "or": _call("np.maximum"), "abs": _call("np.abs"),
+    "sign": _call("np.sign"), "neg": _call("np.negative"),
+    "ge": _compared("np.greater_equal"), "gt": _compared("np.greater"),
+    "not": lambda a: f"1 - {a}",
+    "select": lambda condition, a, b: f"np.where({condition} != 0, {a}, {b})",
+    "shr": _shifted,
+    "wrap": _wrapped,
+    "lut": lambda a, table, low, shift: f"{table}[np.clip(({a} - {low}) >> {shift}, 0, len({table}) - 1)]",
+}
+"""The NumPy text of each operation of an integer program, from the text of its arguments and its constants."""

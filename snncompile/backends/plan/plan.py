@@ -1,0 +1,229 @@
+"""From an integer graph to the plan of a program: sources, populations in the order of a tick, their projections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from snncompile.backends.names import identifiers
+from snncompile.backends.plan.buffers import Buffer, Constant, Lifetime
+from snncompile.backends.plan.kernels.kernel import Kernel, Signal
+from snncompile.backends.plan.layouts import as_image, channels_last
+from snncompile.backends.plan.projections import Builder, chain_range, scale_factors
+from snncompile.backends.plan.updates import Accumulator, Update
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.operations import Interval
+from snncompile.ir.ops import Input, Scale
+from snncompile.ir.populations import Population
+from snncompile.ir.ranges import population_ranges, source_range
+from snncompile.ir.types import Shape
+
+UNKNOWN_RATE = 0.1
+"""The share of active elements that is assumed of a source of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A node that others read: its emitted values, those of `history` past ticks kept.
+
+    Attributes:
+        label: the node's own name; `buffer` bears its identifier.
+    """
+
+    label: str
+    buffer: Buffer
+    channels: int
+    places: int
+    history: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether memory order is the user's order."""
+        return self.channels == 1 or self.places == 1
+
+
+@dataclass(frozen=True)
+class ProjectionPlan:
+    """One projection: the kernels that add it to an accumulator, one after another."""
+
+    name: str
+    label: str
+    source: Source
+    delay: int
+    accumulator: Buffer
+    kernels: tuple[Kernel, ...]
+    scratch: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """One population: its projections, and its update.
+
+    Attributes:
+        standing: whether it reads nothing but real-valued inputs of the same tick, so that its sums need not be
+            computed again while a frame stands still.
+    """
+
+    source: Source
+    update: Update
+    projections: tuple[ProjectionPlan, ...]
+    standing: bool
+
+    @property
+    def constants(self) -> Iterator[Constant]:
+        """The constants of its projections; those of its update are `update.constants`."""
+        return (c for p in self.projections for k in p.kernels for c in k.constants)
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the network: the node that it reads or fills, by its identifier and its own name."""
+
+    name: str
+    label: str
+    source: Source
+    delay: int
+    shape: Shape
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A program before it is text.
+
+    Attributes:
+        sources: inputs and populations, in the order of the graph.
+        populations: in an order in which what a population reads of the same tick is there.
+        loops: groups of populations, and whether those of a group must run tick by tick together; others may run
+            several ticks at once.
+    """
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    sources: tuple[Source, ...]
+    populations: tuple[PopulationPlan, ...]
+    loops: tuple[tuple[bool, tuple[PopulationPlan, ...]], ...]
+
+    @property
+    def projections(self) -> tuple[ProjectionPlan, ...]:
+        return tuple(p for pop in self.populations for p in pop.projections)
+
+    @cached_property
+    def constants(self) -> tuple[Constant, ...]:
+        """All constants: those of updates, then those of projections, population by population."""
+        return (*(c for p in self.populations for c in p.update.constants),
+                *(c for p in self.populations for c in p.constants))
+
+
+def plan(graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]) -> Plan:
+    """The plan of an INT or MAPPED graph.
+
+    Args:
+        rates: share of active elements of inputs and populations, by name, where it is known.
+        costs: what a synapse costs with each kernel, by name; see `kernels.table.choose`.
+
+    Raises:
+        CompileError: SNN204 for an output that reads a sum or an operator.
+    """
+    return _Planner(graph, rates, costs).plan()
+
+
+class _Planner:
+    def __init__(self, graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]):
+        self.graph, self.rates, self.costs = graph, rates, costs
+        self.names = identifiers(graph.nodes)
+        self.sources = {n: self._source(n) for n in graph.nodes if n not in graph.outputs}
+
+    def plan(self) -> Plan:
+        order = [n for c in self.graph.components for n in c if isinstance(self.graph.nodes[n], Population)]
+        populations = {n: self._population(n) for n in order}
+        return Plan(self.graph.name, tuple(self._input(n, op) for n, op in self.graph.inputs.items()),
+                    tuple(self._output(n) for n in self.graph.outputs), tuple(self.sources.values()),
+                    tuple(populations.values()), self._loops(populations))
+
+    def _source(self, name: str) -> Source:
+        shape = self.graph.shapes[name]
+        history = max((e.delay for e in self.graph.edges_from[name]), default=0)
+        if any(self._stands(e.dst) for e in self.graph.edges_from[name]):
+            history = max(history, 1)  # the last frame, to see whether it changed
+        channels, height, width = as_image(shape)
+        own = self.names[name]
+        buffer = Buffer(own, own, math.prod(shape), *source_range(self.graph, name), Lifetime.HISTORY)
+        return Source(name, buffer, channels, height * width, history)
+
+    def _stands(self, name: str) -> bool:
+        """Whether a population reads nothing but real-valued inputs of the same tick."""
+        sources = [(self.graph.nodes[e.src], e.delay) for e in self.graph.edges_into[name]]
+        return isinstance(self.graph.nodes[name], Population) and all(
+            isinstance(op, Input) and op.values == "real" and delay == 0 for op, delay in sources)
+
+    def _input(self, name: str, op: Input) -> Port:
+        return Port(self.names[name], name, self.sources[name], 0, op.shape, int(op.low), int(op.high))
+
+    def _output(self, name: str) -> Port:
+        edge, *others = self.graph.edges_into[name]
+        if others or edge.chain:
+            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it", "one population, as it is")
+        return Port(self.names[name], name, self.sources[edge.src], edge.delay, self.graph.shapes[name],
+                    *source_range(self.graph, edge.src))
+
+    def _loops(self, populations: dict[str, PopulationPlan]) -> tuple[tuple[bool, tuple[PopulationPlan, ...]], ...]:
+        groups = []
+        for component in self.graph.components:
+            members = tuple(populations[n] for n in component if n in populations)
+            if members:
+                groups.append((len(component) > 1 or self.graph.loops(component[0]), members))
+        return tuple(groups)
+
+    def _population(self, name: str) -> PopulationPlan:
+        chains = [_split(e) for e in self.graph.edges_into[name]]
+        accumulators, places = self._accumulators(name, chains)
+        projections = tuple(self._projection(name, k, edge, chain, accumulators[at]) for k, (edge, (chain, _), at) in
+                            enumerate(zip(self.graph.edges_into[name], chains, places, strict=True)))
+        update = Update(self.names[name], self.graph.population(name), self.graph.shapes[name], tuple(accumulators),
+                        population_ranges(self.graph, name).steps)
+        return PopulationPlan(self.sources[name], update, projections, self._stands(name))
+
+    def _accumulators(self, name: str, chains: list[tuple[tuple[Op, ...], Scale]]
+                      ) -> tuple[list[Accumulator], list[int]]:
+        """Sums for the projections into a population, and the place of each projection's among them.
+
+        Projections whose sums are multiplied by the same number share one, as wide as all of them need together.
+        """
+        sums: list[tuple[int | None, Constant | None, Interval]] = []
+        places = []
+        for edge, (chain, scale) in zip(self.graph.edges_into[name], chains, strict=True):
+            low, high = chain_range(chain, source_range(self.graph, edge.src))
+            label = f"{self.names[name]}_TIMES{len(sums)}"
+            factor, factors = scale_factors(scale, self.graph.shapes[name], label)
+            at = next((i for i, s in enumerate(sums) if factor is not None and s[0] == factor), len(sums))
+            if at == len(sums):
+                sums.append((factor, factors, (low, high)))
+            else:
+                sums[at] = (factor, factors, (sums[at][2][0] + low, sums[at][2][1] + high))
+            places.append(at)
+        lifetime = Lifetime.STANDING if self._stands(name) else Lifetime.POPULATION
+        size, own = math.prod(self.graph.shapes[name]), self.names[name]
+        return [Accumulator(Buffer(f"acc{i}", own, size, *ends, lifetime, True), factor, factors)
+                for i, (factor, factors, ends) in enumerate(sums)], places
+
+    def _projection(self, name: str, k: int, edge: Edge, chain: tuple[Op, ...], into: Accumulator) -> ProjectionPlan:
+        source, shape = self.sources[edge.src], self.graph.shapes[edge.src]
+        builder = Builder(f"{self.names[name]}_{k}", self.costs)
+        signal = Signal(source.buffer, shape, channels_last(shape), self.rates.get(edge.src, UNKNOWN_RATE))
+        builder.build(chain, signal, into.buffer, self.graph.shapes[name])
+        return ProjectionPlan(builder.name, edge.label, source, edge.delay, into.buffer, tuple(builder.kernels),
+                              tuple(builder.scratch))
+
+
+def _split(edge: Edge) -> tuple[tuple[Op, ...], Scale]:
+    """A chain without the multiplier at its end, which acts on the complete sum, and that multiplier."""
+    if edge.chain and isinstance(edge.chain[-1], Scale):
+        return edge.chain[:-1], edge.chain[-1]
+    return edge.chain, Scale(1)
