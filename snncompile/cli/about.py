@@ -1,4 +1,4 @@
-"""`snnc explain` and `snnc targets`: what the compiler knows about itself."""
+"""`snnc explain` and `snnc targets`: the diagnostics and the targets of the compiler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROVISIONAL = "provisional"
 def explain(
     out: Out,
     code: Annotated[str | None, typer.Argument(
-        metavar="CODE", help="A diagnostic's code, such as SNN203; without it, all are listed.",
+        metavar="CODE", help="A diagnostic's code, such as SNN203; all are listed without it.",
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """Explain a diagnostic."""
@@ -43,7 +43,7 @@ def explain(
 def targets(
     out: Out,
     name: Annotated[str | None, typer.Argument(
-        metavar="NAME", help="A target's name, or its .toml file; without it, all are listed.",
+        metavar="NAME", help="A target's name, or its .toml file; all are listed without it.",
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """List the targets, or show one."""
@@ -54,7 +54,7 @@ def targets(
         out.table(("target", "title", "#cores", "emits", ""), [
             (t.name, t.title, "" if t.limits.cores is None else f"{t.limits.cores:,}", t.backend or "nothing",
              PROVISIONAL if t.provisional else "") for t in known])
-        out.say("\nsnnc targets NAME shows every figure, and where it comes from")
+        out.say("\nsnnc targets NAME shows every figure with its source")
         return {"targets": [_head(t) for t in known]}
     target = load_target(name)
     figures = [_figure(f) for f in target.figures()]

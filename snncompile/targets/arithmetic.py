@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from snncompile.diagnostics import Collector, fail
-from snncompile.ir.expr import ROUNDINGS, Rounding
 from snncompile.targets.figures import accepts, figure, value_of, whole, word
+
+if TYPE_CHECKING:
+    from snncompile.ir.expr import Rounding  # the command line reads these fields, and must not load NumPy for it
 
 MAX_BITS = 30
 """The widest membrane that is chosen unless the user asks for more: with its input it adds up in 32 bits."""
@@ -45,7 +47,7 @@ class Arithmetic:
                                                    ("ternary",))
     membrane_bits: int | None = whole("Width of membranes.", 4, high=32)
     decay_bits: int | None = whole("Decays are m / 2^n.", 1, high=24)
-    rounding: Rounding = word("Of products with decays.", "zero", ROUNDINGS)
+    rounding: Rounding = word("Of products with decays.", "zero", ("floor", "zero", "nearest"))
     overflow: Literal["saturate", "wrap"] = word("What a membrane does that leaves its width.", "saturate",
                                                  ("saturate", "wrap"))
     per: Literal["channel", "layer"] = word("One unit for each channel, or for the layer.", "channel",
