@@ -247,5 +247,5 @@ def _in_words(hint: Any) -> str:
     if get_origin(hint) in (Union, UnionType):
         return " or ".join(map(_in_words, parts))
     if get_origin(hint) is tuple:
-        return f"{_in_words(parts[0])}s with commas between them".removeprefix("a ")
+        return f"a list of {_in_words(parts[0]).removeprefix('a ')}s"
     return {int: "a whole number", bool: "true or false", str: "a word"}.get(hint, "none")

@@ -136,7 +136,7 @@ def test_every_option_of_every_pass_says_what_it_can_be():
         extra = {f.name for f in dataclasses.fields(Arithmetic)} if entry.kind is Quantize else set()
         assert set(options_of(entry.kind)) == fields | extra
     assert options_of(Retime)["max_delay_ticks"] == "a whole number or none"
-    assert options_of(MergeChains) == {"operators": "words with commas between them or none"}
+    assert options_of(MergeChains) == {"operators": "a list of words or none"}
 
 
 @pytest.mark.parametrize(("names", "stage", "message"), [
