@@ -1,6 +1,6 @@
 """Every pass on small graphs in the text form: the graph before it, and what it makes of it.
 
-`pairs/NAME.before.snn` becomes `pairs/NAME.after.snn` by the pipeline that is the first line of `pairs/NAME.passes`; the
+`pairs/NAME.before.snn` becomes `pairs/NAME.after.snn` by the pipeline in the first line of `pairs/NAME.passes`; the
 other lines of that file say what to look at. NAME is the name of the pass, or that name and a case (`retime-relays`).
 Options that are not written follow from the target c99. The arrays of all graphs are in `pairs/weights.safetensors`;
 where numbers do not matter, the graphs have shapes instead (`?float32[4,4]`).
