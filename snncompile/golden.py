@@ -56,15 +56,15 @@ def trial_inputs(graph: Graph) -> dict[str, Array]:
     return values
 
 
-def activity_rates(graph: Graph, seen: Calibration, golden: Golden) -> dict[str, float]:
+def activity_rates(graph: Graph, calibration: Calibration, golden: Golden) -> dict[str, float]:
     """How often each input and population carries something else than zero, from 0 to 1, by name.
 
-    Inputs are measured on the golden vectors. Populations have their firing rate from the calibration (`seen`); graded
+    Inputs are measured on the golden vectors. Populations have their firing rate from the calibration; graded
     ones count as always active, and populations that were not calibrated are left out.
     """
     rates = {n: float(np.mean(v != 0)) if v.size else 0.0 for n, v in golden.inputs.items()}
     for name, population in graph.populations.items():
-        activity = seen.activity.get(name)
+        activity = calibration.activity.get(name)
         graded = getattr(population, "graded", False)
         if activity is not None:
             rates[name] = 1.0 if graded else min(1.0, activity.rate)

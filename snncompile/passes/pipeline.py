@@ -42,13 +42,13 @@ def run_passes(graph: Graph, passes: Iterable[Pass], observe: Observer | None = 
         AssertionError: where a pass is given or returns a graph of another stage than it declares.
         CompileError: what a pass or the verification finds wrong with the graph.
     """
-    for one in passes:
-        if graph.stage != one.needs:
-            raise AssertionError(f"pass {one.name} needs stage {one.needs.name}, got {graph.stage.name}")
+    for p in passes:
+        if graph.stage != p.needs:
+            raise AssertionError(f"pass {p.name} needs stage {p.needs.name}, got {graph.stage.name}")
         start = time.perf_counter()
-        graph = verify(one.run(graph))
-        if graph.stage != one.ensures:
-            raise AssertionError(f"pass {one.name} ensures stage {one.ensures.name}, gave {graph.stage.name}")
+        graph = verify(p.run(graph))
+        if graph.stage != p.ensures:
+            raise AssertionError(f"pass {p.name} ensures stage {p.ensures.name}, gave {graph.stage.name}")
         if observe:
-            observe(one.name, graph, time.perf_counter() - start)
+            observe(p.name, graph, time.perf_counter() - start)
     return graph

@@ -173,12 +173,13 @@ def expect_stages(passes: Iterable[Pass], stage: Stage, place: str = "pipeline")
     Raises:
         CompileError: SNN701 with the first pass for which this is not so.
     """
-    for one in passes:
-        if stage != one.needs:
-            raising = [e.name for e in PASSES if e.kind.needs < one.needs == e.kind.ensures]
-            fail("SNN701", f"{place}, pass {one.name}", f"a graph of stage {stage.name}", f"stage {one.needs.name}",
-                 f"run {' or '.join(raising)} before it" if stage < one.needs else "put it earlier in the pipeline")
-        stage = one.ensures
+    for p in passes:
+        if stage != p.needs:
+            raising = [e.name for e in PASSES if e.kind.needs < p.needs == e.kind.ensures]
+            fail("SNN701", f"{place}, pass {p.name}", f"a graph of stage {stage.name}", f"stage {p.needs.name}",
+                 f"run {' or '.join(raising)} before it" if stage < p.needs else
+                 "no pass leads back: put it earlier, or take the network that this one was made from")
+        stage = p.ensures
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -194,8 +195,8 @@ def to_text(passes: Iterable[Pass]) -> str:
 
     Calibration has no text: a pass that holds one is read back without it.
     """
-    return ",".join(str(PassText(one.name, {n: v if isinstance(v, tuple) else (v,) for n, v in _values(one).items()}))
-                    for one in passes)
+    return ",".join(str(PassText(p.name, {n: v if isinstance(v, tuple) else (v,) for n, v in _values(p).items()}))
+                    for p in passes)
 
 
 def _values(holder: Any) -> dict[str, Any]:

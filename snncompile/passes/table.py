@@ -117,8 +117,8 @@ def passes_of(choices: Choices, *steps: str) -> tuple[Pass, ...]:
     Raises:
         CompileError: SNN404 where the target cannot do what was chosen.
     """
-    made = [entry.make(choices) for entry in PASSES if entry.step in steps]
-    return tuple(one for one in made if one is not None)
+    passes = (entry.make(choices) for entry in PASSES if entry.step in steps)
+    return tuple(p for p in passes if p is not None)
 
 
 def names_of(step: str) -> Iterator[str]:

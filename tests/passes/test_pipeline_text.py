@@ -142,7 +142,7 @@ def test_every_option_of_every_pass_says_what_it_can_be():
 @pytest.mark.parametrize(("names", "stage", "message"), [
     ("fold-scales", Stage.FLOAT, "run form-populations before it"),
     ("canonicalize,form-populations,retime", Stage.FLOAT, "run quantize before it"),
-    ("form-populations,canonicalize", Stage.FLOAT, "put it earlier in the pipeline"),
+    ("form-populations,canonicalize", Stage.FLOAT, "no pass leads back: put it earlier"),
     ("prove-ranges", Stage.MAPPED, "a graph of stage MAPPED"),
 ])
 def test_a_pass_that_needs_another_stage_is_refused_before_any_runs(names, stage, message):
