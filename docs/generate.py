@@ -1,13 +1,16 @@
-"""Regenerates the pages that are made from the code: `make docs`."""
+"""Regenerates the pages, and the parts of pages, that are made from the code: `make docs`."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 from snncompile.diagnostics.codes import CODES
 from snncompile.frontends.torch.neurons import FRAMEWORKS, VERSIONS
 from snncompile.frontends.torch.neurons.support import NeuronClass, Table, Unsupported
+from snncompile.passes.pipeline_text import options_of
+from snncompile.passes.table import PASSES
 from snncompile.targets.figures import value_of
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.sections import SECTIONS, Costs
@@ -67,11 +70,12 @@ def frameworks() -> str:
 
 def _rows(table: Table) -> dict[tuple[str, str], list[str]]:
     """Each option with its verdict, and the classes it holds for; what is exact goes first."""
-    found: dict[tuple[str, str], list[str]] = {}
+    classes: dict[tuple[str, str], list[str]] = {}
     for name, known in table.items():
         for row in _verdicts(known):
-            found.setdefault(row, []).append(f"`{name.rpartition('.')[2]}`")
-    return dict(sorted(found.items(), key=lambda row: ("exact", "refused", "note").index(row[0][1].partition(":")[0])))
+            classes.setdefault(row, []).append(f"`{name.rpartition('.')[2]}`")
+    order = ("exact", "refused", "note")
+    return dict(sorted(classes.items(), key=lambda row: order.index(row[0][1].partition(":")[0])))
 
 
 def _verdicts(known: NeuronClass | Unsupported) -> list[tuple[str, str]]:
@@ -91,14 +95,28 @@ def target_figures() -> str:
         lines += ["", f"## [{section}]", "", (kind.__doc__ or "").strip().replace("\n    ", "\n"), "",
                   "| key | value | meaning |", "|---|---|---|"]
         for f in dataclasses.fields(kind):
-            said = "" if f.default is None else f" ({str(f.default).lower()})"
-            lines.append(f"| `{f.name}` | {value_of(f.metadata)}{said} | {f.metadata['what']} |")
+            default = "" if f.default is None else f" ({str(f.default).lower()})"
+            lines.append(f"| `{f.name}` | {value_of(f.metadata)}{default} | {f.metadata['what']} |")
     lines += ["", "## Rules", "", "| rule | code | reads | of each |", "|---|---|---|---|"]
     lines += [f"| {r.name} | {r.code} | `{r.figure}` | {r.scope} |" for r in HARDWARE_RULES.values()]
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks, "target-figures.md": target_figures}
+BLOCK = re.compile(r"(<!-- table of passes, made by `make docs` -->\n).*?(<!-- end of table -->\n)", re.S)
+
+
+def passes() -> str:
+    """The page about passes, with its table of all passes made anew; the rest is written by hand."""
+    lines = ["| pass | step | from, to | what it does |", "|---|---|---|---|"]
+    lines += [f"| `{e.name}` | {e.step} | {e.kind.needs.name}, {e.kind.ensures.name} | {e.summary} |" for e in PASSES]
+    lines += ["", "| pass | option | value |", "|---|---|---|"]
+    lines += [f"| `{e.name}` | `{option}` | {value} |" for e in PASSES for option, value in options_of(e.kind).items()]
+    table = "\n" + "\n".join(lines) + "\n\n"
+    return BLOCK.sub(lambda m: m[1] + table + m[2], (HERE / "passes.md").read_text(encoding="utf-8"))
+
+
+PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks, "target-figures.md": target_figures,
+         "passes.md": passes}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -1,4 +1,4 @@
-"""A compiled model as a folder on disk: written whole or not at all."""
+"""Writing a compiled model to a folder: either the whole folder appears, or nothing does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_MANIFEST_BYTES = 1 << 24
 
 
 def contents(model: CompiledModel) -> dict[str, bytes]:
-    """Every file of a build folder, by relative path."""
+    """The content of every file of a build folder, by relative path with forward slashes."""
     files = {f"{model.backend}/{n}": _bytes(t) for n, t in model.artifact.files.items()}
     files |= {
         "graph.snn": to_text(model.graph).encode(),
@@ -53,7 +53,7 @@ def _bytes(content: str | bytes) -> bytes:
 
 
 def _golden(golden: Golden) -> bytes:
-    """Names are free text, so arrays are stored by position; the graph gives their order."""
+    """Golden vectors as `.npz`. Names are free text, so arrays are keyed by their position in the graph."""
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {f"input{i}": v for i, v in enumerate(golden.inputs.values())}
     arrays |= {f"output{i}": v for i, v in enumerate(golden.outputs.values())}
@@ -62,7 +62,10 @@ def _golden(golden: Golden) -> bytes:
 
 
 def save(model: CompiledModel, folder: str | Path) -> Path:
-    """Write a build folder, replacing an earlier one.
+    """Write a build folder; an earlier build in its place is replaced.
+
+    Returns:
+        The path of the folder.
 
     Raises:
         CompileError: SNN602 where the folder exists and holds anything else, or cannot be written.
@@ -84,12 +87,12 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
 
 
 def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder on the same file system, so that a rename moves what is in it."""
+    """A temporary folder next to a path, on the same file system, so that its content can be moved by renaming."""
     return tempfile.TemporaryDirectory(dir=target.parent, prefix=".snnc-", ignore_cleanup_errors=True)
 
 
 def _exchange(fresh: Path, target: Path, old: Path) -> None:
-    """Put a folder in another's place; the other stays where it was if that fails."""
+    """Move the folder `fresh` to `target`. What was there is moved to `old`, and back again if that fails."""
     if target.exists():
         os.replace(target, old)
     try:
@@ -101,7 +104,11 @@ def _exchange(fresh: Path, target: Path, old: Path) -> None:
 
 
 def expect_free(target: Path) -> None:
-    """SNN602 unless a build may be written there: nothing, an empty folder, or an earlier build and nothing else."""
+    """Check that a build may be written to a path.
+
+    Raises:
+        CompileError: SNN602 unless nothing is there, or an empty folder, or an earlier build without any other file.
+    """
     place = f"folder {shorten(target)}"
     allowed = "a new folder, an empty one, or one that `snnc compile -o` wrote"
     try:
@@ -117,7 +124,7 @@ def expect_free(target: Path) -> None:
 
 
 def _expect_build(target: Path, present: list[str], place: str, allowed: str) -> None:
-    """What a build is replaced with must not take the user's own files along."""
+    """Check that a folder holds an earlier build and none of the user's own files, which would be lost."""
     try:
         written = {Path(n).parts[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
     except CompileError:
@@ -129,7 +136,7 @@ def _expect_build(target: Path, present: list[str], place: str, allowed: str) ->
 
 
 def write_file(path: str | Path, content: bytes) -> Path:
-    """Write a file whole or not at all.
+    """Write a file; if that fails, an earlier file stays as it was.
 
     Raises:
         CompileError: SNN602 where it cannot be written.
@@ -147,22 +154,30 @@ def write_file(path: str | Path, content: bytes) -> Path:
 
 
 def reason(e: Exception) -> str:
-    """What went wrong, without the paths that the operating system names."""
+    """The message of an exception, without the paths that the operating system adds; at most 200 characters."""
     return (getattr(e, "strerror", None) or str(e) or type(e).__name__)[:200]
 
 
 def manifest_of(root: Path, place: str) -> dict[str, Any]:
-    """The manifest of a build folder, its fields of the types that `contents` writes."""
+    """Read the manifest of a build folder.
+
+    Args:
+        place: the folder as diagnostics name it.
+
+    Raises:
+        CompileError: SNN604 where the manifest is missing, of another format, or its fields have other types than those
+            that `contents` writes.
+    """
     try:
         with (root / MANIFEST).open("rb") as stream:
-            found = json.loads(stream.read(MAX_MANIFEST_BYTES))
+            manifest = json.loads(stream.read(MAX_MANIFEST_BYTES))
     except (OSError, ValueError, RecursionError) as e:
         fail("SNN604", place, f"{MANIFEST}: {reason(e)}", "a folder that `snnc compile -o` wrote")
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         fail("SNN604", place, f"{MANIFEST} is not of format {FORMAT}", help="compile again with this version")
     fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
-    whole = all(isinstance(found.get(n), dict) and all(isinstance(v, kind) for v in found[n].values())
+    whole = all(isinstance(manifest.get(n), dict) and all(isinstance(v, kind) for v in manifest[n].values())
                 for n, kind in fields.items())
-    if not whole or not isinstance(found.get("target"), str) or found.get("backend") not in BACKENDS:
+    if not whole or not isinstance(manifest.get("target"), str) or manifest.get("backend") not in BACKENDS:
         fail("SNN604", place, f"{MANIFEST} lacks a target, a backend, files, rates or sizes", help="compile again")
-    return found
+    return manifest

@@ -1,4 +1,4 @@
-"""Check: what a target says of a network, in milliseconds and without needing its weights."""
+"""Checking a network against the rules of a target, without compiling it and without needing its weights."""
 
 from __future__ import annotations
 
@@ -24,36 +24,43 @@ from snncompile.targets.target import Target
 from snncompile.targets.verdict import Verdict, Violation, judge
 
 CYCLES, WAITING = "cycles", "waiting"
-"""Rules that no row of a table can tell: they need the way round, or the neuron's program."""
+"""Rules that cannot be judged from one row of the layer table: they need whole cycles, or the neuron's program."""
 BELOW_THRESHOLD = 0.25
+"""The membrane, as a share of the threshold, from which it is tried whether a neuron changes without input."""
 
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
           dilate: int | Literal["auto"] = 1, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS,
           profile: str | None = None, **load_options: Any) -> Verdict:
-    """Whether a network can run on a target, with every rule that it breaks, and by how much it keeps the others.
+    """Whether a network can run on a target.
+
+    The verdict holds every rule that the network breaks, the margin by which it keeps the others, and the cost.
 
     Args:
         source: a graph at any stage, whose weights may be bare shapes, or anything `load` takes.
         weight_bits: the width that weights will have; the target's own choice without it.
         dilate: ticks of the hardware for each tick of the network; "auto" for as many as the quickest loop needs.
-        rate, ticks, profile: of the verdict's cost; see `costing.estimate`.
+        rate, ticks, profile: of the verdict's cost; see `estimate`.
         load_options: what the source does not say; see `load`.
 
     Raises:
-        CompileError: where the source or target cannot be read. What the target forbids is in the verdict.
+        CompileError: where the source or the target cannot be read. Rules that are broken are not raised.
     """
     chosen = load_target(target)
     legal, table = legal_table(source, chosen, weight_bits, load_options)
-    found = judge(table, chosen, legal.name)
+    verdict = judge(table, chosen, legal.name)
     period = _period(legal, chosen, dilate)
     late = (*_quick_cycles(legal, chosen, period), *(_restless(legal, chosen) if period > 1 else ()))
     cost = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
-    return dataclasses.replace(found, violations=(*found.violations, *late), dilation=period, cost=cost)
+    return dataclasses.replace(verdict, violations=(*verdict.violations, *late), dilation=period, cost=cost)
 
 
 def _period(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:
-    """Hardware ticks for each tick of the network."""
+    """Hardware ticks for each tick of the network.
+
+    Raises:
+        CompileError: SNN404 for a dilation that the target does not offer.
+    """
     passes_of(Choices(target, dilate=dilate), "retime")  # refuses what the target cannot do
     if dilate != "auto":
         return dilate
@@ -61,12 +68,15 @@ def _period(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:
 
 
 def _retimed(graph: Graph, target: Target) -> bool:
-    """Whether loops are a matter of time; a target that allows none has said so of each link already."""
+    """Whether the cycles of a graph must be checked against the delay of hops.
+
+    On a target without recurrence each edge that closes a cycle breaks a rule already.
+    """
     return target.network.recurrence and graph.stage <= Stage.INT
 
 
 def _quick_cycles(graph: Graph, target: Target, period: int) -> Iterator[Violation]:
-    """What `retime` will say of cycles."""
+    """The cycles with less delay than their hops take, which `retime` would refuse."""
     try:
         if _retimed(graph, target):
             check_cycles(graph, target.timing.hop_ticks, period)
@@ -75,7 +85,7 @@ def _quick_cycles(graph: Graph, target: Target, period: int) -> Iterator[Violati
 
 
 def _restless(graph: Graph, target: Target) -> Iterator[Violation]:
-    """Neurons that do not stay as they are between two ticks of the network, where none can be made to wait."""
+    """Neurons whose state changes between two ticks of a dilated network, on targets that cannot make them wait."""
     for name, op in graph.nodes.items():
         if not target.neurons.programmable and isinstance(op, Neuron) and _changes(op):
             yield Violation(WAITING, 1, 0, Diagnostic(
@@ -85,7 +95,10 @@ def _restless(graph: Graph, target: Target) -> Iterator[Violation]:
 
 
 def _changes(neuron: Neuron) -> bool:
-    """Whether a neuron with something in its membranes, below the threshold, fires or changes without input."""
+    """Whether a neuron fires or changes its state in a tick without input.
+
+    It is tried with all membranes at BELOW_THRESHOLD times the threshold. False where its parameters are bare shapes.
+    """
     if any(isinstance(v, ShapeOnly) for v in neuron.arrays().values()):
         return False
     threshold = float(np.min(neuron.params.get("threshold", 1.0)))

@@ -1,4 +1,4 @@
-"""Cost: what a network takes on a target, before or after it is compiled."""
+"""Estimating the cost of a network on a target, before or after it is compiled."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: float = ASSUMED_RATE,
              ticks: int = ASSUMED_TICKS, profile: str | None = None, weight_bits: int | str | None = None,
              placed: tuple[Partition, Placement | None] | None = None, **load_options: Any) -> Cost:
-    """What a network costs on a target.
+    """Estimate what one sample of a network costs on a target.
 
     Args:
         source: a graph at any stage, or anything `load` takes. Weights may be bare shapes where no samples are given.
-        x: samples `[sample, tick, *shape]`, or such by input name, on which activity is measured.
-        rate, ticks: assumed without samples: spikes a neuron and tick, and ticks of a sample.
-        profile: a cost profile by its name; the target's first without it.
+        x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which activity is measured.
+        rate, ticks: what is assumed without samples: spikes for each neuron and tick, and ticks of a sample.
+        profile: name of a set of energy and time constants of the target; its first one without a name.
         weight_bits: the width that weights will have; the target's own choice without it.
-        placed: its partition and placement on the target; messages and hops are not counted without them.
+        placed: the partition and placement of the network on the target; without them, messages between cores and
+            hops are not counted.
+        load_options: what the source does not say; see `load`.
 
     Raises:
-        CompileError: SNN404 for a profile or rate that cannot be, SNN501 for samples that do not fit.
+        CompileError: SNN404 for an unknown profile or an impossible rate, SNN501 for samples that do not fit.
     """
     chosen = load_target(target)
     legal, table = legal_table(source, chosen, weight_bits, load_options)

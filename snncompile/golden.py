@@ -1,4 +1,4 @@
-"""Golden vectors: input and what the network makes of it, which every emitted program is held against."""
+"""Golden vectors: inputs with the outputs that the interpreter gives, which every emitted program must reproduce."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.report.report import synapses_into
 
 GOLDEN_VALUES = 2_000_000
+"""Input values that are recorded at most, unless a single sample holds more."""
 GOLDEN_SAMPLES = 4
 TRIAL_SAMPLES = 2
 TRIAL_TICKS = (4, 16)
 TRIAL_RATE = 0.2
 TRIAL_OPERATIONS = 1 << 30
+"""Synaptic operations that random input may take to interpret; a network with more of them gets fewer ticks."""
 
 
 def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
-    """Golden vectors: the first calibration samples, or seeded random input, with the interpreter's outputs."""
+    """Run an INT graph on the first calibration samples, or without samples on random input with a fixed seed.
+
+    Args:
+        samples: calibration samples `[sample, tick, *shape]` by input name, in the values of the user.
+    """
     if samples is None:
         inputs = trial_inputs(graph)
     else:
@@ -34,23 +40,31 @@ def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
 
 
 def trial_inputs(graph: Graph) -> dict[str, Array]:
-    """Seeded random input in the declared range; shorter for networks that take long to interpret."""
+    """Random input with a fixed seed, within the range of each input: `[sample, tick, *shape]` by input name.
+
+    A share TRIAL_RATE of the values is drawn from the range, the others are 0. Networks that take long to interpret get
+    fewer ticks and a single sample.
+    """
     operations = sum(synapses_into(graph, n) for n in graph.populations)
     ticks = min(max(TRIAL_OPERATIONS // max(operations, 1), TRIAL_TICKS[0]), TRIAL_TICKS[1])
     samples = TRIAL_SAMPLES if ticks == TRIAL_TICKS[1] else 1
     rng = np.random.default_rng(0)
-    found = {}
+    values = {}
     for name, op in graph.inputs.items():
         active = rng.random((samples, ticks, *op.shape)) < TRIAL_RATE
-        found[name] = active * rng.integers(int(op.low), int(op.high) + 1, active.shape)
-    return found
+        values[name] = active * rng.integers(int(op.low), int(op.high) + 1, active.shape)
+    return values
 
 
-def activity_rates(graph: Graph, seen: Calibration, golden: Golden) -> dict[str, float]:
-    """Share of active elements: of the inputs in the golden vectors, of the populations in calibration."""
+def activity_rates(graph: Graph, calibration: Calibration, golden: Golden) -> dict[str, float]:
+    """How often each input and population carries something else than zero, from 0 to 1, by name.
+
+    Inputs are measured on the golden vectors. Populations have their firing rate from the calibration; graded
+    ones count as always active, and populations that were not calibrated are left out.
+    """
     rates = {n: float(np.mean(v != 0)) if v.size else 0.0 for n, v in golden.inputs.items()}
     for name, population in graph.populations.items():
-        activity = seen.activity.get(name)
+        activity = calibration.activity.get(name)
         graded = getattr(population, "graded", False)
         if activity is not None:
             rates[name] = 1.0 if graded else min(1.0, activity.rate)

@@ -1,4 +1,4 @@
-"""What a user hands to the compiler, checked where it enters: networks, samples, classes, and data at run time."""
+"""Checks of what a user gives to the compiler: networks, samples, labels, and data at run time."""
 
 from __future__ import annotations
 
@@ -13,24 +13,40 @@ from snncompile.ir.ops import Input
 from snncompile.ir.types import Array, ShapeOnly, Stage
 
 Data: TypeAlias = Array | Mapping[str, Array]
-"""Samples `[sample, tick, *shape]`, or such by input name."""
+"""Samples `[sample, tick, *shape]`, or a mapping of such arrays by input name."""
 
 
 def expect_numbers(graph: Graph) -> Graph:
-    """The graph, if its weights are more than shapes."""
+    """Check that all arrays of a graph hold numbers, and return the graph.
+
+    Raises:
+        CompileError: SNN203 with every array that is a bare shape (`ShapeOnly`).
+    """
     operators = [*((f"node {shorten(n)}", op) for n, op in graph.nodes.items()),
                  *((f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain)]
-    found = Collector()
+    problems = Collector()
     for place, op in operators:
         for name, value in op.arrays().items():
             if isinstance(value, ShapeOnly):
-                found.error("SNN203", f"{place}, {name}", "a shape without numbers", "weights, to compile them")
-    found.finish()
+                problems.error("SNN203", f"{place}, {name}", "a shape without numbers", "weights, to compile them")
+    problems.finish()
     return graph
 
 
 def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Array] | None, Array | None]:
-    """The calibration samples by input name, and their classes."""
+    """Check calibration samples and labels.
+
+    Args:
+        calibration: samples as `Data`, a function that gives them for the graph, or None.
+        labels: the class of each sample, `[sample]`, or None.
+
+    Returns:
+        The samples by input name, and the labels; None for what was not given.
+
+    Raises:
+        CompileError: SNN501 for samples that do not fit the inputs or have no ticks, for labels that are not one whole
+            number for each sample, and for labels of a graph that arrived in integers.
+    """
     if calibration is None:
         if labels is not None:
             fail("SNN501", "labels", "labels without samples", "calibration samples that they belong to")
@@ -51,7 +67,13 @@ def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[
 
 
 def integers(graph: Graph, x: Data) -> dict[str, Array]:
-    """The inputs of an INT graph in integers, by name.
+    """Convert data to the integers that the inputs of an INT graph take.
+
+    Real values are divided by the unit of the input, rounded, and clipped to its range. Spike counts must be whole
+    already.
+
+    Returns:
+        `[sample, tick, *shape]` by input name.
 
     Raises:
         CompileError: SNN501 for data of the wrong shape, outside the compiled range, not finite or not whole.
@@ -60,13 +82,21 @@ def integers(graph: Graph, x: Data) -> dict[str, Array]:
 
 
 def by_name(graph: Graph, x: Data) -> dict[str, Array]:
-    """Input data by input name, with their shapes checked."""
+    """Arrange data by input name, and check its shape.
+
+    Returns:
+        `[sample, tick, *shape]` by input name, in the order of the graph's inputs.
+
+    Raises:
+        CompileError: SNN501 for missing or unknown inputs, for data of a wrong shape or type, and for values that are
+            not finite.
+    """
     given: dict[str, Array] = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, np.asarray(x))
     if set(given) != set(graph.inputs):
         fail("SNN501", "input data", f"inputs {sorted(map(str, given))}", f"inputs {sorted(graph.inputs)}")
-    found = {n: np.asarray(given[n]) for n in graph.inputs}
-    lead = {v.shape[:2] for v in found.values()}
-    for name, value in found.items():
+    arrays = {n: np.asarray(given[n]) for n in graph.inputs}
+    lead = {v.shape[:2] for v in arrays.values()}
+    for name, value in arrays.items():
         shape = graph.shapes[name]
         wanted = f"[sample, tick{''.join(f', {n}' for n in shape)}]"
         if value.dtype.kind not in "biuf":
@@ -78,10 +108,11 @@ def by_name(graph: Graph, x: Data) -> dict[str, Array]:
                  "at least one sample, and as many for every input")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             fail("SNN501", f"input {shorten(name)}", "NaN or infinite values", "finite numbers")
-    return found
+    return arrays
 
 
 def _whole(name: str, op: Input, value: Array) -> Array:
+    """The values of one input as integers."""
     if op.values == "real":
         whole = np.clip(np.rint(value / op.unit), op.low, op.high)
         return whole.astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a caller sees while a network is compiled: passes as they end, progress, and the time that each part took."""
+"""Watching a compilation: callbacks for passes that end and for progress, and the seconds that each part took."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Observer:
-    """What the caller wants to see on the way.
+    """What the caller of `compile` wants to be told while it works.
 
     Attributes:
-        stage: called with the name of a pass or step, the graph it gave (or None), and the seconds it took.
-        progress: called with what is under way, how much is done, and how much there is.
+        stage: called at the end of each pass and step with its name, the graph that it returned (None for steps that
+            return something else), and the seconds that it took.
+        progress: called with the name of the work that goes on, how many samples are done, and how many there are.
+        seconds: the time that each pass and step took so far, by name.
     """
 
     stage: Callable[[str, Graph | None, float], None] | None = None
@@ -27,16 +29,19 @@ class Observer:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def note(self, name: str, graph: Graph | None, seconds: float) -> None:
+        """Record the end of a pass or step: a `passes.pipeline.Observer`."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         if self.stage:
             self.stage(name, graph, seconds)
 
     def timed(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do the work, record its time under a name, and return its result."""
         start = time.perf_counter()
         result = work()
         self.note(name, result if isinstance(result, Graph) else None, time.perf_counter() - start)
         return result
 
     def counter(self, name: str) -> Callable[[int, int], None] | None:
+        """A function that reports the progress of some work as `(done, whole)`; None where nobody listens."""
         report = self.progress
         return None if report is None else lambda done, whole: report(name, done, whole)

@@ -1,4 +1,4 @@
-"""Reading back the folder of a compiled model, with every file checked: it may have been changed, or be hostile."""
+"""Reading a build folder back. Every file is checked, because the folder may have been changed, or made to do harm."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ NEEDED = frozenset({"graph.snn", "mapped.snn", "graph.safetensors", "golden.npz"
 
 
 def open_build(folder: str | Path) -> CompiledModel:
-    """The model that `save` wrote.
+    """Open the folder of a model that `save` wrote.
 
-    Its report holds what the graph itself tells; what calibration measured stands in the folder's `report.json`.
+    The report of the model holds only what follows from the graph. What was measured when the network was compiled is
+    in the file `report.json` of the folder.
 
     Raises:
         CompileError: SNN604 where files are missing, changed, or not those of a build folder.
@@ -55,11 +56,15 @@ def open_build(folder: str | Path) -> CompiledModel:
 
 
 def _graph(files: Mapping[str, bytes], name: str, place: str) -> Graph:
+    """The graph in one of the files, verified."""
     return verify(restore(_text(files[name], place), files["graph.safetensors"], where=f"{place}, {name}"))
 
 
 def _same_network(graph: Graph, mapped: Graph) -> bool:
-    """Whether a mapped graph has the inputs, outputs and populations of the graph that it was made from."""
+    """Whether a mapped graph has the inputs, outputs and populations of the graph.
+
+    Retiming may have added populations, states, and inputs that are always on.
+    """
     if mapped.stage < Stage.INT:
         return False
     always_on = set(mapped.schedule.always_on)
@@ -79,7 +84,12 @@ def _text(content: bytes, place: str) -> str:
 
 
 def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
-    """A file of the folder, of which the manifest says what it must hold."""
+    """Read a file of the folder that the manifest names.
+
+    Raises:
+        CompileError: SNN604 where the name leads out of the folder, or the file is missing, a link, too large, or has
+            another SHA-256 than the manifest says.
+    """
     parts = name.split("/")
     if len(parts) > MAX_PARTS or any(p in ("", ".", "..") or not p.isprintable() or "\\" in p for p in parts):
         fail("SNN604", place, f"the manifest names {shorten(name)}", "files inside the folder")
@@ -98,6 +108,7 @@ def _checked(root: Path, name: str, digest: str, place: str) -> bytes:
 
 
 def _read_golden(path: Path, graph: Graph, place: str) -> Golden:
+    """Read the golden vectors, and check that their shapes, types and ranges are those of the graph."""
     inputs = {n: f"input{i}" for i, n in enumerate(graph.inputs)}
     outputs = {n: f"output{i}" for i, n in enumerate(graph.outputs)}
     if set(npz_names(path)) != {*inputs.values(), *outputs.values()}:

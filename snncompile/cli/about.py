@@ -1,15 +1,14 @@
-"""`snnc explain` and `snnc targets`: what the compiler knows about itself."""
+"""`snnc explain` and `snnc targets`: the diagnostics and the targets of the compiler."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snncompile.cli.out import Out
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.diagnostics.codes import CODES
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ PROVISIONAL = "provisional"
 def explain(
     out: Out,
     code: Annotated[str | None, typer.Argument(
-        metavar="CODE", help="A diagnostic's code, such as SNN203; without it, all are listed.",
+        metavar="CODE", help="A diagnostic's code, such as SNN203; all are listed without it.",
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """Explain a diagnostic."""
@@ -31,9 +30,8 @@ def explain(
         return {"codes": {name: entry.title for name, entry in CODES.items()}}
     name = code.upper() if code.upper().startswith("SNN") else f"SNN{code}"
     if name not in CODES:
-        near = difflib.get_close_matches(name, CODES, 3)
         fail("SNN701", "argument CODE", shorten(code), f"SNN101 to {list(CODES)[-1]}",
-             f"did you mean {' or '.join(near)}?" if near else "snnc explain lists them")
+             did_you_mean(name, CODES, 3) or "snnc explain lists them")
     entry = CODES[name]
     out.say(f"{name}: {entry.title}\n")
     out.say(entry.explanation, wrap=True)
@@ -43,7 +41,7 @@ def explain(
 def targets(
     out: Out,
     name: Annotated[str | None, typer.Argument(
-        metavar="NAME", help="A target's name, or its .toml file; without it, all are listed.",
+        metavar="NAME", help="A target's name, or its .toml file; all are listed without it.",
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """List the targets, or show one."""
@@ -54,7 +52,7 @@ def targets(
         out.table(("target", "title", "#cores", "emits", ""), [
             (t.name, t.title, "" if t.limits.cores is None else f"{t.limits.cores:,}", t.backend or "nothing",
              PROVISIONAL if t.provisional else "") for t in known])
-        out.say("\nsnnc targets NAME shows every figure, and where it comes from")
+        out.say("\nsnnc targets NAME shows every figure with its source")
         return {"targets": [_head(t) for t in known]}
     target = load_target(name)
     figures = [_figure(f) for f in target.figures()]

@@ -1,4 +1,4 @@
-"""The program `snnc`: its commands, its version, and what happens when something unexpected does."""
+"""The program `snnc`: its commands, its version, and how it ends when the compiler itself fails."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
                                           help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", callback=_debug, is_eager=True,
-                                        help="Show where a defect of the compiler was met.")] = False,
+                                        help="Show the traceback where the compiler itself fails.")] = False,
 ) -> None:
     pass
 
 
 def _one_line(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    """A defect of the compiler, said in a line; its own exit code tells it from a network that is infeasible."""
+    """Report an unexpected exception in two lines, and end with exit code 3: the fault is not the user's input."""
     text = " ".join(str(error).split())[:300]
     sys.stderr.write(f"snnc: a defect of the compiler: {kind.__name__}: {text}\n"
                      "Please report it with your input; `snnc --debug ...` shows where it happened.\n")
@@ -71,7 +71,8 @@ def _stopped(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the program with the arguments of this process.
 
-    When it is told to end, what it started ends with it, and nothing temporary stays.
+    On SIGTERM the program exits in the ordinary way, so that processes that it started end and temporary files are
+    removed.
     """
     sys.excepthook = _one_line
     signal.signal(signal.SIGTERM, _stopped)

@@ -1,4 +1,4 @@
-"""`snnc compile`, and the lines that are printed while a network goes down the line."""
+"""`snnc compile`, and the lines that are printed while a network is compiled."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.data import reader
-from snncompile.cli.options import Group, Numbers, Reading, Samples, Timing
+from snncompile.cli.group import OptionGroup
+from snncompile.cli.options import ArithmeticOptions, SampleOptions, SourceOptions, TimingOptions
 from snncompile.cli.out import Out
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import did_you_mean, fail, shorten
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Graph
     from snncompile.model import CompiledModel
-    from snncompile.report.steps import Step
+    from snncompile.report.steps import StepReport
 
 LOOKING = "Looking at passes"
 
@@ -35,8 +36,8 @@ Labels = Annotated[str | None, typer.Option(
 
 
 @dataclass(frozen=True)
-class Passes(Group):
-    """What to print of the passes."""
+class PassOptions(OptionGroup):
+    """What to print while the passes run."""
 
     print_after: Annotated[list[str] | None, typer.Option(
         "--print-after", help="Print the graph after this pass, in the text form; may be repeated.", metavar="PASS",
@@ -46,15 +47,18 @@ class Passes(Group):
     time_passes: Annotated[bool, typer.Option(
         "--time-passes", help="Print the time of every pass.", rich_help_panel=LOOKING)] = False
 
-    def chosen(self, out: Out) -> frozenset[str]:
-        """The passes to print after."""
+    def printed(self, out: Out) -> frozenset[str]:
+        """The passes after which the graph is printed.
+
+        Raises:
+            CompileError: SNN701 for a pass that does not exist, and where `--json` leaves no room for graphs.
+        """
         from snncompile.report.steps import GRAPHS
 
-        known = tuple(GRAPHS)
-        names = known if self.print_after_all else tuple(self.print_after or ())
+        names = GRAPHS if self.print_after_all else tuple(self.print_after or ())
         for name in names:
-            if name not in known:
-                fail("SNN701", "option --print-after", shorten(name), ", ".join(known))
+            if name not in GRAPHS:
+                fail("SNN701", "option --print-after", shorten(name), ", ".join(GRAPHS), did_you_mean(name, GRAPHS))
         if names and out.json:
             fail("SNN701", "option --print-after", "graphs in the text form, and --json", "one of the two")
         return frozenset(names)
@@ -62,7 +66,14 @@ class Passes(Group):
 
 @dataclass
 class Lines:
-    """Prints the steps of the line as they end."""
+    """Prints a line for each step of a compilation when it ends.
+
+    Attributes:
+        source: name of the file that is compiled.
+        printing: the passes after which the graph is printed.
+        seconds: the time that each part took so far (see `report.steps.PARTS`).
+        samples: how many calibration samples were read, and the ticks of each.
+    """
 
     out: Out
     source: str
@@ -71,7 +82,7 @@ class Lines:
     samples: tuple[int, int] = (0, 0)
 
     def stage(self, part: str, graph: Graph | None, seconds: float) -> None:
-        """What `observer.Observer` calls after every part."""
+        """Print what a part did: `observer.Observer` calls this when the part ends."""
         from snncompile.report.steps import PARTS, took
 
         self.seconds[part] = seconds
@@ -83,20 +94,20 @@ class Lines:
         if part in self.printing:
             self.out.raw(f"; after {part}\n{graph}")
 
-    def _show(self, make: Callable[[Any], Step] | None, graph: Graph | None, seconds: float | None) -> None:
+    def _show(self, make: Callable[[Any], StepReport] | None, graph: Graph | None, seconds: float | None) -> None:
         if make is not None:
             self.out.step(replace(make(graph), seconds=seconds))
 
-    def _steps(self) -> Mapping[str, Callable[[Any], Step]]:
+    def _steps(self) -> Mapping[str, Callable[[Any], StepReport]]:
         from snncompile.report import steps as line
-        from snncompile.report.steps import Step, plural
+        from snncompile.report.steps import StepReport, plural
 
         samples, ticks = self.samples
         return {
             "read": lambda g: line.reading(g, self.source), "legalize": line.legalized, "quantize": line.quantized,
             "ranges": line.proved,
             "retime": lambda g: line.retimed(g.schedule.depth_ticks, g.schedule.period),
-            "calibrate": lambda g: Step("calibrate", plural(samples, "sample"), f"{plural(ticks, 'tick')} each"),
+            "calibrate": lambda g: StepReport("calibrate", plural(samples, "sample"), f"{plural(ticks, 'tick')} each"),
         }
 
     def count(self, samples: int, ticks: int) -> None:
@@ -104,8 +115,9 @@ class Lines:
 
 
 def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: str | None, labels: str | None,
-                 reading: Reading, numbers: Numbers, timing: Timing, samples: Samples) -> CompiledModel:
-    """The compiled model of a source; what is seen on the way is printed."""
+                 reading: SourceOptions, arithmetic: ArithmeticOptions, timing: TimingOptions, samples: SampleOptions
+                 ) -> CompiledModel:
+    """Compile a source, print its steps on the way, and return the model."""
     from snncompile import driver
     from snncompile.observer import Observer
     from snncompile.report.steps import compared, costed, on_cores, took
@@ -113,11 +125,11 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     if calibrate is None:
         samples.expect_none("no samples to read", "--calibrate FILE")
     classes = _labels(labels, calibrate)
+    calibration = None if calibrate is None else reader(calibrate, samples, lines.count)
     with out.counting() as counter:
         observer = Observer(lines.stage, counter)
-        model = driver.compile(source, target, calibration=calibrate and reader(calibrate, samples, lines.count),
-                               labels=classes, observer=observer, load_options=reading.said(), **timing.said(),
-                               **numbers.said())
+        model = driver.compile(source, target, calibration=calibration, labels=classes, observer=observer,
+                               load_options=reading.given(), **timing.given(), **arithmetic.given())
     report = model.report
     steps = compared(report.agreement) if report.agreement else []
     steps += on_cores(report.cores) if report.cores else []
@@ -136,11 +148,11 @@ def _labels(labels: str | None, samples: str | None) -> Any:
 def compile_(
     out: Out,
     source: Source,
-    reading: Reading,
-    numbers: Numbers,
-    timing: Timing,
-    samples: Samples,
-    passes: Passes,
+    reading: SourceOptions,
+    arithmetic: ArithmeticOptions,
+    timing: TimingOptions,
+    samples: SampleOptions,
+    passes: PassOptions,
     target: TargetName = "c99",
     output: Annotated[str | None, typer.Option("--output", "-o", help="Folder to write; without it, nothing is "
                                                "written.", metavar="FOLDER", show_default=False)] = None,
@@ -152,8 +164,8 @@ def compile_(
 
     if output is not None:
         expect_free(Path(output))
-    lines = Lines(out, Path(source).name, passes.chosen(out))
-    model = compile_with(out, lines, source, target, calibrate, labels, reading, numbers, timing, samples)
+    lines = Lines(out, Path(source).name, passes.printed(out))
+    model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples)
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])
@@ -161,14 +173,19 @@ def compile_(
 
 
 def _emit(out: Out, model: CompiledModel, output: str | None, lines: Lines) -> list[str]:
-    """Save the model where that was asked for, and say what comes next."""
+    """Write the build folder if one was named, and print which commands come next.
+
+    Returns:
+        The paths of the files inside the folder.
+    """
     from snncompile.backends.table import BACKENDS
-    from snncompile.report.steps import Step, sizes, took
+    from snncompile.report.steps import StepReport, sizes, took
 
     began = time.perf_counter()
     folder = model.save(output) if output is not None else None
     seconds = (took(lines.seconds, "emit") or 0.0) + time.perf_counter() - began
-    out.step(Step("emit", f"{folder}/" if folder else "nothing written", sizes(model.report.sizes_bytes), seconds))
+    out.step(StepReport("emit", f"{folder}/" if folder else "nothing written", sizes(model.report.sizes_bytes),
+                        seconds))
     if folder is None:
         out.say("Next: give -o FOLDER to write the program")
         return []

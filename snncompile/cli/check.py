@@ -1,4 +1,4 @@
-"""`snnc check`: whether a network can run on a target, in milliseconds."""
+"""`snnc check`: whether a network can run on a target, without compiling it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.build import Source, TargetName
-from snncompile.cli.options import Assumed, Reading, Timing, bits_or_ternary
+from snncompile.cli.options import CostOptions, SourceOptions, TimingOptions, arithmetic_value
 from snncompile.cli.out import Out
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Graph
     from snncompile.targets.verdict import Verdict
 
-TIGHT = 6
-"""How many of the rules with the least room are shown."""
+SHOWN_RULES = 6
+"""How many of the rules that the network keeps are shown: those of whose limits it uses the largest share."""
 
 
 def check(
     out: Out,
     source: Source,
-    reading: Reading,
-    timing: Timing,
-    costs: Assumed,
+    reading: SourceOptions,
+    timing: TimingOptions,
+    costs: CostOptions,
     target: TargetName = "c99",
     weight_bits: Annotated[str | None, typer.Option("--weight-bits", help="Width that weights will have; the target's "
                                                     "choice without it.", metavar="1..16|ternary",
@@ -31,15 +31,16 @@ def check(
 ) -> dict[str, Any]:
     """Check a network against a target's rules.
 
-    Every rule that it breaks is shown with what it uses and the limit; of the others, those with the least room.
+    Every rule that it breaks is shown with what it uses and the limit; of the rules that it keeps, those of whose
+    limits it uses the largest share.
     """
     from snncompile.checker import check as judge
     from snncompile.frontends import load
 
-    graph = load(source, **reading.said())
+    graph = load(source, **reading.given())
     out.note(graph.notes)
-    bits = None if weight_bits is None else bits_or_ternary(weight_bits)
-    verdict = judge(graph, target, weight_bits=bits, **timing.said(), **costs.said())
+    bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
+    verdict = judge(graph, target, weight_bits=bits, **timing.given(), **costs.given())
     _margins(out, verdict)
     if not verdict.ok:
         code = out.refuse(verdict.diagnostics, verdict.to_json())
@@ -53,7 +54,7 @@ def check(
 def _margins(out: Out, verdict: Verdict) -> None:
     kept = sorted(((m, n) for n, m in verdict.margins.items() if -1 < m <= 0), reverse=True)
     if kept:
-        out.table(("rule", "#used"), [(name, f"{100 * (margin + 1):.3g} %") for margin, name in kept[:TIGHT]])
+        out.table(("rule", "#used"), [(name, f"{100 * (margin + 1):.3g} %") for margin, name in kept[:SHOWN_RULES]])
 
 
 def _named(verdict: Verdict) -> str:
@@ -61,10 +62,10 @@ def _named(verdict: Verdict) -> str:
 
 
 def _possible(graph: Graph, target: str, bits: int | str | None) -> str:
-    """Where the network is feasible: on this target in dilated time, or on the compiler's own."""
+    """The targets on which the network is feasible, of this one in dilated time and those that the compiler knows."""
     from snncompile.checker import check as judge
     from snncompile.targets.load import NAMES
 
     verdicts = [judge(graph, n, weight_bits=bits, dilate="auto") for n in dict.fromkeys((target, *NAMES))]
-    found = [_named(v) for v in verdicts if v.ok]
-    return f"feasible on {', '.join(found)}" if found else "feasible on none of the other targets"
+    feasible = [_named(v) for v in verdicts if v.ok]
+    return f"feasible on {', '.join(feasible)}" if feasible else "feasible on none of the other targets"

@@ -1,4 +1,4 @@
-"""`snnc inspect`: what is in a network."""
+"""`snnc inspect`: the nodes and edges of a network, before or after some passes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.build import TargetName
-from snncompile.cli.options import Reading
+from snncompile.cli.options import SourceOptions
 from snncompile.cli.out import Out
 from snncompile.diagnostics import fail, shorten
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Edge, Graph
     from snncompile.ir.op import Op
+    from snncompile.passes.pipeline import Pass
 
 
 def inspect(
@@ -23,10 +24,14 @@ def inspect(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A network (.nir, .net, .snn, model.py:build), or a "
                                                      "build folder.",
                                           show_default=False)],
-    reading: Reading,
-    stage: Annotated[str | None, typer.Option("--stage", help="As it was read, or as populations and projections that "
-                                              "the target allows.", metavar="float|legal", show_default=False)] = None,
+    reading: SourceOptions,
+    stage: Annotated[str | None, typer.Option("--stage", help="float: as it was read; legal: as populations and "
+                                              "projections that the target allows.", metavar="float|legal",
+                                              show_default=False)] = None,
     target: TargetName = "c99",
+    passes: Annotated[str | None, typer.Option("--passes", help="Run these passes on the network, in this order, and "
+                                               "show the result: a,b{option=value},c.", metavar="PASS,PASS,...",
+                                               show_default=False)] = None,
     text: Annotated[bool, typer.Option("--text", help="Print the text form.")] = False,
     dot: Annotated[str | None, typer.Option("--dot", help="Write a drawing for Graphviz; - is stdout.", metavar="FILE",
                                             show_default=False)] = None,
@@ -34,11 +39,15 @@ def inspect(
                                             show_default=False)] = None,
 ) -> dict[str, Any]:
     """Show a network: its nodes, shapes, neuron rules and connections."""
+    from snncompile.passes.pipeline import run_passes
+    from snncompile.passes.pipeline_text import to_text
     from snncompile.report.graph_svg import to_dot, to_svg
 
     if out.json and (text or "-" in (dot, svg)):
         fail("SNN701", "option --json", "another form for stdout too", "one of them")
-    graph = _graph(source, stage, target, reading)
+    graph = _graph(source, stage, reading)
+    chosen = _passes(graph, stage, passes, target)
+    graph = run_passes(graph, chosen)
     out.note(graph.notes)
     for path, draw in ((dot, to_dot), (svg, to_svg)):
         if path is not None:
@@ -46,11 +55,12 @@ def inspect(
     if text:
         out.raw(str(graph))
     elif "-" not in (dot, svg):
-        _tables(out, graph)
-    return described(graph)
+        _tables(out, graph, f"after {to_text(chosen)}\n" if passes else "")
+    return {**described(graph), "passes": to_text(chosen)}
 
 
-def _graph(source: str, stage: str | None, target: str, reading: Reading) -> Graph:
+def _graph(source: str, stage: str | None, reading: SourceOptions) -> Graph:
+    """The network of a source as it was read, or the integer graph of a build folder."""
     if stage not in (None, "float", "legal"):
         fail("SNN701", "option --stage", shorten(stage), "float, legal")
     if Path(source).is_dir():
@@ -63,20 +73,31 @@ def _graph(source: str, stage: str | None, target: str, reading: Reading) -> Gra
     from snncompile.frontends import load
     from snncompile.ir.verify import verify
 
-    graph = verify(load(source, **reading.said()))
-    return graph if stage != "legal" else _legal(graph, target)
+    return verify(load(source, **reading.given()))
 
 
-def _legal(graph: Graph, target: str) -> Graph:
+def _passes(graph: Graph, stage: str | None, text: str | None, target: str) -> tuple[Pass, ...]:
+    """The passes to run on a graph before it is shown: those of `--passes`, or all that `--stage legal` takes."""
+    from snncompile.inputs import expect_numbers
     from snncompile.ir.types import Stage
-    from snncompile.passes.pipeline import run_passes
+    from snncompile.passes.pipeline_text import expect_stages, passes_from_text
     from snncompile.passes.table import Choices, passes_of
     from snncompile.targets.load import load_target
 
-    passes = passes_of(Choices(load_target(target)), "legalize")
-    if graph.stage != Stage.FLOAT:
-        fail("SNN701", "option --stage", f"a graph of stage {graph.stage.name.lower()}", "one of stage float")
-    return run_passes(graph, passes)
+    if text is None and stage != "legal":
+        return ()
+    choices = Choices(load_target(target))
+    if text is None:
+        if graph.stage != Stage.FLOAT:
+            fail("SNN701", "option --stage", f"a graph of stage {graph.stage.name.lower()}", "one of stage float")
+        return passes_of(choices, "legalize")
+    if stage is not None:
+        fail("SNN701", "option --passes", "option --stage too, which chooses the passes to run", "one of the two")
+    passes = passes_from_text(text, choices, "option --passes")
+    expect_stages(passes, graph.stage, "option --passes")
+    if any(p.ensures >= Stage.INT for p in passes):
+        expect_numbers(graph)
+    return passes
 
 
 def _draw(out: Out, path: str, drawing: str) -> None:
@@ -88,11 +109,12 @@ def _draw(out: Out, path: str, drawing: str) -> None:
         out.say(f"wrote {write_file(path, drawing.encode())}")
 
 
-def _tables(out: Out, graph: Graph) -> None:
+def _tables(out: Out, graph: Graph, origin: str) -> None:
+    """Print the nodes and edges, below a heading and a line that says where the graph comes from."""
     from snncompile.report.graph_svg import caption
 
     out.say(f"{shorten(graph.name)}, stage {graph.stage.name.lower()}: {len(graph.nodes)} nodes, {len(graph.edges)} "
-            f"edges\n")
+            f"edges\n{origin}")
     out.table(("node", "operator", "shape", "parameters"),
               [(n, caption(op), _shape(graph.shapes[n]), _parameters(op)) for n, op in graph.nodes.items()])
     out.say("")
@@ -111,7 +133,10 @@ def _through(edge: Edge) -> str:
 
 
 def _parameters(op: Op) -> str:
-    """Arrays by shape and range, numbers as they are; a kernel's geometry stands in the caption."""
+    """The parameters of an operator: arrays by shape and range, numbers as they are.
+
+    The geometry of a kernel is left out, because `caption` shows it.
+    """
     from snncompile.ir.populations import Neuron, Population
 
     if isinstance(op, Neuron):
@@ -133,7 +158,7 @@ def _value(value: Any) -> str:
 
 
 def described(graph: Graph) -> dict[str, Any]:
-    """A graph as JSON: without its numbers, which the text form and its arrays hold."""
+    """A graph as JSON, without the values of its arrays, which the text form holds."""
     from snncompile.report.graph_svg import caption
 
     return {

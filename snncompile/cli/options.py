@@ -1,20 +1,26 @@
-"""Groups of options that several commands share. An option that was not given is None, and is not passed on."""
+"""Groups of options that several commands share, each passed on to a function of the library."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
+from snncompile.cli.group import Option, OptionGroup
 from snncompile.diagnostics import fail, shorten
+from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.figures import LARGEST, value_of
 
-READING = "What the file leaves open"
-NUMBERS = "Integers"
+SOURCE = "What the file leaves open"
+INTEGERS = "Integers"
 SAMPLES = "Reading samples"
 COST = "What the cost assumes"
 TIMING = "Time on hardware"
+TYPES: Mapping[str, Any] = {"whole": int, "real": float, "flag": bool}
+"""What the text of an option is converted to, by the kind of the figure; other kinds stay text."""
 
 
 def _option(panel: str, flag: str, help: str, metavar: str | None = None) -> Any:
@@ -22,96 +28,131 @@ def _option(panel: str, flag: str, help: str, metavar: str | None = None) -> Any
 
 
 @dataclass(frozen=True)
-class Group:
-    """Options that go together."""
+class LibraryOptions(OptionGroup):
+    """Options that are passed on to a function of the library, under the names that they have there.
 
-    def said(self) -> dict[str, Any]:
-        """The options that were given, by name."""
+    An option that the user did not give is None and is not passed on, so that the library's default holds.
+    """
+
+    def given(self) -> dict[str, Any]:
+        """The options that the user gave, by name.
+
+        Raises:
+            CompileError: SNN404 for text that cannot be the value of an option.
+        """
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) is not None}
 
     def expect_none(self, found: str, limit: str) -> None:
-        """Refuse options that would change nothing."""
-        for name in self.said():
-            fail("SNN701", f"option --{name.rstrip('_').replace('_', '-')}", found, limit)
+        """Refuse options that would have no effect.
+
+        Args:
+            found, limit: what the diagnostic says: why they would have none, and where they can be given.
+
+        Raises:
+            CompileError: SNN701 with the first option that was given.
+        """
+        for name in self.given():
+            fail("SNN701", f"option {flag_of(name)}", found, limit)
+
+
+def flag_of(name: str) -> str:
+    """The flag of an option, `--reset-when` for `reset_when`; `as_` stands for a word that Python reserves."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 @dataclass(frozen=True)
-class Reading(Group):
-    """What a file does not say: for NIR, in the words of `frontends.nir.conventions.OPTIONS`; for ONNX, its states."""
+class SourceOptions(LibraryOptions):
+    """What the file does not say: for NIR the names of `frontends.nir.conventions.OPTIONS`, for ONNX its states."""
 
-    as_: Annotated[str | None, _option(READING, "--as", "Read the file as this framework does.",
+    as_: Annotated[str | None, _option(SOURCE, "--as", "Read the file as this framework does.",
                                        "snntorch|spikingjelly|sinabs|norse|rockpool")] = None
-    dt: Annotated[str | None, _option(READING, "--dt", "Length of a tick.", "SECONDS")] = None
-    discretization: Annotated[str | None, _option(READING, "--discretization", "How decays follow from time constants.",
+    dt: Annotated[str | None, _option(SOURCE, "--dt", "Length of a tick.", "SECONDS")] = None
+    discretization: Annotated[str | None, _option(SOURCE, "--discretization", "How decays follow from time constants.",
                                                   "euler|exp")] = None
-    gain: Annotated[str | None, _option(READING, "--gain", "Factor of a neuron's input.",
+    gain: Annotated[str | None, _option(SOURCE, "--gain", "Factor of a neuron's input.",
                                         "auto|ode|euler|unit|rockpool")] = None
-    reset: Annotated[str | None, _option(READING, "--reset", "What a spike does to the membrane.",
+    reset: Annotated[str | None, _option(SOURCE, "--reset", "What a spike does to the membrane.",
                                          "subtract|value|zero|none")] = None
-    reset_when: Annotated[str | None, _option(READING, "--reset-when", "In the same step, or when in the next.",
+    reset_when: Annotated[str | None, _option(SOURCE, "--reset-when", "When the reset takes effect: in the tick of the "
+                                              "spike, or where in the next one.",
                                               "same|before-decay|after-decay|drop-input|carried")] = None
-    compare: Annotated[str | None, _option(READING, "--compare", "How the membrane is compared with the threshold.",
+    compare: Annotated[str | None, _option(SOURCE, "--compare", "How the membrane is compared with the threshold.",
                                            ">=|>")] = None
-    max_spikes: Annotated[str | None, _option(READING, "--max-spikes", "Spikes of a neuron in a tick.",
+    max_spikes: Annotated[str | None, _option(SOURCE, "--max-spikes", "The most spikes of a neuron in a tick.",
                                               "N|unlimited")] = None
-    v_min: Annotated[str | None, _option(READING, "--v-min", "Lower bound of the membrane.",
+    v_min: Annotated[str | None, _option(SOURCE, "--v-min", "Lower bound of the membrane.",
                                          "V|-threshold|none")] = None
-    filter: Annotated[str | None, _option(READING, "--filter", "Whether a synaptic current decays before or after the "
+    filter: Annotated[str | None, _option(SOURCE, "--filter", "Whether a synaptic current decays before or after the "
                                           "tick's input is added.", "decay-first|add-first|decay-both")] = None
-    v_init: Annotated[str | None, _option(READING, "--v-init", "Where membranes start.", "V|reset|leak")] = None
-    values: Annotated[str | None, _option(READING, "--values", "What the inputs carry.", "spike|real")] = None
-    decode: Annotated[str | None, _option(READING, "--decode", "How outputs are decoded.", "rate|last|max")] = None
-    states: Annotated[str | None, _option(READING, "--states", "ONNX: the output that is an input's next value.",
+    v_init: Annotated[str | None, _option(SOURCE, "--v-init", "Membrane before the first tick.",
+                                          "V|reset|leak")] = None
+    values: Annotated[str | None, _option(SOURCE, "--values", "What the inputs carry.", "spike|real")] = None
+    decode: Annotated[str | None, _option(SOURCE, "--decode", "How outputs are decoded.", "rate|last|max")] = None
+    states: Annotated[str | None, _option(SOURCE, "--states", "ONNX: the output that is an input's next value.",
                                           "IN=OUT,...")] = None
 
 
 @dataclass(frozen=True)
-class Numbers(Group):
-    """How numbers become integers; the words are those of `passes.arithmetic.Arithmetic`."""
+class ArithmeticOptions(LibraryOptions):
+    """How numbers become integers: an option for each field of `targets.arithmetic.Arithmetic`.
 
-    weight_bits: Annotated[str | None, _option(NUMBERS, "--weight-bits", "Width of weights; 1 is bipolar.",
-                                               "1..16|ternary")] = None
-    membrane_bits: Annotated[int | None, _option(NUMBERS, "--membrane-bits", "Width of membranes.", "4..32")] = None
-    decay_bits: Annotated[int | None, _option(NUMBERS, "--decay-bits", "Decays are m / 2^n.", "1..24")] = None
-    rounding: Annotated[str | None, _option(NUMBERS, "--rounding", "Of products with decays.",
-                                            "floor|zero|nearest")] = None
-    overflow: Annotated[str | None, _option(NUMBERS, "--overflow", "What a membrane does that leaves its width.",
-                                            "saturate|wrap")] = None
-    per: Annotated[str | None, _option(NUMBERS, "--per", "One unit for each channel, or for the layer.",
-                                       "channel|layer")] = None
-    spike_bits: Annotated[int | None, _option(NUMBERS, "--spike-bits", "Width of spike counts.", "1..16")] = None
-    input_bits: Annotated[int | None, _option(NUMBERS, "--input-bits", "Width of real inputs.", "1..16")] = None
-    table_bits: Annotated[int | None, _option(NUMBERS, "--table-bits", "Look-up tables have up to 2^n entries.",
-                                              "2..16")] = None
-    graded_bits: Annotated[int | None, _option(NUMBERS, "--graded-bits", "Width of graded outputs.", "8..32")] = None
-    neuron: Annotated[str | None, _option(NUMBERS, "--neuron", "Programs of any kind, or Loihi's registers where a "
-                                          "neuron has that form.", "any|loihi")] = None
+    Attributes:
+        values: what the user gave for each option, or None.
+    """
 
-    def said(self) -> dict[str, Any]:
-        found = super().said()
-        if "weight_bits" in found:
-            found["weight_bits"] = bits_or_ternary(found["weight_bits"])
-        return found
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def options(cls) -> Mapping[str, Option]:
+        return {name: _arithmetic_option(name, metadata) for name, metadata in _arithmetic_fields().items()}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> ArithmeticOptions:
+        return cls(values)
+
+    def given(self) -> dict[str, Any]:
+        return {name: arithmetic_value(name, value) for name, value in self.values.items() if value is not None}
 
 
-def bits_or_ternary(text: str) -> int | str:
-    """What --weight-bits was given."""
-    if text == "ternary":
-        return text
-    if not text.isascii() or not text.isdigit() or len(text) > 3:
-        fail("SNN404", "option --weight-bits", shorten(text), "1 to 16, or ternary")
-    return int(text)
+def _arithmetic_fields() -> dict[str, Mapping[str, Any]]:
+    return {f.name: f.metadata for f in dataclasses.fields(Arithmetic)}
+
+
+def _arithmetic_option(name: str, metadata: Mapping[str, Any]) -> Option:
+    option = _option(INTEGERS, flag_of(name), metadata["what"], metavar(metadata))
+    return Option(Annotated[TYPES.get(metadata["kind"], str) | None, option], None)
+
+
+def metavar(metadata: Mapping[str, Any]) -> str | None:
+    """The values of a figure as help shows them: `1..16|ternary`, `floor|zero|nearest`; None for a flag."""
+    low, high = metadata["low"], metadata["high"]
+    numbers = [f"{low}.." if high == LARGEST else f"{low}..{high}"] if metadata["kind"].startswith("whole") else []
+    return "|".join([*numbers, *metadata["words"]]) or None
+
+
+def arithmetic_value(name: str, value: Any) -> Any:
+    """The value of an arithmetic option; of one that takes numbers or words, the number that its text stands for.
+
+    Raises:
+        CompileError: SNN404 where the text is neither a number nor one of the words.
+    """
+    metadata = _arithmetic_fields()[name]
+    if metadata["kind"] != "whole or word" or value in metadata["words"]:
+        return value
+    if not value.isascii() or not value.isdigit() or len(value) > 3:
+        fail("SNN404", f"option {flag_of(name)}", shorten(value), value_of(metadata))
+    return int(value)
 
 
 @dataclass(frozen=True)
-class Timing(Group):
-    """How ticks of a network become ticks of hardware."""
+class TimingOptions(LibraryOptions):
+    """How ticks of the network become ticks of the hardware."""
 
     dilate: Annotated[str | None, _option(TIMING, "--dilate", "Hardware ticks for each tick of the network; auto takes "
                                           "as many as the quickest loop needs.", "K|auto")] = None
 
-    def said(self) -> dict[str, Any]:
-        given = super().said()
+    def given(self) -> dict[str, Any]:
+        given = super().given()
         if given.get("dilate", "auto") == "auto":
             return given
         if not given["dilate"].isascii() or not given["dilate"].isdigit() or len(given["dilate"]) > 5:
@@ -120,18 +161,18 @@ class Timing(Group):
 
 
 @dataclass(frozen=True)
-class Assumed(Group):
-    """What a cost is made of where nothing is measured; the words are those of `costing.estimate`."""
+class CostOptions(LibraryOptions):
+    """What a cost assumes where nothing was measured: arguments of `estimate`."""
 
     rate: Annotated[float | None, _option(COST, "--rate", "Spikes a neuron and tick (0.1).", "X")] = None
     ticks: Annotated[int | None, _option(COST, "--ticks", "Ticks of a sample (100).", "N")] = None
-    profile: Annotated[str | None, _option(COST, "--profile", "Constants of energy and time; the target's first "
-                                           "without it.", "NAME")] = None
+    profile: Annotated[str | None, _option(COST, "--profile", "Name of the constants of energy and time; without it, "
+                                           "the target's first.", "NAME")] = None
 
 
 @dataclass(frozen=True)
-class Samples(Group):
-    """How data files become input; the words are those of `data.read_input`."""
+class SampleOptions(LibraryOptions):
+    """How data files become input: arguments of `data.read_input`."""
 
     ticks: Annotated[int | None, _option(SAMPLES, "--ticks", "Ticks of every sample: longer ones are cut, shorter ones "
                                          "end in silence.", "N")] = None
@@ -139,7 +180,8 @@ class Samples(Group):
                                            "microseconds (1000).", "N")] = None
     encode: Annotated[str | None, _option(SAMPLES, "--encode", "How static frames become input over time.",
                                           "rate|latency|direct")] = None
-    seed: Annotated[int | None, _option(SAMPLES, "--seed", "Of the rate encoding (0).", "N")] = None
-    scale: Annotated[float | None, _option(SAMPLES, "--scale", "What arrays are divided by first.", "X")] = None
+    seed: Annotated[int | None, _option(SAMPLES, "--seed", "Seed of the rate encoding (0).", "N")] = None
+    scale: Annotated[float | None, _option(SAMPLES, "--scale", "Number by which arrays are divided first.",
+                                           "X")] = None
     key: Annotated[str | None, _option(SAMPLES, "--key", "The array of an .npz file that holds the input.",
                                        "NAME")] = None

@@ -1,4 +1,4 @@
-"""Where a command's words go: lines and tables to stdout, warnings, errors and progress to stderr, or all as JSON."""
+"""What commands print: lines and tables on stdout, warnings, errors and progress on stderr, or one JSON object."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snncompile.cli.group import OptionGroup
 from snncompile.diagnostics import Diagnostic, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from snncompile.report.steps import Step
+    from snncompile.report.steps import StepReport
 
 PIPED_WIDTH = 200
 REFRESH_S = 0.05
@@ -27,14 +28,23 @@ CODES_OF_INPUT = frozenset({"SNN404", "SNN405", "SNN602", "SNN604"})
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
-    """2 where what was given cannot be used: files, data, options, folders. 1 where it was understood, but fails."""
+    """The exit code of a command that ends with these errors.
+
+    Returns:
+        2 where a file, data, an option or a folder cannot be used; 1 where the input was understood, but the network
+        cannot be compiled or verified.
+    """
     codes = [d.code for d in diagnostics]
     return 2 if any(c.startswith(BLOCKS_OF_INPUT) or c in CODES_OF_INPUT for c in codes) else 1
 
 
 @dataclass
-class Out:
-    """Where a command's words go."""
+class Out(OptionGroup):
+    """Prints what a command has to say, in the form that the user chose.
+
+    Attributes:
+        noted: the warnings that were printed, or that will be part of the JSON.
+    """
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False
@@ -53,25 +63,25 @@ class Out:
         return _console(stderr=True)
 
     def say(self, text: str, wrap: bool = False) -> None:
-        """A line for people; prose wraps at the width of a terminal."""
+        """Print a line, unless `--json` or `--quiet` was given; `wrap` breaks prose at the width of the terminal."""
         if self.talks:
             self.console.print(_text(text), soft_wrap=not wrap)
 
-    def step(self, step: Step) -> None:
-        """A step of the line."""
+    def step(self, step: StepReport) -> None:
+        """Print the line of a step: name, result, figures, seconds."""
         if self.talks:
             took = "" if step.seconds is None else f"  {step.seconds:.2f} s"
-            rest = f"{printable(step.found):<23} {printable(step.detail):<66}{took}".rstrip()
+            rest = f"{printable(step.result):<23} {printable(step.detail):<66}{took}".rstrip()
             name = _text(f" {step.name:<10} ", "bold cyan")
             self.console.print(name.append(rest, "default not bold"), soft_wrap=True)
 
     def raw(self, text: str) -> None:
-        """What the user asked to see: printed unless JSON was asked for too."""
+        """Print text that the user asked for, such as a graph: with `--quiet` too, but not with `--json`."""
         if not self.json:
             typer.echo(text, nl=not text.endswith("\n"))
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A table, a line a row; columns whose heading starts with `#` hold numbers."""
+        """Print a table, one line for each row; a column whose heading starts with `#` is aligned to the right."""
         if not self.talks:
             return
         from rich.table import Table
@@ -85,23 +95,27 @@ class Out:
         self.console.print(table)
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Warnings: each once, to stderr or into the JSON."""
-        fresh = [d for d in diagnostics if d not in self.noted]
-        self.noted += fresh
+        """Print warnings on stderr, or keep them for the JSON; each is printed once however often it is given."""
+        new = [d for d in diagnostics if d not in self.noted]
+        self.noted += new
         if not self.json:
-            for diagnostic in fresh:
+            for diagnostic in new:
                 self._diagnose(diagnostic)
 
-    def answer(self, found: dict[str, Any]) -> None:
-        """The end of a command that did what it should."""
+    def answer(self, result: dict[str, Any]) -> None:
+        """End a command that did what it should: with `--json`, print its result."""
         if self.json:
-            self._print_json({"ok": True, **found, "diagnostics": [d.to_json() for d in self.noted]})
+            self._print_json({"ok": True, **result, "diagnostics": [d.to_json() for d in self.noted]})
 
-    def refuse(self, diagnostics: tuple[Diagnostic, ...], found: dict[str, Any] | None = None) -> int:
-        """The end of one that could not; returns the exit code."""
+    def refuse(self, diagnostics: tuple[Diagnostic, ...], result: dict[str, Any] | None = None) -> int:
+        """End a command that could not do what it should: print the errors, and return the exit code.
+
+        Args:
+            result: what the command knows all the same, for `--json`.
+        """
         if self.json:
-            told = [d.to_json() for d in (*diagnostics, *self.noted)]
-            self._print_json({"ok": False, **(found or {}), "diagnostics": told})
+            reported = [d.to_json() for d in (*diagnostics, *self.noted)]
+            self._print_json({"ok": False, **(result or {}), "diagnostics": reported})
         else:
             for diagnostic in diagnostics:
                 self._diagnose(diagnostic)
@@ -111,7 +125,7 @@ class Out:
 
     @contextmanager
     def counting(self) -> Iterator[Counter]:
-        """A progress bar, on a terminal; it goes away when it has counted to the end."""
+        """A progress bar, which is shown on terminals only and disappears when the work is done."""
         counter = Counter(self.errors if self.talks and self.errors.is_terminal else None)
         try:
             yield counter
@@ -131,13 +145,18 @@ class Out:
 
 @dataclass
 class Counter:
-    """Shows how far something is; called with what is under way, how much is done, and how much there is."""
+    """Shows the progress of a piece of work: an `observer.Progress`.
+
+    Attributes:
+        console: where the bar is drawn; None where none is to be drawn.
+        shown: time of the last change, in seconds; changes that follow sooner than REFRESH_S are left out.
+    """
 
     console: Console | None
     bar: Progress | None = None
     shown: float = 0.0
 
-    def __call__(self, what: str, done: int, whole: int) -> None:
+    def __call__(self, work: str, done: int, whole: int) -> None:
         now = time.monotonic()
         if self.console is None or (now - self.shown < REFRESH_S and done < whole):
             return
@@ -150,8 +169,8 @@ class Counter:
 
             self.bar = Progress(console=self.console, transient=True)
             self.bar.start()
-            self.bar.add_task(what, total=whole)
-        self.bar.update(self.bar.task_ids[0], description=what, completed=done, total=whole)
+            self.bar.add_task(work, total=whole)
+        self.bar.update(self.bar.task_ids[0], description=work, completed=done, total=whole)
 
     def stop(self) -> None:
         if self.bar is not None:

@@ -1,4 +1,4 @@
-"""`snnc run` and `snnc verify`: a compiled network on samples, and on the vectors recorded when it was compiled."""
+"""`snnc run` and `snnc verify`: run a compiled network on samples, or on the vectors recorded when it was compiled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with
 from snncompile.cli.data import samples_for
-from snncompile.cli.options import Group, Numbers, Reading, Samples, Timing
+from snncompile.cli.options import ArithmeticOptions, LibraryOptions, SampleOptions, SourceOptions, TimingOptions
 from snncompile.cli.out import Out
 from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
 
@@ -31,10 +31,10 @@ def run(
                                            "which is compiled first.", show_default=False)],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Samples: .npz, .npy, event files, .csv, or a folder of "
                                         "recordings.", show_default=False)],
-    reading: Reading,
-    numbers: Numbers,
-    timing: Timing,
-    samples: Samples,
+    reading: SourceOptions,
+    arithmetic: ArithmeticOptions,
+    timing: TimingOptions,
+    samples: SampleOptions,
     labels: Labels = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write outputs, decisions and spike counts.",
                                                metavar="FILE.npz", show_default=False)] = None,
@@ -51,10 +51,10 @@ def run(
     if output is not None and Path(output).suffix.lower() != ".npz":
         fail("SNN701", "option --output", shorten(output), "a name that ends in .npz")
     if Path(network).is_dir():
-        model = _opened(network, (reading, numbers, timing), calibrate)
+        model = _opened(network, (reading, arithmetic, timing), calibrate)
     else:
         lines = Lines(out, Path(network).name)
-        model = compile_with(out, lines, network, target, calibrate or data, None, reading, numbers, timing,
+        model = compile_with(out, lines, network, target, calibrate or data, None, reading, arithmetic, timing,
                              samples)
     given = samples_for(model.graph, data, samples)
     classes = None if labels is None else read_labels(labels, inputs=data)
@@ -68,7 +68,7 @@ def run(
             "spike_counts": {n: v.tolist() for n, v in result.spike_counts.items()}}
 
 
-def _opened(folder: str, compiling: tuple[Group, ...], calibrate: str | None) -> CompiledModel:
+def _opened(folder: str, compiling: tuple[LibraryOptions, ...], calibrate: str | None) -> CompiledModel:
     from snncompile.saved_build import open_build
 
     for group in compiling:
@@ -89,7 +89,7 @@ def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: b
 
 
 def _title(backend: str) -> str:
-    """What ran, in words: a backend's program, or the interpreter."""
+    """The title of the backend whose program ran, or "interpreter"."""
     from snncompile.backends.table import BACKENDS
 
     return BACKENDS[backend].title if backend in BACKENDS else backend
@@ -102,7 +102,7 @@ def _correct(result: Result, classes: Array) -> int:
 
 
 def _write(path: str, result: Result) -> None:
-    """Names are free text, so arrays stand by position, and the names beside them."""
+    """Write a result as `.npz`. Names are free text, so arrays are keyed by position, and the names are arrays too."""
     import numpy as np
 
     from snncompile.build_folder import write_file
@@ -120,15 +120,15 @@ def _write(path: str, result: Result) -> None:
 
 
 def _show(out: Out, result: Result, shape: tuple[int, ...], seconds: float, correct: int | None) -> None:
-    from snncompile.report.steps import Step, percent, plural
+    from snncompile.report.steps import StepReport, percent, plural
 
     count = len(result.decisions)
-    out.step(Step("run", _title(result.backend), f"{plural(count, 'sample')} of {plural(shape[1], 'tick')}, "
-                  f"{seconds / count * 1e3:.3g} ms a sample", seconds))
+    out.step(StepReport("run", _title(result.backend), f"{plural(count, 'sample')} of {plural(shape[1], 'tick')}, "
+                        f"{seconds / count * 1e3:.3g} ms a sample", seconds))
     more = " ..." if count > SHOWN_DECISIONS else ""
-    out.step(Step("decide", "strongest output", " ".join(map(str, result.decisions[:SHOWN_DECISIONS])) + more))
+    out.step(StepReport("decide", "strongest output", " ".join(map(str, result.decisions[:SHOWN_DECISIONS])) + more))
     if correct is not None:
-        out.step(Step("correct", f"{correct} of {count}", percent(correct / count)))
+        out.step(StepReport("correct", f"{correct} of {count}", percent(correct / count)))
     out.say("")
     out.table(("population", "#spikes a sample", "#least", "#most"),
               [(n, f"{v.mean():,.1f}", f"{v.min():,}", f"{v.max():,}") for n, v in result.spike_counts.items()])
@@ -143,20 +143,20 @@ def verify(
 
     Every output, spike and state of every tick must be what the integer reference gives.
     """
-    from snncompile.report.steps import Step, plural
+    from snncompile.report.steps import StepReport, plural
     from snncompile.saved_build import open_build
 
     model = open_build(build)
     if model.host is None:
         out.note([NO_COMPILER])
-    found = model.verify()
-    if not found.ok:
-        raise CompileError(_differences(build, found.differences))
-    out.step(Step("verify", f"{_title(found.backend)} = reference",
-                  f"{plural(found.samples, 'sample')} of {plural(found.ticks, 'tick')}, every spike and state of "
-                  f"{plural(found.populations, 'population')}"))
-    return {"samples": found.samples, "ticks": found.ticks, "populations": found.populations,
-            "backend": found.backend}
+    comparison = model.verify()
+    if not comparison.ok:
+        raise CompileError(_differences(build, comparison.differences))
+    out.step(StepReport("verify", f"{_title(comparison.backend)} = reference",
+                        f"{plural(comparison.samples, 'sample')} of {plural(comparison.ticks, 'tick')}, every spike "
+                        f"and state of {plural(comparison.populations, 'population')}"))
+    return {"samples": comparison.samples, "ticks": comparison.ticks, "populations": comparison.populations,
+            "backend": comparison.backend}
 
 
 def _differences(build: str, differences: tuple[str, ...]) -> tuple[Diagnostic, ...]:

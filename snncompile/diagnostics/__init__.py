@@ -1,5 +1,14 @@
 """Diagnostics: what is wrong with an input, where, what was found, what the limit is, and what to do."""
 
-from snncompile.diagnostics.diagnostic import Collector, CompileError, Diagnostic, Severity, fail, printable, shorten
+from snncompile.diagnostics.diagnostic import (
+    Collector,
+    CompileError,
+    Diagnostic,
+    Severity,
+    did_you_mean,
+    fail,
+    printable,
+    shorten,
+)
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "fail", "printable", "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "fail", "printable", "shorten"]

@@ -6,6 +6,7 @@ reported together: build a `Collector`, add to it, and call `Collector.finish`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal, NoReturn
@@ -101,6 +102,14 @@ def shorten(name: object, limit: int = 60) -> str:
     if len(text) > limit:
         text = f"...{text[3 - limit:]}" if isinstance(name, PurePath) else f"{text[:limit - 3]}..."
     return f'"{text}"'
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 2) -> str:
+    """A question that names some of the known names that look alike; empty where none does."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), most)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def printable(text: object) -> str:

@@ -12,12 +12,14 @@ from snncompile.ir.verify import verify
 
 
 class Pass(Protocol):
-    """Graph in, graph out; the same object where nothing changed.
+    """A function from a graph to a graph: a frozen dataclass whose fields are its options.
+
+    Where nothing changes, `run` returns the graph that it was given, the same object.
 
     Attributes:
-        name: kebab-case, as `--print-after` takes it.
-        needs: the stage it accepts.
-        ensures: the stage it gives.
+        name: words joined by dashes, as `--print-after` takes it.
+        needs: the stage of the graphs that it accepts.
+        ensures: the stage of the graphs that it returns.
     """
 
     name: ClassVar[str]
@@ -31,18 +33,22 @@ Observer = Callable[[str, Graph, float], None]
 
 
 def run_passes(graph: Graph, passes: Iterable[Pass], observe: Observer | None = None) -> Graph:
-    """Run passes in order, verifying the graph after each.
+    """Run passes in order, and verify the graph after each.
 
     Args:
-        observe: called after each pass with its name, the graph it gave, and the seconds it took.
+        observe: called after each pass with its name, the graph that it returned, and the seconds that it took.
+
+    Raises:
+        AssertionError: where a pass is given or returns a graph of another stage than it declares.
+        CompileError: what a pass or the verification finds wrong with the graph.
     """
-    for one in passes:
-        if graph.stage != one.needs:
-            raise AssertionError(f"pass {one.name} needs stage {one.needs.name}, got {graph.stage.name}")
+    for p in passes:
+        if graph.stage != p.needs:
+            raise AssertionError(f"pass {p.name} needs stage {p.needs.name}, got {graph.stage.name}")
         start = time.perf_counter()
-        graph = verify(one.run(graph))
-        if graph.stage != one.ensures:
-            raise AssertionError(f"pass {one.name} ensures stage {one.ensures.name}, gave {graph.stage.name}")
+        graph = verify(p.run(graph))
+        if graph.stage != p.ensures:
+            raise AssertionError(f"pass {p.name} ensures stage {p.ensures.name}, gave {graph.stage.name}")
         if observe:
-            observe(one.name, graph, time.perf_counter() - start)
+            observe(p.name, graph, time.perf_counter() - start)
     return graph

@@ -1,7 +1,7 @@
-"""Every pass once, in the order in which a network meets them, with the step of the line that it belongs to.
+"""The table of passes: each once, in the order in which `compile` runs them, with the step that it belongs to.
 
-The driver runs the passes of this table; `--print-after`, `--time-passes`, `snnc inspect --passes`, the lines that are
-printed while a network is compiled, and the table in docs/passes.md are made from it.
+The driver runs the passes of this table. The names that `--print-after` and `snnc inspect --passes` take, the lines
+that `snnc compile` prints, and the tables in docs/passes.md are made from it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Choices:
     """What the options of passes follow from.
 
     Attributes:
-        arithmetic: how numbers become integers; that of the target, with what the user chose.
-        calibration: what the network does on samples; nothing is known without them.
-        dilate: hardware ticks for each tick of the network, where a hop takes one; "auto" for as many as the quickest
-            loop needs.
+        arithmetic: how numbers become integers: the target's arithmetic, with what the user chose.
+        calibration: ranges and rates measured on samples; empty without samples.
+        dilate: hardware ticks for each tick of the network, on targets where a hop takes a tick; "auto" for as many as
+            the quickest loop needs.
     """
 
     target: Target
@@ -47,13 +47,14 @@ class Choices:
 
 @dataclass(frozen=True)
 class Entry:
-    """A pass of the line.
+    """A row of the table.
 
     Attributes:
-        kind: its class.
-        step: the step of the line that it belongs to.
-        make: the pass with the options that follow from the choices; None where the target needs no such pass.
-        summary: what it does, in a few words.
+        kind: the class of the pass.
+        step: the step of a compilation that the pass belongs to.
+        make: makes the pass with the options that follow from the choices; gives None where the target does not need
+            the pass.
+        summary: what the pass does, in one phrase.
     """
 
     kind: type[Pass]
@@ -81,37 +82,45 @@ def _retime(choices: Choices) -> Pass | None:
                   dilate if timing.dilation else 1)
 
 
+# The comment at the end of a line says why the pass stands where it does.
 PASSES: tuple[Entry, ...] = (
-    Entry(Canonicalize, "legalize", lambda c: Canonicalize(),               # first: less to look at for the rest
-          "drops operators that do nothing and nodes that lead to no output (with a warning)"),
-    Entry(PlainNeurons, "legalize", lambda c: PlainNeurons(),               # gains that weights take in
-          "writes neurons that come as Euler steps in the form that hardware has"),
-    Entry(FormPopulations, "legalize", _form_populations,                   # projections, so that scales meet weights
-          "turns operators between populations into projections"),
-    Entry(PromptResets, "legalize", lambda c: PromptResets(c.target.neurons.reset_times),  # before more are put in
-          "lets neurons reset in the tick of the spike, where the target does so and no spike changes"),
-    Entry(OrPools, "legalize", lambda c: OrPools.of(c.target),              # populations that the next may scale
-          "makes populations of max pools, where the target has none"),
+    Entry(Canonicalize, "legalize", lambda c: Canonicalize(),      # first, so that the other passes see fewer nodes
+          "removes operators that do nothing, and (with a warning) nodes from which no output is reached"),
+    Entry(PlainNeurons, "legalize", lambda c: PlainNeurons(),      # its gains are folded into weights later
+          "rewrites neurons given as Euler steps, `v + rate (x - v)`, as leaky integrators, `decay v + gain x`"),
+    Entry(FormPopulations, "legalize", _form_populations,          # the passes below work on projections
+          "turns every path of operators between two populations into a projection"),
+    Entry(PromptResets, "legalize", lambda c: PromptResets(c.target.neurons.reset_times),  # or-pools adds neurons
+          "lets neurons reset in the tick of the spike instead of the next one, where the target needs that and no "
+          "spike changes"),
+    Entry(OrPools, "legalize", lambda c: OrPools.of(c.target),     # the next pass may scale the new populations
+          "turns max pools into populations, where the target has no max pool"),
     Entry(UnifyThresholds, "legalize", lambda c: UnifyThresholds(c.target.neurons.thresholds_per_population),
-          "scales channels so that one threshold serves them, where the target has only one"),
-    Entry(FoldScales, "legalize", lambda c: FoldScales(),                   # before weights are measured for their grid
-          "moves scales and average pools into the weights beside them"),
-    Entry(MergeChains, "legalize", lambda c: MergeChains(c.target.network.operators),      # what is left has no other
-          "makes weights of the linear operators that the target's synapses lack"),
+          "scales the channels of a population to a common threshold, where the target has one for each population"),
+    Entry(FoldScales, "legalize", lambda c: FoldScales(),          # weights are measured for their grid after it
+          "multiplies scales, batch norms and average pools into the weights beside them"),
+    Entry(MergeChains, "legalize", lambda c: MergeChains(c.target.network.operators),  # only what no pass above removed
+          "multiplies out projections with a linear operator that the target lacks, so that one matrix is left"),
     Entry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration),
-          "gives each population a unit and everything else integers"),
+          "chooses the real value of one membrane step for each population, and turns all numbers into integers"),
     Entry(ProveRanges, "ranges", lambda c: ProveRanges(),
-          "bounds every value; narrows states, folds what can only come out one way"),
+          "bounds every integer, narrows states and outputs to their bounds, and removes operations that have no "
+          "effect within them"),
     Entry(Retime, "retime", _retime,
-          "gives projections the ticks that hardware takes"),
+          "gives every projection the delay that it has on the hardware; see [time on hardware](retime.md)"),
 )
 
 
 def passes_of(choices: Choices, *steps: str) -> tuple[Pass, ...]:
-    """The passes of some steps of the line, in order, with the options that follow from the choices."""
-    return tuple(made for entry in PASSES if entry.step in steps and (made := entry.make(choices)) is not None)
+    """The passes of some steps that the target needs, in the order of the table, with options from the choices.
+
+    Raises:
+        CompileError: SNN404 where the target cannot do what was chosen.
+    """
+    passes = (entry.make(choices) for entry in PASSES if entry.step in steps)
+    return tuple(p for p in passes if p is not None)
 
 
 def names_of(step: str) -> Iterator[str]:
-    """The names of the passes of a step of the line."""
+    """The names of the passes of a step."""
     return (entry.name for entry in PASSES if entry.step == step)

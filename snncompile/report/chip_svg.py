@@ -1,4 +1,4 @@
-"""A picture of a network on its chip: cores by layer, links of the mesh by traffic."""
+"""A drawing of a chip: its cores, coloured by the populations on them, and the traffic on the links of its mesh."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_TILES = 4096
 WIDTH, ROW, LETTER = 900.0, 18.0, 7.4
 MAX_NAME = 34
 COLOURS = ("#7fb2e5", "#f2b36b", "#8fcf9a", "#e58f8f", "#b79fdc", "#d9c46a", "#7fcfcb", "#e59fc6", "#b3a28f", "#9fb0bd")
-"""Light enough for black print beside them; further layers take them in turn."""
+"""Fill colours of the populations, used in turn; light, so that a border and black text stay visible."""
 STYLE = """\
 .snnc-chip{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
 .snnc-chip .tile{fill:#fff;stroke:#9aa8b5}.snnc-chip .core{stroke:#5b6b7c;stroke-width:.6;fill:none}
@@ -24,17 +24,21 @@ STYLE = """\
 
 
 def drawable(placement: Placement) -> bool:
-    """Whether a mesh is small enough for a picture."""
+    """Whether a mesh has few enough tiles to be drawn."""
     return placement.columns * placement.rows <= MAX_TILES
 
 
-def link_loads(found: Partition, placement: Placement) -> tuple[Array, Array]:
-    """Packets over each link of the mesh, both ways together, if every neuron fires once and rows are gone along first.
+def link_loads(partition: Partition, placement: Placement) -> tuple[Array, Array]:
+    """Packets over each link of the mesh in both directions, if every neuron fires once.
+
+    A packet travels along its row first and then along the column of its destination (XY routing). The links of a row
+    that it crosses are a range, so +1 is noted where the range begins and -1 where it ends; running sums then give the
+    load of every link.
 
     Returns:
-        `[row, column]`: over the link to the right, and over the link to the next row.
+        `[row, column]` twice: packets over the link from a tile to its right neighbour, and to the tile below it.
     """
-    flows = found.traffic
+    flows = partition.traffic
     x0, y0 = placement.column[flows.source], placement.row[flows.source]
     x1, y1 = placement.column[flows.target], placement.row[flows.target]
     right = np.zeros((placement.rows, placement.columns + 1))
@@ -45,29 +49,37 @@ def link_loads(found: Partition, placement: Placement) -> tuple[Array, Array]:
     return np.cumsum(right, 1)[:, :-1], np.cumsum(down, 0)[:-1]
 
 
-def to_svg(found: Partition, placement: Placement) -> str:
-    """The chip as an SVG document: in each core its layers as bands, as high as they have neurons there."""
-    return _Picture(found, placement).svg()
+def to_svg(partition: Partition, placement: Placement) -> str:
+    """The chip as an SVG document. A core is divided into bands, one a population, by their shares of its neurons."""
+    return _Picture(partition, placement).svg()
 
 
 @dataclass
 class _Picture:
-    """An SVG document while it is put together."""
+    """An SVG document while it is built.
 
-    found: Partition
+    Attributes:
+        parts: the elements of the document so far.
+        pitch, side: distance of two tiles, and width of a tile, in pixels.
+        rows: the populations on the chip, by their position in `partition.populations`.
+        colour: the colour of each of them.
+        held: for each core, its populations and how many neurons of each it holds.
+    """
+
+    partition: Partition
     placement: Placement
     parts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        tiles = self.found.tiles
+        tiles = self.partition.tiles
         self.pitch = min(72.0, WIDTH / self.placement.columns)
         self.side = 0.68 * self.pitch
-        self.layers = np.unique(tiles.population)
-        self.colour = {int(row): COLOURS[i % len(COLOURS)] for i, row in enumerate(self.layers)}
-        key = tiles.population * max(self.found.cores, 1) + self.found.core
+        self.rows = np.unique(tiles.population)
+        self.colour = {int(row): COLOURS[i % len(COLOURS)] for i, row in enumerate(self.rows)}
+        key = tiles.population * max(self.partition.cores, 1) + self.partition.core
         pairs, at = np.unique(key, return_inverse=True)
-        rows, cores = np.divmod(pairs, max(self.found.cores, 1))
-        self.held: list[list[tuple[int, int]]] = [[] for _ in range(self.found.cores)]
+        rows, cores = np.divmod(pairs, max(self.partition.cores, 1))
+        self.held: list[list[tuple[int, int]]] = [[] for _ in range(self.partition.cores)]
         for row, core, many in zip(rows, cores, np.bincount(at, tiles.neurons), strict=True):
             self.held[core].append((int(row), int(many)))
 
@@ -79,12 +91,12 @@ class _Picture:
         width = max(self.placement.columns * self.pitch, legend)
         size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-chip" role="img" {size}>',
-                          f"<title>{self.found.cores} cores</title>", f"<style>{STYLE}</style>", *self.parts,
+                          f"<title>{self.partition.cores} cores</title>", f"<style>{STYLE}</style>", *self.parts,
                           "</svg>"]) + "\n"
 
     def _links(self) -> None:
-        """Lines between tiles, as wide as their traffic."""
-        right, down = link_loads(self.found, self.placement)
+        """Draw a line for each link with traffic, its width proportional to the packets."""
+        right, down = link_loads(self.partition, self.placement)
         most = max(float(right.max(initial=0)), float(down.max(initial=0)), 1.0)
         for loads, step in ((right, (1, 0)), (down, (0, 1))):
             for row, column in np.argwhere(loads > 0).tolist():
@@ -122,8 +134,12 @@ class _Picture:
         self.parts.append(f'<rect class="core" x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}"/></g>')
 
     def _legend(self, top: float) -> tuple[float, float]:
-        """A row a layer, two columns of them; returns the width and height of the picture with them."""
-        entries = [(row, self._name(row), self._words(row)) for row in self.layers.tolist()]
+        """Draw the names of the populations with their colours, in two columns, from the height `top` on.
+
+        Returns:
+            The width that the legend needs, and the height of the picture that ends with it.
+        """
+        entries = [(row, self._name(row), self._words(row)) for row in self.rows.tolist()]
         column = 40 + LETTER * max((len(name) + len(words) for _, name, words in entries), default=0)
         for i, (row, name, words) in enumerate(entries):
             x, y = 4 + column * (i % 2), top + ROW * (i // 2)
@@ -138,5 +154,5 @@ class _Picture:
         return f"{many:,} neuron{'s' * (many != 1)}, {cores:,} core{'s' * (cores != 1)}"
 
     def _name(self, row: int) -> str:
-        name = printable(self.found.populations[row]).replace("\n", " ")
+        name = printable(self.partition.populations[row]).replace("\n", " ")
         return name if len(name) <= MAX_NAME else name[:MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"

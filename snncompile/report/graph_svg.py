@@ -1,4 +1,4 @@
-"""A graph as a drawing: DOT for other tools, SVG for people. Both need nothing but the graph."""
+"""A graph as a drawing: an SVG document, or text for Graphviz (DOT)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STYLE = """\
 
 
 def to_dot(graph: Graph) -> str:
-    """The graph in the language of Graphviz."""
+    """The graph in DOT, the language of Graphviz; edges that close a loop are dashed."""
     shapes, order = _shapes(graph), _order(graph)
     place = {name: i for i, name in enumerate(graph.nodes)}
     lines = [f"digraph {_dot(graph.name)} {{", '  node [shape=box, fontname="monospace"];']
@@ -49,12 +49,19 @@ def _dot(text: str) -> str:
 
 
 def to_svg(graph: Graph) -> str:
-    """The graph as an SVG document: layers from top to bottom, loops dashed, delays beside their edges."""
+    """The graph as an SVG document.
+
+    Nodes stand in layers from top to bottom. Edges that close a loop are dashed; the operators of a projection and its
+    delay stand beside the edge.
+    """
     return _Drawing(graph).svg()
 
 
 def _order(graph: Graph) -> Mapping[str, int]:
-    """Places in the order of a tick; an edge to an earlier or the same place closes a loop."""
+    """The position of each node in the order of evaluation within a tick.
+
+    An edge whose target has the same position as its source or an earlier one closes a loop.
+    """
     return {name: i for i, name in enumerate(n for c in graph.components for n in c)}
 
 
@@ -79,7 +86,7 @@ def _times(values: Shape) -> str:
 
 
 def caption(op: Op) -> str:
-    """An operator in a few words."""
+    """An operator in a few words: a neuron's rule and reset, a layer's kind, kernel and stride."""
     if isinstance(op, Neuron):
         firing = f", {op.firing.reset} {op.firing.compare}" if op.rule.spiking else ""
         return op.rule.name + firing
@@ -95,13 +102,13 @@ def caption(op: Op) -> str:
 
 
 def _lines(name: str, op: Op, shapes: Mapping[str, Shape]) -> list[str]:
-    """Name, operator, output shape."""
+    """The lines of a node's box: name, operator, and output shape where it can be inferred."""
     shape = [_times(shapes[name]) or "1"] if name in shapes else []
     return [_short(name, MAX_NAME), _short(caption(op), MAX_NAME), *shape]
 
 
 def _edge_lines(edge: Edge) -> list[str]:
-    """The operators of a projection and its delay."""
+    """The lines beside an edge: the operators of the projection, and its delay."""
     words = [_short(caption(op), MAX_LABEL) for op in edge.chain]
     return words + ([f"{edge.delay} tick{'s' * (edge.delay > 1)}"] if edge.delay else [])
 
@@ -113,7 +120,7 @@ def _width(lines: list[str]) -> float:
 
 @dataclass
 class _Drawing:
-    """An SVG document while it is put together."""
+    """An SVG document while it is built; `parts` are its elements so far."""
 
     graph: Graph
     parts: list[str] = field(default_factory=list)
@@ -172,7 +179,7 @@ class _Drawing:
             self._text(lines, x, y, ["backlabel" if back else "small"] * len(lines))
 
     def _loop(self, lines: list[str], edges: list[Edge], x: float, y: float) -> None:
-        """Edges from a node to itself: one arc at its right side, with all their labels."""
+        """Draw the edges from a node to itself as one arc at its right side, with the labels of all of them."""
         side, high = x + _width(lines) / 2 + PAD, (len(lines) * LINE + PAD) / 4
         self.parts.append(
             f'<path class="back" marker-end="url(#snnc-backhead)" d="M{side:.1f} {y + high:.1f}'
@@ -208,7 +215,11 @@ def _box(lines: list[str], loops: list[Edge]) -> Size:
 
 
 def _line(path: list[Column], back: bool) -> str:
-    """A smooth line along the columns, from the first to the last; upward where the path is reversed."""
+    """The SVG path of an edge: vertical within each column, and a smooth curve from one column to the next.
+
+    Args:
+        path: the columns in the order of drawing; for an edge that closes a loop (`back`) from bottom to top.
+    """
     columns = [(x, b, a) if back else (x, a, b) for x, a, b in path]
     end, last_y, tip = columns[-1]
     columns[-1] = end, last_y + HEAD if back else last_y - HEAD, tip

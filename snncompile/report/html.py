@@ -1,6 +1,6 @@
-"""The report as one HTML file that works offline, and a summary of it for notebooks.
+"""The report as a single HTML file that needs no network, and a summary of it for notebooks.
 
-Names come from the user's files, so every value is escaped, and what cannot be printed is replaced.
+Names come from the user's files, so every value is escaped, and characters that cannot be printed are replaced.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ MEMORY = {
     "states": "states of the populations",
     "working": "sums of synaptic input, and scratch",
     "rows": "emitted values, for a chunk of ticks",
-    "total_one_tick": "all but constants, one tick at a time",
+    "total_one_tick": "everything but constants, where the program runs tick by tick",
 }
+"""What each size of a backend's memory is called on the page."""
 
 UNITS = {"synapse memory": "bits of synapse memory", "in-axons": "axons that reach it",
          "out-axons": "axons that leave it, for each core that they reach"}
+"""What some resources of a core are called on the page; others keep their names."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A population as it is printed."""
+    """The cells of a population's row in the table of populations, as text."""
 
     name: str
     rule: str
@@ -65,12 +67,12 @@ def environment() -> Environment:
 
 
 def _plain(value: Any) -> Any:
-    """Keeps what is HTML already; of everything else only what can be printed."""
+    """A value as the page prints it: HTML stays as it is, of everything else only what can be printed."""
     return value if hasattr(value, "__html__") else printable(value)
 
 
 def page(model: CompiledModel) -> str:
-    """The whole report: the line, warnings, the network, its populations, memory, files, options."""
+    """The report of a model as an HTML document: steps, warnings, drawings, populations, memory, files, options."""
     from markupsafe import Markup
 
     graph = model.float_graph or model.graph
@@ -90,7 +92,7 @@ def page(model: CompiledModel) -> str:
 
 
 def _chip(model: CompiledModel) -> str | None:
-    """The picture of the chip; None where there is no mesh, or one too large to be drawn."""
+    """The drawing of the chip; None where the target has no mesh, or one that is too large to draw."""
     from markupsafe import Markup
 
     if model.chip is None or model.chip.placement is None or not drawable(model.chip.placement):
@@ -99,38 +101,38 @@ def _chip(model: CompiledModel) -> str | None:
 
 
 def _fullest(cores: CoreUse | None) -> list[tuple[str, str, str]]:
-    """Of each resource, what the fullest core uses, and what it has."""
+    """For each resource of a core: its name, the most that any core uses of it, and how much a core has."""
     return [(UNITS.get(name, name), f"{used:,}", f"{cores.limits[name]:,}" if name in cores.limits else "–")
             for name, used in cores.used.items() if used or name in cores.limits] if cores else []
 
 
 def summary(report: Report) -> str:
-    """A compact fragment for notebooks."""
+    """The report as a short HTML fragment, which notebooks show."""
     return environment().get_template("report/summary.html.j2").render(
         name=report.name, target=report.target, rows=[_row(p) for p in report.populations],
         figures=figures(report), measured=report.agreement is not None)
 
 
 def figures(report: Report) -> Mapping[str, str]:
-    """What one wants to know first."""
-    found = {"populations": _whole(len(report.populations)),
+    """The most important figures of a report, as text under a short name each."""
+    shown = {"populations": _whole(len(report.populations)),
              "neurons": _whole(sum(p.neurons for p in report.populations)),
              "synapses": _whole(sum(p.synapses for p in report.populations))}
     known = {"weights": "weights", "total_one_tick": "working memory"}
-    found |= {words: size(report.sizes_bytes[n]) for n, words in known.items() if n in report.sizes_bytes}
+    shown |= {words: size(report.sizes_bytes[n]) for n, words in known.items() if n in report.sizes_bytes}
     if report.cost:
-        found["synaptic operations a sample"] = _whole(round(report.cost.synaptic_operations))
+        shown["synaptic operations a sample"] = _whole(round(report.cost.synaptic_operations))
     if report.cost and report.cost.total_pj is not None:
-        found[f"energy a sample, {report.cost.profile}"] = f"{prefixed(report.cost.total_pj * 1e-12)}J"
-    seen = report.agreement
-    if seen is None:
-        return found
-    found |= {"spikes equal": percent(seen.spikes_equal), "spikes shared": percent(seen.spikes_shared),
-              "decisions equal": f"{seen.decisions_equal:,} of {seen.samples:,}"}
-    if seen.float_correct is not None:
-        found |= {"correct, integer": f"{seen.integer_correct:,} of {seen.samples:,}",
-                  "correct, float": f"{seen.float_correct:,} of {seen.samples:,}"}
-    return found
+        shown[f"energy a sample, {report.cost.profile}"] = f"{prefixed(report.cost.total_pj * 1e-12)}J"
+    agreement = report.agreement
+    if agreement is None:
+        return shown
+    shown |= {"spikes equal": percent(agreement.spikes_equal), "spikes shared": percent(agreement.spikes_shared),
+              "decisions equal": f"{agreement.decisions_equal:,} of {agreement.samples:,}"}
+    if agreement.float_correct is not None:
+        shown |= {"correct, integer": f"{agreement.integer_correct:,} of {agreement.samples:,}",
+                  "correct, float": f"{agreement.float_correct:,} of {agreement.samples:,}"}
+    return shown
 
 
 def _row(p: PopulationReport) -> Row:

@@ -1,7 +1,11 @@
-"""A layered layout for drawings: layers from top to bottom, labels as boxes of their own, so that nothing overlaps.
+"""A layered layout for drawings of graphs, in which boxes, lines and labels do not overlap.
 
-The method is that of Sugiyama, Tagawa and Toda (1981): orient, layer, order within layers to avoid crossings,
-then place. Every link runs through an invisible cell in each layer it passes, and its label sits in one of them.
+The method is that of Sugiyama, Tagawa and Toda (1981): assign each box to a layer, order the boxes within the layers so
+that few lines cross, then choose the horizontal positions. A line that passes several layers gets an invisible cell in
+each of them, which keeps boxes away from it; its label takes the place of one of these cells.
+
+Boxes are on even layers. The odd layers between them hold cells only, so that neighbouring boxes can have a label
+between them.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ GAP_BOX, GAP_LINE, PORT = 26.0, 14.0, 12.0
 
 @dataclass(frozen=True)
 class Size:
-    """Extent of a box from its centre line: to the left, to the right, and its height."""
+    """The extent of a box in pixels: to the left and to the right of its centre line, and its height."""
 
     left: float = 0.0
     right: float = 0.0
@@ -27,7 +31,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Link:
-    """A line to draw from the box `upper` down to the box `lower`, both positions in the list of boxes."""
+    """A line from the box `upper` down to the box `lower`, both given by their positions in the list of boxes."""
 
     upper: int
     lower: int
@@ -35,16 +39,18 @@ class Link:
 
 
 Column = tuple[float, float, float]
+"""A vertical piece of a line: its x, and the y of its upper and of its lower end."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are.
+    """The positions of all boxes, lines and labels, in pixels from the upper left corner.
 
     Attributes:
-        boxes: centre of each box.
-        paths: for each link its columns from top to bottom: x, and the y between which the line is vertical.
-        labels: centre of each link's label, or None.
+        width, height: extent of the whole drawing.
+        boxes: centre `(x, y)` of each box.
+        paths: for each link its columns from top to bottom.
+        labels: centre of each link's label; None for a link without one.
     """
 
     width: float
@@ -56,7 +62,13 @@ class Layout:
 
 @dataclass
 class _Cells:
-    """Boxes first, then the cells that links pass through."""
+    """The boxes, followed by the cells that links pass through; each is known by its position.
+
+    Attributes:
+        size, layer: size of each cell, and the layer that it is on.
+        above, below: the cells that it is linked to on the layers above and below.
+        rows: the cells of each layer from left to right.
+    """
 
     size: list[Size]
     layer: list[int]
@@ -76,13 +88,18 @@ class _Cells:
         self.above[lower].append(upper)
 
     def apart(self, left: int, right: int, boxes: int) -> float:
-        """The least distance between the centre lines of two neighbours."""
+        """The least distance between the centre lines of two neighbours in a row; `boxes` is the number of boxes."""
         gap = GAP_BOX if left < boxes and right < boxes else GAP_LINE
         return self.size[left].right + gap + self.size[right].left
 
 
 def arrange(boxes: Sequence[Size], links: Sequence[Link], margin: float = 16.0) -> Layout:
-    """Lay boxes out; every link must lead from an earlier box to a later one."""
+    """Find positions for boxes and links.
+
+    Args:
+        links: each must lead from an earlier box of the list to a later one.
+        margin: free space around the drawing, in pixels.
+    """
     cells = _Cells(list(boxes), [2 * r for r in _ranks(len(boxes), links)], [[] for _ in boxes], [[] for _ in boxes])
     routes, label_cells = _route(cells, links)
     cells.rows = [[] for _ in range(max(cells.layer, default=0) + 1)]
@@ -101,7 +118,10 @@ def arrange(boxes: Sequence[Size], links: Sequence[Link], margin: float = 16.0) 
 
 
 def _ranks(count: int, links: Sequence[Link]) -> list[int]:
-    """Longest path from the top; a box that nothing leads to stands just above the first that it leads to."""
+    """The layer of each box, counted in boxes: the length of the longest path that leads to it.
+
+    A box to which no link leads is moved down to the layer above the first box that it leads to.
+    """
     rank = [0] * count
     for link in sorted(links, key=lambda k: k.lower):
         rank[link.lower] = max(rank[link.lower], rank[link.upper] + 1)
@@ -113,7 +133,10 @@ def _ranks(count: int, links: Sequence[Link]) -> list[int]:
 
 
 def _route(cells: _Cells, links: Sequence[Link]) -> tuple[list[list[int]], list[int | None]]:
-    """The cells of each link from top to bottom, and the one that holds its label."""
+    """Add cells for the links. Returns the cells of each link from top to bottom, and the cell that holds its label.
+
+    With more than MAX_CELLS cells in all, a link gets only the cell of its label, so that time and memory stay bounded.
+    """
     steps = sum(cells.layer[k.lower] - cells.layer[k.upper] for k in links)
     routes: list[list[int]] = []
     labels: list[int | None] = []
@@ -131,7 +154,11 @@ def _route(cells: _Cells, links: Sequence[Link]) -> tuple[list[list[int]], list[
 
 
 def _reduce_crossings(cells: _Cells) -> None:
-    """Order each row by the mean place of its neighbours, sweeping down and up; the best order seen is kept."""
+    """Reorder the rows so that fewer lines cross.
+
+    Sweeps go down and up in turn. Each sorts a row by the mean position of the linked cells in the row that it came
+    from. The order with the fewest crossings is kept.
+    """
     best, least = [list(row) for row in cells.rows], _crossings(cells)
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
@@ -152,20 +179,25 @@ def _mean(values: list[float], otherwise: float) -> float:
 
 
 def _crossings(cells: _Cells) -> int:
+    """How many pairs of lines between neighbouring rows cross.
+
+    Two lines cross where the one that starts further left ends further right. Going from left to right, the ends so
+    far are kept sorted, so that bisection gives the number of ends beyond the new one.
+    """
     total = 0
     for row, following in pairwise(cells.rows):
         place = {c: i for i, c in enumerate(following)}
-        seen: list[int] = []
+        earlier: list[int] = []
         for cell in row:
             ends = sorted(place[b] for b in cells.below[cell] if b in place)
-            total += sum(len(seen) - bisect_left(seen, end + 1) for end in ends)
+            total += sum(len(earlier) - bisect_left(earlier, end + 1) for end in ends)
             for end in ends:
-                insort(seen, end)
+                insort(earlier, end)
     return total
 
 
 def _place(cells: _Cells, boxes: int) -> list[float]:
-    """x of each cell: as near to its neighbours as the order and the gaps allow."""
+    """The x of each cell: as near to the cells that it is linked to as the order and the gaps of its row allow."""
     x = [0.0] * len(cells.size)
     for row in cells.rows:
         _settle(cells, row, [0.0] * len(row), [1.0] * len(row), boxes, x)
@@ -181,7 +213,13 @@ def _place(cells: _Cells, boxes: int) -> list[float]:
 
 
 def _settle(cells: _Cells, row: list[int], wish: list[float], pull: list[float], boxes: int, x: list[float]) -> None:
-    """Least-squares places for wishes, in the order of the row and apart: isotonic regression by pooling."""
+    """Set the x of the cells of a row to the positions nearest to the wished ones that keep the order and the gaps.
+
+    This minimises `sum pull (x - wish)^2`. After the least distances from the first cell (`offset`) are subtracted, the
+    positions only have to be non-decreasing: isotonic regression, solved by pooling adjacent violators. A pool is a run
+    of cells that share a position, with the sum of their weighted wishes, of their weights, and their count. Example:
+    wishes 5, 3, 9 with equal pull give pools (5, 3) at 4 and (9) at 9.
+    """
     offset = 0.0
     pools: list[tuple[float, float, int]] = []
     offsets: list[float] = []
@@ -199,7 +237,10 @@ def _settle(cells: _Cells, row: list[int], wish: list[float], pull: list[float],
 
 
 def _heights(cells: _Cells, x: list[float], margin: float) -> tuple[list[float], list[float]]:
-    """Top and bottom of each row; the gap above a row grows with how far its lines lean."""
+    """The y of the top and of the bottom of each row.
+
+    The gap above a row grows with the horizontal distance that its lines cross, so that no line is too flat.
+    """
     tops: list[float] = []
     bottoms: list[float] = []
     for row in cells.rows:
@@ -213,7 +254,7 @@ def _heights(cells: _Cells, x: list[float], margin: float) -> tuple[list[float],
 
 def _ports(cells: _Cells, routes: list[list[int]], x: list[float], tops: list[float], bottoms: list[float],
            middle: list[float]) -> list[list[Column]]:
-    """The columns of each route; lines that meet at a box end beside each other."""
+    """The columns of each link; lines that start or end at the same box do so side by side."""
     starts = _spread(cells, [(r[0], x[r[1]]) for r in routes], x)
     ends = _spread(cells, [(r[-1], x[r[-2]]) for r in routes], x)
     paths: list[list[Column]] = []
@@ -228,15 +269,19 @@ def _ports(cells: _Cells, routes: list[list[int]], x: list[float], tops: list[fl
 
 
 def _spread(cells: _Cells, ends: list[tuple[int, float]], x: list[float]) -> list[float]:
-    """Where each line touches its box: side by side, in the order in which they come."""
+    """The x at which each line touches its box.
+
+    Args:
+        ends: for each line the box, and the x from which the line comes; lines at one box keep the order of these.
+    """
     at: dict[int, list[int]] = {}
     for i, (box, _) in enumerate(ends):
         at.setdefault(box, []).append(i)
-    found = [0.0] * len(ends)
+    touches = [0.0] * len(ends)
     for box, lines in at.items():
         room = 2 * min(cells.size[box].left, cells.size[box].right) - PORT
         step = min(PORT, room / max(len(lines) - 1, 1))
         lines.sort(key=lambda i: ends[i][1])
         for k, i in enumerate(lines):
-            found[i] = x[box] + (k - (len(lines) - 1) / 2) * step
-    return found
+            touches[i] = x[box] + (k - (len(lines) - 1) / 2) * step
+    return touches

@@ -1,4 +1,4 @@
-"""What a compilation reports: per population and in all, as data."""
+"""What a compilation reports, as data: for each population, and for the whole network."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from snncompile.passes.quantize.calibrate import Calibration
 
 @dataclass(frozen=True)
 class PopulationReport:
-    """One population in integers.
+    """One population of an INT graph.
 
     Attributes:
-        synapses: connections into it, borders counted exactly.
-        weight_bits: bits that the weights of its projections use, the widest.
-        unit_min, unit_max: real value of one membrane step, over its channels.
-        state_bits: width of each state; state_range: what is proved to occur in it.
-        output_range: what it can emit in one step.
-        rate: emitted (absolute) values a neuron and tick on the calibration samples, in reals.
-        spikes_equal, spikes_shared: float against integer network on those samples (see `Agreement`).
+        synapses: connections into the population; a convolution has none to the padding around its input.
+        weight_bits: the width that the widest weight of its projections needs.
+        unit_min, unit_max: real value of one membrane step: the least and the largest over the channels.
+        state_bits: width of each state.
+        state_range: for each state the least and the largest value that it can have, as proved.
+        output_range: the least and the largest value that a neuron can emit in a tick, as proved.
+        rate: magnitude of what a neuron emits in a tick, averaged over the calibration samples, in real values (for
+            spikes, the firing rate); None without samples.
+        spikes_equal, spikes_shared: agreement of float and integer network on those samples, see `Agreement`; None
+            without samples.
     """
 
     name: str
@@ -56,11 +59,20 @@ class PopulationReport:
 
 @dataclass
 class Agreement:
-    """Float and integer network on the same samples.
+    """How far the float and the integer network agree on the same samples.
 
-    Two measures for each population. `equal`: the share of outputs (a neuron in a tick) that are the same, most of
-    which are silent. `shared`: `1 - sum |a - b| / sum max(|a|, |b|)` over all outputs, for spikes the share of
-    those fired by either network that both fired in the same tick: silence does not flatter it.
+    There are two measures for each population. An output is what one neuron emits in one tick.
+
+    - `equal`: the share of outputs that are the same. Most outputs are silent, so this is close to 1.
+    - `shared`: `1 - sum |a - b| / sum max(|a|, |b|)` over all outputs a and b of the two networks. For spikes: of those
+      that either network fired, the share that both fired in the same tick. Silence does not count.
+
+    Attributes:
+        samples: how many samples were compared.
+        apart, fired: `sum |a - b|` and `sum max(|a|, |b|)` by population.
+        same, outputs: how many outputs are the same, and how many there are, by population.
+        decisions_equal: samples for which both networks decide for the same class.
+        float_correct, integer_correct: samples for which each network decides for the given class; None without labels.
     """
 
     samples: int = 0
@@ -73,11 +85,11 @@ class Agreement:
     integer_correct: int | None = None
 
     def shared(self, name: str) -> float:
-        """The share of a population's spikes that both networks fired."""
+        """The measure `shared` of a population, from 0 to 1; 1 where neither network fired."""
         return 1 - self.apart[name] / self.fired[name] if self.fired.get(name) else 1.0
 
     def equal(self, name: str) -> float:
-        """The share of a population's outputs that are the same."""
+        """The measure `equal` of a population, from 0 to 1."""
         return self.same[name] / self.outputs[name] if self.outputs.get(name) else 1.0
 
     @property
@@ -97,10 +109,16 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was measured or proved while compiling, and the options it was done with.
+    """Everything that was measured or proved while a network was compiled, and the options that were used.
 
-    `latency_ticks` is how many hardware ticks a sample takes beyond its own, of which each takes `dilation`. `cost` is
-    what the golden vectors take on hardware whose ticks or events are described, `cores` how its cores are used.
+    Attributes:
+        agreement: how far float and integer network agree; None without samples.
+        sizes_bytes: memory by purpose, in the words of the backend (`weights`, `states`, `total_one_tick`).
+        seconds: the time of each part, by the names of `steps.PARTS`.
+        latency_ticks: the largest latency of a population or output, in hardware ticks; a sample takes so many more.
+        dilation: hardware ticks for each tick of the network.
+        cost: what a sample of the golden vectors costs; None where the target describes neither costs nor hops.
+        cores: how the cores of the target are used; None where it has none.
     """
 
     name: str
@@ -128,7 +146,15 @@ class Report:
 
 
 def decide(graph: Graph, outputs: Mapping[str, Array]) -> Array:
-    """The class that each sample is given, `[sample]`: the strongest element of the first output."""
+    """The class for which each sample is decided.
+
+    Args:
+        outputs: `[sample, tick, *shape]` by output name.
+
+    Returns:
+        `[sample]`: the position, in the flattened first output, of the largest value, after the output was decoded over
+        its ticks (their sum, the last one, or the largest). 0 where there are no ticks.
+    """
     name, op = next(iter(graph.outputs.items()))
     values = outputs[name]
     flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:])).astype(np.float64)
@@ -140,54 +166,66 @@ def decide(graph: Graph, outputs: Mapping[str, Array]) -> Array:
 
 def compare(legal: Graph, integer: Graph, reals: Mapping[str, Array], integers: Mapping[str, Array],
             labels: Array | None = None, progress: Callable[[int, int], None] | None = None) -> Agreement:
-    """Run both graphs on the same samples and count where they agree."""
-    found = Agreement()
+    """Run the float and the integer graph on the same samples, and count where they agree.
+
+    Args:
+        legal, integer: the LEGAL graph, and the INT graph that it became.
+        reals, integers: the samples `[sample, tick, *shape]` for each of them, by input name.
+        labels: the class of each sample, `[sample]`.
+        progress: called with the number of samples done and of all samples.
+    """
+    agreement = Agreement()
     samples, ticks = next(iter(reals.values())).shape[:2]
     if labels is not None:
-        found.float_correct = found.integer_correct = 0
+        agreement.float_correct = agreement.integer_correct = 0
     for part in sample_chunks(legal, samples, ticks):
         a = run(legal, {n: v[part] for n, v in reals.items()}, record=True, dtype=np.float32)
         b = run(integer, {n: v[part] for n, v in integers.items()}, record=True)
         for name, op in integer.populations.items():
             assert isinstance(op, Population)
-            _count(found, name, a.emitted[name], b.emitted[name] * (op.unit if op.graded else 1))
+            _count(agreement, name, a.emitted[name], b.emitted[name] * (op.unit if op.graded else 1))
         decided = decide(legal, a.outputs), decide(integer, b.outputs)
-        found.samples += part.stop - part.start
-        found.decisions_equal += int((decided[0] == decided[1]).sum())
+        agreement.samples += part.stop - part.start
+        agreement.decisions_equal += int((decided[0] == decided[1]).sum())
         if labels is not None:
-            found.float_correct = (found.float_correct or 0) + int((decided[0] == labels[part]).sum())
-            found.integer_correct = (found.integer_correct or 0) + int((decided[1] == labels[part]).sum())
+            agreement.float_correct = (agreement.float_correct or 0) + int((decided[0] == labels[part]).sum())
+            agreement.integer_correct = (agreement.integer_correct or 0) + int((decided[1] == labels[part]).sum())
         if progress:
             progress(part.stop, samples)
-    return found
+    return agreement
 
 
-def _count(found: Agreement, name: str, a: Array, b: Array) -> None:
+def _count(agreement: Agreement, name: str, a: Array, b: Array) -> None:
+    """Add the outputs of a population, `[sample, tick, *shape]` of the float and of the integer network."""
     larger = np.maximum(np.abs(a), np.abs(b)).sum(dtype=np.float64)
-    found.apart[name] = found.apart.get(name, 0.0) + float(np.abs(a - b).sum(dtype=np.float64))
-    found.fired[name] = found.fired.get(name, 0.0) + float(larger)
-    found.same[name] = found.same.get(name, 0) + int((a == b).sum())
-    found.outputs[name] = found.outputs.get(name, 0) + a.size
+    agreement.apart[name] = agreement.apart.get(name, 0.0) + float(np.abs(a - b).sum(dtype=np.float64))
+    agreement.fired[name] = agreement.fired.get(name, 0.0) + float(larger)
+    agreement.same[name] = agreement.same.get(name, 0) + int((a == b).sum())
+    agreement.outputs[name] = agreement.outputs.get(name, 0) + a.size
 
 
 def population_reports(graph: Graph, calibration: Calibration, agreement: Agreement | None
                        ) -> tuple[PopulationReport, ...]:
-    """A row for every population of an INT graph."""
-    rows = []
+    """A report for every population of an INT graph, in the order of the graph.
+
+    Args:
+        calibration: rates measured on samples; empty without samples.
+    """
+    reports = []
     for name, op in graph.populations.items():
         assert isinstance(op, Population)
         ranges = population_ranges(graph, name)
-        seen = calibration.activity.get(name)
-        rows.append(PopulationReport(
+        activity = calibration.activity.get(name)
+        reports.append(PopulationReport(
             name, op.rule, graph.shapes[name], synapses_into(graph, name), weight_bits(graph, name),
             float(np.min(op.unit)), float(np.max(op.unit)), {n: s.bits for n, s in op.states.items()},
-            dict(ranges.states), (op.output_low, op.output_high), seen.rate if seen else None,
+            dict(ranges.states), (op.output_low, op.output_high), activity.rate if activity else None,
             agreement.equal(name) if agreement else None, agreement.shared(name) if agreement else None))
-    return tuple(rows)
+    return tuple(reports)
 
 
 def synapses_into(graph: Graph, name: str) -> int:
-    """Connections of all projections into a population; one a neuron for a projection without weights."""
+    """Synapses of all projections into a population; a projection without weights has one for each of its outputs."""
     total = 0
     for edge in graph.edges_into[name]:
         shape = graph.shapes[edge.src]
@@ -200,7 +238,10 @@ def synapses_into(graph: Graph, name: str) -> int:
 
 
 def weight_bits(graph: Graph, name: str) -> int:
-    """The narrowest signed width that holds the weights of all projections into a population."""
+    """The narrowest signed width that holds the weights of all projections into a population.
+
+    Where there are weights, the scales behind them do not count. 1 where all weights are -1 or 1; 0 without weights.
+    """
     ops = [op for e in graph.edges_into[name] for op in e.chain if isinstance(op, (Linear, Conv, Scale))]
     weights = [np.asarray(op.factor if isinstance(op, Scale) else op.weight) for op in ops]
     layers = [w for op, w in zip(ops, weights, strict=True) if not isinstance(op, Scale)] or weights

@@ -1,4 +1,4 @@
-"""Each step of the line in a few words with figures, for the command line and for the report."""
+"""What each step of a compilation did, in one line with figures, for the command line and for the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.populations import Population
 from snncompile.ir.ranges import population_ranges
 from snncompile.mapping.chip import CoreUse
-from snncompile.passes.table import names_of
+from snncompile.passes.table import PASSES, names_of
 from snncompile.report.report import Agreement, Report, synapses_into, weight_bits
 
 if TYPE_CHECKING:
@@ -35,35 +35,42 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "estimate": ("estimate",),
     "emit": ("golden", "emit"),
 }
-"""What is timed while a network is compiled, by the step that it belongs to."""
-GRAPHS = tuple(part for step in ("read", "legalize", "quantize", "ranges", "retime") for part in PARTS[step])
-"""The parts that give a graph."""
+"""The parts of each step that are timed, under the names that `observer.Observer` is given."""
+GRAPHS = ("read", *(entry.name for entry in PASSES))
+"""The parts that give a graph: reading the source, and every pass."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One line: the step's name, what it found in a word, more figures, and how long it took."""
+class StepReport:
+    """What one step of a compilation did.
+
+    Attributes:
+        name: the step, a key of `PARTS` or another word such as `run`.
+        result: the most important figure or name.
+        detail: further figures.
+        seconds: how long the step took; None where that is not known.
+    """
 
     name: str
-    found: str
+    result: str
     detail: str
     seconds: float | None = None
 
 
-def line(model: CompiledModel) -> list[Step]:
-    """The steps of a compiled model, as far as it knows them."""
+def line(model: CompiledModel) -> list[StepReport]:
+    """The steps by which a model was compiled; those that it does not know are left out."""
     report, seconds = model.report, model.report.seconds
     steps = [reading(model.float_graph, report.name)] if model.float_graph else []
     steps += [legalized(model.float_graph)] if model.float_graph else []
     if report.agreement:
-        steps.append(Step("calibrate", plural(report.agreement.samples, "sample"), rates(report)))
+        steps.append(StepReport("calibrate", plural(report.agreement.samples, "sample"), rates(report)))
     steps += [quantized(model.graph), proved(model.graph)]
     steps += compared(report.agreement) if report.agreement else []
     steps += [retimed(report.latency_ticks, report.dilation)] if report.latency_ticks else []
     steps += on_cores(report.cores) if report.cores else []
     steps += [costed(report.cost)] if report.cost else []
-    steps.append(Step("emit", report.target, sizes(report.sizes_bytes)))
-    return [Step(s.name, s.found, s.detail, took(seconds, s.name)) for s in steps]
+    steps.append(StepReport("emit", report.target, sizes(report.sizes_bytes)))
+    return [StepReport(s.name, s.result, s.detail, took(seconds, s.name)) for s in steps]
 
 
 def took(seconds: Mapping[str, float], step: str) -> float | None:
@@ -72,104 +79,110 @@ def took(seconds: Mapping[str, float], step: str) -> float | None:
     return sum(parts) if parts else None
 
 
-def reading(graph: Graph, source: str) -> Step:
+def reading(graph: Graph, source: str) -> StepReport:
+    """Layers, weights and populations of the graph that was read."""
     layers = [op for op in (*graph.nodes.values(), *(o for e in graph.edges for o in e.chain))
               if isinstance(op, (Linear, Conv))]
     weights = sum(op.weight.size for op in layers)
-    return Step("read", source, f"{plural(len(layers), 'layer')} with {plural(weights, 'weight')}, "
-                                f"{plural(len(graph.populations), 'population')}")
+    return StepReport("read", source, f"{plural(len(layers), 'layer')} with {plural(weights, 'weight')}, "
+                                      f"{plural(len(graph.populations), 'population')}")
 
 
-def legalized(graph: Graph) -> Step:
+def legalized(graph: Graph) -> StepReport:
+    """Populations, neurons, projections and synapses of a LEGAL graph."""
     populations = graph.populations
     projections = sum(len(graph.edges_into[n]) for n in populations)
     synapses = sum(synapses_into(graph, n) for n in populations)
     neurons = sum(math.prod(graph.shapes[n]) for n in populations)
-    return Step("legalize", plural(len(populations), "population"),
-                f"{plural(neurons, 'neuron')}, {plural(projections, 'projection')}, {plural(synapses, 'synapse')}")
+    return StepReport("legalize", plural(len(populations), "population"),
+                      f"{plural(neurons, 'neuron')}, {plural(projections, 'projection')}, "
+                      f"{plural(synapses, 'synapse')}")
 
 
-def quantized(graph: Graph) -> Step:
-    """The widths that weights came to use, and the size of a membrane's step."""
+def quantized(graph: Graph) -> StepReport:
+    """Widths of the weights of an INT graph, and the real values that one step of a membrane stands for."""
     units = [np.asarray(op.unit) for op in graph.populations.values() if isinstance(op, Population)]
     bits = [b for b in (weight_bits(graph, n) for n in graph.populations) if b]
     low, high = min((float(u.min()) for u in units), default=1.0), max((float(u.max()) for u in units), default=1.0)
     steps = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
-    return Step("quantize", f"{spread(bits)}-bit weights" if bits else "no weights", f"membranes in steps of {steps}")
+    return StepReport("quantize", f"{spread(bits)}-bit weights" if bits else "no weights",
+                      f"membranes in steps of {steps}")
 
 
-def proved(graph: Graph) -> Step:
+def proved(graph: Graph) -> StepReport:
     """The widths of membranes, and the widest integer that occurs anywhere in an update."""
     states = [s.bits for op in graph.populations.values() if isinstance(op, Population) for s in op.states.values()]
     widest = 0
     for name in graph.populations:
         ranges = population_ranges(graph, name)
         widest = max([widest, *map(bit_width, (*ranges.steps, ranges.x))])
-    found = f"{spread(states)}-bit states" if states else "no states"
-    return Step("ranges", found, f"no integer of an update exceeds {widest} bits")
+    widths = f"{spread(states)}-bit states" if states else "no states"
+    return StepReport("ranges", widths, f"no integer of an update exceeds {widest} bits")
 
 
-def compared(found: Agreement) -> list[Step]:
-    """How often float and integer network agree, and how often each is right."""
-    steps = [Step("compare", f"spikes equal {percent(found.spikes_equal)}",
-                  f"{percent(found.spikes_shared)} of those fired are shared, decisions equal "
-                  f"{percent(found.decisions)}")]
-    if found.float_correct is not None:
-        steps.append(Step("accuracy", f"integer {found.integer_correct} of {found.samples}",
-                          f"float {found.float_correct} of {found.samples}"))
+def compared(agreement: Agreement) -> list[StepReport]:
+    """How often the float and the integer network agree, and how often each decides for the given class."""
+    steps = [StepReport("compare", f"spikes equal {percent(agreement.spikes_equal)}",
+                        f"{percent(agreement.spikes_shared)} of those fired are shared, decisions equal "
+                        f"{percent(agreement.decisions)}")]
+    if agreement.float_correct is not None:
+        steps.append(StepReport("accuracy", f"integer {agreement.integer_correct} of {agreement.samples}",
+                                f"float {agreement.float_correct} of {agreement.samples}"))
     return steps
 
 
-def costed(cost: Cost) -> Step:
-    """What a sample takes on the hardware."""
+def costed(cost: Cost) -> StepReport:
+    """What one sample costs on the hardware: synaptic operations, ticks, energy and time where they are known."""
     first, _, rest = str(cost).partition(", ")
-    return Step("estimate", first, rest)
+    return StepReport("estimate", first, rest)
 
 
-def retimed(latency_ticks: int, dilation: int) -> Step:
-    """How much later hardware does the same."""
-    return Step("retime", f"{plural(latency_ticks, 'tick')} later",
-                f"{plural(dilation, 'hardware tick')} for each tick of the network")
+def retimed(latency_ticks: int, dilation: int) -> StepReport:
+    """By how many hardware ticks an output is later than the input, and the hardware ticks of a network's tick."""
+    return StepReport("retime", f"{plural(latency_ticks, 'tick')} later",
+                      f"{plural(dilation, 'hardware tick')} for each tick of the network")
 
 
-def on_cores(found: CoreUse) -> list[Step]:
-    """How many cores a network takes, and how far its spikes go."""
-    steps = [Step("partition", plural(found.cores, "core"), f"lower bound {found.least:,} ({found.binding}), "
-                  f"{plural(found.packets, 'packet')} between them if every neuron fires once")]
-    if found.mean_hops is not None and found.packets:
-        steps.append(Step("place", f"{found.mean_hops:.3g} hops a packet", f"at least {found.least_mean_hops:.3g}"))
+def on_cores(cores: CoreUse) -> list[StepReport]:
+    """How many cores a network takes, and how many hops of the mesh a packet of spikes travels."""
+    steps = [StepReport("partition", plural(cores.cores, "core"), f"lower bound {cores.least:,} ({cores.binding}), "
+                        f"{plural(cores.packets, 'packet')} between them if every neuron fires once")]
+    if cores.mean_hops is not None and cores.packets:
+        steps.append(StepReport("place", f"{cores.mean_hops:.3g} hops a packet",
+                                f"at least {cores.least_mean_hops:.3g}"))
     return steps
 
 
 def rates(report: Report) -> str:
-    """The quietest and the busiest population."""
-    seen = sorted((p.rate, p.name) for p in report.populations if p.rate is not None)
-    if not seen:
-        return ""
-    return f"spikes a neuron and tick: {seen[0][0]:.3g} to {seen[-1][0]:.3g}"
+    """The lowest and the highest firing rate of a population on the calibration samples; empty without samples."""
+    measured = [p.rate for p in report.populations if p.rate is not None]
+    return f"spikes a neuron and tick: {min(measured):.3g} to {max(measured):.3g}" if measured else ""
 
 
 def sizes(sizes_bytes: Mapping[str, int]) -> str:
+    """The memory of weights, and that of everything else when the program runs tick by tick."""
     known = {"weights": "of weights", "total_one_tick": "of memory tick by tick"}
     return ", ".join(f"{size(sizes_bytes[k])} {words}" for k, words in known.items() if k in sizes_bytes)
 
 
 def spread(values: Iterable[int]) -> str:
-    """`8`, or `4- to 8`."""
+    """The least and the largest of some widths, to stand before `-bit`: `8`, or `4- to 8`."""
     distinct = sorted(set(values))
     return str(distinct[0]) if len(distinct) == 1 else f"{distinct[0]}- to {distinct[-1]}"
 
 
 def plural(count: int, word: str) -> str:
+    """`1 tick`, `1,000 ticks`."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def percent(share: float) -> str:
-    """A share with two decimals, rounded down: what is not all never reads as 100 %."""
+    """A share from 0 to 1 in percent with two decimals, rounded down, so that only a share of 1 reads as 100 %."""
     return f"{math.floor(share * 1e4 + 1e-9) / 100:g} %"
 
 
 def size(count_bytes: int) -> str:
+    """A number of bytes: exact below 100 kB, else in kB or MB."""
     for limit, unit in ((10**6, "MB"), (10**5, "kB")):
         if count_bytes >= limit:
             return f"{count_bytes / (10**6 if unit == 'MB' else 10**3):,.1f} {unit}"

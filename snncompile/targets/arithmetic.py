@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from snncompile.diagnostics import Collector, fail
-from snncompile.ir.operations import ROUNDINGS, Rounding
 from snncompile.targets.figures import accepts, figure, value_of, whole, word
+
+if TYPE_CHECKING:
+    from snncompile.ir.operations import Rounding  # the command line reads these fields, and must not load NumPy for it
 
 MAX_BITS = 30
 """The widest membrane that is chosen unless the user asks for more: with its input it adds up in 32 bits."""
@@ -44,18 +46,19 @@ class Arithmetic:
     weight_bits: int | Literal["ternary"] = figure("whole or word", "Width of weights; 1 is bipolar.", 8, 1, 16,
                                                    ("ternary",))
     membrane_bits: int | None = whole("Width of membranes.", 4, high=32)
-    decay_bits: int | None = whole("Decays are m / 2^n.", 1, high=24)
-    rounding: Rounding = word("Of products with decays.", "zero", ROUNDINGS)
-    overflow: Literal["saturate", "wrap"] = word("What a membrane does that leaves its width.", "saturate",
-                                                 ("saturate", "wrap"))
+    decay_bits: int | None = whole("Decays are m / 2^n, and this is n.", 1, high=24)
+    rounding: Rounding = word("How products with decays are rounded.", "zero", ("floor", "zero", "nearest"))
+    overflow: Literal["saturate", "wrap"] = word(
+        "Whether a membrane that leaves its width saturates or wraps around.", "saturate", ("saturate", "wrap"))
     per: Literal["channel", "layer"] = word("One unit for each channel, or for the layer.", "channel",
                                             ("channel", "layer"))
     spike_bits: int = whole("Width of spike counts.", 1, 8, 16)
     input_bits: int = whole("Width of real inputs.", 1, 8, 16)
     table_bits: int = whole("Look-up tables have up to 2^n entries.", 2, 10, 16)
     graded_bits: int = whole("Width of graded outputs.", 8, 32, 32)
-    neuron: Literal["any", "loihi"] = word("Programs of any kind, or Loihi's registers where a neuron has that form.",
-                                           "any", ("any", "loihi"))
+    neuron: Literal["any", "loihi"] = word(
+        "The neuron of the hardware whose registers hold neurons of its form; any for programs only.", "any",
+        ("any", "loihi"))
 
     def __post_init__(self) -> None:
         problems = Collector()

@@ -9,13 +9,12 @@ do.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from snncompile.diagnostics import Collector, shorten
+from snncompile.diagnostics import Collector, did_you_mean, shorten
 
 Kind: TypeAlias = Literal["whole", "real", "flag", "words", "word", "wholes", "whole or word"]
 
@@ -138,10 +137,8 @@ class FigureReader:
         return given.get("value"), Origin(self.sources.get(str(source), str(source))[:MAX_TEXT], provisional is True)
 
     def unknown(self, section: str, key: str, known: Iterable[str], of: str = "") -> None:
-        near = difflib.get_close_matches(key, known, 2)
-        meant = f"did you mean {' or '.join(near)}?" if near else ""
         self.problems.error("SNN102", self.place(section, of or key), f"unknown key {shorten(key)}",
-                            ", ".join(known), meant)
+                            ", ".join(known), did_you_mean(key, known))
 
     def wrong(self, section: str, key: str, found: str, limit: str) -> None:
         self.problems.error("SNN102", self.place(section, key), found[:80], limit)

@@ -9,15 +9,22 @@ import re
 
 import snncompile as sc
 from snncompile.cli.app import app
-from snncompile.cli.build import Passes
-from snncompile.cli.command import options_of
-from snncompile.cli.options import Numbers, Reading, Samples, Timing
+from snncompile.cli.build import PassOptions
+from snncompile.cli.options import ArithmeticOptions, SampleOptions, SourceOptions, TimingOptions, metavar
 from snncompile.data import read_input
 from snncompile.frontends.nir.conventions import OPTIONS
-from snncompile.report.steps import GRAPHS
+from snncompile.ir.operations import ROUNDINGS
+from snncompile.passes.table import PASSES
 from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.figures import LARGEST
 from tests.cli.running import ROOT, answer, snnc, tidy
 from tests.nets import SAMPLES
+
+
+def shown_options(group):
+    """The flag and the metavar of each option of a group, by the name that the library has for it."""
+    options = {n: option.annotation.__metadata__[0] for n, option in group.options().items()}
+    return {n: (option.default, option.metavar) for n, option in options.items()}
 
 
 def test_compile_prints_the_line_and_writes_the_build(files, tmp_path, golden):
@@ -73,9 +80,8 @@ def test_graphs_are_printed_after_the_passes_that_were_named(files):
     assert first == f"; after read\n{sc.load(files / 'small.nir')}"
     assert 'graph "small" int' in second
     every = snnc("compile", files / "small.nir", "-q", "--print-after-all").stdout
-    assert re.findall(r"^; after (.*)$", every, re.M) == [
-        "read", "canonicalize", "plain-neurons", "form-populations", "prompt-resets", "or-pools",
-        "unify-thresholds", "fold-scales", "merge-chains", "quantize", "prove-ranges"]
+    names = [entry.name for entry in PASSES if entry.step != "retime"]
+    assert re.findall(r"^; after (.*)$", every, re.M) == ["read", *names]
 
 
 def test_passes_are_timed(files):
@@ -93,17 +99,28 @@ def test_a_users_target_file_is_taken(files, tmp_path):
 def test_the_flags_are_the_options_of_the_library():
     """One list in each place: a new option must appear on the command line, under its own flag."""
     def flags(group):
-        return {n: hint.__metadata__[0].default for n, hint in options_of(group).items()}
+        return {n: flag for n, (flag, _) in shown_options(group).items()}
 
-    assert flags(Reading) == {**{n: o.flag for n, o in OPTIONS.items()}, "states": "--states"}
-    assert set(flags(Numbers)) == {f.name for f in dataclasses.fields(Arithmetic)}
-    assert set(flags(Samples)) == set(inspect.signature(read_input).parameters) - {"path", "shape"}
-    for name, hint in options_of(Reading).items():
-        (option,) = hint.__metadata__
-        if name not in OPTIONS:
-            continue
-        words = {w for w in re.split(r" \| ", OPTIONS[name].accepts) if " " not in w}
-        assert words <= set(option.metavar.split("|"))
+    assert flags(SourceOptions) == {**{n: o.flag for n, o in OPTIONS.items()}, "states": "--states"}
+    assert set(flags(ArithmeticOptions)) == {f.name for f in dataclasses.fields(Arithmetic)}
+    assert set(flags(SampleOptions)) == set(inspect.signature(read_input).parameters) - {"path", "shape"}
+    for name, (_, shown) in shown_options(SourceOptions).items():
+        if name in OPTIONS:
+            words = {w for w in re.split(r" \| ", OPTIONS[name].accepts) if " " not in w}
+            assert words <= set(shown.split("|"))
+
+
+def test_the_options_of_integers_are_the_fields_of_arithmetic():
+    options = shown_options(ArithmeticOptions)
+    assert options["weight_bits"] == ("--weight-bits", "1..16|ternary")
+    assert options["membrane_bits"] == ("--membrane-bits", "4..32")
+    assert options["rounding"] == ("--rounding", "|".join(ROUNDINGS))
+    assert metavar({"kind": "whole", "low": 3, "high": LARGEST, "words": ()}) == "3.."
+    assert metavar({"kind": "flag", "low": 0, "high": LARGEST, "words": ()}) is None
+    told = snnc("compile", "--help").stdout
+    for f in dataclasses.fields(Arithmetic):
+        assert f"--{f.name.replace('_', '-')}" in told
+        assert f.metadata["what"].split()[0] in told
 
 
 def test_a_chip_is_one_of_the_steps(files):
@@ -122,7 +139,8 @@ def test_time_is_dilated_where_that_is_asked_for(files):
 def test_the_page_about_the_command_line_names_every_command_option_and_pass():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     words = set(re.findall(r"[\w-]+", page))
-    hints = [hint for group in (Reading, Numbers, Timing, Samples, Passes) for hint in options_of(group).values()]
+    groups = (SourceOptions, ArithmeticOptions, TimingOptions, SampleOptions, PassOptions)
+    flags = [flag for group in groups for flag, _ in shown_options(group).values()]
     assert {c.name for c in app.registered_commands} <= words
-    assert [h.__metadata__[0].default for h in hints if f"`{h.__metadata__[0].default}" not in page] == []
-    assert set(GRAPHS) <= words
+    assert [flag for flag in flags if f"`{flag}" not in page] == []
+    assert {"passes.md", "`read`"} <= set(re.findall(r"passes\.md|`read`", page))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import snncompile as sc
 from snncompile.diagnostics.codes import CODES
+from snncompile.passes.pipeline_text import passes_from_text
+from snncompile.passes.table import Choices
 from snncompile.targets.load import NAMES
 from tests.cli.running import answer, snnc, tidy
 
@@ -22,6 +24,32 @@ def test_inspect_shows_a_build_in_integers(files):
 def test_inspect_prints_the_text_form_which_parses_back(files, tmp_path):
     text = snnc("inspect", files / "small.nir", "--text").stdout
     assert text == str(sc.load(files / "small.nir"))
+
+
+def test_inspect_runs_the_passes_that_were_named(files):
+    pipeline = "canonicalize,form-populations{shared=flatten},quantize{weight_bits=4},retime{hop_ticks=2}"
+    graph = sc.load(files / "small.nir")
+    passes = passes_from_text(pipeline, Choices(sc.load_target("c99")))
+    args = ["inspect", files / "small.nir", "--passes", pipeline.replace("hop_ticks=2", "hop_ticks=2 dilate=auto")]
+    text = snnc("inspect", files / "small.nir", "--passes", "canonicalize", "--text").stdout
+    assert text == str(passes[0].run(graph))
+    found = answer(*args)
+    assert found["stage"] == "mapped"
+    assert found["passes"].startswith("canonicalize,form-populations{shared=flatten},quantize{weight_bits=4 ")
+    assert f"after {found['passes']}\n" in snnc(*args).stdout
+    assert answer("inspect", files / "small.nir")["passes"] == ""
+
+
+def test_options_of_passes_follow_from_the_target(files):
+    shown = {t: answer("inspect", files / "small.nir", "--passes", "form-populations", "-t", t)["passes"]
+             for t in ("c99", "loihi1")}
+    assert shown == {"c99": "form-populations{shared=accumulate}", "loihi1": "form-populations{shared=flatten}"}
+    legal = answer("inspect", files / "small.nir", "--stage", "legal")
+    assert answer("inspect", files / "small.nir", "--passes", legal["passes"]) == legal
+
+
+def test_passes_run_on_the_integers_of_a_build(files):
+    assert answer("inspect", files / "build", "--passes", "prove-ranges,retime")["stage"] == "mapped"
 
 
 def test_inspect_draws(files, tmp_path):

@@ -49,6 +49,14 @@ REFUSALS = {
     "an output nowhere": (["run", "build", "data.npz", "-o", "none/out.npz"], 2, "SNN602"),
     "other labels": (["run", "build", "data.npz", "--labels", "labels.npy"], 2, "SNN501"),
     "no stage": (["inspect", "small.nir", "--stage", "int"], 2, "SNN701"),
+    "no passes": (["inspect", "small.nir", "--passes", ""], 2, "SNN701"),
+    "an unknown pass": (["inspect", "small.nir", "--passes", "canonicalise"], 2, "SNN701"),
+    "a pass too early": (["inspect", "small.nir", "--passes", "canonicalize,quantize"], 2, "SNN701"),
+    "a pass too late": (["inspect", "build", "--passes", "canonicalize"], 2, "SNN701"),
+    "an unknown option of a pass": (["inspect", "small.nir", "--passes", "canonicalize{hard=true}"], 2, "SNN404"),
+    "a wrong option of a pass": (["inspect", "small.nir", "--passes", "form-populations{shared=2}"], 2, "SNN404"),
+    "passes and a stage": (["inspect", "small.nir", "--passes", "canonicalize", "--stage", "legal"], 2, "SNN701"),
+    "passes without weights": (["inspect", "shapes.snn", "--passes", "form-populations,quantize"], 1, "SNN203"),
     "a build's stage": (["inspect", "build", "--stage", "legal"], 2, "SNN701"),
     "no code": (["explain", "SNN000"], 2, "SNN701"),
     "no target": (["targets", "none.toml"], 2, "SNN101"),
@@ -62,6 +70,7 @@ def here(files, tmp_path, monkeypatch):
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "text.nir").write_text("not HDF5")
     (tmp_path / "bad.snn").write_text("snnc 1\nnonsense\n")
+    (tmp_path / "shapes.snn").write_text(str(relay("plain")).replace("p.gain=1.0", "p.gain=?float32[2]"))
     (tmp_path / "folder.nir").mkdir()
     np.save(tmp_path / "labels.npy", np.zeros(SAMPLES + 1, int))
     plain = str(relay("plain"))

@@ -72,7 +72,7 @@ def compiled() -> sc.CompiledModel:
 
 
 def test_the_line_says_cores_and_hops_beside_their_bounds(compiled):
-    said = {step.name: (step.found, step.detail) for step in line(compiled)}
+    said = {step.name: (step.result, step.detail) for step in line(compiled)}
     assert said["partition"][0] == "3 cores"
     assert said["partition"][1].startswith("lower bound 3 (neurons), ")
     assert said["place"][0].endswith(" hops a packet")

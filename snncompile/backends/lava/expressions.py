@@ -8,6 +8,7 @@ from typing import Any
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.operations import LEAVES
 
+
 def statements(program: Program, leaves: Mapping[Step, str]) -> tuple[list[tuple[str, str]], list[str]]:
     """The statements of a program, each a name and an expression, and for every step the operand that reads it.
 
