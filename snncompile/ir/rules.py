@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from snncompile.ir.expr import (
@@ -137,7 +138,7 @@ class Traced:
     states: Mapping[str, Quantity]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """A neuron model: its name, its parameters, its states, the options it knows, its function or its program."""
 
@@ -152,11 +153,18 @@ class Rule:
         """The program of an instance with these parameters present."""
         if isinstance(self.function, Traced):
             return self.function
-        quantities = dict(self.states)
-        states = States(quantities)
-        chosen = {name: options.get(name, values[0]) for name, values in self.options.items()}
-        output = self.function(states, Expr("input"), Parameters(present, self.params, firing, chosen))
-        return Traced(flatten(output, states._next), {n: quantities[n] for n in states._next})
+        return _traced(self, self.function, present, firing, tuple(sorted(options.items())))
+
+
+@lru_cache(1024)
+def _traced(rule: Rule, function: RuleFunction, present: frozenset[str], firing: Firing,
+            options: tuple[tuple[str, str], ...]) -> Traced:
+    """Traced once for each choice: the populations of a network make the same few."""
+    quantities = dict(rule.states)
+    states = States(quantities)
+    chosen = {name: values[0] for name, values in rule.options.items()} | dict(options)
+    output = function(states, Expr("input"), Parameters(present, rule.params, firing, chosen))
+    return Traced(flatten(output, states._next), {n: quantities[n] for n in states._next})
 
 
 def neuron_rule(

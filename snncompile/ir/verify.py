@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from weakref import WeakSet
 
 import numpy as np
 
@@ -74,16 +76,25 @@ def _is_text(name: object) -> bool:
     return isinstance(name, str) and name.encode("utf-8", "replace").decode() == name
 
 
+_SOUND: WeakSet[Op] = WeakSet()
+"""Operators whose attributes and numbers are right. They never change, so that none is checked after every pass."""
+
+
 def _check_attributes(graph: Graph, found: Collector) -> None:
-    for place, op in _operators(graph):
+    for place, op in _unchecked(graph):
         for problem in problems(op):
             found.error("SNN203", f"{place}, {problem.attribute}", problem.found, problem.expected)
 
 
-def _operators(graph: Graph) -> list[tuple[str, Op]]:
-    """Every operator with its place, those of the edges' chains too."""
-    places = [(f"node {shorten(n)}", op) for n, op in graph.nodes.items()]
-    return places + [(f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain]
+def _unchecked(graph: Graph) -> Iterator[tuple[str, Op]]:
+    """The operators, those of the chains too, of which it is not known yet that they are right; each with its place."""
+    for name, op in graph.nodes.items():
+        if op not in _SOUND:
+            yield f"node {shorten(name)}", op
+    for edge in graph.edges:
+        for op in edge.chain:
+            if op not in _SOUND:
+                yield f"edge {shorten(edge.label)}", op
 
 
 def _check_cycles(graph: Graph, found: Collector) -> None:
@@ -163,7 +174,8 @@ def _is_real(op: Op) -> bool:
 
 
 def _check_numbers(graph: Graph, found: Collector) -> None:
-    for place, op in _operators(graph):
+    for place, op in _unchecked(graph):
+        before = len(found.found)
         for name, array in op.arrays().items():
             if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
                 bad = int((~np.isfinite(array)).sum())
@@ -176,6 +188,8 @@ def _check_numbers(graph: Graph, found: Collector) -> None:
                 found.error("SNN203", f"{place}, {name}", str(value), "a finite number")
         if isinstance(op, Neuron):
             _check_neuron(place, op, found)
+        if len(found.found) == before:
+            _SOUND.add(op)
 
 
 def _check_neuron(place: str, op: Neuron, found: Collector) -> None:

@@ -52,26 +52,37 @@ def problems(op: Op) -> list[Problem]:
 
 def matches(value: Any, hint: Any) -> bool:
     """Whether a value is of an annotated type; a bool is no number, and whole numbers fit 64 bits."""
-    if hint is Any:
-        return True
+    return checker(hint)(value)
+
+
+def checker(hint: Any) -> Callable[[Any], bool]:
+    """What tells whether a value is of an annotated type. Made once for a type, since graphs are checked often."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return lambda value: True
     if origin in (typing.Union, types.UnionType):
-        return any(matches(value, a) for a in args)
+        each = tuple(map(checker, args))
+        return lambda value: any(check(value) for check in each)
     if origin is typing.Literal:
-        return any(type(value) is type(a) and value == a for a in args)
+        return lambda value: any(type(value) is type(a) and value == a for a in args)
     if origin is np.ndarray:
-        return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        return lambda value: isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
     if origin is tuple:
-        return isinstance(value, tuple) and _match_items(value, args)
-    if hint in (int, float) and type(value) is int:
-        return value in INT64
-    return isinstance(value, origin or hint) and (hint is bool or not isinstance(value, bool))
+        return _tuple_checker(args)
+    kind = origin or hint
+    if kind in (int, float):
+        return lambda value: value in INT64 if type(value) is int else (
+            isinstance(value, kind) and not isinstance(value, bool))
+    return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def _match_items(value: tuple[Any, ...], args: tuple[Any, ...]) -> bool:
+def _tuple_checker(args: tuple[Any, ...]) -> Callable[[Any], bool]:
     if args[-1:] == (...,):
-        return all(matches(v, args[0]) for v in value)
-    return len(value) == len(args) and all(map(matches, value, args))
+        item = checker(args[0])
+        return lambda value: isinstance(value, tuple) and all(map(item, value))
+    items = tuple(map(checker, args))
+    return lambda value: isinstance(value, tuple) and len(value) == len(items) and all(
+        check(v) for check, v in zip(items, value, strict=True))
 
 
 def describe(value: Any) -> str:
@@ -83,12 +94,17 @@ def describe(value: Any) -> str:
 
 HINTS: dict[type, dict[str, Any]] = {
     kind: typing.get_type_hints(kind) for kind in (*OPERATORS.values(), Firing, Quantity)}
+CHECKS: dict[type, tuple[tuple[str, str, Callable[[Any], bool]], ...]] = {
+    kind: tuple((f.name, str(f.type), checker(hints[f.name])) for f in dataclasses.fields(kind))
+    for kind, hints in HINTS.items()}
+"""The fields of each class: name, type in words, and what tells whether a value is of that type."""
+NUMBERS, REAL, WHOLE, TEXT = checker(Weight | float), checker(float), checker(int), checker(str)
+SHIFTED, LOOKED_UP = checker(tuple[int, str]), checker(tuple[str, int, int])
 
 
 def _mistyped(instance: Op | Firing | Quantity) -> list[Problem]:
-    hints = HINTS[type(instance)]
-    return [Problem(f.name, describe(getattr(instance, f.name)), str(f.type)) for f in dataclasses.fields(instance)
-            if not matches(getattr(instance, f.name), hints[f.name])]
+    return [Problem(name, describe(getattr(instance, name)), words) for name, words, check in CHECKS[type(instance)]
+            if not check(getattr(instance, name))]
 
 
 def _sizes(values: tuple[int, ...]) -> bool:
@@ -153,14 +169,16 @@ def _pad(op: Pad) -> Iterator[Demand]:
 
 def _neuron(op: Neuron) -> Iterator[Demand]:
     for name, value in (*op.params.items(), *op.initial.items()):
-        yield name, matches(value, Weight | float), f"{name}: a number or an array, not {describe(value)}"
+        if not NUMBERS(value):
+            yield name, False, f"{name}: a number or an array, not {describe(value)}"
     for wrong in _mistyped(op.firing):
         yield "firing", False, f"{wrong.attribute}: {HINTS[Firing][wrong.attribute]}"
     if isinstance(op.firing.max_spikes, int):
         yield "firing", op.firing.max_spikes >= 1, "max_spikes: 1 or more"
     allowed = all(n in op.rule.options and v in op.rule.options[n] for n, v in op.options.items())
-    yield "options", allowed, f"{dict(op.rule.options)}"
-    if allowed and not _mistyped(op.firing):
+    if not allowed:
+        yield "options", False, f"{dict(op.rule.options)}"
+    elif op.initial and not _mistyped(op.firing):
         yield "initial", set(op.initial) <= set(op.traced.states), f"the states {sorted(op.traced.states)}"
     if isinstance(op.rule.function, Traced):
         yield from _fixed(op, op.rule.function)
@@ -188,7 +206,7 @@ def _real_step(op: Neuron, traced: Traced, step: Step) -> bool:
     """Whether a step's value is one that its operation has in a real program."""
     match step.op:
         case "const":
-            return matches(step.value, float)
+            return REAL(step.value)
         case "param":
             return isinstance(step.value, str) and step.value in op.params
         case "state":
@@ -200,14 +218,14 @@ def _population(op: Population) -> Iterator[Demand]:
     for name, value in op.params.items():
         yield "params", _integers(value), f"{name}: a whole number or an array of them"
     for name, state in op.states.items():
-        whole = matches(state.bits, int) and 1 <= state.bits <= 64 and _integers(state.initial)
+        whole = WHOLE(state.bits) and 1 <= state.bits <= 64 and _integers(state.initial)
         yield "states", whole, f"{name}: 1 to 64 bits, a whole first value"
-    yield "unit", matches(op.unit, Weight | float), "a number or an array"
+    yield "unit", NUMBERS(op.unit), "a number or an array"
     yield from _program(op.program, op.states, lambda step: _step(op, step))
 
 
 def _integers(value: Any) -> bool:
-    return matches(value, int) or (isinstance(value, np.ndarray) and value.dtype.kind in "biu")
+    return WHOLE(value) or (isinstance(value, np.ndarray) and value.dtype.kind in "biu")
 
 
 def _step(op: Population, step: Step) -> bool:
@@ -215,17 +233,17 @@ def _step(op: Population, step: Step) -> bool:
     value: Any = step.value
     match step.op:
         case "const":
-            return matches(value, int)
+            return WHOLE(value)
         case "param":
-            return matches(value, str) and value in op.params and not _is_table(op, value)
+            return TEXT(value) and value in op.params and not _is_table(op, value)
         case "state":
-            return matches(value, str) and value in op.states
+            return TEXT(value) and value in op.states
         case "shr":
-            return matches(value, tuple[int, str]) and 0 <= value[0] <= MAX_BITS and value[1] in ROUNDINGS
+            return SHIFTED(value) and 0 <= value[0] <= MAX_BITS and value[1] in ROUNDINGS
         case "wrap":
-            return matches(value, int) and 1 <= value <= MAX_BITS
+            return WHOLE(value) and 1 <= value <= MAX_BITS
         case "lut":
-            return matches(value, tuple[str, int, int]) and 0 <= value[2] <= MAX_BITS and _table(op.params, value[0])
+            return LOOKED_UP(value) and 0 <= value[2] <= MAX_BITS and _table(op.params, value[0])
     return value is None and (step.op == "input" or OPERATIONS[step.op].domain != "real")
 
 
