@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from snncompile.frontends.torch.cells import Cell
-from snncompile.frontends.torch.neurons import cell_of
+from snncompile.frontends.torch.neurons import cell_reader
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
@@ -28,7 +28,7 @@ def in_doubles() -> Iterator[None]:
 
 
 def cell(module: Any, shape: Shape) -> Cell:
-    recognise = cell_of(module)
+    recognise = cell_reader(module)
     assert recognise is not None
     return recognise(module, shape, "net.lif")
 

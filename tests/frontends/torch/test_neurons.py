@@ -9,7 +9,7 @@ import pytest
 from snncompile.diagnostics import CompileError
 from snncompile.frontends.torch import cells
 from snncompile.frontends.torch.cells import neuron_module
-from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_of
+from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_reader
 from snncompile.ir.populations import Neuron
 
 torch = pytest.importorskip("torch")
@@ -29,10 +29,10 @@ class Mine(torch.nn.Module):
 
 
 def test_a_users_own_class_is_what_the_user_says_it_is():
-    assert cell_of(Mine()) is None
+    assert cell_reader(Mine()) is None
     neuron_module(Mine)(lambda module, shape: Neuron.of("if"))
-    found = cell_of(Mine())
-    cells.OWN.pop(f"{Mine.__module__}.Mine")
+    found = cell_reader(Mine())
+    cells.USER_CLASSES.pop(f"{Mine.__module__}.Mine")
     assert found is not None
     assert found(Mine(), (1,), "mine").neuron.rule.name == "if"
 
@@ -40,8 +40,8 @@ def test_a_users_own_class_is_what_the_user_says_it_is():
 def test_a_users_word_on_a_class_of_a_framework_goes_before_the_table():
     snntorch = pytest.importorskip("snntorch")
     neuron_module("snntorch._neurons.leaky.Leaky")(lambda module, shape: Neuron.of("if"))
-    found = cell_of(snntorch.Leaky(0.5))
-    cells.OWN.pop("snntorch._neurons.leaky.Leaky")
+    found = cell_reader(snntorch.Leaky(0.5))
+    cells.USER_CLASSES.pop("snntorch._neurons.leaky.Leaky")
     assert found is not None
     assert found(snntorch.Leaky(0.5), (1,), "mine").neuron.rule.name == "if"
 
@@ -55,6 +55,6 @@ def test_a_module_with_attributes_of_another_kind_ends_in_a_diagnostic(name, bro
     module._buffers.pop(name, None)
     vars(module)[name] = broken
     with pytest.raises(CompileError) as caught:
-        cell_of(module)(module, (4,), "net.lif")
+        cell_reader(module)(module, (4,), "net.lif")
     assert caught.value.diagnostics[0].code in ("SNN104", "SNN203")
     assert "net.lif" in caught.value.diagnostics[0].place

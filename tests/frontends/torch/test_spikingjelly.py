@@ -125,14 +125,14 @@ def test_a_subclass_that_only_builds_itself_is_its_base():
 
 
 def test_a_subclass_that_computes_is_not_its_base():
-    from snncompile.frontends.torch.neurons import cell_of
+    from snncompile.frontends.torch.neurons import cell_reader
 
     class Mine(neuron.LIFNode):
         def neuronal_charge(self, x: Any) -> None:
             self.v = x
 
-    assert cell_of(Mine()) is None
-    assert cell_of(torch.nn.Linear(1, 1)) is None
+    assert cell_reader(Mine()) is None
+    assert cell_reader(torch.nn.Linear(1, 1)) is None
 
 
 def refused(module: Any, words: str) -> None:

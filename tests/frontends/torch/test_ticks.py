@@ -156,7 +156,7 @@ def test_a_single_tick_that_begins_its_states_anew_is_noted():
     net = Loop(lambda m, x: m.given(m.fc(x), torch.zeros(1))[0], given=Lif(explicit=True))
     notes = sc.load(net, example_input=torch.ones(2, 4)).notes
     assert [n.code for n in notes] == ["SNN105"]
-    assert "hands it the states" in notes[0].found
+    assert "gives it its initial states again" in notes[0].found
 
 
 # --- loops -----------------------------------------------------------------------------------------------

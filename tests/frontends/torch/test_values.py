@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from snncompile.frontends.torch.values import regroup
+from snncompile.frontends.torch.values import reshaped_axes
 
 EXTENT = {"T": 3, "B": 2}
 LEADING = [("B",), ("T", "B"), ("B", "T"), ("TB",), ("BT",)]
@@ -54,7 +54,7 @@ def reshapes(draw):
 @given(reshapes())
 def test_letters_stay_with_what_they_name(case):
     axes, features, new = case
-    found = regroup(axes, sizes(axes, features), new, EXTENT)
+    found = reshaped_axes(axes, sizes(axes, features), new, EXTENT)
     if found is None:
         return
     kept = [n for a, n in zip(found, new, strict=True) if a == "F"]
@@ -71,4 +71,4 @@ def test_letters_stay_with_what_they_name(case):
 ])
 def test_usual_reshapes(axes, old, new, found):
     extent = {"T": 3, "B": 1 if old[:2] == (3, 1) else 2}
-    assert regroup(axes, old, new, extent) == found
+    assert reshaped_axes(axes, old, new, extent) == found
