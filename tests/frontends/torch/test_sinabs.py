@@ -138,6 +138,12 @@ def test_a_recurrent_bias_is_silent_in_the_first_tick():
     assert module(torch.zeros(1, 4, 1)).ravel().tolist() == [0, 1, 1, 1]
 
 
+def test_a_recurrence_may_hold_an_identity_behind_a_layer_that_changes_the_shape():
+    layer = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Identity(), torch.nn.Linear(5, 4))
+    ops = cell(layers.LIFRecurrent(2.0, layer), (4,)).recurrent
+    assert [type(op).__name__ for op in ops] == ["Linear", "Linear"]
+
+
 def refused(module: Any, words: str) -> None:
     with pytest.raises(CompileError) as caught:
         cell(module, (4,))

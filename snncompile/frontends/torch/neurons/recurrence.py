@@ -23,8 +23,9 @@ def operators(reader: ParameterReader, layer: Any) -> tuple[Op, ...]:
     shape = reader.shape
     for part in _parts(layer):
         try:
-            ops += _operator(reader, part, shape)
-            for op in ops[-1:]:
+            part_ops = _operator(reader, part, shape)
+            ops += part_ops
+            for op in part_ops:
                 shape = op.infer(shape)
         except ShapeError as e:
             reader.refuse(f"recurrent layer {qualified_name(type(part))}", e.expected)
