@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snncompile.diagnostics.codes import CODES
 from snncompile.frontends.torch.neurons import FRAMEWORKS, VERSIONS
-from snncompile.frontends.torch.neurons.support import NeuronClass, Table, Unsupported
+from snncompile.frontends.torch.neurons.support import NeuronClass, NeuronTable, Unsupported
 from snncompile.passes.pipeline_text import options_of
 from snncompile.passes.table import PASSES
 from snncompile.targets.figures import value_of
@@ -68,7 +68,7 @@ def frameworks() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(table: Table) -> dict[tuple[str, str], list[str]]:
+def _rows(table: NeuronTable) -> dict[tuple[str, str], list[str]]:
     """Each option with its verdict, and the classes it holds for; what is exact goes first."""
     classes: dict[tuple[str, str], list[str]] = {}
     for name, known in table.items():

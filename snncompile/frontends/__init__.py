@@ -1,4 +1,4 @@
-"""Sources to graphs: `load` recognises what it is given."""
+"""Frontends: `load` turns a file or a PyTorch module into a graph."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ MAX_WEIGHT_BYTES = 1 << 33
 
 
 def load(source: Any, **options: Any) -> Graph:
-    """The graph that a source means.
+    """Load a network as a graph.
 
     Args:
-        source: a `.nir` file; an `.onnx` file that holds one step of a network; a `.net` file of lava-dl; a `.snn`
-            file in the compiler's text form, its weights in a `.safetensors` file of the same name beside it; or a
-            graph, which passes through.
-        options: what NIR leaves open: dt, discretization, reset, ... (docs/nir.md); for ONNX states, initial and
-            values (docs/onnx.md); for a `.net` file what NetX takes beside it: skip_layers, reset_interval,
-            reset_offset (docs/netx.md). The others need none.
+        source: the name of a file, a module, or a graph, which is returned as it is. Files are recognised by their
+            suffix: `.nir` (NIR), `.onnx` (ONNX, one time step of a network), `.net` (lava-dl), `.snn` (the compiler's
+            own text form, with the weights in a `.safetensors` file of the same name beside it). A module is a
+            `torch.nn.Module`, or `model.py:build`, a function of a Python file that returns one.
+        options: what the source does not define itself. NIR: dt, discretization, reset, ... (docs/nir.md). ONNX:
+            states, initial, values (docs/onnx.md). `.net`: skip_layers, reset_interval, reset_offset (docs/netx.md).
+            PyTorch: example_input, values, decode (docs/pytorch.md). Graphs and the text form have none.
 
     Raises:
-        CompileError: SNN107 for anything else, and whatever is wrong with the source.
+        CompileError: SNN107 for any other source; SNN404 for options that the source does not have; and the
+            diagnostics of the frontend for everything that is wrong with the source.
     """
     if isinstance(source, Graph):
-        _no_options(options, "a graph")
+        _refuse_options(options, "a graph")
         return source
     if _is_module(source):
         from snncompile.frontends.torch.load import load_torch
@@ -44,14 +46,14 @@ def load(source: Any, **options: Any) -> Graph:
         if suffix in NOT_NETWORKS:
             fail("SNN107", f"source {shorten(source)}", NOT_NETWORKS[suffix], ", ".join(READERS),
                  "write a function build() that makes the module and loads the weights, and give model.py:build")
-        fail("SNN107", f"source {shorten(source)}", f"a file named *{suffix}" if suffix else "a name without an ending",
-             ", ".join(READERS))
+        fail("SNN107", f"source {shorten(source)}", f"a file with the suffix {suffix}" if suffix
+             else "a file name without a suffix", ", ".join(READERS))
     fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}",
          "a file name, a torch.nn.Module, or a Graph")
 
 
 def _is_module(source: object) -> bool:
-    """Whether this is a PyTorch module; torch is not imported to find out."""
+    """Whether this is a PyTorch module, by the name of its class, so that torch need not be imported."""
     return any((c.__module__, c.__name__) == ("torch.nn.modules.module", "Module") for c in type(source).__mro__)
 
 
@@ -63,10 +65,11 @@ def _load_python(source: str, options: Mapping[str, Any]) -> Graph:
     return load_file(source, options)
 
 
-def _no_options(options: Mapping[str, Any], what: str) -> None:
+def _refuse_options(options: Mapping[str, Any], source: str) -> None:
+    """Raise SNN404 if options are given for a source that has none."""
     if options:
-        fail("SNN404", f"options {', '.join(map(shorten, options))}", f"{what} leaves nothing open",
-             "options are for NIR and NetX files")
+        fail("SNN404", f"options {', '.join(map(shorten, options))}", f"{source} has no options",
+             "options are for NIR, ONNX, NetX and PyTorch networks")
 
 
 def _load_nir(path: Path, options: Mapping[str, Any]) -> Graph:
@@ -91,21 +94,22 @@ def _load_text(path: Path, options: Mapping[str, Any]) -> Graph:
     from snncompile.ir.serde import restore
     from snncompile.ir.verify import verify
 
-    _no_options(options, "the text form")
-    text = _bytes(path, MAX_TEXT_BYTES)
-    beside = path.with_suffix(".safetensors")
-    weights = _bytes(beside, MAX_WEIGHT_BYTES) if beside.exists() else NO_WEIGHTS
+    _refuse_options(options, "the text form")
+    text = _read_bytes(path, MAX_TEXT_BYTES)
+    weight_file = path.with_suffix(".safetensors")
+    weights = _read_bytes(weight_file, MAX_WEIGHT_BYTES) if weight_file.exists() else NO_WEIGHTS
     try:
         return verify(restore(text.decode("utf-8"), weights, where=path.name))
     except UnicodeDecodeError:
         fail("SNN101", f"file {shorten(path.name)}", "bytes that are not UTF-8", "the compiler's text form")
 
 
-# A safetensors file without tensors: the length of its header, and the header.
+# The bytes of a safetensors file without tensors: the length of its JSON header in 8 bytes, then the header.
 NO_WEIGHTS = (2).to_bytes(8, "little") + b"{}"
 
 
-def _bytes(path: Path, limit: int) -> bytes:
+def _read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a file. Raises SNN103 if it is larger than the limit in bytes, SNN101 if it cannot be read."""
     place = f"file {shorten(path.name)}"
     try:
         if path.stat().st_size > limit:
@@ -115,9 +119,10 @@ def _bytes(path: Path, limit: int) -> bytes:
         fail("SNN101", place, str(getattr(e, "strerror", None) or e))
 
 
+# Suffixes of files that users of PyTorch may give by mistake, and what is missing.
 NOT_NETWORKS = {
-    **dict.fromkeys((".pt", ".pth"), "weights, or a pickled program, but no network"),
-    ".py": "a file, but no function in it",
+    **dict.fromkeys((".pt", ".pth"), "the file holds weights or a pickled object, and not the code of the network"),
+    ".py": "a Python file without the name of a function",
 }
 READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {
     ".nir": _load_nir, ".onnx": _load_onnx, ".net": _load_net, ".snn": _load_text,

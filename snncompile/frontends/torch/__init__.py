@@ -1,4 +1,5 @@
-"""PyTorch modules: a forward pass is recorded (`record`) and turned into a graph.
+"""Frontend for PyTorch: the forward pass of a module is recorded (`record`) and turned into a graph (`load`).
 
-Only torch is imported. The frameworks' neurons are recognised by the qualified names of their classes.
+The package imports torch, but none of the spiking frameworks. It recognises their neuron classes by the qualified names
+of the classes.
 """

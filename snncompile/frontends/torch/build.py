@@ -1,4 +1,4 @@
-"""Nodes and edges while a recorded pass becomes a graph."""
+"""The graph under construction, and the context in which the call of a torch function becomes nodes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from snncompile.diagnostics import shorten
 from snncompile.frontends.torch.quantizers import codes_of
-from snncompile.frontends.torch.tape import Call
-from snncompile.frontends.torch.values import Axis, Value, closure
+from snncompile.frontends.torch.tape import RecordedCall
+from snncompile.frontends.torch.values import Axis, Value, reachable
 from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Input, Output, Reshape
@@ -21,11 +21,15 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, frozen
 from torch import Tensor
 
-WORDS = {"T": "tick", "B": "batch", "TB": "tick*batch", "BT": "batch*tick"}
+AXIS_NAMES = {"T": "tick", "B": "batch", "TB": "tick*batch", "BT": "batch*tick"}
 
 
 class Refused(Exception):
-    """A call that the graph cannot say."""
+    """A call has no exact form in a graph. Becomes a diagnostic at the place of the call.
+
+    Args:
+        found, help, code: as in `Diagnostic`.
+    """
 
     def __init__(self, found: str, help: str = "", code: str = "SNN104"):
         super().__init__(found)
@@ -33,204 +37,248 @@ class Refused(Exception):
 
 
 @dataclass
-class Build:
-    """A graph that is being made.
+class GraphBuilder:
+    """A graph under construction.
 
     Attributes:
-        possible: nodes with their sources that are added when something reads them.
+        shapes: the output shape of every node, the optional ones included.
+        optional: nodes that are added to the graph only when another node reads them, with their sources.
     """
 
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
-    possible: dict[str, tuple[Op, str]] = field(default_factory=dict)
-    _reshaped: dict[tuple[str, Shape], str] = field(default_factory=dict)
+    optional: dict[str, tuple[Op, str]] = field(default_factory=dict)
+    _reshapes: dict[tuple[str, Shape], str] = field(default_factory=dict)
 
     def add(self, name: str, op: Op, sources: Sequence[str], delay: int = 0) -> str:
-        """Add a node behind others; its name gets a number if it is taken."""
-        name = self.free(name)
+        """Add a node with edges from its sources.
+
+        Returns:
+            The name of the node: the given name, with a number behind it if the name is taken.
+
+        Raises:
+            ShapeError: the operator does not accept the shape of its first source.
+        """
+        name = self.unique_name(name)
         self.shapes[name] = op.infer(self.shapes[sources[0]] if sources else ())
         self.nodes[name] = op
         self.edges += [Edge(source, name, delay) for source in sources]
         return name
 
-    def join(self, source: str, target: str, delay: int) -> None:
+    def connect(self, source: str, target: str, delay: int) -> None:
         """Add an edge between two nodes."""
         self.edges.append(Edge(source, target, delay))
 
-    def free(self, name: str) -> str:
+    def unique_name(self, name: str) -> str:
+        """The name, or `name_1`, `name_2`, ... if it is taken."""
         unique, i = name, 1
-        while unique in self.nodes or unique in self.possible:
+        while unique in self.nodes or unique in self.optional:
             unique, i = f"{name}_{i}", i + 1
         return unique
 
-    def shaped(self, value: Value) -> str:
-        """The node of a value under the shape that the value has, behind a Reshape where those differ."""
-        if value.node in self.possible:
-            op, source = self.possible.pop(value.node)
+    def node_of(self, value: Value) -> str:
+        """The node that holds a value in the value's own shape. Adds a Reshape where the shape of the node differs."""
+        if value.node in self.optional:
+            op, source = self.optional.pop(value.node)
             self.nodes[value.node] = op
-            self.join(source, value.node, 0)
+            self.connect(source, value.node, 0)
         if self.shapes[value.node] == value.shape:
             return value.node
         key = value.node, value.shape
-        if key not in self._reshaped:
-            self._reshaped[key] = self.add(value.via or f"{value.node}.reshape", Reshape(value.shape), [value.node])
-        return self._reshaped[key]
+        if key not in self._reshapes:
+            name = value.reshape_name or f"{value.node}.reshape"
+            self._reshapes[key] = self.add(name, Reshape(value.shape), [value.node])
+        return self._reshapes[key]
 
-    def fired(self, name: str) -> bool:
-        """Whether a neuron leads to a node."""
-        into: dict[str, list[str]] = {}
+    def depends_on_neuron(self, name: str) -> bool:
+        """Whether a node is a neuron, or a path leads from a neuron to it."""
+        sources: dict[str, list[str]] = {}
         for edge in self.edges:
-            into.setdefault(edge.dst, []).append(edge.src)
-        above = closure([name], lambda n: into.get(n, ()))
-        return any(isinstance(self.nodes.get(n), Neuron) for n in above)
+            sources.setdefault(edge.dst, []).append(edge.src)
+        ancestors = reachable([name], lambda n: sources.get(n, ()))
+        return any(isinstance(self.nodes.get(n), Neuron) for n in ancestors)
 
-    def offer(self, name: str, op: Op, source: str) -> str:
-        """A node that is added when something reads it."""
-        self.possible[name] = op, source
+    def add_optional(self, name: str, op: Op, source: str) -> str:
+        """Register a node that is added to the graph only when another node reads it."""
+        self.optional[name] = op, source
         self.shapes[name] = op.infer(self.shapes[source])
         return name
 
-    def living(self) -> tuple[dict[str, Op], tuple[Edge, ...]]:
-        """The nodes that an output depends on, with the inputs, and their edges."""
-        into: dict[str, list[str]] = {name: [] for name in self.nodes}
+    def used_nodes_and_edges(self) -> tuple[dict[str, Op], tuple[Edge, ...]]:
+        """The nodes on which an output depends, all inputs, and the edges between them."""
+        sources: dict[str, list[str]] = {name: [] for name in self.nodes}
         for edge in self.edges:
-            into[edge.dst].append(edge.src)
-        live = closure((n for n, op in self.nodes.items() if isinstance(op, Output)), into.__getitem__)
-        return ({n: op for n, op in self.nodes.items() if n in live or isinstance(op, Input)},
-                tuple(e for e in self.edges if e.dst in live))
+            sources[edge.dst].append(edge.src)
+        used = reachable((n for n, op in self.nodes.items() if isinstance(op, Output)), sources.__getitem__)
+        return ({n: op for n, op in self.nodes.items() if n in used or isinstance(op, Input)},
+                tuple(e for e in self.edges if e.dst in used))
 
     def placeholder(self, name: str, shape: Shape) -> str:
-        """A node that stands for what a later one gave in an earlier tick, until `connect` says which."""
-        name = self.free(name)
+        """Add a node for the result of an earlier tick, whose node is not known yet."""
+        name = self.unique_name(name)
         self.nodes[name], self.shapes[name] = Identity(), shape
         return name
 
-    def connect(self, placeholder: str, source: str, delay: int) -> None:
-        """Replace a placeholder by delayed edges from what it stands for."""
+    def replace_placeholder(self, placeholder: str, source: str, delay: int) -> None:
+        """Replace a placeholder by edges from the source that are `delay` ticks longer."""
         del self.nodes[placeholder]
         self.edges = [dataclasses.replace(e, src=source, delay=e.delay + delay) if e.src == placeholder else e
                       for e in self.edges]
 
 
 @dataclass(eq=False)
-class Arrays:
-    """Constant tensors as arrays, each made once."""
+class ArrayCache:
+    """Converts constant tensors to arrays, each tensor only once, so that shared weights stay one array."""
 
-    _made: dict[int, tuple[Tensor, Array]] = field(default_factory=dict)
+    # The tensor is kept with its array: its id must not be reused while the cache exists.
+    _arrays: dict[int, tuple[Tensor, Array]] = field(default_factory=dict)
 
     def __call__(self, tensor: Tensor) -> Array:
-        if id(tensor) not in self._made:
+        """The tensor as an array in its own precision, 16-bit floats as float32; quantized weights as integers."""
+        if id(tensor) not in self._arrays:
             plain = codes_of(tensor).detach().to("cpu")
             plain = plain.float() if plain.dtype in (torch.bfloat16, torch.float16) else plain
-            self._made[id(tensor)] = tensor, frozen(np.array(plain.numpy()))
-        return self._made[id(tensor)][1]
+            self._arrays[id(tensor)] = tensor, frozen(np.array(plain.numpy()))
+        return self._arrays[id(tensor)][1]
 
 
 @dataclass(eq=False)
-class Site:
-    """One call while it is turned into nodes.
+class CallContext:
+    """A call of a torch function that is being turned into nodes.
 
     Attributes:
-        call: the call; its results are at hand for their shapes.
-        extent: how long time and batch are.
-        loop: how many ticks a loop over time has, 0 where there is none.
+        call: the recorded call; its results are used for their shapes only.
+        axis_sizes: sizes of the axes of time and batch, by their letters.
+        loop_ticks: how many ticks the loop over time has; 0 where there is no loop.
     """
 
-    call: Call
-    build: Build
-    arrays: Arrays
-    extent: dict[str, int]
-    loop: int
+    call: RecordedCall
+    builder: GraphBuilder
+    arrays: ArrayCache
+    axis_sizes: dict[str, int]
+    loop_ticks: int
 
     @property
     def ticks(self) -> int:
-        """How many ticks there are, as far as that is known."""
-        return self.loop or self.extent.get("T", 0)
+        """How many ticks the input has; 0 where that is not known."""
+        return self.loop_ticks or self.axis_sizes.get("T", 0)
 
     @property
     def name(self) -> str:
-        """For a node: the module's path, with the function's name where the module is more than this call."""
+        """A name for the node: the module's path, followed by the function's name if the module has submodules."""
         where = self.call.where
         return where.path if where.single and where.path else ".".join(filter(None, (where.path, self.call.name)))
 
     @property
-    def result(self) -> Shape:
+    def result_shape(self) -> Shape:
+        """The shape of the first tensor that the call returned, with time and batch."""
         return tuple(self.call.results[0].shape)
 
     def refuse(self, found: str, help: str = "") -> NoReturn:
+        """Raise `Refused`: this call has no exact form in a graph."""
         raise Refused(found, help)
 
-    def value(self, given: Any, what: str = "its input") -> Value:
-        """An argument that depends on the input."""
+    def value(self, given: Any, role: str = "its input") -> Value:
+        """An argument that must depend on the input of the network.
+
+        Args:
+            role: what the argument is to the function, for the diagnostic.
+
+        Raises:
+            Refused: the argument is a constant, a list, or the state of a neuron module.
+        """
         if not isinstance(given, Value):
-            self.refuse(f"{self.call.name} with a constant as {what}, or of more than one tensor of the network")
+            self.refuse(f"{self.call.name} with a constant, or a list of tensors, as {role}")
         if given.state:
             self.refuse(f"{self.call.name} reads a state of module {shorten(given.state)}",
                         "neurons pass on their spikes; use a neuron that emits its membrane")
         return given
 
-    def array(self, given: Any, what: str) -> Array:
-        """An argument that is a constant."""
+    def array(self, given: Any, role: str) -> Array:
+        """An argument that must be a constant, as an array.
+
+        Raises:
+            Refused: the argument depends on the input of the network.
+        """
         if isinstance(given, (bool, int, float)):
             return np.asarray(float(given))
         if not isinstance(given, Tensor):
-            self.refuse(f"{self.call.name} with a {what} that depends on the network's input",
-                        "layers have constant weights; products of two signals have no place in a graph")
+            self.refuse(f"{self.call.name} with a {role} that depends on the network's input",
+                        "the weights of a layer must be constant; a graph cannot multiply two signals")
         return self.arrays(given)
 
-    def flat(self, given: Any, features: int) -> Value:
-        """An argument with one axis of time and batch, and this number of features behind it."""
+    def layer_input(self, given: Any, features: int) -> Value:
+        """An argument with a single axis of time and batch, followed by this number of feature axes.
+
+        Raises:
+            Refused: the axes are others.
+        """
         x = self.value(given)
-        if len(x.leading) != 1 or not x.regular or len(x.shape) != features:
-            self.refuse(f"{self.call.name} of a tensor {described(x)}", f"time and batch in one axis, and {features} "
-                        "axes of features behind it")
+        if len(x.leading) != 1 or not x.features_last or len(x.shape) != features:
+            self.refuse(f"{self.call.name} of a tensor {described(x)}", f"one axis of time and batch, then {features} "
+                        "axes of features")
         return x
 
-    def emit(self, x: Value, op: Op, shape: Shape | None = None, name: str = "") -> Value:
-        """A node behind a value; the result has the value's axes, or as many features as its shape has.
+    def add_node(self, x: Value, op: Op, shape: Shape | None = None, name: str = "") -> Value:
+        """Add a node that reads a value.
 
         Args:
-            shape: under which the operator sees the value, where that is not the value's own.
+            shape: the shape in which the operator reads the value, if that is not the value's own.
+            name: of the node, by default that of the call.
+
+        Returns:
+            The output of the node. Its axes are those of `x` if the number of feature axes stays the same.
+
+        Raises:
+            Refused: the operator does not accept the shape, or may not follow a reduction over time.
         """
-        self._commutes(x, op)
-        seen = x if shape is None else dataclasses.replace(x, shape=shape)
+        self._check_commutes(x, op)
+        reshaped = x if shape is None else dataclasses.replace(x, shape=shape)
         try:
-            node = self.build.add(name or self.name, op, [self.build.shaped(seen)])
+            node = self.builder.add(name or self.name, op, [self.builder.node_of(reshaped)])
         except ShapeError as e:
             self.refuse(f"{self.call.name} of a tensor {described(x)}: {e.expected}")
-        made = self.build.shapes[node]
-        axes: tuple[Axis, ...] = x.axes if len(made) == len(x.shape) else (*x.leading, *("F",) * len(made))
-        return dataclasses.replace(x, node=node, shape=made, axes=axes, via="")
+        out = self.builder.shapes[node]
+        axes: tuple[Axis, ...] = x.axes if len(out) == len(x.shape) else (*x.leading, *("F",) * len(out))
+        return dataclasses.replace(x, node=node, shape=out, axes=axes, reshape_name="")
 
-    def _commutes(self, x: Value, op: Op) -> None:
-        """Operators behind a decision over time must do the same in front of it."""
-        if x.summed is not None:
+    def _check_commutes(self, x: Value, op: Op) -> None:
+        """Refuse an operator behind a reduction over time that would give something else in front of it.
+
+        In a graph the reduction happens at the outputs. So `fc(spikes.sum(0))` becomes `fc(spikes)` with a sum at the
+        output, which is the same only if `fc` is linear and, for a sum, has no bias.
+        """
+        if x.summed_ticks is not None:
             self.refuse(f"{self.call.name} of a sum over some of the ticks", "sum over all ticks first")
-        fine = x.decode in (None, "last") or (x.decode == "rate" and op.linear and not (
-            x.total and getattr(op, "bias", None) is not None))
-        if not fine:
-            self.refuse(f"{self.call.name} of what is already a {x.decode} over time",
-                        "the graph decides at its outputs; move the operation in front of it")
+        commutes = x.decode in (None, "last") or (x.decode == "rate" and op.linear and not (
+            x.is_sum and getattr(op, "bias", None) is not None))
+        if not commutes:
+            self.refuse(f"{self.call.name} behind a reduction over time (decode {x.decode!r})",
+                        "a graph reduces over time at its outputs; apply the operation before the reduction")
 
-    def add(self, values: Sequence[Value]) -> Value:
-        """The sum of values of one shape."""
+    def add_sum(self, values: Sequence[Value]) -> Value:
+        """Add a node that sums values of one shape.
+
+        Raises:
+            Refused: the shapes, ticks or axes of the values differ.
+        """
         first = max(values, key=lambda v: len(v.axes))
         for v in values:
-            self._commutes(v, Identity())
-            if v.shape != first.shape or not v.decided_as(first) or not _fits(v.axes, first.axes):
+            self._check_commutes(v, Identity())
+            if v.shape != first.shape or not v.same_ticks_as(first) or not _broadcasts_over_time(v.axes, first.axes):
                 self.refuse(f"{self.call.name} of tensors {described(first)} and {described(v)}",
-                            "the graph adds tensors of equal shape")
-        node = self.build.add(self.name, Identity(), [self.build.shaped(v) for v in values])
-        return dataclasses.replace(first, node=node, via="")
+                            "a graph adds tensors of equal shape")
+        node = self.builder.add(self.name, Identity(), [self.builder.node_of(v) for v in values])
+        return dataclasses.replace(first, node=node, reshape_name="")
 
 
-def _fits(axes: tuple[Axis, ...], whole: tuple[Axis, ...]) -> bool:
-    """Whether a tensor broadcasts over time alone."""
-    return axes == whole or ("T", *axes) == whole
+def _broadcasts_over_time(axes: tuple[Axis, ...], other: tuple[Axis, ...]) -> bool:
+    """Whether a tensor has the axes of another one, or lacks only a first axis of time."""
+    return axes == other or ("T", *axes) == other
 
 
 def described(x: Value) -> str:
-    """The axes of a value in words."""
+    """The axes of a value for a diagnostic, as `[tick, batch, 16]`."""
     sizes = iter(x.shape)
-    return f"[{', '.join(str(next(sizes)) if a == 'F' else WORDS[a] for a in x.axes)}]"
+    return f"[{', '.join(str(next(sizes)) if a == 'F' else AXIS_NAMES[a] for a in x.axes)}]"

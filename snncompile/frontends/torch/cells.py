@@ -1,4 +1,4 @@
-"""What a neuron module of a framework computes, in the graph's words; and the user's own neuron modules."""
+"""What a neuron module computes, as operators of a graph (`Cell`), and the registration of the user's own modules."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ Returned: TypeAlias = Literal["output", "state"]
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A neuron module: what it does to the tensor that its `forward` is given.
+    """What a neuron module computes from the tensor that its `forward` is given.
 
     Attributes:
-        neuron: the rule with its parameters, for one tick.
+        neuron: the neuron rule with its parameters.
         before: operators between the module's input and the neuron.
         after: operators between the neuron and the module's output.
-        recurrent: operators from the module's output of one tick earlier back into its input, in front of the neuron
-            and behind `before`; None without recurrence.
-        recurrent_silence: whether the recurrence gives nothing in the first tick, biases included; else it gives what
-            its operators make of an output of zeros.
-        layout: how the tensor holds time: one tick `[batch, *shape]`, `[tick, batch, *shape]`,
-            `[batch, tick, *shape]`, or the two merged into one axis, ticks of a sample together.
-        returns: what `forward` returns, in order: what the neuron emits, or a state that is handed back to it.
-            One entry: the tensor itself, no tuple. Of several states the last is the membrane.
+        recurrent: operators from the module's output of one tick earlier to the input of the neuron, where their
+            result is added to that of `before`; None without recurrence.
+        recurrent_silence: whether the recurrence adds nothing in the first tick. Otherwise it adds what its operators
+            compute from an output of zeros, which are their biases.
+        layout: the axes of the tensor: `tick` is one tick `[batch, *shape]`, `ticks-first` is
+            `[tick, batch, *shape]`, `batch-first` is `[batch, tick, *shape]`, and `merged` is
+            `[batch * tick, *shape]`, where the ticks of a sample follow each other.
+        returns: what `forward` returns, in order: `output` for what the neuron emits, `state` for a state that is
+            passed to the next call. With a single entry `forward` returns the tensor itself and no tuple. The last of
+            several states is the membrane.
     """
 
     neuron: Neuron
@@ -43,7 +45,11 @@ class Cell:
 
     @property
     def readout(self) -> Neuron | None:
-        """The neuron that emits the membrane of this one, which no spike resets; None where there is no such rule."""
+        """A neuron that emits the membrane of this one instead of its spikes.
+
+        None where the membrane depends on the spikes (by a reset or a recurrence), has a lower limit, or no rule emits
+        it.
+        """
         rule = READOUTS.get(self.neuron.rule.name)
         if rule is None or self.neuron.firing.reset != "none" or self.recurrent is not None \
                 or "v_min" in self.neuron.params:
@@ -52,19 +58,28 @@ class Cell:
         return Neuron.of(rule, options=self.neuron.options, initial=self.neuron.initial, **params)
 
 
+# Neuron rules with a threshold, and the rules that emit the same membrane.
 READOUTS = {"lif": "li", "if": "integrator", "cubalif": "cubali"}
 
-Recogniser: TypeAlias = Callable[[Any, Shape, str], Cell]
-"""From a module, the shape of one tick of its input (no batch, no time) and its path, for diagnostics, to its cell."""
+CellReader: TypeAlias = Callable[[Any, Shape, str], Cell]
+"""A function from a module, the shape of one tick of its input without the batch, and its path to its cell.
 
-Meaning: TypeAlias = Callable[[Any, Shape], Neuron | Cell]
-"""What a user writes: from a module and the shape of one tick of its input to what it computes."""
+The path is for diagnostics. Raises CompileError for a module that no cell represents exactly.
+"""
 
-OWN: dict[str, Recogniser] = {}
+CellFunction: TypeAlias = Callable[[Any, Shape], Neuron | Cell]
+"""A function that a user writes: from a module and the shape of one tick of its input to what the module computes."""
+
+USER_CLASSES: dict[str, CellReader] = {}
+"""The classes registered by `neuron_module`, by their qualified names."""
 
 
-def neuron_module(cls: type | str) -> Callable[[Meaning], Meaning]:
-    """Say what a neuron class of your own computes.
+def neuron_module(cls: type | str) -> Callable[[CellFunction], CellFunction]:
+    """Register a function that describes what the modules of a neuron class compute.
+
+    The function is given a module and the shape of one tick of its input, without the batch, and returns a `Neuron`, or
+    a `Cell` for a module with states, recurrence or several ticks. It takes precedence over the built-in description
+    of a framework's class.
 
         @sc.neuron_module(MyLIF)
         def my_lif(module, shape):
@@ -75,12 +90,12 @@ def neuron_module(cls: type | str) -> Callable[[Meaning], Meaning]:
     """
     name = cls if isinstance(cls, str) else f"{cls.__module__}.{cls.__qualname__}"
 
-    def register(function: Meaning) -> Meaning:
-        def recognise(module: Any, shape: Shape, path: str) -> Cell:
-            found = function(module, shape)
-            return found if isinstance(found, Cell) else Cell(found)
+    def register(function: CellFunction) -> CellFunction:
+        def read(module: Any, shape: Shape, path: str) -> Cell:
+            cell = function(module, shape)
+            return cell if isinstance(cell, Cell) else Cell(cell)
 
-        OWN[name] = recognise
+        USER_CLASSES[name] = read
         return function
 
     return register

@@ -1,4 +1,4 @@
-"""Where a network begins and ends: example inputs to Input nodes, what `forward` returned to Output nodes."""
+"""The inputs and outputs of the graph: from the example input, and from what `forward` returned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 import torch
 from snncompile.diagnostics import Diagnostic, fail, shorten
-from snncompile.frontends.torch.build import Build
+from snncompile.frontends.torch.build import GraphBuilder
 from snncompile.frontends.torch.tape import tensors_in
 from snncompile.frontends.torch.values import Decode, Value
 from snncompile.ir.ops import Input, Output
@@ -20,18 +20,26 @@ MAX_VALUES = 1 << 28
 
 
 def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
-    """The example input, by names for the graph's inputs."""
+    """The arguments of `forward` as tensors in the precision of the module, by the names of the graph's inputs.
+
+    Args:
+        example: a tensor, an array, a shape, or a tuple or list of these for several inputs.
+
+    Raises:
+        CompileError: SNN404 where the example is missing, or is nothing of this kind.
+    """
     if example is None:
         fail("SNN404", "option example_input", "nothing", "a tensor that one call of the module takes, its batch "
-             "included, or such a shape", "the shapes of a PyTorch network are known only when it runs; give "
-             "example_input, or let build() return (module, example_input)")
+             "included, or the shape of such a tensor", "the shapes of a PyTorch network are known only when it runs; "
+             "give example_input, or let build() return (module, example_input)")
     several = isinstance(example, (tuple, list)) and not all(isinstance(n, int) for n in example)
     tensors = [_tensor(e, module) for e in (example if several else [example])]
-    names = _names(module, len(tensors))
+    names = _input_names(module, len(tensors))
     return dict(zip(names, tensors, strict=True))
 
 
-def _names(module: nn.Module, count: int) -> list[str]:
+def _input_names(module: nn.Module, count: int) -> list[str]:
+    """`input` for a single input; otherwise the names of the parameters of `forward`."""
     if count == 1:
         return ["input"]
     named = [n for n, p in inspect.signature(module.forward).parameters.items() if p.kind < p.VAR_POSITIONAL]
@@ -56,12 +64,16 @@ def _tensor(example: Any, module: nn.Module) -> Tensor:
              "a dense tensor of real numbers")
     if not bool(torch.isfinite(example).all()):
         fail("SNN404", "option example_input", "values that are NaN or infinite", "finite numbers")
-    kept = own is None and example.is_floating_point()
-    return example.detach().to("cpu", example.dtype if kept else dtype, copy=True)
+    keep_dtype = own is None and example.is_floating_point()
+    return example.detach().to("cpu", example.dtype if keep_dtype else dtype, copy=True)
 
 
-def door(tensor: Tensor, values: str | None) -> Input:
-    """The input that an example stands for: spikes where it holds nothing but 0, 1 and small counts."""
+def input_node(tensor: Tensor, values: str | None) -> Input:
+    """An Input for an example, its shape still open.
+
+    Args:
+        values: `spike` or `real`. None decides by the example: spikes if it holds only whole numbers from 0 to 255.
+    """
     counts = bool((tensor == tensor.round()).all()) and float(tensor.min()) >= 0 and float(tensor.max()) < 256
     spikes = counts if values is None else values == "spike"
     high = max(1.0, float(tensor.max())) if spikes and counts else 1.0
@@ -70,8 +82,8 @@ def door(tensor: Tensor, values: str | None) -> Input:
     return Input((1,), "real", min(0.0, float(tensor.min())), max(1.0, float(tensor.max())))
 
 
-def narrow(module: nn.Module) -> tuple[Diagnostic, ...]:
-    """A note for weights of 16 bits, with which torch rounds after every operation."""
+def notes_on_half_precision(module: nn.Module) -> tuple[Diagnostic, ...]:
+    """A note for each 16-bit type of the weights: there torch rounds after every operation, and the graph does not."""
     kinds = {str(p.dtype) for p in tensors_in([*module.parameters(), *module.buffers()])
              if p.is_floating_point() and p.dtype.itemsize == 2}
     return tuple(Diagnostic(
@@ -79,37 +91,46 @@ def narrow(module: nn.Module) -> tuple[Diagnostic, ...]:
         "float32 or float64", "compare with module.float()", "note") for kind in sorted(kinds))
 
 
-def assumed(doors: Mapping[str, Input]) -> tuple[Diagnostic, ...]:
-    """A note for every input whose values were taken from the example."""
+def notes_on_assumed_values(input_nodes: Mapping[str, Input]) -> tuple[Diagnostic, ...]:
+    """A note for every input that carries real values because its example does."""
     return tuple(Diagnostic(
         "SNN105", f"input {shorten(name)}", "the example input holds other values than spikes: real values from "
-        f"{end.low:g} to {end.high:g} were assumed", "the module does not say",
-        "--values (values=...) sets it: spike | real", "note") for name, end in doors.items() if end.values == "real")
+        f"{node.low:g} to {node.high:g} were assumed", "the module does not define the values of its input",
+        "--values (values=...) sets it: spike | real", "note")
+        for name, node in input_nodes.items() if node.values == "real")
 
 
-def add_outputs(build: Build, results: Sequence[tuple[str, Value]], decode: Decode | None) -> tuple[Diagnostic, ...]:
-    """Add an Output for everything that the network returns; states are left out, with a note.
+def add_outputs(builder: GraphBuilder, outputs: Sequence[tuple[str, Value]],
+                decode: Decode | None) -> tuple[Diagnostic, ...]:
+    """Add an Output node for everything that the network returned, except states of neuron modules.
+
+    Values that are equal as outputs, such as the sum and the mean of the same spikes, share one Output node.
 
     Args:
-        results: values by the names that the structure of the result gives them.
-        decode: how every output decides, whatever the network does.
+        outputs: values, by the names that the structure of the result gives them.
+        decode: of every output; None takes what the network does with the ticks, `rate` where it returns all of them.
+
+    Returns:
+        A note if states were left out.
 
     Raises:
-        CompileError: SNN110 where nothing is left.
+        CompileError: SNN110 where no output is left.
     """
-    states = list(dict.fromkeys(v.state for _, v in results if v.state))
+    states = list(dict.fromkeys(v.state for _, v in outputs if v.state))
     kept: dict[Any, tuple[str, Value]] = {}
-    for name, value in results:
+    for name, value in outputs:
         if not value.state:
             kept.setdefault((value.node, value.shape, decode or value.decode or "rate"), (name, value))
     if not kept:
-        what = f"only states of {', '.join(map(shorten, states))}" if states else "no tensor that depends on its input"
-        fail("SNN110", "the network's result", what, "spikes, or sums of such",
+        returned = (f"only states of {', '.join(map(shorten, states))}" if states
+                    else "no tensor that depends on its input")
+        fail("SNN110", "the network's result", returned, "spikes, or sums of spikes",
              "let forward return what the last neurons emit")
     for name, value in kept.values():
-        build.add("output" if len(kept) == 1 else name, Output(decode or value.decode or "rate"), [build.shaped(value)])
+        builder.add("output" if len(kept) == 1 else name, Output(decode or value.decode or "rate"),
+                    [builder.node_of(value)])
     if not states:
         return ()
     return (Diagnostic(
-        "SNN105", f"modules {', '.join(map(shorten, states[:6]))}", "their states, which the network also returns, "
+        "SNN105", f"modules {', '.join(map(shorten, states[:6]))}", "the network also returns their states, which "
         "were left out", "a graph's outputs are what its nodes emit", "model.trace shows membranes", "note"),)

@@ -1,331 +1,372 @@
-"""A program of one tick to a graph, under a belief of which axes of the input are time and batch."""
+"""Turns the calls of a folded pass into the nodes and edges of a graph.
+
+It is not known beforehand which leading axes of the inputs are time and batch. `candidate_axes` lists the
+possibilities; an `Interpreter` works with one of them and collects the problems that it meets.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
-from snncompile.frontends.torch.build import WORDS, Arrays, Build, Refused, Site, described
+from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
-from snncompile.frontends.torch.fold import EachTick, Late, OneTick, Program, Step, handed_on
+from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
-from snncompile.frontends.torch.neurons import cell_of
-from snncompile.frontends.torch.populate import populate
-from snncompile.frontends.torch.tape import Const, Lost, Ref, Tape, replaced
-from snncompile.frontends.torch.values import Axis, Value, in_order
+from snncompile.frontends.torch.neurons import cell_reader
+from snncompile.frontends.torch.populate import add_cell
+from snncompile.frontends.torch.tape import Const, Ref, Tape, Untracked, leaves_of, map_leaves
+from snncompile.frontends.torch.values import Axis, Value, are_ticks_in_order
 from snncompile.ir.ops import Input
 from torch import Tensor
 
-# Makers of constants, whose results may be new in every pass.
-RANDOM = frozenset(("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal",
-                    "poisson", "uniform", "exponential", "randperm", "multinomial", "random"))
-MAKERS = frozenset(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
+# Functions whose results are refused, since they would be other numbers in every call of the network.
+RANDOM_FUNCTIONS = frozenset((
+    "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal", "poisson", "uniform",
+    "exponential", "randperm", "multinomial", "random"))
+# Functions whose results are constants even where an argument depends on the input.
+CONSTANT_FUNCTIONS = frozenset((
+    "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
 LAYERS = frozenset(("linear", "conv1d", "conv2d", "batch_norm"))
-LAYOUTS: Mapping[Layout, tuple[Axis, ...]] = {
+LAYOUT_AXES: Mapping[Layout, tuple[Axis, ...]] = {
     "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
-UNSAYABLE = ("write it with layers that a graph has, or make the module that calls it a neuron module "
-             "(snncompile.neuron_module)")
+UNSUPPORTED_HELP = ("write it with layers that a graph has, or make the module that calls it a neuron module "
+                    "(snncompile.neuron_module)")
+LeadingAxes: TypeAlias = tuple[Axis, ...]
+"""The axes of time and batch at the beginning of every input, such as `("T", "B")`."""
 
 
-class Broken:
-    """What a call gave that was refused: whatever depends on it is refused already."""
+class RefusedResult:
+    """The result of a call that was refused. Calls that use it are skipped, since the cause is reported already."""
 
 
-@dataclass(frozen=True)
-class Belief:
-    """What the leading axes of the inputs are."""
+def candidate_axes(tape: Tape, looped: bool) -> tuple[LeadingAxes, ...]:
+    """What the leading axes of the inputs may be, the most usual first.
 
-    axes: tuple[Axis, ...]
-
-
-def beliefs(tape: Tape, looped: bool) -> tuple[Belief, ...]:
-    """What the leading axes of an input may be, most usual first. Without neurons nothing tells of time."""
-    alone, sequences = Belief(("B",)), (Belief(("T", "B")), Belief(("B", "T")))
-    if all(call.neuron is None for call in tape.calls):
-        return (alone,)
-    return (*sequences, alone) if looped else (alone, *sequences, Belief(("BT",)))
+    Args:
+        looped: whether the forward pass loops over time.
+    """
+    if all(call.neuron is None for call in tape.calls):  # nothing in the pass depends on time
+        return (("B",),)
+    return (("T", "B"), ("B", "T"), ("B",)) if looped else (("B",), ("T", "B"), ("B", "T"), ("BT",))
 
 
 @dataclass
 class Interpreter:
-    """Turns one program into nodes and edges; `found` gathers what is refused."""
+    """Turns one folded pass into nodes and edges.
+
+    Attributes:
+        inputs: the Input operators by name, without their shapes.
+        problems: collects the diagnostics.
+        axis_sizes: sizes of the axes of time and batch, by their letters.
+        values: for every interpreted result a `Value`, a constant, or a `RefusedResult`.
+        recurrences: placeholders for results of earlier ticks.
+        one_tick_results: results of calls that were made for single ticks, by what the calls have in common.
+        neuron_calls: the calls of each neuron module that is called repeatedly without a folded loop, by its `id`.
+        neuron_results: for the first of these calls, its input and its results; by its position on the tape.
+        outputs: what `forward` returned, by name.
+    """
 
     tape: Tape
-    program: Program
-    belief: Belief
+    folded: FoldedPass
+    leading_axes: LeadingAxes
     inputs: Mapping[str, Input]
-    arrays: Arrays
-    found: Collector = field(default_factory=Collector)
-    build: Build = field(default_factory=Build)
-    extent: dict[str, int] = field(default_factory=dict)
-    made: dict[Ref, Any] = field(default_factory=dict)
-    waiting: dict[Late, Value] = field(default_factory=dict)
-    ticked: dict[Any, Any] = field(default_factory=dict)
-    fired: dict[int, list[Step]] = field(default_factory=dict)
-    driven: dict[int, tuple[Value, list[Any]]] = field(default_factory=dict)
-    results: list[tuple[str, Value]] = field(default_factory=list)
+    arrays: ArrayCache
+    problems: Collector = field(default_factory=Collector)
+    builder: GraphBuilder = field(default_factory=GraphBuilder)
+    axis_sizes: dict[str, int] = field(default_factory=dict)
+    values: dict[Ref, Any] = field(default_factory=dict)
+    recurrences: dict[DelayedRef, Value] = field(default_factory=dict)
+    one_tick_results: dict[Any, Any] = field(default_factory=dict)
+    neuron_calls: dict[int, list[FoldedCall]] = field(default_factory=dict)
+    neuron_results: dict[int, tuple[Value, list[Any]]] = field(default_factory=dict)
+    outputs: list[tuple[str, Value]] = field(default_factory=list)
 
     def run(self) -> None:
-        for step in (*self.program.before, *self.program.body):
-            self.take(step)
-        for late, value in self.waiting.items():
-            self.close(late, value)
-        for step in self.program.after:
-            self.take(step)
+        """Interpret all calls, connect the recurrences, and collect the outputs."""
+        for call in (*self.folded.before, *self.folded.body):
+            self.interpret(call)
+        for delayed, placeholder in self.recurrences.items():
+            self.connect_recurrence(delayed, placeholder)
+        for call in self.folded.after:
+            self.interpret(call)
         try:
-            self.result("output", replaced(_own_states(self.tape, self.program.returned), self.resolve))
+            self.add_output("output", map_leaves(_drop_outputs_in_states(self.tape, self.folded.returned),
+                                                 self.resolve))
         except Refused as e:
             self.problem("the network's result", e.found, e.help, e.code)
 
-    def unknown(self) -> tuple[int, int]:
-        """How many results are not known, and how many problems there are."""
-        return sum(isinstance(made, Broken) for made in self.made.values()), len(self.found.errors)
+    def failures(self) -> tuple[int, int]:
+        """How many results were refused, and how many errors there are. The smaller, the better the axes fit."""
+        refused = sum(isinstance(value, RefusedResult) for value in self.values.values())
+        return refused, len(self.problems.errors)
 
-    def result(self, name: str, given: Any) -> None:
-        """Keep what the network returned, as far as it depends on the input; a list of all ticks is one result."""
-        if isinstance(given, dict):
-            for key, item in given.items():
-                self.result(str(key), item)
-        elif isinstance(given, (list, tuple)) and not in_order(given):
-            for i, item in enumerate(given):
-                self.result(name if len(given) == 1 else f"{name}_{i}", item)
-        elif isinstance(given, (list, tuple)):
-            self.results.append((name, replace(given[0], tick=None)))
-        elif isinstance(given, Value):
-            self.results.append((name, given if given.state else self.last(name, given)))
+    def add_output(self, name: str, returned: Any) -> None:
+        """Collect from nested data what depends on the input. A list of all ticks in order is one output."""
+        if isinstance(returned, dict):
+            for key, item in returned.items():
+                self.add_output(str(key), item)
+        elif isinstance(returned, (list, tuple)) and not are_ticks_in_order(returned):
+            for i, item in enumerate(returned):
+                self.add_output(name if len(returned) == 1 else f"{name}_{i}", item)
+        elif isinstance(returned, (list, tuple)):
+            self.outputs.append((name, replace(returned[0], tick=None)))
+        elif isinstance(returned, Value):
+            self.outputs.append((name, returned if returned.state else self.over_all_ticks(name, returned)))
 
-    def last(self, name: str, value: Value) -> Value:
-        """A value of the last tick, as a decoding; values of other ticks alone are refused."""
-        ticks = self.program.ticks or self.extent.get("T", 0)
-        if value.summed is not None or value.tick not in (None, ticks - 1):
-            self.problem(f"output {shorten(name)}", "some of the ticks of a loop",
-                         "return all ticks, their sum, or the last", "SNN110")
+    def over_all_ticks(self, name: str, value: Value) -> Value:
+        """A returned value without a tick: the last tick becomes `decode="last"`. Other single ticks are a problem."""
+        ticks = self.folded.ticks or self.axis_sizes.get("T", 0)
+        if value.summed_ticks is not None or value.tick not in (None, ticks - 1):
+            self.problem(f"output {shorten(name)}", "it holds some of the ticks of a loop over time",
+                         "return all ticks, their sum, or the last tick", "SNN110")
         return value if value.tick is None else replace(value, tick=None, decode="last")
 
     def problem(self, place: str, found: str, help: str = "", code: str = "SNN104") -> None:
-        self.found.error(code, place, found, help=help)
+        self.problems.error(code, place, found, help=help)
 
     # --- calls -----------------------------------------------------------------------------------------------
 
-    def take(self, step: Step) -> None:
-        """Find out what the results of a call are."""
-        results = [Broken()] * len(step.call.results)
+    def interpret(self, folded_call: FoldedCall) -> None:
+        """Compute the values of a call's results. A call that is refused becomes a problem and `RefusedResult`s."""
+        call = folded_call.call
+        results: list[Any] = [RefusedResult()] * len(call.results)
         try:
-            given = replaced((step.args, dict(step.kwargs)), self.resolve)
-            if not _any(given, Broken):
-                results = self.evaluate(step, given)
+            arguments = map_leaves((folded_call.args, dict(folded_call.kwargs)), self.resolve)
+            if not any(isinstance(leaf, RefusedResult) for leaf in leaves_of(arguments)):
+                results = self.evaluate(folded_call, arguments)
         except Refused as e:
-            self.problem(step.call.place, e.found, e.help, e.code)
+            self.problem(call.place, e.found, e.help, e.code)
         except CompileError as e:
-            self.found.found += e.diagnostics
+            self.problems.found += e.diagnostics
         for slot, result in enumerate(results):
-            self.made[Ref(step.at, slot)] = result
+            self.values[Ref(folded_call.at, slot)] = result
 
-    def evaluate(self, step: Step, given: Any) -> list[Any]:
-        call = step.call
+    def evaluate(self, folded_call: FoldedCall, arguments: Any) -> list[Any]:
+        """The values of a call's results.
+
+        Args:
+            arguments: positional and keyword arguments, with a `Value` or a constant for every tensor.
+        """
+        call = folded_call.call
         if call.name == "input":
-            return [self.input(call.where.path, call.results[0])]
-        if call.name in RANDOM:
+            return [self.add_input(call.where.path, call.results[0])]
+        if call.name in RANDOM_FUNCTIONS:
             raise Refused(f"{call.name} draws random numbers in the forward pass",
                           "encode the input outside the network: snncompile encodes with --encode")
         if call.neuron is not None:
-            return self.fire(step, given[0][0])
-        values = list(_values(given))
+            return self.call_neuron(folded_call, arguments[0][0])
+        values = list(_values_in(arguments))
         if not values and call.name in LAYERS:
-            raise Refused("a layer of a constant: a recurrence of which only the first tick is seen",
-                          "give an example input of 2 ticks or more, and let every tick of the loop do the same",
-                          "SNN110")
-        if not values or call.name in MAKERS:
+            raise Refused("a layer reads a constant: the first tick of a recurrence, of which there is no second tick",
+                          "give an example input of 2 ticks or more, and let every tick of the loop make the same "
+                          "calls", "SNN110")
+        if not values or call.name in CONSTANT_FUNCTIONS:
             return list(call.results)
         if all(v.state for v in values):
             return [replace(values[0], tick=None)] * len(call.results)
-        ticks = {v.tick for v in values if v.summed is None}
+        ticks = {v.tick for v in values if v.summed_ticks is None}
         if len(ticks) == 1 and None not in ticks and len(values) == 1 and call.name not in ("setitem", "stack", "cat"):
-            return self.one_tick(step, given, ticks.pop())
-        return self.function(step, given)
+            return self.apply_to_one_tick(folded_call, arguments, ticks.pop())
+        return self.apply_function(folded_call, arguments)
 
-    def one_tick(self, step: Step, given: Any, tick: int | None) -> list[Any]:
-        """A call after the loop on one of its ticks: made once for all of them."""
-        whole = replaced(given, lambda v: replace(v, tick=None) if isinstance(v, Value) else v)
-        key = step.call.name, step.call.where, repr(replaced(whole, _identity))
-        if key not in self.ticked:
-            self.ticked[key] = self.function(step, whole)
-        return [replace(v, tick=tick) if isinstance(v, Value) else v for v in self.ticked[key]]
+    def apply_to_one_tick(self, folded_call: FoldedCall, arguments: Any, tick: int | None) -> list[Any]:
+        """Apply a call after the loop to one tick. The same call for other ticks uses the same nodes."""
+        all_ticks = map_leaves(arguments, lambda v: replace(v, tick=None) if isinstance(v, Value) else v)
+        call = folded_call.call
+        key = call.name, call.where, repr(map_leaves(all_ticks, _by_identity))
+        if key not in self.one_tick_results:
+            self.one_tick_results[key] = self.apply_function(folded_call, all_ticks)
+        return [replace(v, tick=tick) if isinstance(v, Value) else v for v in self.one_tick_results[key]]
 
-    def function(self, step: Step, given: Any) -> list[Any]:
-        call = step.call
+    def apply_function(self, folded_call: FoldedCall, arguments: Any) -> list[Any]:
+        """Apply the handler of a torch function (`FUNCTIONS`) to the values of its arguments."""
+        call = folded_call.call
         handler = FUNCTIONS.get(call.name)
         if handler is None:
-            raise Refused(f"the operation {shorten(call.name)}", UNSAYABLE)
-        site = Site(call, self.build, self.arrays, self.extent, self.program.ticks)
-        args, kwargs = given
+            raise Refused(f"the operation {shorten(call.name)}", UNSUPPORTED_HELP)
+        context = CallContext(call, self.builder, self.arrays, self.axis_sizes, self.folded.ticks)
+        args, kwargs = arguments
         try:
-            inspect.signature(handler).bind(site, *args, **kwargs)
+            inspect.signature(handler).bind(context, *args, **kwargs)
         except TypeError:
-            raise Refused(f"the operation {shorten(call.name)} with arguments that are not known here") from None
-        result = handler(site, *args, **kwargs)
+            raise Refused(f"the operation {shorten(call.name)} with arguments that are not supported") from None
+        result = handler(context, *args, **kwargs)
         return list(result) if isinstance(result, tuple) else [result]
 
-    def input(self, name: str, tensor: Tensor) -> Value:
-        axes = self.belief.axes
+    def add_input(self, name: str, tensor: Tensor) -> Value:
+        """Add an Input node for an example input. All inputs must have the same ticks and samples."""
+        axes = self.leading_axes
         shape = tuple(tensor.shape[len(axes):])
         for letter, size in zip(axes, tensor.shape, strict=False):
-            if self.extent.setdefault(letter, size) != size:
-                raise Refused(f"an input [{_words(axes)}, ...] of other sizes than the first: {list(tensor.shape)}",
-                              "all inputs have the same ticks and samples", "SNN110")
-        node = self.build.add(name, replace(self.inputs[name], shape=shape), [])
+            if self.axis_sizes.setdefault(letter, size) != size:
+                raise Refused(f"an input [{_axis_names(axes)}, ...] of other sizes than the first: "
+                              f"{list(tensor.shape)}", "all inputs have the same ticks and samples", "SNN110")
+        node = self.builder.add(name, replace(self.inputs[name], shape=shape), [])
         return Value(node, shape, (*axes, *("F",) * len(shape)))
 
     # --- arguments -------------------------------------------------------------------------------------------
 
-    def resolve(self, given: Any) -> Any:
-        match given:
+    def resolve(self, argument: Any) -> Any:
+        """An argument with a `Value`, a constant tensor or a `RefusedResult` in place of a reference.
+
+        Raises:
+            Refused: the argument is a tensor of unknown origin.
+        """
+        match argument:
             case Ref():
-                return self.made.get(given, Broken())
+                return self.values.get(argument, RefusedResult())
             case Const():
-                return given.value
-            case Lost():
-                raise Refused(given.why, "give it to the module as a parameter or buffer, or make the module a neuron "
-                              "module (snncompile.neuron_module)", "SNN110")
-            case OneTick():
-                made = self.made.get(given.ref, Broken())
-                return replace(made, tick=given.tick) if isinstance(made, Value) else made
-            case EachTick():
-                made = self.made.get(Ref(given.call), Broken())
-                return replace(made, tick=None) if isinstance(made, Value) else made
-            case Late():
-                return self.late(given)
-        return given
+                return argument.value
+            case Untracked():
+                raise Refused(argument.why, "give it to the module as a parameter or buffer, or make the module a "
+                              "neuron module (snncompile.neuron_module)", "SNN110")
+            case TickRef():
+                value = self.values.get(argument.ref, RefusedResult())
+                return replace(value, tick=argument.tick) if isinstance(value, Value) else value
+            case PerTickRef():
+                value = self.values.get(Ref(argument.call), RefusedResult())
+                return replace(value, tick=None) if isinstance(value, Value) else value
+            case DelayedRef():
+                return self.placeholder_of(argument)
+        return argument
 
-    def late(self, given: Late) -> Value:
-        """What an earlier tick made, which stands for itself until it is known."""
-        if given not in self.waiting:
-            call = self.tape.calls[given.ref.call]
-            if not all(self.silent(f) for f in given.first):
+    def placeholder_of(self, delayed: DelayedRef) -> Value:
+        """A placeholder for the result of an earlier tick, whose node is not known yet."""
+        if delayed not in self.recurrences:
+            call = self.tape.calls[delayed.ref.call]
+            if not all(self.is_zero(f) for f in delayed.first):
                 raise Refused(f"a recurrence, through {call.place}, that begins with something other than zeros",
-                              "what a tick hands to the next begins as zeros", "SNN110")
-            shape = tuple(call.results[given.ref.slot].shape[1:])
-            node = self.build.placeholder(f"{call.where.path or call.name}.before", shape)
-            self.waiting[given] = Value(node, shape, ("B", *("F",) * len(shape)))
-        return self.waiting[given]
+                              "what a tick passes to the next begins as zeros", "SNN110")
+            shape = tuple(call.results[delayed.ref.slot].shape[1:])
+            node = self.builder.placeholder(f"{call.where.path or call.name}.before", shape)
+            self.recurrences[delayed] = Value(node, shape, ("B", *("F",) * len(shape)))
+        return self.recurrences[delayed]
 
-    def silent(self, first: Any) -> bool:
-        """Whether what stood in the place of an earlier tick is nothing."""
-        value = first.value if isinstance(first, Const) else first
-        if isinstance(first, Ref):
-            value = self.made.get(first, Broken())
+    def is_zero(self, argument: Any) -> bool:
+        """Whether an argument of the first tick, in place of the result of an earlier tick, is None or all zeros."""
+        value = argument.value if isinstance(argument, Const) else argument
+        if isinstance(argument, Ref):
+            value = self.values.get(argument, RefusedResult())
         if isinstance(value, Tensor):
             return not bool(torch.any(value))
         return value is None or (isinstance(value, (int, float)) and value == 0)
 
-    def close(self, late: Late, value: Value) -> None:
-        """Lead the recurrence from where it comes."""
-        source, call = self.made.get(late.ref), self.tape.calls[late.ref.call]
+    def connect_recurrence(self, delayed: DelayedRef, placeholder: Value) -> None:
+        """Replace a placeholder by a delayed edge from the node that it stands for."""
+        source, call = self.values.get(delayed.ref), self.tape.calls[delayed.ref.call]
         if not isinstance(source, Value):
             return
-        if source.state or source.axes != value.axes or source.shape != value.shape:
+        if source.state or source.axes != placeholder.axes or source.shape != placeholder.shape:
             self.problem(call.place, "a recurrence of " + ("a neuron's state" if source.state else described(source)),
-                         "what a tick hands to the next are spikes, or sums of such", "SNN110")
+                         "a tick may pass spikes, or sums of spikes, to the next", "SNN110")
             return
-        self.build.connect(value.node, self.build.shaped(source), late.delay)
+        self.builder.replace_placeholder(placeholder.node, self.builder.node_of(source), delayed.delay)
 
     # --- neurons ---------------------------------------------------------------------------------------------
 
-    def fire(self, step: Step, given: Any) -> list[Any]:
-        """What a call of a neuron gave; where its calls stand one after the other, the ticks of the first."""
-        if not self.program.unrolled.get(id(step.call.neuron)):
-            return self.neuron(step, given)
-        calls = self.fired.setdefault(id(step.call.neuron), [])
-        tick = len(calls)
-        whole = replace(given, tick=None) if isinstance(given, Value) and given.tick in (None, tick) else None
-        if calls and calls[0].at not in self.driven:
-            return [Broken()] * len(step.call.results)
-        if whole is None or (calls and (whole != self.driven[calls[0].at][0]
-                                        or not handed_on(self.tape, calls[-1].at, step.states))):
-            raise Refused("a neuron that is called several times, and not with one tick after the other",
-                          "a neuron module is called once a tick; give every layer a neuron of its own", "SNN110")
-        calls.append(step)
-        if tick == 0:
-            self.driven[step.at] = whole, self.neuron(step, whole)
-        return [replace(v, tick=tick) for v in self.driven[calls[0].at][1]]
+    def call_neuron(self, folded_call: FoldedCall, given: Any) -> list[Any]:
+        """The values of a neuron module's results.
 
-    def neuron(self, step: Step, given: Any) -> list[Any]:
-        path = step.call.where.path or step.call.where.kind
-        x = given
+        Where the loop over time was not folded, the calls of the module are its ticks. The first call adds the nodes;
+        later calls return its values with their own tick, after a check that they were given the next tick.
+        """
+        call = folded_call.call
+        if not self.folded.repeated_neurons.get(id(call.neuron)):
+            return self.add_neuron(folded_call, given)
+        calls = self.neuron_calls.setdefault(id(call.neuron), [])
+        tick = len(calls)
+        all_ticks = replace(given, tick=None) if isinstance(given, Value) and given.tick in (None, tick) else None
+        if calls and calls[0].at not in self.neuron_results:
+            return [RefusedResult()] * len(call.results)
+        if all_ticks is None or (calls and (all_ticks != self.neuron_results[calls[0].at][0]
+                                            or not are_states_of(self.tape, calls[-1].at, folded_call.states))):
+            raise Refused("a neuron module that is called several times, and not for one tick after the other",
+                          "a neuron module is called once per tick; give every layer a neuron module of its own",
+                          "SNN110")
+        calls.append(folded_call)
+        if tick == 0:
+            self.neuron_results[folded_call.at] = all_ticks, self.add_neuron(folded_call, all_ticks)
+        return [replace(v, tick=tick) for v in self.neuron_results[calls[0].at][1]]
+
+    def add_neuron(self, folded_call: FoldedCall, x: Any) -> list[Any]:
+        """Add the nodes of a neuron module and return the values of its results.
+
+        Raises:
+            Refused: the input is not a signal of the network, or its axes are not those that the module takes.
+            CompileError: the module has parameters or options that no neuron rule represents exactly.
+        """
+        call = folded_call.call
+        path = call.where.path or call.where.kind
         if not isinstance(x, Value) or x.state or x.decode or x.tick is not None:
-            raise Refused("a neuron whose input is a constant, a state, or decided over time already",
-                          "neurons are driven by the input of the network, tick by tick")
-        recognise = cell_of(step.call.neuron)
-        assert recognise is not None
-        cell = recognise(step.call.neuron, x.shape, path)
-        expected = LAYOUTS[cell.layout]
-        if x.leading != expected or not x.regular:
-            raise Refused(f"a neuron that takes tensors [{_words(expected)}, ...] is given {described(x)}",
+            raise Refused("a neuron whose input is a constant, a state, or reduced over time already",
+                          "a neuron's input depends on the network's input and has all ticks")
+        read = cell_reader(call.neuron)
+        assert read is not None
+        cell = read(call.neuron, x.shape, path)
+        expected = LAYOUT_AXES[cell.layout]
+        if x.leading != expected or not x.features_last:
+            raise Refused(f"a neuron that takes tensors [{_axis_names(expected)}, ...] is given {described(x)}",
                           "the axes of the example input: [batch, ...] for one tick, [tick, batch, ...] or "
                           "[batch, tick, ...] for several, with 2 ticks or more", "SNN110")
-        self.initial(step, cell)
-        return populate(self.build, cell, x, path, step.call.top)
+        self.check_initial_states(folded_call, cell)
+        return add_cell(self.builder, cell, x, path, call.entries)
 
-    def initial(self, step: Step, cell: Cell) -> None:
-        """The states that a neuron is first given must be those that it begins with by itself."""
-        firsts = [cell.neuron.first(s) for s in cell.neuron.traced.states]
-        given: list[Any] = []
-        replaced(step.states, given.append)
-        if not self.program.ticks and cell.layout == "tick" and any(isinstance(g, (Ref, Const)) for g in given):
-            self.found.warn("SNN105", step.call.place, "every call of the network hands it the states that it begins "
-                            "with: the graph keeps them from tick to tick", "an example of one tick",
-                            "loop over the ticks of the input, and give an example of 2 ticks or more")
-        for state in given:
+    def check_initial_states(self, folded_call: FoldedCall, cell: Cell) -> None:
+        """Refuse states in the first tick that differ from the initial states of the neuron itself."""
+        initial = [cell.neuron.first(s) for s in cell.neuron.traced.states]
+        states = leaves_of(folded_call.states)
+        if not self.folded.ticks and cell.layout == "tick" and any(isinstance(s, (Ref, Const)) for s in states):
+            self.problems.warn("SNN105", folded_call.call.place, "every call of the network gives it its initial "
+                               "states again; the graph keeps the states from tick to tick", "an example of one tick",
+                               "loop over the ticks of the input, and give an example of 2 ticks or more")
+        for state in states:
             value = self.resolve(state)
-            if isinstance(value, Tensor) and not any(_equals(value, f) for f in firsts):
-                raise Refused("a state that begins elsewhere than the neuron itself does", "begin with the neuron's "
-                              "own initial states", "SNN110")
+            if isinstance(value, Tensor) and not any(_equals(value, i) for i in initial):
+                raise Refused("a state that begins with other values than the neuron's own initial state",
+                              "begin with the neuron's own initial states", "SNN110")
             if isinstance(value, Value):
                 raise Refused("a state that depends on the input of the tick", code="SNN110")
 
 
-def _own_states(tape: Tape, value: Any) -> Any:
-    """What was returned, without the outputs of neurons that only stand there as a part of a neuron's state."""
-    if isinstance(value, dict):
-        return {key: _own_states(tape, item) for key, item in value.items()}
-    if not isinstance(value, (list, tuple)):
-        return value
-    refs = [v.ref if isinstance(v, OneTick) else v for v in value]
+def _drop_outputs_in_states(tape: Tape, returned: Any) -> Any:
+    """What was returned, without neuron outputs that are only a part of the returned state of the neuron.
+
+    Some frameworks hold the last spikes in the state: of `(spikes, (spikes, membrane))` only `(spikes, (membrane,))`
+    is kept, so that the spikes are one output and not two.
+    """
+    if isinstance(returned, dict):
+        return {key: _drop_outputs_in_states(tape, item) for key, item in returned.items()}
+    if not isinstance(returned, (list, tuple)):
+        return returned
+    refs = [v.ref if isinstance(v, TickRef) else v for v in returned]
     if refs and all(isinstance(r, Ref) and r.call == refs[0].call for r in refs):
-        top = tape.calls[refs[0].call].top
-        if any(top[r.slot] and top.count(top[r.slot]) == len(refs) for r in refs if r.slot < len(top)):
-            return [v for v, r in zip(value, refs, strict=True) if top[r.slot]]
-    return [_own_states(tape, item) for item in value]
+        entries = tape.calls[refs[0].call].entries
+        if any(entries[r.slot] and entries.count(entries[r.slot]) == len(refs) for r in refs if r.slot < len(entries)):
+            return [v for v, r in zip(returned, refs, strict=True) if entries[r.slot]]
+    return [_drop_outputs_in_states(tape, item) for item in returned]
 
 
-def _any(given: Any, kind: type) -> bool:
-    found: list[Any] = []
-    replaced(given, found.append)
-    return any(isinstance(v, kind) for v in found)
+def _values_in(arguments: Any) -> Iterator[Value]:
+    return (v for v in leaves_of(arguments) if isinstance(v, Value))
 
 
-def _values(given: Any) -> Iterator[Value]:
-    found: list[Any] = []
-    replaced(given, found.append)
-    return (v for v in found if isinstance(v, Value))
-
-
-def _identity(value: Any) -> Any:
+def _by_identity(value: Any) -> Any:
+    """The `id` of a tensor, and every other leaf itself: a key by which calls are compared."""
     return id(value) if isinstance(value, Tensor) else value
 
 
-def _equals(value: Tensor, first: Any) -> bool:
-    wide = torch.as_tensor(first, dtype=value.dtype)
+def _equals(value: Tensor, initial: Any) -> bool:
+    expected = torch.as_tensor(initial, dtype=value.dtype)
     try:
-        return bool((value == wide).all())
-    except RuntimeError:
+        return bool((value == expected).all())
+    except RuntimeError:  # shapes that do not broadcast
         return False
 
 
-def _words(axes: Sequence[Axis]) -> str:
-    return ", ".join(WORDS[a] for a in axes)
-
+def _axis_names(axes: Sequence[Axis]) -> str:
+    return ", ".join(AXIS_NAMES[a] for a in axes)

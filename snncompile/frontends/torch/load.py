@@ -1,4 +1,4 @@
-"""PyTorch modules to graphs: `load_torch`."""
+"""Turns a PyTorch module into a graph: `load_torch`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.torch.build import Arrays
-from snncompile.frontends.torch.fold import Program, fold, loops, unroll
-from snncompile.frontends.torch.inputs_outputs import add_outputs, assumed, door, example_inputs, narrow
-from snncompile.frontends.torch.interpret import Interpreter, beliefs
-from snncompile.frontends.torch.neurons import cell_of
+from snncompile.frontends.torch.build import ArrayCache
+from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
+from snncompile.frontends.torch.inputs_outputs import (
+    add_outputs,
+    example_inputs,
+    input_node,
+    notes_on_assumed_values,
+    notes_on_half_precision,
+)
+from snncompile.frontends.torch.interpret import Interpreter, candidate_axes
+from snncompile.frontends.torch.neurons import cell_reader
 from snncompile.frontends.torch.quantizers import keep_integers
 from snncompile.frontends.torch.record import record
-from snncompile.frontends.torch.source import UsersCode, build
+from snncompile.frontends.torch.source import UserCode, build_model
 from snncompile.frontends.torch.tape import Report, Tape, tensors_in
 from snncompile.frontends.torch.values import Decode
 from snncompile.ir.graph import Graph
@@ -26,15 +32,23 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {"values": ("spike", "real"), "decode":
 
 
 def load_file(source: str, options: Mapping[str, Any]) -> Graph:
-    """The graph of the module that `model.py:build` makes. Raises as `load_torch` and `source.build`."""
-    module, example = build(source)
-    given = dict(options)
-    if given.get("example_input") is None:
-        given["example_input"] = example
+    """The graph of the module that the function of `model.py:build` returns.
+
+    Args:
+        source: the file and the name of the function, joined by a colon.
+        options: as for `load_torch`. Without `example_input`, the one that the function returns is used.
+
+    Raises:
+        CompileError: as `load_torch` and `source.build_model` raise it.
+    """
+    module, example = build_model(source)
+    options = dict(options)
+    if options.get("example_input") is None:
+        options["example_input"] = example
     if not isinstance(module, nn.Module):
         fail("SNN107", f"source {shorten(source)}", f"an object of type {shorten(type(module).__name__)}",
              "a torch.nn.Module, or (module, example_input)")
-    return load_torch(module, given)
+    return load_torch(module, options)
 
 
 def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
@@ -42,47 +56,54 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
 
     Args:
         module: in any state; it is not changed.
-        options: `example_input`, a tensor or array that one call of the module takes, its batch included, or such a
-            shape, or a tuple of tensors for several inputs; `values` of the inputs, `spike` or `real`; `decode` of the
-            outputs, `rate`, `last` or `max`.
+        options: `example_input`, a tensor or array that one call of the module takes, its batch included, or the shape
+            of such a tensor, or a tuple of tensors for several inputs; `values` of the inputs, `spike` or `real`;
+            `decode` of the outputs, `rate`, `last` or `max`.
 
     Raises:
-        CompileError: SNN104 and SNN110 for what a graph cannot say, SNN109 for what the module's code raises, SNN404
-            for an option, SNN2xx for numbers.
+        CompileError: SNN104 and SNN110 for what a graph cannot represent, SNN109 for what the module's code raises,
+            SNN404 for an option, SNN2xx for parameters and shapes.
     """
-    words = _checked(options)
-    found = Collector()
+    choices = _checked_options(options)
+    problems = Collector()
     own = _copied(module)
     keep_integers(own)
     inputs = example_inputs(own, options.get("example_input"))
-    neurons = {path: part for path, part in own.named_modules() if cell_of(part) is not None}
+    neurons = {path: part for path, part in own.named_modules() if cell_reader(part) is not None}
 
-    tape = record(own, inputs, neurons, _into(found))
-    found.finish()
-    doors = {name: door(tensor, words.get("values")) for name, tensor in inputs.items()}
-    read = _folded(tape, doors) if loops(tape) else _read(tape, unroll(tape), doors)
-    notes = read.found.finish()
-    decode = cast("Decode | None", words.get("decode"))
-    notes += narrow(own) + add_outputs(read.build, read.results, decode) + ("values" not in words) * assumed(doors)
-    graph = Graph(type(module).__name__, *read.build.living())
+    tape = record(own, inputs, neurons, _reporter(problems))
+    problems.finish()
+    input_nodes = {name: input_node(tensor, choices.get("values")) for name, tensor in inputs.items()}
+    if has_loop(tape):
+        interpreter = _interpret_loop(tape, input_nodes)
+    else:
+        interpreter = _interpret(tape, unfolded(tape), input_nodes)
+    notes = interpreter.problems.finish() + notes_on_half_precision(own)
+    decode = cast("Decode | None", choices.get("decode"))
+    notes += add_outputs(interpreter.builder, interpreter.outputs, decode)
+    if "values" not in choices:
+        notes += notes_on_assumed_values(input_nodes)
+    graph = Graph(type(module).__name__, *interpreter.builder.used_nodes_and_edges())
     Collector(list(findings(graph))).finish()
     return graph.noting(notes)
 
 
-def _into(found: Collector) -> Report:
-    said: set[tuple[str, str]] = set()
+def _reporter(problems: Collector) -> Report:
+    """A function that adds an SNN110 error for each problem, once for each place and text."""
+    reported: set[tuple[str, str]] = set()
 
-    def report(place: str, what: str, help: str) -> None:
-        if (place, what) not in said:
-            said.add((place, what))
-            found.error("SNN110", place, what, help=help)
+    def report(place: str, found: str, help: str) -> None:
+        if (place, found) not in reported:
+            reported.add((place, found))
+            problems.error("SNN110", place, found, help=help)
     return report
 
 
-def _checked(options: Mapping[str, Any]) -> dict[str, str]:
+def _checked_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """The options `values` and `decode`, as far as they are given. Raises SNN404 for other names and values."""
     for name, value in options.items():
         if name not in OPTIONS and name != "example_input":
-            fail("SNN404", f"option {shorten(name)}", "no such option for PyTorch",
+            fail("SNN404", f"option {shorten(name)}", "PyTorch networks have no such option",
                  ", ".join(("example_input", *OPTIONS)))
         if name in OPTIONS and value is not None and value not in OPTIONS[name]:
             fail("SNN404", f"option {name}", shorten(value), ", ".join(OPTIONS[name]))
@@ -90,59 +111,73 @@ def _checked(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, on the CPU. Tensors with a history, which cannot be copied, are copied without it."""
+    """A copy in evaluation mode, on the CPU.
+
+    copy.deepcopy refuses tensors with a gradient history; such tensors are copied without it.
+    """
     memo: dict[int, Any] = {}
-    with UsersCode(lambda: "the network, as it is copied", "modules hold what can be copied with copy.deepcopy"):
-        whole = getattr(module, "_orig_mod", module)
+    with UserCode(lambda: "the network, as it is copied", "modules must hold only what copy.deepcopy can copy"):
+        whole = getattr(module, "_orig_mod", module)  # of torch.compile, the module itself
         for part in whole.modules():
             for tensor in tensors_in(vars(part)):
                 if tensor.grad_fn is not None:
                     memo[id(tensor)] = tensor.detach().clone()
-        _copy_plainly(whole, memo)
+        _copy_by_attributes(whole, memo)
         copied = copy.deepcopy(whole, memo).to("cpu")
         copied.eval()
     assert isinstance(copied, nn.Module)
     return copied
 
 
-def _copy_plainly(module: nn.Module, memo: dict[int, Any]) -> None:
-    """Copy what a framework copies in its own way attribute by attribute: sinabs forgets some options."""
-    ways = {p: getattr(type(p), "__deepcopy__", None) for p in module.modules()}
-    parts = [p for p, way in ways.items() if way and not way.__module__.startswith("torch.")]
-    twins = [object.__new__(type(p)) for p in parts]
-    memo.update((id(p), twin) for p, twin in zip(parts, twins, strict=True))
-    for part, twin in zip(parts, twins, strict=True):
-        vars(twin).update(copy.deepcopy(vars(part), memo))
+def _copy_by_attributes(module: nn.Module, memo: dict[int, Any]) -> None:
+    """Copy modules with a `__deepcopy__` of their framework attribute by attribute, into the memo of copy.deepcopy.
+
+    The `__deepcopy__` of sinabs loses some options.
+    """
+    methods = {p: getattr(type(p), "__deepcopy__", None) for p in module.modules()}
+    parts = [p for p, method in methods.items() if method and not method.__module__.startswith("torch.")]
+    copies = [object.__new__(type(p)) for p in parts]
+    memo.update((id(p), copied) for p, copied in zip(parts, copies, strict=True))
+    for part, copied in zip(parts, copies, strict=True):
+        vars(copied).update(copy.deepcopy(vars(part), memo))
 
 
-def _folded(tape: Tape, doors: Mapping[str, Input]) -> Interpreter:
-    """A network that loops over time: folded, or where its ticks differ, each tick by itself."""
-    found = Collector()
-    program = fold(tape, _into(found))
-    if not found.errors:
-        return _read(tape, program, doors)
-    read = _read(tape, unroll(tape), doors)
-    if read.found.errors:
-        read.found.found = found.found
-    return read
+def _interpret_loop(tape: Tape, input_nodes: Mapping[str, Input]) -> Interpreter:
+    """Interpret a pass that loops over time.
+
+    The loop is folded. Where its ticks differ, the calls are interpreted as they are, which works for loops without a
+    recurrence. If both ways fail, the problems of the first are kept, since they name what differs.
+    """
+    problems = Collector()
+    folded = fold(tape, _reporter(problems))
+    if not problems.errors:
+        return _interpret(tape, folded, input_nodes)
+    interpreter = _interpret(tape, unfolded(tape), input_nodes)
+    if interpreter.problems.errors:
+        interpreter.problems.found = problems.found
+    return interpreter
 
 
-def _read(tape: Tape, program: Program, doors: Mapping[str, Input]) -> Interpreter:
-    """The network under the first belief about its axes that fits, or the one that understands most."""
-    arrays = Arrays()
-    tried: list[Interpreter] = []
-    axes = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
-    for belief in beliefs(tape, program.ticks > 0):
-        if axes > len(belief.axes):
-            tried.append(Interpreter(tape, program, belief, doors, arrays))
-            tried[-1].run()
-            if not tried[-1].found.errors:
-                return tried[-1]
-    if not tried:
+def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input]) -> Interpreter:
+    """Interpret a pass with the first candidate for the leading axes that gives no error.
+
+    If all give errors, the result is the interpreter with the fewest.
+    """
+    arrays = ArrayCache()
+    failed: list[Interpreter] = []
+    dimensions = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
+    for leading_axes in candidate_axes(tape, folded.ticks > 0):
+        if dimensions > len(leading_axes):
+            interpreter = Interpreter(tape, folded, leading_axes, input_nodes, arrays)
+            interpreter.run()
+            if not interpreter.problems.errors:
+                return interpreter
+            failed.append(interpreter)
+    if not failed:
         fail("SNN404", "option example_input", "too few axes",
              "[batch, ...] for one tick, [tick, batch, ...] for several")
-    best = min(tried, key=Interpreter.unknown)
+    best = min(failed, key=Interpreter.failures)
     if all(call.neuron is None for call in tape.calls):
         best.problem("the network", "no module in it is a neuron that the compiler knows",
-                     "neurons of your own become known with snncompile.neuron_module")
+                     "describe neuron modules of your own with snncompile.neuron_module")
     return best

@@ -1,8 +1,9 @@
-"""Layers whose weights are quantized: they reach the graph as integers and the value of their step.
+"""Layers with quantized weights, whose weights reach the graph as integers and a scale.
 
-Recognised by what Brevitas gives its layers, not by their class: a linear or convolutional layer with a method
-`quant_weight()`, which returns the weights with their `scale`, their `zero_point`, and their integers `int()`. A layer
-of one's own may do the same.
+A weight is `integer * step`, where the step is the scale of the quantizer, one for the layer or one per output channel.
+A layer is recognised by the interface of Brevitas and not by its class: a linear or convolutional layer with a method
+`quant_weight()`, whose result has the attributes `scale` and `zero_point` and a method `int()`. A user's own layer may
+have the same interface.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 import torch
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.torch.source import UsersCode
+from snncompile.frontends.torch.source import UserCode
 from torch import Tensor, nn
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -24,28 +25,29 @@ Forward: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def keep_integers(network: nn.Module) -> None:
-    """Make layers with quantized weights compute with their integers, times the step. The network is changed.
+    """Make the layers with quantized weights compute with integer weights, followed by a factor. Changes the network.
 
     Raises:
-        CompileError: SNN104 for a layer that quantizes more than its weights, or whose integers are not its weights.
+        CompileError: SNN104 for a layer that also quantizes activations or biases, has a zero point, or whose integers
+            times the step are not its weights; SNN109 where `quant_weight()` raises.
     """
     for path, layer in network.named_modules():
         if isinstance(layer, LAYERS) and callable(getattr(layer, "quant_weight", None)):
             place = f"module {shorten(path)} ({type(layer).__name__})"
-            weight = _asked(layer, place)
+            weight = _quant_weight(layer, place)
             if hasattr(weight, "scale") and callable(getattr(weight, "int", None)):
                 _replace(layer, weight, place)
 
 
 def codes_of(tensor: Tensor) -> Tensor:
-    """The integers that a weight stands for, or the weight itself."""
+    """The integers of a quantized weight (int16), or the tensor itself where it is none."""
     codes = getattr(tensor, CODES, tensor)
     assert isinstance(codes, Tensor)
     return codes
 
 
-def _asked(layer: Any, place: str) -> Any:
-    with UsersCode(lambda: f"{place}, quant_weight", "it takes no arguments"), torch.no_grad():
+def _quant_weight(layer: Any, place: str) -> Any:
+    with UserCode(lambda: f"{place}, quant_weight", "it takes no arguments"), torch.no_grad():
         return layer.quant_weight()
 
 
@@ -53,41 +55,42 @@ def _replace(layer: Any, weight: Any, place: str) -> None:
     with torch.no_grad():
         codes, step = weight.int().detach(), torch.as_tensor(weight.scale).detach()
         value = getattr(weight, "value", codes * step).detach()
-    _expect(layer, weight, place)
+    _refuse_other_quantizers(layer, weight, place)
     out = len(layer.weight)
     if step.numel() not in (1, out):
-        fail("SNN104", place, f"{step.numel()} steps of its weights", f"one, or one for each of {out} outputs")
-    if codes.shape != layer.weight.shape or not torch.allclose(codes * step.reshape(_rows(step, codes)), value):
-        fail("SNN104", place, "weights that are not its integers times their step", "what Brevitas' int() gives")
+        fail("SNN104", place, f"its weights have {step.numel()} scales", f"one scale, or one for each of {out} outputs")
+    if codes.shape != layer.weight.shape or not torch.allclose(
+            codes * step.reshape(_broadcast_shape(step, codes)), value):
+        fail("SNN104", place, "its weights are not int() times the scale", "weights as Brevitas computes them")
     if codes.numel() and int(codes.abs().max()) >= MAX_CODE:
-        fail("SNN104", place, f"integers up to {int(codes.abs().max())}", f"below {MAX_CODE}, 16 bits")
-    held = codes.to(layer.weight.dtype)
-    setattr(held, CODES, codes.to(torch.int16))
-    layer.register_buffer(CODES, held)
-    layer.register_buffer(STEP, step.to(held.dtype).reshape(_rows(step, held[0])))
-    layer.forward = _forward(layer)
+        fail("SNN104", place, f"integer weights up to {int(codes.abs().max())}", f"below {MAX_CODE}, 16 bits")
+    floats = codes.to(layer.weight.dtype)
+    setattr(floats, CODES, codes.to(torch.int16))
+    layer.register_buffer(CODES, floats)
+    layer.register_buffer(STEP, step.to(floats.dtype).reshape(_broadcast_shape(step, floats[0])))
+    layer.forward = _integer_forward(layer)
 
 
-def _rows(step: Tensor, like: Tensor) -> tuple[int, ...]:
-    """The shape in which a step for each output broadcasts against a tensor."""
+def _broadcast_shape(step: Tensor, like: Tensor) -> tuple[int, ...]:
+    """The shape in which one step per output channel broadcasts against the first axis of a tensor."""
     return (step.numel(), *(1,) * (like.dim() - 1)) if step.numel() > 1 else ()
 
 
-def _expect(layer: Any, weight: Any, place: str) -> None:
-    """Refuse what the integers do not say."""
+def _refuse_other_quantizers(layer: Any, weight: Any, place: str) -> None:
+    """Refuse zero points, quantizers of activations and biases, and paddings other than zeros."""
     zero = torch.as_tensor(getattr(weight, "zero_point", 0.0))
     if bool(zero.any()):
-        fail("SNN104", place, "weights with a zero point", "a symmetric quantizer: zero point 0")
-    for what in ("input_quant", "output_quant", "bias_quant"):
-        if getattr(getattr(layer, what, None), "is_quant_enabled", False):
-            fail("SNN104", f"{place}, {what}", "a quantizer of values that are no weights", "quantized weights only",
-                 "spikes need no quantizer; leave it out")
+        fail("SNN104", place, "its weights have a zero point", "a symmetric quantizer: zero point 0")
+    for name in ("input_quant", "output_quant", "bias_quant"):
+        if getattr(getattr(layer, name, None), "is_quant_enabled", False):
+            fail("SNN104", f"{place}, {name}", "a quantizer of values that are not weights", "quantized weights only",
+                 "spikes need no quantizer; remove it")
     if getattr(layer, "padding_mode", "zeros") != "zeros":
         fail("SNN104", place, f"padding_mode {shorten(layer.padding_mode)}", "zeros")
 
 
-def _forward(layer: Any) -> Forward:
-    """The layer's pass in integers."""
+def _integer_forward(layer: Any) -> Forward:
+    """A `forward` for the layer: the operation with integer weights, times the step, plus the bias."""
     codes, step, bias = getattr(layer, CODES), getattr(layer, STEP), layer.bias
     if bias is not None:
         bias = bias.detach().reshape(-1, *(1,) * (codes.dim() - 2))

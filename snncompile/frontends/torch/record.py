@@ -1,6 +1,7 @@
-"""A forward pass, recorded: every call that torch sees, and every neuron module as one call.
+"""Runs the forward pass of a module and records it: torch functions one by one, each neuron module as one call.
 
-The pass runs for real, so the user's control flow, containers, parametrizations and hooks need no code here.
+The module's own code is executed, so control flow, containers, parametrizations and hooks of the user need no support
+here.
 """
 
 from __future__ import annotations
@@ -14,55 +15,66 @@ import numpy as np
 import torch
 from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.torch.recorder import Recorder
-from snncompile.frontends.torch.source import UsersCode
-from snncompile.frontends.torch.tape import Const, Report, Tape, Where, replaced, tensors_in
+from snncompile.frontends.torch.source import UserCode
+from snncompile.frontends.torch.tape import Const, ModulePlace, Report, Tape, map_leaves, tensors_in
 from torch import Tensor, nn
 
 
 def record(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str, nn.Module], report: Report) -> Tape:
     """Run a module's forward pass and record it.
 
-    Where the pass leaves tensors in attributes of the module, a second one shows whether it also reads them.
+    If the pass leaves results in attributes of the module, a second pass shows whether the module also reads them.
 
     Args:
-        module: a copy that nobody else uses.
-        inputs: what `forward` is given, in order, by name.
-        neurons: the modules that are recorded as one call, by path.
+        module: a copy that nothing else uses.
+        inputs: the arguments of `forward`, in order, by the names of the graph's inputs.
+        neurons: the neuron modules, by path.
+        report: called for what cannot be followed.
 
     Raises:
-        CompileError: SNN109 for whatever the module's code raises.
+        CompileError: SNN109 for whatever the module's code raises, SNN104 for TorchScript modules, SNN203 for
+            parameters without numbers.
     """
-    tape, left = _pass(module, inputs, neurons, {}, report)
-    return _pass(module, inputs, neurons, left, report)[0] if left else tape
+    tape, left_behind = _record_pass(module, inputs, neurons, {}, report)
+    return _record_pass(module, inputs, neurons, left_behind, report)[0] if left_behind else tape
 
 
-def _pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str, nn.Module],
-          states: Mapping[str, Tensor], report: Report) -> tuple[Tape, dict[str, Tensor]]:
-    code = UsersCode(lambda: str(recorder.path[-1]),
-                     "an example input is what one call of the module takes, its batch included")
+def _record_pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str, nn.Module],
+                 states: Mapping[str, Tensor], report: Report) -> tuple[Tape, dict[str, Tensor]]:
+    """Record one pass.
+
+    Args:
+        states: what an earlier pass left in attributes of the module, by the names of the attributes.
+
+    Returns:
+        The tape, and the results that this pass left in attributes outside of neuron modules.
+    """
+    user_code = UserCode(lambda: str(recorder.path[-1]),
+                         "an example input is what one call of the module takes, its batch included")
     recorder = Recorder(report)
-    recorder.path.append(_where("", module))
-    with code:
+    recorder.path.append(_place_of("", module))
+    with user_code:
         for neuron in neurons.values():
-            _restart(neuron)
-    recorder.knows(_attributes(module).values(), states)
-    handles = [h for path, part in _visible(module, neurons) for h in recorder.watch(part, _where(path, part),
-                                                                                     path in neurons)]
-    with code, _quiet(), torch.no_grad():
+            _reset_states(neuron)
+    recorder.set_known(_module_tensors(module).values(), states)
+    handles = [h for path, part in _followed_modules(module, neurons)
+               for h in recorder.add_hooks(part, _place_of(path, part), path in neurons)]
+    with user_code, _preserved_random_state(), torch.no_grad():
         for name, tensor in inputs.items():
-            recorder.input(tensor, name)
+            recorder.add_input(tensor, name)
         with recorder:
             returned = module(*inputs.values())
     for handle in handles:
         handle.remove()
-    own = {p for p in neurons if p}
-    left = {name: t for name, t in _attributes(module).items() if not isinstance(recorder.refer(t), Const)
-            and not any(name.startswith(f"{p}.") for p in own)}
-    return Tape(recorder.calls, replaced(returned, recorder.refer)), left
+    neuron_paths = {p for p in neurons if p}
+    left_behind = {name: t for name, t in _module_tensors(module).items()
+                   if not isinstance(recorder.reference_to(t), Const)
+                   and not any(name.startswith(f"{p}.") for p in neuron_paths)}
+    return Tape(recorder.calls, map_leaves(returned, recorder.reference_to)), left_behind
 
 
-def _visible(module: nn.Module, neurons: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    """The modules to follow: all but those inside of neurons."""
+def _followed_modules(module: nn.Module, neurons: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
+    """The modules whose calls are followed, by path: all except the submodules of neuron modules."""
     inner = {id(part) for neuron in neurons.values() for part in neuron.modules() if part is not neuron}
     for path, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):
@@ -72,35 +84,40 @@ def _visible(module: nn.Module, neurons: Mapping[str, nn.Module]) -> Iterator[tu
             yield path, part
 
 
-def _where(path: str, module: nn.Module) -> Where:
-    return Where(path, type(module).__name__, next(module.children(), None) is None)
+def _place_of(path: str, module: nn.Module) -> ModulePlace:
+    return ModulePlace(path, type(module).__name__, next(module.children(), None) is None)
 
 
-def _restart(neuron: nn.Module) -> None:
-    """Forget the states of whatever a neuron saw before, in the words of the frameworks."""
-    for word in ("reset", "reset_mem", "reset_states"):
-        method = getattr(neuron, word, None)
+def _reset_states(neuron: nn.Module) -> None:
+    """Reset a neuron module, by whichever method its framework has for that."""
+    for name in ("reset", "reset_mem", "reset_states"):
+        method = getattr(neuron, name, None)
         if callable(method):
             method()
 
 
-def _attributes(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters, buffers, and tensors that are plain attributes of a module, or in a list or dict that is."""
-    found = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    for name, tensor in found.items():
+def _module_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a module by name: parameters, buffers, attributes, and those in lists or dicts in attributes.
+
+    Raises:
+        CompileError: SNN203 for a parameter that has no numbers before the first call of the module.
+    """
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, tensor in tensors.items():
         if nn.parameter.is_lazy(tensor):
-            fail("SNN203", f"parameter {shorten(name)}", "no numbers yet", "weights", "call the module once before")
+            fail("SNN203", f"parameter {shorten(name)}", "no numbers yet", "weights",
+                 "call the module once before you load it")
     for path, part in module.named_modules():
         for name, value in vars(part).items():
             if not name.startswith(("_parameters", "_buffers", "_modules")):
                 whole = f"{path}.{name}" if path else name
-                found |= {whole + (f".{i}" if i else ""): t for i, t in enumerate(tensors_in(value))}
-    return found
+                tensors |= {whole + (f".{i}" if i else ""): t for i, t in enumerate(tensors_in(value))}
+    return tensors
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Random numbers that are drawn meanwhile change nothing afterwards."""
+def _preserved_random_state() -> Iterator[None]:
+    """Restore the random generators of torch, Python and NumPy afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]):

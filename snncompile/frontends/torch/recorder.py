@@ -1,6 +1,6 @@
-"""What torch is asked to compute, call by call.
+"""Records every call of a torch function or of a neuron module during a forward pass.
 
-Tensors are known by identity; what a call was given is kept as references to the calls that made it.
+Tensors are recognised by their identity. The arguments of a call are kept as references to the calls that made them.
 """
 
 from __future__ import annotations
@@ -14,28 +14,32 @@ from torch.overrides import TorchFunctionMode
 
 import torch
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.torch.source import OURS
+from snncompile.frontends.torch.source import PACKAGE_FOLDER
 from snncompile.frontends.torch.tape import (
-    Call,
     Const,
-    Lost,
+    ModulePlace,
+    RecordedCall,
     Ref,
     Report,
     Tape,
-    Where,
+    Untracked,
+    map_leaves,
     references,
-    replaced,
     tensors_in,
 )
-from snncompile.frontends.torch.values import closure
+from snncompile.frontends.torch.values import reachable
 from torch import Tensor, nn
 
-TORCH = str(Path(torch.__file__).parent)
+TORCH_FOLDER = str(Path(torch.__file__).parent)
 MAX_CALLS = 500_000
-INTERNAL = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}
-Held: TypeAlias = dict[tuple[int, str, str], tuple[Any, int]]
+INTERNAL_ATTRIBUTES = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}
+ModuleState: TypeAlias = dict[tuple[int, str, str], tuple[Any, int]]
+"""What a module and its submodules hold: a tensor with its version, or a number, None or a string with version 0.
 
-# Calls whose results say nothing about the numbers in a tensor.
+The key is the position of the submodule, the name of the attribute, and the key inside the attribute if that is a dict.
+"""
+
+# Calls whose results do not depend on the numbers in a tensor.
 METADATA = frozenset((
     "size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "len", "format", "is_floating_point",
     "is_complex", "is_contiguous", "is_tensor", "get_device", "element_size", "data_ptr", "untyped_storage", "repr",
@@ -44,8 +48,11 @@ METADATA = frozenset((
 ))
 
 
-def plain(function: Any) -> str:
-    """`add` for `__iadd__`, `add_` and `add`; for a property, its own name."""
+def function_name(function: Any) -> str:
+    """The name of a torch function without underscores: `add` for `__iadd__`, `add_` and `add`.
+
+    For the getter of a property, the name of the property.
+    """
     name = str(getattr(function, "__name__", function))
     if name == "__get__":
         return str(getattr(function.__self__, "__name__", name))
@@ -56,26 +63,37 @@ def plain(function: Any) -> str:
 
 
 class Recorder(TorchFunctionMode):
-    """Records the calls made while it is entered.
+    """Records the calls that are made while it is entered as a context manager.
 
     Args:
-        report: called with a place, what was found and a help for what cannot be followed.
+        report: called for what cannot be followed.
+
+    Attributes:
+        calls: the recorded calls.
+        origins: where each known tensor comes from, by the `id` of the tensor.
+        alive: all known tensors; they are kept so that their ids are not reused.
+        storages: the known tensors that share a memory block, by its address.
+        path: the modules whose `forward` is running, outermost first.
+        paused: whether recording is paused, inside of a neuron module.
+        neuron_arguments: for the neuron modules that are running, their arguments as references, and their argument
+            tensors with versions.
+        neuron_states: what each neuron module held after its last call.
     """
 
     def __init__(self, report: Report):
         super().__init__()
         self.report = report
-        self.calls: list[Call] = []
-        self.origin: dict[int, Ref | Const | Lost] = {}
-        self.kept: list[Tensor] = []
+        self.calls: list[RecordedCall] = []
+        self.origins: dict[int, Ref | Const | Untracked] = {}
+        self.alive: list[Tensor] = []
         self.storages: dict[int, list[Tensor]] = {}
-        self.path: list[Where] = []
+        self.path: list[ModulePlace] = []
         self.paused = False
-        self.given: list[tuple[Any, list[tuple[Tensor, int]]]] = []
-        self.held: dict[Where, Held] = {}
+        self.neuron_arguments: list[tuple[Any, list[tuple[Tensor, int]]]] = []
+        self.neuron_states: dict[ModulePlace, ModuleState] = {}
 
     def pause(self) -> None:
-        """Stop recording, until `resume`: what goes on inside of a neuron is the neuron's."""
+        """Stop recording until `resume`: what a neuron module computes inside is described by its neuron rule."""
         self.paused = True
         super().__exit__(None, None, None)
 
@@ -87,178 +105,200 @@ class Recorder(TorchFunctionMode):
         if not self.paused:
             super().__exit__(*error)
 
-    # --- values ---------------------------------------------------------------------------------------------
+    # --- tensors ---------------------------------------------------------------------------------------------
 
-    def knows(self, constants: Iterable[Tensor], states: Mapping[str, Tensor]) -> None:
-        """Name the tensors that are constants, and by their attributes those that an earlier pass left behind."""
+    def set_known(self, constants: Iterable[Tensor], states: Mapping[str, Tensor]) -> None:
+        """Register the tensors that exist before the pass.
+
+        Args:
+            constants: parameters, buffers and attributes.
+            states: attributes in which an earlier pass left a result, by their names. A network that reads one of
+                them keeps a state outside of its neuron modules.
+        """
         for tensor in constants:
-            self.origin[id(tensor)] = Const(tensor)
-            self._own(tensor)
+            self.origins[id(tensor)] = Const(tensor)
+            self._keep_alive(tensor)
         for name, tensor in states.items():
-            self.origin[id(tensor)] = Lost(_state(name))
+            self.origins[id(tensor)] = Untracked(
+                f"what an earlier call of the module left in its attribute {shorten(name)}: a state of a module that "
+                "is not a known neuron module")
 
-    def _own(self, tensor: Tensor) -> None:
-        self.kept.append(tensor)
+    def _keep_alive(self, tensor: Tensor) -> None:
+        self.alive.append(tensor)
         if tensor.layout == torch.strided and tensor.numel():
             self.storages.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
 
-    def refer(self, value: Any) -> Any:
+    def reference_to(self, value: Any) -> Any:
+        """A reference in place of a tensor; every other value itself."""
         if not isinstance(value, Tensor):
             return value
-        return self.origin.get(id(value), Lost(
+        return self.origins.get(id(value), Untracked(
             "a tensor of unknown origin (a global, or made by code that torch's Python layer does not see)"))
 
-    def add(self, call: Call, results: list[Tensor]) -> None:
+    def add(self, call: RecordedCall, results: list[Tensor]) -> None:
+        """Append a call to the tape."""
         if len(self.calls) >= MAX_CALLS:
             fail("SNN103", str(call.where), f"more than {MAX_CALLS} calls in one forward pass",
                  help="give an example input of fewer ticks")
         call.results = results
         self.calls.append(call)
-        for slot, tensor in reversed(list(enumerate(results))):  # of a tensor that stands twice, the first counts
-            self.origin[id(tensor)] = Ref(len(self.calls) - 1, slot)
-            self._own(tensor)
+        for slot, tensor in reversed(list(enumerate(results))):  # a tensor that appears twice has its first slot
+            self.origins[id(tensor)] = Ref(len(self.calls) - 1, slot)
+            self._keep_alive(tensor)
 
-    def input(self, tensor: Tensor, name: str) -> None:
-        self.add(Call("input", Where(name, "input", True)), [tensor])
+    def add_input(self, tensor: Tensor, name: str) -> None:
+        """Record an input of the network as a call without arguments."""
+        self.add(RecordedCall("input", ModulePlace(name, "input", True)), [tensor])
 
     # --- torch functions -------------------------------------------------------------------------------------
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = plain(func)
+        name = function_name(func)
         if getattr(func, "__name__", "") == "__get__" or name in METADATA:
             result = func(*args, **kwargs)
             if isinstance(result, Tensor):
-                self._note(name, replaced((args, kwargs), self.refer), [result])
+                self._add_call(name, map_leaves((args, kwargs), self.reference_to), [result])
             return result
         given = list(tensors_in((args, kwargs)))
         before = [_version(t) for t in given]
-        refs = replaced((args, kwargs), self.refer)
-        if _writes(func, kwargs):
-            self._keep(next(iter(given), None))
+        refs = map_leaves((args, kwargs), self.reference_to)
+        if _may_write(func, kwargs):
+            self._save_before_write(next(iter(given), None))
         result = func(*args, **kwargs)
         if getattr(func, "__name__", "") == "__set__" and func.__self__.__name__ == "data":
-            self.origin[id(args[0])] = Lost(f"its data were replaced in {self.path[-1]}")
+            self.origins[id(args[0])] = Untracked(f"a tensor whose data were replaced in {self.path[-1]}")
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
-        self._overwritten(written, name)
+        self._untrack_views(written, name)
         results = list(tensors_in(result)) or written
         if results:
-            self._note(_narrowed(name, given, results), refs, results)
-        elif result is not None and self._follows(refs):
+            self._add_call(_call_name(name, given, results), refs, results)
+        elif result is not None and self._depends_on_input(refs):
             self.report(str(self.path[-1]), f"{name} turns a tensor into a Python value, on which the network may "
-                        "depend", "decide by shapes or settings of the module; values of the data are not known here")
+                        "depend", "decide by shapes or settings of the module; the values of the data are not known "
+                        "at compile time")
         return result
 
-    def _note(self, name: str, refs: Any, results: list[Tensor]) -> None:
-        if name == "detach":  # the same tensor, to everything but gradients
-            self.origin[id(results[0])] = refs[0][0]
-            self._own(results[0])
+    def _add_call(self, name: str, refs: Any, results: list[Tensor]) -> None:
+        if name == "detach":  # only gradients tell it from the tensor itself
+            self.origins[id(results[0])] = refs[0][0]
+            self._keep_alive(results[0])
             return
-        self.add(Call(name, self.path[-1], refs[0], refs[1], _line()), results)
+        self.add(RecordedCall(name, self.path[-1], refs[0], refs[1], _user_line()), results)
 
-    def _follows(self, refs: Any) -> bool:
-        """Whether something in these arguments may depend on the input."""
+    def _depends_on_input(self, refs: Any) -> bool:
+        """Whether the arguments may depend on an input of the network, or on a neuron module."""
         sources = Tape(self.calls, None).sources
-        reached = closure((r.call for r in references(refs)), sources.__getitem__)
+        reached = reachable((r.call for r in references(refs)), sources.__getitem__)
         return any(self.calls[at].name in ("input", "neuron") for at in reached)
 
-    def _keep(self, target: Tensor | None) -> None:
-        """Before a tensor is written to: earlier calls were given what it and its views hold now."""
+    def _save_before_write(self, target: Tensor | None) -> None:
+        """Copy the recorded results that share memory with a tensor that is about to be written to.
+
+        Constants are taken from the recorded results, so these must keep the numbers of the time of their call.
+        """
         for tensor in self.storages.get(target.untyped_storage().data_ptr(), ()) if target is not None else ():
-            origin = self.origin.get(id(tensor))
+            origin = self.origins.get(id(tensor))
             if isinstance(origin, Ref):
                 self.calls[origin.call].results[origin.slot] = tensor.clone()
 
-    def _overwritten(self, written: list[Tensor], by: str) -> None:
-        """Every other tensor that shares memory with one that was written to is lost."""
+    def _untrack_views(self, written: list[Tensor], by: str) -> None:
+        """Mark every other tensor that shares memory with a written one: its origin no longer gives its numbers."""
         for tensor in written:
             for other in self.storages.get(tensor.untyped_storage().data_ptr(), ()):
                 if other is not tensor:
-                    self.origin[id(other)] = Lost(f"it was written to in place by {by} in {self.path[-1]}")
+                    self.origins[id(other)] = Untracked(
+                        f"a tensor that was written to in place by {by} in {self.path[-1]}")
 
     # --- modules ---------------------------------------------------------------------------------------------
 
-    def watch(self, module: nn.Module, where: Where, neuron: bool) -> tuple[Any, Any]:
-        """Follow the calls of a module. Returns handles whose `remove` ends that."""
+    def add_hooks(self, module: nn.Module, where: ModulePlace, is_neuron: bool) -> tuple[Any, Any]:
+        """Follow the calls of a module's `forward`. A neuron module is recorded as one call.
+
+        Returns:
+            Two handles; their `remove` takes the hooks away.
+        """
         parts = [vars(part) for part in module.modules()]
 
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             self.path.append(where)
-            if neuron:
+            if is_neuron:
                 self.pause()
-                self._undisturbed(parts, where)
+                self._check_unchanged(parts, where)
                 versions = [(t, _version(t)) for t in tensors_in((args, kwargs))]
-                self.given.append((replaced((args, kwargs), self.refer), versions))
+                self.neuron_arguments.append((map_leaves((args, kwargs), self.reference_to), versions))
 
         def leave(_: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
-            if neuron:
-                before, self.held[where] = self.held[where], _held(parts)
-                self._fired(module, where, result, not _alike(before, self.held[where]))
+            if is_neuron:
+                before, self.neuron_states[where] = self.neuron_states[where], _state_of(parts)
+                keeps_state = not _same_state(before, self.neuron_states[where])
+                self._add_neuron_call(module, where, result, keeps_state)
                 self.resume()
             self.path.pop()
 
         return (module.register_forward_pre_hook(enter, with_kwargs=True),
                 module.register_forward_hook(leave, with_kwargs=True))
 
-    def _undisturbed(self, parts: Sequence[Mapping[str, Any]], where: Where) -> None:
-        """Between two of its calls a neuron stays as it is: nobody resets it or changes its parameters."""
-        before, now = self.held.get(where), _held(parts)
-        self.held[where] = now
-        if before is not None and not _alike(before, now):
+    def _check_unchanged(self, parts: Sequence[Mapping[str, Any]], where: ModulePlace) -> None:
+        """Report a neuron module whose state or parameters were changed since its last call."""
+        before, now = self.neuron_states.get(where), _state_of(parts)
+        self.neuron_states[where] = now
+        if before is not None and not _same_state(before, now):
             self.report(str(where), "its state or parameters change between two of its calls", "reset neurons before "
-                        "the loop over time, and leave their attributes alone in it")
+                        "the loop over time, and do not change their attributes inside of it")
 
-    def _fired(self, module: nn.Module, where: Where, result: Any, keeps: bool) -> None:
-        entries = result if isinstance(result, (tuple, list)) else (result,)
-        results, top = [], []
-        for i, entry in enumerate(entries):
+    def _add_neuron_call(self, module: nn.Module, where: ModulePlace, returned: Any, keeps_state: bool) -> None:
+        results, entries = [], []
+        for i, entry in enumerate(returned if isinstance(returned, (tuple, list)) else (returned,)):
             for tensor in tensors_in(entry):
                 results.append(tensor)
-                top.append(i)
-        (args, kwargs), versions = self.given.pop()
+                entries.append(i)
+        (args, kwargs), versions = self.neuron_arguments.pop()
         written = [t for t, version in versions if _version(t) != version]
-        self._overwritten(written, "a neuron")
+        self._untrack_views(written, "a neuron")
         for tensor in written:
-            self.origin[id(tensor)] = Lost(f"it was written to in place by {where}")
-        self.add(Call("neuron", where, args, kwargs, _line(), neuron=module, keeps=keeps, top=tuple(top)), results)
+            self.origins[id(tensor)] = Untracked(f"a tensor that was written to in place by {where}")
+        self.add(RecordedCall("neuron", where, args, kwargs, _user_line(), neuron=module, keeps_state=keeps_state,
+                              entries=tuple(entries)), results)
 
 
-def _held(parts: Sequence[Mapping[str, Any]]) -> Held:
-    """What a module holds, by part, attribute and key: tensors with their versions, and numbers."""
-    held: Held = {}
+def _state_of(parts: Sequence[Mapping[str, Any]]) -> ModuleState:
+    """What a module holds, given the attributes of the module and of all its submodules."""
+    state: ModuleState = {}
     for i, part in enumerate(parts):
-        for name, value in part.items():
-            if name in INTERNAL:
+        for name, attribute in part.items():
+            if name in INTERNAL_ATTRIBUTES:
                 continue
-            for key, one in value.items() if isinstance(value, dict) else (("", value),):
-                if isinstance(one, Tensor):
-                    held[i, name, key] = one, _version(one)
-                elif one is None or isinstance(one, (int, float, str)):
-                    held[i, name, key] = one, 0
-    return held
+            for key, value in attribute.items() if isinstance(attribute, dict) else (("", attribute),):
+                if isinstance(value, Tensor):
+                    state[i, name, key] = value, _version(value)
+                elif value is None or isinstance(value, (int, float, str)):
+                    state[i, name, key] = value, 0
+    return state
 
 
-def _alike(before: Held, now: Held) -> bool:
+def _same_state(before: ModuleState, now: ModuleState) -> bool:
+    """Whether a module holds the same tensors, not written to meanwhile, and equal numbers."""
     return before.keys() == now.keys() and all(
         (a is b or (type(a) is type(b) and not isinstance(a, Tensor) and a == b)) and version == later
         for (a, version), (b, later) in zip(before.values(), now.values(), strict=True))
 
 
-def _line() -> tuple[str, int, int]:
-    """Where the nearest code that is neither torch's nor ours stands: its file, line, and instruction."""
+def _user_line() -> tuple[str, int, int]:
+    """File, line and bytecode offset of the innermost code on the call stack outside torch and this package."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((TORCH, OURS)):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((TORCH_FOLDER, PACKAGE_FOLDER)):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno, frame.f_lasti
 
 
-def _narrowed(name: str, given: Sequence[Tensor], results: Sequence[Tensor]) -> str:
-    """The name of a call; a cast that rounds to 16 bits has a name of its own."""
+def _call_name(name: str, given: Sequence[Tensor], results: Sequence[Tensor]) -> str:
+    """The name of a call. A cast to 16 bits also names the type: it rounds, so no function of the graph replaces it."""
     half = results[0].dtype in (torch.float16, torch.bfloat16) and len(given) > 0
     return f"{name} {results[0].dtype}" if half and given[0].dtype != results[0].dtype else name
 
 
-def _writes(function: Any, kwargs: Mapping[str, Any]) -> bool:
+def _may_write(function: Any, kwargs: Mapping[str, Any]) -> bool:
     """Whether a function may write to its first argument, by its name: `add_`, `__iadd__`, `__setitem__`."""
     name = str(getattr(function, "__name__", ""))
     return bool(kwargs.get("inplace")) or name.startswith("__i") or name == "__setitem__" or (
@@ -266,9 +306,5 @@ def _writes(function: Any, kwargs: Mapping[str, Any]) -> bool:
 
 
 def _version(tensor: Tensor) -> int:
+    """A counter that torch increments whenever the tensor is written to; 0 for inference tensors, which have none."""
     return 0 if tensor.is_inference() else tensor._version
-
-
-def _state(name: str) -> str:
-    return f"what an earlier call of the module left in its attribute {shorten(name)}: a state of a module that is " \
-           "no neuron known to the compiler"

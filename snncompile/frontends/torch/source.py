@@ -1,4 +1,4 @@
-"""The user's own code: the file that `model.py:build` names, and whatever else of theirs is run."""
+"""Runs code of the user: the file that `model.py:build` names, and the code of their modules."""
 
 from __future__ import annotations
 
@@ -15,50 +15,57 @@ from typing import Any
 from snncompile.diagnostics import CompileError, fail, shorten
 
 MODULE_NAME = "snncompile_users_model"
-OURS = str(Path(__file__).parents[2])
+PACKAGE_FOLDER = str(Path(__file__).parents[2])
 
 
 @dataclass
-class UsersCode:
-    """While it is entered, what the user's code raises becomes a diagnostic that names their file and line.
+class UserCode:
+    """A context manager for code of the user. What the code raises becomes a diagnostic with the user's file and line.
 
-    What it prints goes to stderr, so that it does not mix with what the compiler prints.
+    What the code prints goes to stderr, so that it does not mix with the output of the compiler.
 
     Attributes:
-        place: what was under way; called when something was raised.
-        help: what the user can do.
+        place: returns the place for the diagnostic; called only when something was raised.
+        help: the help text of the diagnostic.
+
+    Raises:
+        CompileError: SNN109 for whatever the code raises, except a CompileError, which passes through.
     """
 
     place: Callable[[], str]
     help: str = ""
 
     def __enter__(self) -> None:
-        self._aside = redirect_stdout(sys.stderr)
-        self._aside.__enter__()
+        self._redirected = redirect_stdout(sys.stderr)
+        self._redirected.__enter__()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  where: TracebackType | None) -> None:
-        self._aside.__exit__(kind, error, where)
+        self._redirected.__exit__(kind, error, where)
         if isinstance(error, (Exception, SystemExit)) and not isinstance(error, CompileError):
-            text = " ".join(str(error).split())
-            found = f"{type(error).__name__}: {shorten(text, 300)[1:-1]}" if text else type(error).__name__
-            fail("SNN109", self.place() + _line(error, where), found, help=self.help)
+            message = " ".join(str(error).split())
+            name = type(error).__name__
+            fail("SNN109", self.place() + _user_line(error, where),
+                 f"{name}: {shorten(message, 300)[1:-1]}" if message else name, help=self.help)
 
 
-def _line(error: BaseException, where: TracebackType | None) -> str:
-    """The last line of the user's own that led to an error."""
+def _user_line(error: BaseException, where: TracebackType | None) -> str:
+    """The last line of the user's own code that led to an error, as `, model.py line 7`; empty if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f", {Path(error.filename).name} line {error.lineno}"
-    theirs = [f for f in traceback.extract_tb(where)
-              if "site-packages" not in f.filename and not f.filename.startswith((OURS, "<"))]
-    theirs = [f for f in theirs if not f.filename.startswith(sys.base_prefix)]
-    return f", {Path(theirs[-1].filename).name} line {theirs[-1].lineno}" if theirs else ""
+    frames = [f for f in traceback.extract_tb(where)
+              if "site-packages" not in f.filename and not f.filename.startswith((PACKAGE_FOLDER, "<"))]
+    frames = [f for f in frames if not f.filename.startswith(sys.base_prefix)]
+    return f", {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
 
 
-def build(source: str) -> tuple[Any, Any]:
-    """What the function named by `file.py:function` returns: a module, and its example input or None.
+def build_model(source: str) -> tuple[Any, Any]:
+    """Run the file of `file.py:function` as Python would run it, and call the function.
 
-    The file is run, as it would be by Python; its folder is where its imports are looked for.
+    Imports of the file are looked for in its own folder first.
+
+    Returns:
+        What the function returned: a module, and its example input, or None where it returned only a module.
 
     Raises:
         CompileError: SNN101 where there is no such file, SNN107 where it has no such function, SNN109 for whatever
@@ -68,7 +75,7 @@ def build(source: str) -> tuple[Any, Any]:
     path, place = Path(file), f"file {shorten(Path(file).name)}"
     if not path.is_file():
         fail("SNN101", place, "there is no such file")
-    with UsersCode(lambda: f"function {shorten(name)}"), _importable(path.parent):
+    with UserCode(lambda: f"function {shorten(name)}"), _importable(path.parent):
         spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
         assert spec is not None
         assert spec.loader is not None
@@ -77,15 +84,15 @@ def build(source: str) -> tuple[Any, Any]:
         spec.loader.exec_module(module)
         function = getattr(module, name, None)
         if not callable(function):
-            fail("SNN107", place, f"no function {shorten(name)} in it", "a function that returns the module, or "
+            fail("SNN107", place, f"it has no function {shorten(name)}", "a function that returns the module, or "
                  "(module, example_input)")
-        made = function()
-    return made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+        returned = function()
+    return returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
 
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """The folder is searched for imports, and Python's own list of folders stays as it was."""
+    """Search a folder for imports first. Restores `sys.path` afterwards."""
     before = list(sys.path)
     sys.path.insert(0, str(folder.resolve()))
     try:

@@ -1,4 +1,4 @@
-"""A recorded forward pass: its calls, with references in place of tensors."""
+"""The tape: the calls of a recorded forward pass, with references in place of tensors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from torch import Tensor, nn
 
 MAX_NESTING = 32
 Report: TypeAlias = Callable[[str, str, str], None]
-"""Called with a place, what was found there, and a help."""
+"""A function that records a problem; its arguments are the place, what was found there, and a help text."""
 
 
 @dataclass(frozen=True)
 class Ref:
-    """The result `slot` of the call at position `call`."""
+    """A tensor that a recorded call returned.
+
+    Attributes:
+        call: the position of the call on the tape.
+        slot: the position of the tensor among the results of the call.
+    """
 
     call: int
     slot: int = 0
@@ -26,21 +31,27 @@ class Ref:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A tensor that was there before the pass."""
+    """A tensor that existed before the forward pass: a parameter, a buffer, or an attribute of a module."""
 
     value: Tensor
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A tensor that cannot be followed, and why."""
+class Untracked:
+    """A tensor whose origin is not known; `why` is the text for the user."""
 
     why: str
 
 
 @dataclass(frozen=True)
-class Where:
-    """A module: its path from the top, its class, and whether it holds no others."""
+class ModulePlace:
+    """The module in which a call was made.
+
+    Attributes:
+        path: dotted path from the network, empty for the network itself.
+        kind: name of the module's class.
+        single: whether the module has no submodules.
+    """
 
     path: str
     kind: str
@@ -51,47 +62,53 @@ class Where:
 
 
 @dataclass(eq=False)
-class Call:
-    """One call.
+class RecordedCall:
+    """One call of a torch function or of a neuron module.
 
     Attributes:
-        name: of the torch function, without underscores; `neuron` for a neuron module, `input` for an input.
-        args, kwargs: with `Ref`, `Const` or `Lost` for tensors.
-        line: the file, line and instruction of the code outside torch that made it.
-        results: the tensors it gave, in order.
-        neuron: the neuron module.
-        keeps: whether the neuron module keeps a state from this call to the next.
-        top: for a neuron, which result belongs to which entry of what `forward` returned.
+        name: name of the torch function without underscores; `neuron` for a neuron module, `input` for an input.
+        where: the module that made the call, or the neuron module itself.
+        args, kwargs: the arguments, with a `Ref`, `Const` or `Untracked` in place of each tensor.
+        line: file, line number and bytecode offset of the calling code, the nearest outside torch and this package.
+        results: the tensors that the call returned, in order.
+        neuron: the neuron module, None for other calls.
+        keeps_state: whether the neuron module changed its own state, so that it keeps it for its next call.
+        entries: for a neuron module, for each tensor in `results` the entry of the returned tuple that holds it.
     """
 
     name: str
-    where: Where
+    where: ModulePlace
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
     line: tuple[str, int, int] = ("", 0, 0)
     results: list[Tensor] = field(default_factory=list)
     neuron: nn.Module | None = None
-    keeps: bool = False
-    top: tuple[int, ...] = ()
+    keeps_state: bool = False
+    entries: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
-        """The module, and the line where it stands in a file of the user's."""
+        """The place for a diagnostic: the module, and the user's line unless the module has no submodules."""
         file, line, _ = self.line
-        known = (self.where.single and self.where.path) or not file
-        return str(self.where) if known else f"{self.where}, {Path(file).name} line {line}"
+        path_suffices = (self.where.single and self.where.path) or not file
+        return str(self.where) if path_suffices else f"{self.where}, {Path(file).name} line {line}"
 
 
 @dataclass(frozen=True)
 class Tape:
-    """A recorded pass: its calls, and what `forward` returned, with references for tensors."""
+    """A recorded forward pass.
 
-    calls: list[Call]
+    Attributes:
+        calls: the calls in the order in which they were made.
+        returned: what `forward` returned, with references in place of tensors.
+    """
+
+    calls: list[RecordedCall]
     returned: Any
 
     @cached_property
     def sources(self) -> list[tuple[int, ...]]:
-        """For every call, the calls whose results it was given."""
+        """For every call, the positions of the calls whose results are among its arguments."""
         return [tuple(r.call for r in references((call.args, call.kwargs))) for call in self.calls]
 
 
@@ -104,18 +121,23 @@ def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
             yield from tensors_in(item, depth + 1)
 
 
-def replaced(value: Any, swap: Callable[[Any], Any], depth: int = 0) -> Any:
-    """Nested data with every leaf replaced; named tuples become tuples."""
+def map_leaves(value: Any, function: Callable[[Any], Any], depth: int = 0) -> Any:
+    """Nested lists, tuples and dicts with the function applied to every leaf. Named tuples become plain tuples."""
     if not isinstance(value, (list, tuple, dict)) or depth >= MAX_NESTING:
-        return swap(value)
+        return function(value)
     if isinstance(value, dict):
-        return {k: replaced(v, swap, depth + 1) for k, v in value.items()}
-    items = [replaced(v, swap, depth + 1) for v in value]
+        return {k: map_leaves(v, function, depth + 1) for k, v in value.items()}
+    items = [map_leaves(v, function, depth + 1) for v in value]
     return items if isinstance(value, list) else tuple(items)
 
 
+def leaves_of(value: Any) -> list[Any]:
+    """All leaves of nested lists, tuples and dicts, in order."""
+    leaves: list[Any] = []
+    map_leaves(value, leaves.append)
+    return leaves
+
+
 def references(value: Any) -> list[Ref]:
-    """The references in nested data."""
-    found: list[Any] = []
-    replaced(value, found.append)
-    return [r for r in found if isinstance(r, Ref)]
+    """The references in nested lists, tuples and dicts, in order."""
+    return [leaf for leaf in leaves_of(value) if isinstance(leaf, Ref)]

@@ -10,115 +10,128 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from snncompile.ir.types import Shape
 
 Axis: TypeAlias = str
-"""`T`ime, `B`atch, both in one axis as `TB` or `BT` (the first of the two is the slower), or a `F`eature."""
+"""`T` for time, `B` for the batch, `F` for a feature; `TB` or `BT` for time and batch merged into one axis.
+
+In a merged axis the first letter is the outer one: entry `t * batch + b` of a `TB` axis is tick t of sample b.
+"""
 
 Decode: TypeAlias = Literal["rate", "last", "max"]
 
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor that depends on the input.
+    """A tensor of the recorded pass that depends on the input.
 
     Attributes:
-        node: the node whose output it is.
-        shape: the features of one tick, as the module lays them out; the node may have them under another shape.
-        axes: one letter a dimension of the tensor.
-        via: where its shape was last changed, which names the Reshape should one be needed.
-        tick: for one tick out of a loop over time, which.
-        summed: for the sum of the first ticks of such a loop, how many.
-        decode: how the ticks became one, where they did.
-        total: whether `decode="rate"` is a sum, which constants may not be added to, or a mean.
-        state: the neuron whose state this is, no output.
+        node: the node whose output the tensor holds.
+        shape: sizes of the feature axes in the tensor. The node may hold the same features in another shape.
+        axes: one axis letter for each dimension of the tensor.
+        reshape_name: name for the Reshape node, should one be needed: where the shape was last changed.
+        tick: for the tensor of a single tick of a loop over time, the tick.
+        summed_ticks: for the sum of the first ticks of a loop over time, how many ticks it sums.
+        decode: where the ticks were reduced to one tensor, how.
+        is_sum: for `decode="rate"`, whether the ticks were summed. Otherwise their mean was taken.
+        state: for the state of a neuron module, the module's path; empty for an output.
     """
 
     node: str
     shape: Shape
     axes: tuple[Axis, ...]
-    via: str = ""
+    reshape_name: str = ""
     tick: int | None = None
-    summed: int | None = None
+    summed_ticks: int | None = None
     decode: Decode | None = None
-    total: bool = False
+    is_sum: bool = False
     state: str = ""
 
     @property
     def leading(self) -> tuple[Axis, ...]:
-        """The axes before the first feature."""
+        """The axes before the first feature axis."""
         return self.axes[:next((i for i, a in enumerate(self.axes) if a == "F"), len(self.axes))]
 
     @property
-    def regular(self) -> bool:
-        """Whether all features come after time and batch."""
+    def features_last(self) -> bool:
+        """Whether no axis of time or batch stands behind a feature axis."""
         return all(a == "F" for a in self.axes[len(self.leading):])
 
-    def decided_as(self, other: Value) -> bool:
-        """Whether both are of the same ticks, made one in the same way."""
-        return (self.tick, self.summed, self.decode, self.total) == (
-            other.tick, other.summed, other.decode, other.total)
+    def same_ticks_as(self, other: Value) -> bool:
+        """Whether both values hold the same ticks, reduced in the same way if they were reduced."""
+        return (self.tick, self.summed_ticks, self.decode, self.is_sum) == (
+            other.tick, other.summed_ticks, other.decode, other.is_sum)
 
-    def sizes(self, extent: Mapping[str, int]) -> Shape:
-        """The shape of the tensor, given the extent of time and batch."""
+    def sizes(self, axis_sizes: Mapping[str, int]) -> Shape:
+        """The shape of the tensor, given the sizes of the axes of time and batch."""
         features = iter(self.shape)
-        return tuple(next(features) if a == "F" else long(a, extent) for a in self.axes)
+        return tuple(next(features) if a == "F" else axis_length(a, axis_sizes) for a in self.axes)
 
 
-Named = TypeVar("Named")
+Item = TypeVar("Item")
 
 
-def closure(start: Iterable[Named], follow: Callable[[Named], Iterable[Named]]) -> set[Named]:
-    """Everything that is reached from the start."""
-    found: set[Named] = set()
+def reachable(start: Iterable[Item], follow: Callable[[Item], Iterable[Item]]) -> set[Item]:
+    """The items of `start`, and everything that can be reached from them by `follow`."""
+    reached: set[Item] = set()
     todo = list(start)
     while todo:
-        one = todo.pop()
-        if one not in found:
-            found.add(one)
-            todo += follow(one)
-    return found
+        item = todo.pop()
+        if item not in reached:
+            reached.add(item)
+            todo += follow(item)
+    return reached
 
 
-def in_order(values: Sequence[Any]) -> bool:
-    """Whether these are ticks of one value, from the first on in order."""
+def are_ticks_in_order(values: Sequence[Any]) -> bool:
+    """Whether these are the ticks 0, 1, 2, ... of one value, at least two."""
     return len(values) > 1 and all(isinstance(v, Value) and v == replace(values[0], tick=t)
                                    for t, v in enumerate(values))
 
 
-def long(axis: Axis, extent: Mapping[str, int]) -> int:
-    """How long an axis of time or batch is; of one that came merged, the parts may be unknown."""
-    return extent[axis] if axis in extent else math.prod(extent[letter] for letter in axis)
+def axis_length(axis: Axis, axis_sizes: Mapping[str, int]) -> int:
+    """The size of an axis of time or batch. The size of a merged axis may be known without those of its parts."""
+    return axis_sizes[axis] if axis in axis_sizes else math.prod(axis_sizes[letter] for letter in axis)
 
 
-def regroup(axes: Sequence[Axis], old: Shape, new: Shape, extent: Mapping[str, int]) -> tuple[Axis, ...] | None:
-    """The axes of a tensor under a new shape, None where time or batch would mix with features.
+def reshaped_axes(axes: Sequence[Axis], old: Shape, new: Shape,
+                  axis_sizes: Mapping[str, int]) -> tuple[Axis, ...] | None:
+    """The axes of a tensor after a reshape.
+
+    For example `[T, B, F]` of sizes (3, 2, 4) becomes `[TB, F]` under the shape (6, 4).
 
     Args:
-        axes, old: the letters and sizes of the tensor.
-        new: the sizes it is given, of equal product, its numbers staying in order.
-        extent: how long time and batch are.
+        axes, old: letter and size of each axis before the reshape.
+        new: the shape after it, with the same number of entries.
+        axis_sizes: sizes of the axes of time and batch.
+
+    Returns:
+        A letter for each axis of the new shape; None where time or batch would be mixed with features.
     """
     if not axes:
         return ("F",) * len(new) if math.prod(new) == 1 else None
-    for used, taken, letters in _steps(axes, old, new, extent):
-        rest = regroup(axes[used:], old[used:], new[taken:], extent)
+    for used, taken, letters in _first_matches(axes, old, new, axis_sizes):
+        rest = reshaped_axes(axes[used:], old[used:], new[taken:], axis_sizes)
         if rest is not None:
             return letters + rest
     return None
 
 
-def _steps(axes: Sequence[Axis], old: Shape, new: Shape,
-           extent: Mapping[str, int]) -> Iterator[tuple[int, int, tuple[Axis, ...]]]:
-    """Ways to account for the first axes: how many are used up, by how many new ones, and the letters of those."""
+def _first_matches(axes: Sequence[Axis], old: Shape, new: Shape,
+                   axis_sizes: Mapping[str, int]) -> Iterator[tuple[int, int, tuple[Axis, ...]]]:
+    """Ways in which the first old axes can become the first new axes.
+
+    Yields:
+        How many old axes are used, how many new axes they become, and the letters of the new axes.
+    """
     first = axes[0]
     if first != "F":
-        whole = "".join(axes[:2]) if len(axes) > 1 and {*axes[:2]} == {"T", "B"} else ""
-        if len(first) == 2 and new[:2] == tuple(extent.get(letter) for letter in first):
+        merged = "".join(axes[:2]) if len(axes) > 1 and {*axes[:2]} == {"T", "B"} else ""
+        if len(first) == 2 and new[:2] == tuple(axis_sizes.get(letter) for letter in first):
             yield 1, 2, tuple(first)
         if new and new[0] == old[0]:
             yield 1, 1, (first,)
-        if whole and new and new[0] == old[0] * old[1]:
-            yield 2, 1, (whole,)
+        if merged and new and new[0] == old[0] * old[1]:
+            yield 2, 1, (merged,)
         if len(first) == 2 and math.prod(new[:2]) == old[0] and all(
-                extent.get(letter, size) == size for letter, size in zip(first, new, strict=False)):
+                axis_sizes.get(letter, size) == size for letter, size in zip(first, new, strict=False)):
             yield 1, 2, tuple(first)
         if new and new[0] == 1:
             yield 0, 1, ("F",)

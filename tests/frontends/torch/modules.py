@@ -1,4 +1,4 @@
-"""One neuron module of a framework on its own: its spikes in float64, and those of the cell that was read from it."""
+"""Helpers to compare a single neuron module of a framework with the cell that is read from it, in float64."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from snncompile.frontends.torch.cells import Cell
-from snncompile.frontends.torch.neurons import cell_of
+from snncompile.frontends.torch.neurons import cell_reader
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
@@ -22,19 +22,19 @@ from snncompile.ir.verify import verify
 
 @contextlib.contextmanager
 def in_doubles() -> Iterator[None]:
-    """Frameworks cast spikes with `.float()`; in a network of doubles they stay doubles."""
+    """Replace `.float()`, with which the frameworks cast spikes, by `.double()`, so that all is computed in float64."""
     with mock.patch.object(torch.Tensor, "float", torch.Tensor.double), torch.no_grad():
         yield
 
 
 def cell(module: Any, shape: Shape) -> Cell:
-    recognise = cell_of(module)
+    recognise = cell_reader(module)
     assert recognise is not None
     return recognise(module, shape, "net.lif")
 
 
-def graph_of(found: Cell, shape: Shape) -> Graph:
-    """Input, the cell, Output."""
+def graph_of(cell: Cell, shape: Shape) -> Graph:
+    """A graph of an Input, the cell and an Output."""
     nodes: dict[str, Op] = {"x": Input(shape, "real", -99, 99)}
     edges: list[Edge] = []
 
@@ -45,31 +45,32 @@ def graph_of(found: Cell, shape: Shape) -> Graph:
             last = f"{name}{i}"
         return last
 
-    first = chain("x", found.before, "before")
-    nodes["n"] = found.neuron
+    first = chain("x", cell.before, "before")
+    nodes["n"] = cell.neuron
     edges.append(Edge(first, "n"))
-    last = chain("n", found.after, "after")
+    last = chain("n", cell.after, "after")
     nodes["y"] = Output()
     edges.append(Edge(last, "y"))
-    if found.recurrent is not None:
+    if cell.recurrent is not None:
         nodes["late"] = Identity()
-        edges.append(Edge(last, "late", 0 if found.recurrent_silence else 1))
-        edges.append(Edge(chain("late", found.recurrent, "back"), "n", 1 if found.recurrent_silence else 0))
+        edges.append(Edge(last, "late", 0 if cell.recurrent_silence else 1))
+        edges.append(Edge(chain("late", cell.recurrent, "back"), "n", 1 if cell.recurrent_silence else 0))
     graph = Graph("one", nodes, tuple(edges))
     verify(graph)
     return graph
 
 
 def emitted(module: Any, x: Array) -> Array:
-    """What the cell emits for `[sample, tick, *shape]`."""
-    found = cell(module, x.shape[2:])
-    return run(graph_of(found, x.shape[2:]), x).outputs["y"]
+    """The spikes of the module's cell for an input `[sample, tick, *shape]`, in the same shape."""
+    return run(graph_of(cell(module, x.shape[2:]), x.shape[2:]), x).outputs["y"]
 
 
 def drive(rng: np.random.Generator, shape: Shape, threshold: float = 1.0, decimal: bool = True) -> Array:
-    """Input `[3, 12, *shape]` that often lands on the threshold: dyadic numbers, decimal ones, or any.
+    """A random input `[3, 12, *shape]`; in most cases membranes often land exactly on the threshold.
 
-    Without `decimal`, no numbers whose sums meet the threshold in one order of additions and miss it in another.
+    Args:
+        decimal: whether the numbers may be tenths. Their sums round, so that they may reach the threshold in one order
+            of additions and miss it in another.
     """
     size = (3, 12, *shape)
     kind = rng.choice([0, 1, 2, 3] if decimal else [0, 2, 3])

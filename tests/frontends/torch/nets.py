@@ -1,4 +1,4 @@
-"""Small networks for the tests of the recorded pass, with a neuron class of their own."""
+"""A neuron class for the tests, and helpers to run and compare networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ FIRING = Firing(">", "subtract", "same")
 
 
 class Lif(nn.Module):
-    """`v' = beta v + x`, soft reset. Keeps its state, or is handed it; one tick, or several along `axis`."""
+    """A leaky neuron with `v' = beta v + x` that subtracts its threshold.
+
+    Args:
+        layout: the axes of its input, as in `Cell`.
+        explicit: whether it is given its state and returns it; otherwise it keeps the state itself.
+    """
 
     def __init__(self, beta: float = 0.75, threshold: float = 1.0, layout: str = "tick", explicit: bool = False):
         super().__init__()
@@ -51,7 +56,7 @@ def lif(module, shape):
 
 
 def ticks_of(step, x):
-    """A network of one tick, run over `[sample, tick, ...]`."""
+    """The outputs of a network that takes one tick, for an input `[sample, tick, ...]`."""
     for module in step.modules():
         if isinstance(module, Lif):
             module.reset()
@@ -60,7 +65,7 @@ def ticks_of(step, x):
 
 
 def same_network(a, b) -> bool:
-    """Whether two graphs are the same but for the names of nodes."""
+    """Whether two graphs are equal, apart from the names of their nodes."""
     def canonical(graph):
         number = {n: i for i, n in enumerate(graph.nodes)}
         nodes = [str(graph.replace(nodes={"x": op}, edges=())).split("\n", 2)[2] for op in graph.nodes.values()]

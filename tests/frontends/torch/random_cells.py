@@ -1,4 +1,4 @@
-"""Random neuron modules of every framework, and how each framework wraps layers, steps and resets."""
+"""Random neuron modules of every framework, and how networks of each framework are built, called and reset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Pick:
-    """Random choices. `dyadic`: numbers are multiples of powers of two, so that sums are exact and ties are real."""
+    """Random choices.
+
+    Attributes:
+        dyadic: whether numbers are multiples of 1/8. Their sums are exact, so that membranes often land on thresholds.
+    """
 
     rng: np.random.Generator
     dyadic: bool
@@ -38,7 +42,7 @@ class Pick:
         return torch.tensor(np.asarray([self.number(low, high) for _ in range(int(np.prod(shape)))]).reshape(shape))
 
     def some(self, low: float, high: float, shape: Shape) -> Any:
-        """One number, or one a channel."""
+        """One number, or one per channel."""
         by_channel = (shape[0], *(1,) * (len(shape) - 1))
         return self.number(low, high) if self.chance(60) else self.tensor(low, high, by_channel)
 
@@ -48,14 +52,14 @@ class Framework:
     """How networks of a framework are built and run.
 
     Attributes:
-        forms: `tick`: forward takes one tick. `loop`: all ticks, and goes through them. `steps`: all ticks at once, its
-            layers lifted over time. `merged`: ticks and samples in one axis.
-        neuron: a neuron module for a form and the shape of its input, and the shape of its output.
-        begin: the state that a neuron is first given, None where it finds it itself.
-        step: from a neuron, its input and its state to its output and its next state.
-        lift: a layer that takes all ticks at once.
-        reset: forgets the states of a network.
-        pools: pooling layers of its own.
+        forms: what `forward` of a network takes: `tick` for one tick, `loop` for all ticks, over which it loops,
+            `steps` for all ticks, with which it calls every layer once, `merged` for ticks and samples in one axis.
+        neuron: makes a neuron module for a form and the shape of its input; also returns the shape of its output.
+        begin: the state of the first tick, None where the neuron module has it itself.
+        step: calls a neuron module with an input and a state; returns its output and its next state.
+        lift: makes a layer that takes all ticks at once.
+        reset: resets the states of a network.
+        pools: makes the framework's own pooling layers.
         ticks_first: whether time is the first axis where forward takes all ticks.
     """
 
@@ -114,8 +118,8 @@ def _snntorch_step(neuron: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, An
     module: Any = neuron
     if module.init_hidden:
         return module(x), ()
-    found = module(x, *state)
-    return found[0], found if hasattr(module, "recurrent") else found[1:]
+    returned = module(x, *state)
+    return returned[0], returned if hasattr(module, "recurrent") else returned[1:]
 
 
 def _snntorch_reset(net: nn.Module) -> None:
@@ -138,23 +142,23 @@ def _spikingjelly(pick: Pick, form: str, shape: Shape, ticks: int) -> tuple[nn.M
         options |= {"init_tau": pick.one([2.0, 3.0]), "decay_input": pick.chance(40)}
     if kind == "CUBALIFNode":
         options |= {"c_decay": pick.number(0.25, 0.75), "v_decay": pick.number(0.25, 0.875)}
-    made = getattr(neuron, kind)(**options)
-    functional.set_step_mode(made, "m" if form == "steps" else "s")
-    return made, shape
+    node = getattr(neuron, kind)(**options)
+    functional.set_step_mode(node, "m" if form == "steps" else "s")
+    return node, shape
 
 
-def _spikingjelly_lift(pick: Pick, made: nn.Module) -> nn.Module:
+def _spikingjelly_lift(pick: Pick, module: nn.Module) -> nn.Module:
     from spikingjelly.activation_based import layer
 
     if pick.chance(30):
-        return layer.SeqToANNContainer(made)
-    if isinstance(made, nn.Sequential):
-        return nn.Sequential(*(_spikingjelly_lift(pick, part) for part in made))
-    if isinstance(made, nn.Dropout):
-        return layer.Dropout(made.p, step_mode="m")
-    kind = getattr(layer, type(made).__name__)  # the same layer, which knows of time
+        return layer.SeqToANNContainer(module)
+    if isinstance(module, nn.Sequential):
+        return nn.Sequential(*(_spikingjelly_lift(pick, part) for part in module))
+    if isinstance(module, nn.Dropout):
+        return layer.Dropout(module.p, step_mode="m")
+    kind = getattr(layer, type(module).__name__)  # the class of the same name whose step_mode "m" takes all ticks
     own: Any = kind.__new__(kind)
-    vars(own).update(vars(made))
+    vars(own).update(vars(module))
     own.step_mode = "m"
     return own
 
@@ -199,10 +203,10 @@ def _sinabs_pools() -> list[nn.Module]:
     return [layers.SumPool2d(2)]
 
 
-def _sinabs_lift(pick: Pick, made: nn.Module) -> nn.Module:
+def _sinabs_lift(pick: Pick, module: nn.Module) -> nn.Module:
     from sinabs import layers
 
-    return layers.Repeat(made)
+    return layers.Repeat(module)
 
 
 def _sinabs_reset(net: nn.Module) -> None:
@@ -216,16 +220,16 @@ def _sinabs_reset(net: nn.Module) -> None:
 def _norse(pick: Pick, form: str, shape: Shape, ticks: int) -> tuple[nn.Module, Shape]:
     import norse.torch as norse
 
-    one = "" if form == "steps" else "Cell"
+    suffix = "" if form == "steps" else "Cell"
     fire = {"v_th": torch.tensor(pick.number(0.5, 1.5)), "v_reset": torch.tensor(pick.number(-1, 0.25))}
     rest = torch.tensor(pick.one([0.0, pick.number(-0.5, 0.25)]))
     time = {"tau_mem_inv": torch.tensor(pick.number(200, 900)), "v_leak": rest}
     synapse = {"tau_syn_inv": torch.tensor(pick.number(200, 900))}
     dt = {"dt": pick.one([2**-10, 0.001])}
-    kinds = ["LIF", "IAF", "LIFRecurrent" if len(shape) == 1 else "LIF", *(["LIFBox"] if one else [])]
+    kinds = ["LIF", "IAF", "LIFRecurrent" if len(shape) == 1 else "LIF", *(["LIFBox"] if suffix else [])]
     kind = pick.one(kinds)
     if kind == "IAF":
-        return getattr(norse, f"IAF{one}")(norse.IAFParameters(**fire)), shape
+        return getattr(norse, f"IAF{suffix}")(norse.IAFParameters(**fire)), shape
     if kind == "LIFBox":
         from norse.torch.functional.reset import reset_subtract, reset_value
 
@@ -233,18 +237,18 @@ def _norse(pick: Pick, form: str, shape: Shape, ticks: int) -> tuple[nn.Module, 
         return norse.LIFBoxCell(norse.LIFBoxParameters(**time, **fire, reset_method=method), **dt), shape
     p = norse.LIFParameters(**time, **synapse, **fire)
     if kind == "LIF":
-        return getattr(norse, f"LIF{one}")(p, **dt), shape
+        return getattr(norse, f"LIF{suffix}")(p, **dt), shape
     size = int(pick.rng.integers(2, 6))
-    return getattr(norse, f"LIFRecurrent{one}")(shape[0], size, p, **dt), (size,)
+    return getattr(norse, f"LIFRecurrent{suffix}")(shape[0], size, p, **dt), (size,)
 
 
 def _norse_step(neuron: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-    found: tuple[Tensor, Any] = neuron(x, state)
-    return found
+    returned: tuple[Tensor, Any] = neuron(x, state)
+    return returned
 
 
 class Merged(nn.Module):
-    """A layer over all ticks at once, time and batch in one axis for it."""
+    """Calls a layer once for all ticks, with time and batch merged into one axis."""
 
     def __init__(self, layer: nn.Module):
         super().__init__()
@@ -254,8 +258,8 @@ class Merged(nn.Module):
         return self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
-def _norse_lift(pick: Pick, made: nn.Module) -> nn.Module:
-    return Merged(made)
+def _norse_lift(pick: Pick, module: nn.Module) -> nn.Module:
+    return Merged(module)
 
 
 def _plain_step(neuron: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -267,7 +271,7 @@ def _none(neuron: nn.Module) -> Any:
 
 
 def _nothing(net: nn.Module) -> None:
-    """A framework whose states are handed from call to call."""
+    """For frameworks whose modules keep no state."""
 
 
 warnings.filterwarnings("ignore", module="sinabs|norse")

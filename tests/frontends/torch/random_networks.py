@@ -1,4 +1,4 @@
-"""Random networks of every framework, their own runs in float64, and where the graph's spikes differ from those."""
+"""Random networks of every framework, and the comparison of their graphs with the framework's own run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLES = 3
 
 
 class Stage(nn.Module):
-    """A layer and its neurons, with a shortcut: `current` into the neurons, `add` or `cat` behind them."""
+    """A layer and its neurons, with a shortcut past the layer (`current`) or past both (`add`, `cat`)."""
 
     def __init__(self, framework: Framework, layer: nn.Module, neuron: nn.Module, shortcut: str, side: nn.Module | None,
                  back: nn.Module | None, axes: int):
@@ -44,7 +44,7 @@ class Stage(nn.Module):
 
 
 class Network(nn.Module):
-    """Stages one behind the other, in the form of a framework; `late` is the last one's output of a tick ago."""
+    """A chain of stages. In a loop, each is also given the output of the last stage one tick earlier (`late`)."""
 
     def __init__(self, stages: list[Stage], form: str, size: int, head: nn.Module):
         super().__init__()
@@ -55,19 +55,19 @@ class Network(nn.Module):
             return self.loop(x)
         for stage in self.stages:
             x, _ = stage(x)
-        found: Tensor = self.head(x)
-        return found
+        result: Tensor = self.head(x)
+        return result
 
     def loop(self, x: Tensor) -> Tensor:
         states = [stage.begin(stage.neuron) for stage in self.stages]
         y = torch.zeros(x.shape[1], self.size, dtype=x.dtype)
-        found = []
+        results = []
         for t in range(x.shape[0]):
             late, y = y, x[t]
             for i, stage in enumerate(self.stages):
                 y, states[i] = stage(y, states[i], late)
-            found.append(self.head(y))
-        return torch.stack(found)
+            results.append(self.head(y))
+        return torch.stack(results)
 
 
 @dataclass
@@ -84,11 +84,11 @@ class Case:
 
     @property
     def arithmetic(self) -> Any:
-        """Where the network computes in doubles, so do the frameworks' casts."""
+        """A context in which networks in float64 stay in float64, although the frameworks cast to float32."""
         return in_doubles() if self.dtype == torch.float64 else torch.no_grad()
 
     def given(self) -> Tensor:
-        """The input as one call of `forward` takes it; of one tick, the first."""
+        """The input of one call of `forward`; for networks that take one tick, the first tick."""
         x = torch.from_numpy(self.x).to(self.dtype)
         if self.network.form == "tick":
             return x[:, 0]
@@ -101,12 +101,12 @@ class Case:
             return sc.load(self.network, example_input=self.given())
 
     def own(self) -> dict[str, Array]:
-        """What every neuron module emits in the framework's own run, `[sample, tick, *shape]`, by its path.
+        """The output of every neuron module in the framework's own run, `[sample, tick, *shape]`, by the module's path.
 
-        And as `output` what the network returns.
+        The entry `output` is what the network returns.
         """
-        found: dict[str, list[Tensor]] = {}
-        handles = [m.register_forward_hook(_keep(found, name)) for name, m in self.network.named_modules()
+        emitted: dict[str, list[Tensor]] = {}
+        handles = [m.register_forward_hook(_keep(emitted, name)) for name, m in self.network.named_modules()
                    if name.endswith("neuron")]
         with self.arithmetic:
             self.framework.reset(self.network)
@@ -119,7 +119,7 @@ class Case:
         for handle in handles:
             handle.remove()
         looped = self.network.form in ("tick", "loop")
-        laid_out = {name: torch.stack(v, 1).numpy() if looped else self._laid_out(v[0]) for name, v in found.items()}
+        laid_out = {name: torch.stack(v, 1).numpy() if looped else self._laid_out(v[0]) for name, v in emitted.items()}
         return laid_out | {"output": self._laid_out(returned)}
 
     def _laid_out(self, values: Tensor) -> Array:
@@ -128,17 +128,24 @@ class Case:
         return (values.transpose(0, 1) if self.framework.ticks_first else values).numpy()
 
 
-def _keep(found: dict[str, list[Tensor]], name: str) -> Any:
+def _keep(emitted: dict[str, list[Tensor]], name: str) -> Any:
     def hook(module: nn.Module, args: Any, result: Any) -> None:
-        emitted = result[0] if isinstance(result, tuple) else result
-        found.setdefault(name, []).append(emitted / getattr(module, "graded_spikes_factor", 1))
+        output = result[0] if isinstance(result, tuple) else result
+        emitted.setdefault(name, []).append(output / getattr(module, "graded_spikes_factor", 1))
 
     return hook
 
 
 @dataclass
 class Outcome:
-    """What a comparison found: populations, those that emitted anything, values compared, and how many differ where."""
+    """The result of a comparison.
+
+    Attributes:
+        populations: how many neuron modules the network has.
+        active: how many of them emitted anything.
+        values: how many values were compared.
+        wrong: how many values differ, by the path of the neuron module; only where any do.
+    """
 
     populations: int
     active: int
@@ -147,26 +154,29 @@ class Outcome:
 
 
 def compare(case: Case) -> Outcome:
-    """The graph's run against the framework's own, in every neuron, tick and sample, in the network's precision."""
+    """Compare the run of the graph with the framework's own, for every neuron, tick and sample.
+
+    The graph computes in the precision of the network.
+    """
     own = case.own()
     precision = np.float64 if case.dtype == torch.float64 else np.float32
     traces = run(case.graph(), case.x, record=True, dtype=precision)
-    found = {**traces.emitted, "output": traces.outputs["output"]}
-    wrong = {name: _different(found[name], values, 1e-9 if precision == np.float64 else 1e-4)
+    results = {**traces.emitted, "output": traces.outputs["output"]}
+    wrong = {name: _different(results[name], values, 1e-9 if precision == np.float64 else 1e-4)
              for name, values in own.items()}
     neurons = [v for name, v in own.items() if name != "output"]
     return Outcome(len(neurons), sum(bool(v.any()) for v in neurons), sum(v.size for v in neurons),
                    {name: n for name, n in wrong.items() if n})
 
 
-def _different(found: Array, wanted: Array, tolerance: float) -> int:
-    """How many values differ: spikes at all, sums of synapses and membranes by more than rounding."""
-    assert found.shape == wanted.shape, (found.shape, wanted.shape)
-    return int((~np.isclose(found, wanted, rtol=tolerance, atol=tolerance)).sum())
+def _different(result: Array, wanted: Array, tolerance: float) -> int:
+    """How many values differ by more than the rounding of sums of synapses and membranes."""
+    assert result.shape == wanted.shape, (result.shape, wanted.shape)
+    return int((~np.isclose(result, wanted, rtol=tolerance, atol=tolerance)).sum())
 
 
 def random_case(framework: str, seed: int, dtype: torch.dtype = torch.float64) -> Case:
-    """The network of a seed."""
+    """A random network of a framework, and an input for it."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     pick = Pick(rng, dyadic=bool(seed % 2))
@@ -182,7 +192,7 @@ def random_case(framework: str, seed: int, dtype: torch.dtype = torch.float64) -
 
 
 def _weights(pick: Pick, p: nn.Parameter) -> None:
-    """Weights that make neurons fire; parameters of neurons, which are few, are left as they are."""
+    """Set random weights that make neurons fire. Parameters of neurons are left as they are."""
     if p.requires_grad and p.dim() >= 2 and p.numel() > 1:
         fan_in = math.prod(p.shape[1:])
         values = torch.randn(p.shape, dtype=torch.float64) * 1.2 / math.sqrt(fan_in) + 0.6 / fan_in
@@ -258,14 +268,14 @@ class _Builder:
         return self.stage(layer, shape, shortcut, side, back, size if last or late or shortcut == "add" else 0)
 
     def norm(self, channels: int) -> nn.Module:
-        made = nn.BatchNorm2d(channels)
-        made.running_mean = self.pick.tensor(-0.25, 0.25, (channels,))
-        made.running_var = self.pick.tensor(0.25, 1.5, (channels,))
-        return made
+        norm = nn.BatchNorm2d(channels)
+        norm.running_mean = self.pick.tensor(-0.25, 0.25, (channels,))
+        norm.running_var = self.pick.tensor(0.25, 1.5, (channels,))
+        return norm
 
     def stage(self, layer: nn.Module, shape: Shape, shortcut: str, side: nn.Module | None,
               back: nn.Module | None = None, keep: int = 0) -> tuple[Stage, Shape]:
-        """`keep`: how many neurons there must be in the end, whatever the neurons' own wiring."""
+        """A stage and the shape of its output. `keep`: how many neurons it must have; 0 for any number."""
         middle: Shape = tuple(layer.double().eval()(torch.zeros(1, *shape).double()).shape[1:])
         while True:
             neuron, out = self.how.neuron(self.pick, self.form, middle, self.ticks)
@@ -273,5 +283,5 @@ class _Builder:
                 break
         if self.form == "steps":
             layer, side = self.how.lift(self.pick, layer), side and self.how.lift(self.pick, side)
-        made = Stage(self.how, layer, neuron, shortcut, side, back, len(out))
-        return made, (out[0] + shape[0], *out[1:]) if shortcut == "cat" else out
+        stage = Stage(self.how, layer, neuron, shortcut, side, back, len(out))
+        return stage, (out[0] + shape[0], *out[1:]) if shortcut == "cat" else out

@@ -1,4 +1,4 @@
-"""Torch functions as operators: random options of every layer, in float64, against torch."""
+"""Torch functions as operators: layers with random options give the results of torch in float64."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Function(nn.Module):
 
 
 def check(module, x, exact=True):
-    """The graph of a module gives what the module gives."""
+    """Compare the graph of a module with the module itself."""
     module = module.double().eval()
     graph = sc.load(module, example_input=x, values="real")
     with torch.no_grad():
         expected = module(x).numpy()
-    found = sc.run(graph, x.numpy()[:, None]).outputs["output"][:, 0]
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    result = sc.run(graph, x.numpy()[:, None]).outputs["output"][:, 0]
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12)
     return graph
 
 
@@ -149,7 +149,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_graph_cannot_say_is_refused_with_its_place(name):
+def test_unsupported_functions_are_refused_with_their_place(name):
     with pytest.raises(sc.CompileError) as error:
         sc.load(Function(REFUSED[name]), example_input=image(np.random.default_rng(1), 4, 6, 5))
     first = error.value.diagnostics[0]

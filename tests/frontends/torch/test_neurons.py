@@ -1,4 +1,4 @@
-"""The tables of neuron classes: they name classes that exist, and a user's own word comes first."""
+"""The tables of neuron classes name classes that exist, and descriptions by the user come before them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from snncompile.diagnostics import CompileError
 from snncompile.frontends.torch import cells
 from snncompile.frontends.torch.cells import neuron_module
-from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_of
+from snncompile.frontends.torch.neurons import FRAMEWORKS, cell_reader
 from snncompile.ir.populations import Neuron
 
 torch = pytest.importorskip("torch")
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_every_class_of_a_table_is_one_of_the_framework(framework):
+def test_every_class_of_a_table_exists_in_the_framework(framework):
     pytest.importorskip(framework.lower())
     for name in FRAMEWORKS[framework]:
         module, _, cls = name.rpartition(".")
@@ -28,22 +28,22 @@ class Mine(torch.nn.Module):
         return x
 
 
-def test_a_users_own_class_is_what_the_user_says_it_is():
-    assert cell_of(Mine()) is None
+def test_a_users_own_class_is_read_by_the_users_function():
+    assert cell_reader(Mine()) is None
     neuron_module(Mine)(lambda module, shape: Neuron.of("if"))
-    found = cell_of(Mine())
-    cells.OWN.pop(f"{Mine.__module__}.Mine")
-    assert found is not None
-    assert found(Mine(), (1,), "mine").neuron.rule.name == "if"
+    read = cell_reader(Mine())
+    cells.USER_CLASSES.pop(f"{Mine.__module__}.Mine")
+    assert read is not None
+    assert read(Mine(), (1,), "mine").neuron.rule.name == "if"
 
 
-def test_a_users_word_on_a_class_of_a_framework_goes_before_the_table():
+def test_a_users_function_for_a_class_of_a_framework_comes_before_the_table():
     snntorch = pytest.importorskip("snntorch")
     neuron_module("snntorch._neurons.leaky.Leaky")(lambda module, shape: Neuron.of("if"))
-    found = cell_of(snntorch.Leaky(0.5))
-    cells.OWN.pop("snntorch._neurons.leaky.Leaky")
-    assert found is not None
-    assert found(snntorch.Leaky(0.5), (1,), "mine").neuron.rule.name == "if"
+    read = cell_reader(snntorch.Leaky(0.5))
+    cells.USER_CLASSES.pop("snntorch._neurons.leaky.Leaky")
+    assert read is not None
+    assert read(snntorch.Leaky(0.5), (1,), "mine").neuron.rule.name == "if"
 
 
 @pytest.mark.parametrize(("name", "broken"), [
@@ -55,6 +55,6 @@ def test_a_module_with_attributes_of_another_kind_ends_in_a_diagnostic(name, bro
     module._buffers.pop(name, None)
     vars(module)[name] = broken
     with pytest.raises(CompileError) as caught:
-        cell_of(module)(module, (4,), "net.lif")
+        cell_reader(module)(module, (4,), "net.lif")
     assert caught.value.diagnostics[0].code in ("SNN104", "SNN203")
     assert "net.lif" in caught.value.diagnostics[0].place

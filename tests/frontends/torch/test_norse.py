@@ -1,4 +1,4 @@
-"""Norse's neurons: the same spikes as their own step, in every option; what is refused is refused by name."""
+"""Norse's neurons: with every option the same spikes as the framework itself; refusals name the option."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ SEEDS = range(30)
 
 
 def outputs(module: Any, x: Any) -> Any:
-    """What the module itself gives `[sample, tick, *shape]`, all ticks at once or one by one."""
+    """The output of the module itself, `[sample, tick, *shape]`, all ticks at once or one by one."""
     given = torch.from_numpy(x).transpose(0, 1)
     with in_doubles():
         if type(module).__name__.endswith("Cell"):
-            state, found = None, []
+            state, outputs_of_ticks = None, []
             for t in given:
                 y, state = module(t, state)
-                found.append(y)
-            return torch.stack(found).transpose(0, 1).numpy()
+                outputs_of_ticks.append(y)
+            return torch.stack(outputs_of_ticks).transpose(0, 1).numpy()
         return module(given)[0].transpose(0, 1).numpy()
 
 
 def agree(module: Any, x: Any) -> None:
     wanted = outputs(module.double(), x)
     np.testing.assert_array_equal(emitted(module, x), wanted)
-    found = cell(module, x.shape[2:])
-    assert found.layout == ("tick" if type(module).__name__.endswith("Cell") else "ticks-first")
-    assert found.returns == ("output", "state")
+    read = cell(module, x.shape[2:])
+    assert read.layout == ("tick" if type(module).__name__.endswith("Cell") else "ticks-first")
+    assert read.returns == ("output", "state")
 
 
 def number(rng: np.random.Generator, low: float, high: float, one: bool = True) -> Any:
-    """One number, or one a neuron; dyadic or not."""
+    """Random numbers, one or one per neuron; in half of the cases multiples of 1/8."""
     size = () if one or rng.integers(2) else (5,)
     eighths = rng.integers(int(low * 8) + 1, int(high * 8), size) / 8
     return torch.as_tensor(eighths if rng.integers(2) else rng.uniform(low, high, size), dtype=torch.float32)
 
 
 def times(rng: np.random.Generator, synapse: bool) -> dict[str, Any]:
-    found = {"tau_mem_inv": number(rng, 20, 900, one=False), "v_leak": torch.tensor(0.0)}
+    params = {"tau_mem_inv": number(rng, 20, 900, one=False), "v_leak": torch.tensor(0.0)}
     if rng.integers(2):
-        found["v_leak"] = number(rng, -1, 0.5)
+        params["v_leak"] = number(rng, -1, 0.5)
     if synapse:
-        found["tau_syn_inv"] = number(rng, 20, 900, one=False)
-    return found
+        params["tau_syn_inv"] = number(rng, 20, 900, one=False)
+    return params
 
 
 def thresholds(rng: np.random.Generator) -> dict[str, Any]:
@@ -115,16 +115,17 @@ def dyadic(module: Any, low: float = -0.5, high: float = 0.75) -> Any:
 def test_recurrent_lif_gives_the_spikes_of_its_own_step(name, seed):
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    rates = [torch.tensor(512.0), torch.tensor([512.0, 256.0, 128.0, 768.0])]  # one a hidden neuron, not one an input
+    # One rate, or one per hidden neuron: 4 neurons, behind 5 inputs.
+    rates = [torch.tensor(512.0), torch.tensor([512.0, 256.0, 128.0, 768.0])]
     time = {"tau_mem_inv": rates[rng.integers(2)], "tau_syn_inv": torch.tensor(float(rng.choice([0, 256, 512, 1024]))),
             "v_leak": torch.tensor(float(rng.choice([0.0, 0.25])))}
     fire = {"v_th": torch.tensor(float(rng.choice([0.5, 1.0]))), "v_reset": torch.tensor(float(rng.choice([0, -0.5])))}
     module = getattr(norse, name)(5, 4, norse.LIFParameters(**time, **fire), dt=2**-10, autapses=bool(rng.integers(2)))
     x = drive(rng, (5,), decimal=False)
     wanted = outputs(dyadic(module).double(), x)
-    found = emitted(module, x)
-    assert found.shape == (3, 12, 4)
-    np.testing.assert_array_equal(found, wanted)
+    spikes = emitted(module, x)
+    assert spikes.shape == (3, 12, 4)
+    np.testing.assert_array_equal(spikes, wanted)
 
 
 def test_li_linear_has_its_synapses_inside():
@@ -136,11 +137,11 @@ def test_li_linear_has_its_synapses_inside():
 def refused(module: Any, words: str) -> None:
     with pytest.raises(CompileError) as caught:
         cell(module, (4,))
-    (found,) = caught.value.diagnostics
-    assert found.code == "SNN104"
-    assert '"net.lif"' in found.place
-    assert type(module).__name__ in found.place
-    assert words in found.found
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SNN104"
+    assert '"net.lif"' in diagnostic.place
+    assert type(module).__name__ in diagnostic.place
+    assert words in diagnostic.found
 
 
 def test_a_method_that_is_no_step_is_refused():

@@ -1,4 +1,4 @@
-"""Norse's containers: SequentialState of cells and of whole sequences, Lift, and states that hold the output too."""
+"""Norse's containers: SequentialState of cells and of modules that take all ticks, Lift, and states with outputs."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def test_a_sequential_state_of_cells_is_one_tick(name):
 
 
 @pytest.mark.parametrize("name", ["cells", "recurrent", "box"])
-def test_a_sequential_state_may_stand_in_a_loop(name):
+def test_a_sequential_state_may_be_called_in_a_loop(name):
     class Loop(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.net = norse.SequentialState(*cells()[name])
 
         def forward(self, x: Any) -> Any:
-            state, found = None, []
+            state, outputs = None, []
             for tick in x:
                 y, state = self.net(tick, state)
-                found.append(y)
-            return torch.stack(found)
+                outputs.append(y)
+            return torch.stack(outputs)
 
     torch.manual_seed(0)
     agree(active(Loop()), spikes((5,)))
@@ -82,9 +82,9 @@ def agree(net: Any, x: Array) -> None:
     """The network takes `[tick, sample, *shape]`."""
     given = torch.from_numpy(x).transpose(0, 1).contiguous()
     with in_doubles():
-        found = net(given)
+        returned = net(given)
         graph = sc.load(net, example_input=given)
-    wanted = (found[0] if isinstance(found, tuple) else found).transpose(0, 1).numpy()
+    wanted = (returned[0] if isinstance(returned, tuple) else returned).transpose(0, 1).numpy()
     assert wanted.any()
     np.testing.assert_allclose(run(graph, x).outputs["output"], wanted, rtol=0, atol=1e-12)
 

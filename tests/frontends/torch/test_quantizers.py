@@ -1,4 +1,4 @@
-"""Quantized layers arrive as the integers that they are; Brevitas' own where it is installed."""
+"""Layers with quantized weights keep their integers: those of the user, and those of Brevitas where it is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ nn = torch.nn
 
 @dataclass
 class Quantized:
-    """What `quant_weight()` gives: Brevitas' contract, as far as it is relied on."""
+    """The result of `quant_weight()`, with the part of Brevitas' interface that the compiler uses."""
 
     codes: Any
     scale: Any
@@ -48,10 +48,10 @@ class Layer(nn.Linear):  # type: ignore[misc, name-defined]
 
 
 def layer(out: int, size: int, scale: Any, bias: bool = True, **more: Any) -> Layer:
-    made = Layer(size, out, bias=bias).double()
+    linear = Layer(size, out, bias=bias).double()
     codes = torch.randint(-7, 8, (out, size), generator=torch.Generator().manual_seed(out))
-    made.given = Quantized(codes, torch.as_tensor(scale, dtype=torch.float64), **more)
-    return made
+    linear.given = Quantized(codes, torch.as_tensor(scale, dtype=torch.float64), **more)
+    return linear
 
 
 def weights(graph: Graph) -> list[Array]:
@@ -61,34 +61,34 @@ def weights(graph: Graph) -> list[Array]:
 def same(net: Any, graph: Graph, x: Any) -> None:
     with torch.no_grad():
         wanted = net(x).numpy()
-    got = run(graph, x.numpy()[:, None]).outputs["output"][:, 0]
-    np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
+    result = run(graph, x.numpy()[:, None]).outputs["output"][:, 0]
+    np.testing.assert_allclose(result, wanted, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [0.3, [[0.1], [0.2], [0.7]]])
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_layer_of_ones_own_brings_its_integers(scale: Any, bias: bool) -> None:
+def test_a_users_own_layer_keeps_its_integers(scale: Any, bias: bool) -> None:
     net = nn.Sequential(layer(3, 5, scale, bias))
     before = dict(net.named_buffers())
     x = torch.randn(4, 5, dtype=torch.float64)
     graph = sc.load(net, example_input=x, values="real")
-    (found,) = weights(graph)
-    assert found.dtype.kind == "i"
-    assert np.array_equal(found, net[0].given.codes)
+    (codes,) = weights(graph)
+    assert codes.dtype.kind == "i"
+    assert np.array_equal(codes, net[0].given.codes)
     assert dict(net.named_buffers()) == before
     same(net, graph, x)
 
 
-@pytest.mark.parametrize(("more", "what"), [
-    ({"zero_point": torch.tensor(3.0)}, "zero point"), ({"off": 0.5}, "integers times their step"),
+@pytest.mark.parametrize(("more", "words"), [
+    ({"zero_point": torch.tensor(3.0)}, "zero point"), ({"off": 0.5}, "not int() times the scale"),
 ])
-def test_what_integers_do_not_say_is_refused(more: dict[str, Any], what: str) -> None:
+def test_weights_that_are_not_integers_times_a_scale_are_refused(more: dict[str, Any], words: str) -> None:
     net = nn.Sequential(layer(3, 5, 0.25, **more))
     with pytest.raises(sc.CompileError) as caught:
         sc.load(net, example_input=torch.zeros(1, 5, dtype=torch.float64))
-    (found,) = caught.value.diagnostics
-    assert (found.code, found.place) == ("SNN104", 'module "0" (Layer)')
-    assert what in found.found
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.place) == ("SNN104", 'module "0" (Layer)')
+    assert words in diagnostic.found
 
 
 def test_integers_of_more_than_16_bits_are_refused() -> None:
@@ -118,9 +118,9 @@ def test_brevitas_layers(bits: int, quantizer: str) -> None:
                         qnn.QuantLinear(36, 5, bias=False, **options)).eval()
     x = torch.randn(3, 2, 6, 6)
     graph = sc.load(net, example_input=x, values="real")
-    for found, quantized in zip(weights(graph), (net[0], net[2]), strict=True):
-        assert found.dtype.kind == "i"
-        assert np.array_equal(found, quantized.quant_weight().int().numpy())
+    for codes, quantized in zip(weights(graph), (net[0], net[2]), strict=True):
+        assert codes.dtype.kind == "i"
+        assert np.array_equal(codes, quantized.quant_weight().int().numpy())
     same(net, graph, x)
 
 
@@ -129,5 +129,5 @@ def test_brevitas_activations_are_refused() -> None:
     from brevitas.quant import Int8ActPerTensorFloat
 
     net = nn.Sequential(qnn.QuantLinear(4, 2, bias=False, input_quant=Int8ActPerTensorFloat)).eval()
-    with pytest.raises(sc.CompileError, match="no weights"):
+    with pytest.raises(sc.CompileError, match="not weights"):
         sc.load(net, example_input=torch.zeros(1, 4))

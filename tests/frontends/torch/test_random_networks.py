@@ -1,4 +1,4 @@
-"""Random networks of every framework give the spikes of the framework's own run, every one of them."""
+"""The graphs of random networks of every framework give exactly the spikes of the framework's own run."""
 
 from __future__ import annotations
 

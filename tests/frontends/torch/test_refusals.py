@@ -1,4 +1,4 @@
-"""Modules that are hostile, broken or beyond a graph end in diagnostics; modules come out as they went in."""
+"""Modules that are broken, hostile or unsupported end in diagnostics. Loading does not change a module."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ EXAMPLE = (2, 4)
 
 
 class Made(nn.Module):
-    """A layer, a neuron, and whatever a test adds."""
+    """A layer, a neuron, and the attributes of the test; its `forward` is a function of the test."""
 
     def __init__(self, forward, **attributes):
         super().__init__()
         self.fc, self.lif = nn.Linear(4, 4), Lif()
-        self.does = forward
+        self.function = forward
         for name, value in attributes.items():
             setattr(self, name, value)
 
     def forward(self, x):
-        return self.does(self, x)
+        return self.function(self, x)
 
 
 def refused(module, *words, example=EXAMPLE, **options):
@@ -58,14 +58,14 @@ class Attention(nn.Module):
 
 def test_an_unknown_module_is_named_by_path_class_and_operation():
     inner = nn.Sequential(nn.Linear(4, 4), nn.Sequential(Attention()))
-    found = refused(Made(lambda m, x: m.layer(m.lif(x)), layer=inner), 'module "layer.1.0" (Attention)', '"softmax"',
-                    "neuron_module")
-    assert [d.code for d in found] == ["SNN104"]
+    diagnostics = refused(Made(lambda m, x: m.layer(m.lif(x)), layer=inner), 'module "layer.1.0" (Attention)',
+                          '"softmax"', "neuron_module")
+    assert [d.code for d in diagnostics] == ["SNN104"]
 
 
-def test_all_that_cannot_be_said_is_reported_at_once():
-    found = refused(Made(lambda m, x: m.lif(x.softmax(1)) + m.lif2(x.cumsum(1)), lif2=Lif()))
-    assert len(found) == 2
+def test_all_problems_are_reported_at_once():
+    diagnostics = refused(Made(lambda m, x: m.lif(x.softmax(1)) + m.lif2(x.cumsum(1)), lif2=Lif()))
+    assert len(diagnostics) == 2
 
 
 BROKEN = {
@@ -108,8 +108,8 @@ def forever(m, x):
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_modules_end_in_diagnostics(name, monkeypatch):
     monkeypatch.setattr("snncompile.frontends.torch.recorder.MAX_CALLS", 1000)
-    does, words = BROKEN[name]
-    refused(Made(does, other=Lif(explicit=True)), *words)
+    function, words = BROKEN[name]
+    refused(Made(function, other=Lif(explicit=True)), *words)
 
 
 class Raising(Lif):
@@ -131,7 +131,7 @@ def test_a_neuron_that_raises_leaves_nothing_behind(error):
     assert torch.overrides._get_current_function_mode() is None
 
 
-def test_a_neuron_that_writes_to_its_input_hides_what_the_rest_computes():
+def test_a_neuron_that_writes_to_its_input_is_refused_if_the_input_is_used_again():
     class Writing(Lif):
         def tick(self, x, v):
             spike, v = super().tick(x, v)
@@ -145,11 +145,11 @@ def test_a_neuron_that_writes_to_its_input_hides_what_the_rest_computes():
 @pytest.mark.parametrize("make", [
     lambda: nn.LazyLinear(3), lambda: torch.jit.script(nn.Linear(4, 4)), lambda: nn.Linear(4, 4, device="meta"),
     lambda: nn.LSTM(4, 4), lambda: nn.TransformerEncoderLayer(4, 1), lambda: Made(plain, lock=threading.Lock())])
-def test_strange_modules_end_in_diagnostics(make):
+def test_unsupported_modules_end_in_diagnostics(make):
     refused(nn.Sequential(make(), Lif()))
 
 
-def test_constants_are_those_at_the_time_of_the_call():
+def test_constants_have_the_numbers_of_the_time_of_the_call():
     def forward(m, x):
         factor = torch.full((4,), 3.0)
         row = factor.view(2, 2)
@@ -161,7 +161,7 @@ def test_constants_are_those_at_the_time_of_the_call():
     assert (np.asarray(graph.nodes["mul"].factor) == 3).all()
 
 
-def test_a_recurrence_of_which_one_tick_is_seen_is_refused():
+def test_a_recurrence_in_a_loop_of_one_tick_is_refused():
     def forward(m, x):
         spikes = torch.zeros_like(x)
         for _ in range(1):
@@ -171,7 +171,7 @@ def test_a_recurrence_of_which_one_tick_is_seen_is_refused():
     refused(Made(forward, back=nn.Linear(4, 4)), "SNN110", "first tick")
 
 
-def test_weights_that_are_no_numbers_are_refused():
+def test_weights_that_are_nan_are_refused():
     net = Made(plain)
     with torch.no_grad():
         net.fc.weight[0, 0] = torch.nan
@@ -179,7 +179,7 @@ def test_weights_that_are_no_numbers_are_refused():
 
 
 def test_a_module_that_keeps_a_state_of_its_own_is_refused():
-    """Taken for one tick, it would be something else than it is over time."""
+    """The graph of one tick would not hold the state."""
     def leak(m, x):
         m.v = 0.5 * m.v + m.fc(x)
         return m.v
@@ -193,7 +193,7 @@ def test_a_module_that_keeps_a_state_of_its_own_is_refused():
     refused(Made(in_place, v=torch.zeros(2, 4)), "SNN110", '"v"')
 
 
-def test_a_module_that_trains_itself_is_refused_and_stays_as_it_was():
+def test_a_module_that_trains_itself_is_refused_and_is_not_changed():
     def train(m, x):
         with torch.enable_grad():
             y = m.fc(x)
@@ -208,7 +208,7 @@ def test_a_module_that_trains_itself_is_refused_and_stays_as_it_was():
     assert net.fc.weight.grad is None
 
 
-# --- what is unharmed --------------------------------------------------------------------------------------
+# --- what stays unchanged ----------------------------------------------------------------------------------
 
 
 def busy(m, x):
@@ -219,7 +219,7 @@ def busy(m, x):
     return m.norm(m.last)
 
 
-def test_a_module_comes_out_as_it_went_in():
+def test_loading_does_not_change_the_module():
     net = Made(busy, count=0, seen=[], calls=torch.zeros(1), norm=nn.BatchNorm1d(4), last=None)
     net.train()
     net.lif.v = torch.full((7, 4), 0.25)
@@ -244,7 +244,7 @@ def test_a_module_that_was_just_trained_can_be_read():
     assert list(graph.populations) == ["lif"]
 
 
-def test_dead_code_of_any_kind_does_not_matter():
+def test_calls_without_effect_on_the_result_are_ignored():
     def forward(m, x):
         x.softmax(1)
         return plain(m, x)
@@ -265,13 +265,13 @@ def test_weights_are_those_that_the_layer_computes_with():
     np.testing.assert_allclose(sc.run(graph, x.numpy()[:, None]).outputs["output"][:, 0], expected, rtol=1e-5)
 
 
-def test_hooks_of_the_user_count():
+def test_hooks_of_the_user_are_part_of_the_network():
     net = nn.Sequential(nn.Linear(4, 4))
     net[0].register_forward_hook(lambda module, args, result: result * 2)
     assert list(sc.load(net, example_input=EXAMPLE).nodes) == ["input", "0", "0_1", "output"]
 
 
-# --- ends --------------------------------------------------------------------------------------------------
+# --- inputs, outputs and options ---------------------------------------------------------------------------
 
 
 def test_several_inputs_and_outputs_have_names():
@@ -303,7 +303,7 @@ def test_weights_of_16_bits_are_noted():
     assert "bfloat16" in notes[0].found
 
 
-def test_values_follow_the_example_unless_said():
+def test_values_follow_the_example_unless_an_option_sets_them():
     net = Made(plain)
     assert sc.load(net, example_input=torch.ones(2, 4)).inputs["input"].values == "spike"
     real = sc.load(net, example_input=torch.full((2, 4), -1.5))

@@ -1,4 +1,4 @@
-"""sinabs' neurons: the same spikes as their own step, in every option; what is refused is refused by name."""
+"""sinabs' neurons: with every option the same spikes as the framework itself; refusals name the option."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def spikes(module: Any, x: Any) -> Any:
     merged = cell(module, x.shape[2:]).layout == "merged"
     with in_doubles():
         given = torch.from_numpy(x.reshape(-1, *x.shape[2:]) if merged else x)
-        found = module(given)
-    assert found.dtype == torch.float64
-    return found.numpy().reshape(x.shape)
+        emitted_spikes = module(given)
+    assert emitted_spikes.dtype == torch.float64
+    return emitted_spikes.numpy().reshape(x.shape)
 
 
 def agree(module: Any, x: Any) -> None:
@@ -35,7 +35,7 @@ def agree(module: Any, x: Any) -> None:
 
 
 def number(rng: np.random.Generator, low: float, high: float) -> float:
-    """Dyadic or not."""
+    """A random number, in half of the cases a multiple of 1/8."""
     if rng.integers(2):
         return float(rng.integers(int(low * 8) + 1, int(high * 8))) / 8
     return float(rng.uniform(low, high))
@@ -60,7 +60,7 @@ def leak(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def wiring(kind: str, module: Any, **options: Any) -> Any:
-    """The plain form of a class, or its Squeeze form in one of the ways to say the sizes."""
+    """A module of the plain class, or of its Squeeze class with the batch size or the number of ticks."""
     if kind == "plain":
         return module(**options)
     sizes = {"batch": {"batch_size": 3}, "ticks": {"num_timesteps": 12}}[kind]
@@ -103,16 +103,16 @@ def test_alif_gives_the_spikes_of_its_own_step(seed):
 
 
 def recurrence(rng: np.random.Generator) -> tuple[Any, tuple[int, ...]]:
-    """A connection with dyadic weights and biases, whose sums are exact in any order, and the shape it is for."""
+    """A recurrent layer with dyadic weights, whose sums are exact in any order, and the shape of its input."""
     linear = torch.nn.Linear(12, 12, bias=bool(rng.integers(2)))
     conv = torch.nn.Conv2d(3, 3, 3, padding=1)
-    made, shape = [
+    layer, shape = [
         (torch.nn.Linear(4, 4), (4,)), (conv, (3, 2, 2)), (torch.nn.Sequential(torch.nn.Flatten(), linear), (3, 2, 2)),
         (torch.nn.Sequential(torch.nn.Flatten(), linear, torch.nn.Unflatten(1, (3, 2, 2))), (3, 2, 2)),
         (torch.nn.Identity(), (4,))][rng.integers(5)]
-    for p in made.parameters():
+    for p in layer.parameters():
         p.data = torch.round(p.data * 16) / 16
-    return made, shape
+    return layer, shape
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -138,14 +138,20 @@ def test_a_recurrent_bias_is_silent_in_the_first_tick():
     assert module(torch.zeros(1, 4, 1)).ravel().tolist() == [0, 1, 1, 1]
 
 
+def test_a_recurrence_may_hold_an_identity_behind_a_layer_that_changes_the_shape():
+    layer = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Identity(), torch.nn.Linear(5, 4))
+    ops = cell(layers.LIFRecurrent(2.0, layer), (4,)).recurrent
+    assert [type(op).__name__ for op in ops] == ["Linear", "Linear"]
+
+
 def refused(module: Any, words: str) -> None:
     with pytest.raises(CompileError) as caught:
         cell(module, (4,))
-    (found,) = caught.value.diagnostics
-    assert found.code == "SNN104"
-    assert '"net.lif"' in found.place
-    assert type(module).__name__ in found.place
-    assert words in found.found
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SNN104"
+    assert '"net.lif"' in diagnostic.place
+    assert type(module).__name__ in diagnostic.place
+    assert words in diagnostic.found
 
 
 def test_a_reset_to_another_value_than_zero_is_refused():

@@ -1,4 +1,4 @@
-"""snnTorch's neurons: the same spikes as their own step, in every option; what is refused is refused by name."""
+"""snnTorch's neurons: with every option the same spikes as the framework itself; refusals name the option."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ SEEDS = range(40)
 
 
 def spikes(module: Any, x: Any) -> Any:
-    """The module's own spikes `[sample, tick, *shape]`, its states handed back or hidden."""
+    """The module's own spikes `[sample, tick, *shape]`, its states passed back or hidden."""
     states: tuple[Any, ...] = ()
     out = []
     with in_doubles():
         for t in range(x.shape[1]):
             given = module(torch.from_numpy(x[:, t]), *states)
-            found, *rest = given if isinstance(given, tuple) else (given,)
+            output, *rest = given if isinstance(given, tuple) else (given,)
             if not module.init_hidden:
-                states = (found, *rest) if type(module).__name__ in ("RLeaky", "RSynaptic") else tuple(rest)
-            out.append(found.numpy())
+                states = (output, *rest) if type(module).__name__ in ("RLeaky", "RSynaptic") else tuple(rest)
+            out.append(output.numpy())
     return np.stack(out, 1)
 
 
@@ -38,7 +38,7 @@ def common(rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def number(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Any:
-    """One number, one a channel or one a neuron; dyadic or not."""
+    """Random numbers, one, one per channel or one per neuron; in half of the cases multiples of 1/8."""
     size = [(), (shape[0], *(1,) * (len(shape) - 1)), shape, (1,)][rng.integers(4)]
     dyadic = rng.integers(int(low * 8) + 1, int(high * 8), size) / 8
     values = dyadic if rng.integers(2) else rng.uniform(low, high, size)
@@ -117,7 +117,7 @@ def test_rsynaptic_gives_the_spikes_of_its_own_step(seed):
 
 
 def test_rsynaptic_without_reset_delay_still_resets_one_tick_late():
-    """snnTorch computes the reset on variables that it then drops."""
+    """snnTorch computes this reset on variables that it does not use afterwards."""
     module = snn.RSynaptic(0.5, 0.5, linear_features=2, reset_delay=False).double()
     dyadic(module)
     x = np.full((1, 10, 2), 0.75)
@@ -160,11 +160,11 @@ def test_without_reset_delay_what_stays_above_the_threshold_stops_the_spikes():
 def refused(module: Any, words: str) -> None:
     with pytest.raises(CompileError) as caught:
         cell(module, (4,))
-    (found,) = caught.value.diagnostics
-    assert found.code == "SNN104"
-    assert '"net.lif"' in found.place
-    assert type(module).__name__ in found.place
-    assert words in found.found
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SNN104"
+    assert '"net.lif"' in diagnostic.place
+    assert type(module).__name__ in diagnostic.place
+    assert words in diagnostic.found
 
 
 def test_a_quantized_state_is_refused():

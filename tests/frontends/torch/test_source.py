@@ -1,4 +1,4 @@
-"""`model.py:build`: the user's file is run, and what goes wrong in it is theirs to read, with file and line."""
+"""`model.py:build`: the user's file is run, and its errors are reported with file and line."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_example_may_be_given_from_outside(model):
 
 
 def test_the_command_line_takes_it(model, tmp_path):
-    """What the file prints does not mix with the answer."""
+    """What the file prints does not mix with the output of the command."""
     source = model(BUILD)
     result = snnc("inspect", source, "--json")
     assert '"ok": true' in result.stdout
@@ -93,10 +93,10 @@ def test_a_module_compiles_and_the_report_names_the_example_by_its_shape(model):
     ("def build():\n    return make(), 'x'\n", ["SNN404", "example_input"]),
     ("def build():\n    return build()\n", ["SNN109", "RecursionError"]),
 ])
-def test_what_is_wrong_with_a_file_is_said(model, text, words):
-    found = answer("inspect", model(text), code=2)
+def test_errors_of_a_file_are_reported(model, text, words):
+    answered = answer("inspect", model(text), code=2)
     for word in words:
-        assert word in str(found)
+        assert word in str(answered)
 
 
 @pytest.mark.parametrize(("name", "words"), [
@@ -105,12 +105,11 @@ def test_what_is_wrong_with_a_file_is_said(model, text, words):
 ])
 def test_other_files_of_pytorch_are_refused_with_help(tmp_path, name, words):
     (tmp_path / "net.pt").write_bytes(b"\x80\x02}q\x00.")
-    found = answer("inspect", tmp_path / name, code=2)
+    answered = answer("inspect", tmp_path / name, code=2)
     for word in words:
-        assert word in str(found)
+        assert word in str(answered)
 
 
-def test_a_module_needs_no_import_to_be_known(tmp_path):
-    """A package that is not there is named, and nothing else is imported to find out."""
+def test_other_objects_are_refused(tmp_path):
     with pytest.raises(sc.CompileError, match="SNN107"):
         sc.load(object())

@@ -1,4 +1,4 @@
-"""SpikingJelly's neurons: the same spikes as their own step, in every option; what is refused is refused by name."""
+"""SpikingJelly's neurons: with every option the same spikes as the framework itself; refusals name the option."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def spikes(module: Any, x: Any) -> Any:
     ticks_first = torch.from_numpy(x).transpose(0, 1).contiguous()
     with in_doubles():
         functional.reset_net(module)
-        found = module(ticks_first) if module.step_mode == "m" else torch.stack([module(t) for t in ticks_first])
-    assert found.dtype == torch.float64
-    return found.transpose(0, 1).numpy()
+        output = module(ticks_first) if module.step_mode == "m" else torch.stack([module(t) for t in ticks_first])
+    assert output.dtype == torch.float64
+    return output.transpose(0, 1).numpy()
 
 
 def agree(module: Any, x: Any) -> None:
@@ -36,7 +36,7 @@ def agree(module: Any, x: Any) -> None:
 
 
 def number(rng: np.random.Generator, low: float, high: float) -> float:
-    """Dyadic or not."""
+    """A random number, in half of the cases a multiple of 1/8."""
     if rng.integers(2):
         return float(rng.integers(int(low * 8) + 1, int(high * 8))) / 8
     return float(rng.uniform(low, high))
@@ -125,24 +125,24 @@ def test_a_subclass_that_only_builds_itself_is_its_base():
 
 
 def test_a_subclass_that_computes_is_not_its_base():
-    from snncompile.frontends.torch.neurons import cell_of
+    from snncompile.frontends.torch.neurons import cell_reader
 
     class Mine(neuron.LIFNode):
         def neuronal_charge(self, x: Any) -> None:
             self.v = x
 
-    assert cell_of(Mine()) is None
-    assert cell_of(torch.nn.Linear(1, 1)) is None
+    assert cell_reader(Mine()) is None
+    assert cell_reader(torch.nn.Linear(1, 1)) is None
 
 
 def refused(module: Any, words: str) -> None:
     with pytest.raises(CompileError) as caught:
         cell(module, (4,))
-    (found,) = caught.value.diagnostics
-    assert found.code == "SNN104"
-    assert '"net.lif"' in found.place
-    assert type(module).__name__ in found.place
-    assert words in found.found
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SNN104"
+    assert '"net.lif"' in diagnostic.place
+    assert type(module).__name__ in diagnostic.place
+    assert words in diagnostic.found
 
 
 def test_a_surrogate_that_does_not_spike_is_refused():

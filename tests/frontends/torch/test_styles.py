@@ -1,4 +1,4 @@
-"""Time in a forward pass: one tick, a loop over ticks, or tensors of many ticks; each gives the same graph."""
+"""Ways to write time in a forward pass: one tick, a loop over ticks, or tensors of many ticks give the same graph."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OneTick(Net):
 
 
 class Loop(Net):
-    """Ticks first."""
+    """Takes `[tick, batch, ...]`."""
 
     def forward(self, x):
         out = []
@@ -60,7 +60,7 @@ class LoopOverBatchFirst(Net):
 
 
 class LoopWithStates(Net):
-    """States outside of the neurons, as snnTorch has them."""
+    """States are passed to the neurons and returned by them, as in snnTorch."""
 
     def __init__(self):
         super().__init__(explicit=True)
@@ -77,7 +77,7 @@ class LoopWithStates(Net):
 
 
 class ConvolvedAtOnce(Net):
-    """Layers see time and batch as one axis before the loop."""
+    """Before the loop, layers take time and batch as one axis."""
 
     def forward(self, x):
         ticks = x.shape[0]
@@ -89,7 +89,7 @@ class ConvolvedAtOnce(Net):
 
 
 class ManyTicks(Net):
-    """Tensors of many ticks, layers on merged axes."""
+    """Neurons take tensors of many ticks, layers take time and batch as one axis."""
 
     def __init__(self, layout):
         super().__init__(layout)
@@ -111,9 +111,9 @@ def of(module, x, **options):
 def test_one_tick_is_what_the_module_does_tick_by_tick():
     net, x = OneTick().eval(), spikes(2, 6, 6)
     graph = of(net, x[:, 0])
-    found = sc.run(graph, x.numpy()).outputs["output"]
-    assert found.any()
-    assert (found == ticks_of(net, x).numpy()).all()
+    result = sc.run(graph, x.numpy()).outputs["output"]
+    assert result.any()
+    assert (result == ticks_of(net, x).numpy()).all()
 
 
 @pytest.mark.parametrize(("make", "first"), [
@@ -133,7 +133,7 @@ def test_states_that_a_network_returns_are_left_out_with_a_note():
 
 
 class Unreset(Lif):
-    """Never reset: a readout, if its membrane is what is used."""
+    """A neuron without a reset: a readout, if the network returns its membrane."""
 
     def tick(self, x, v):
         v = self.beta * v + x
@@ -187,15 +187,15 @@ class Recurrent(nn.Module):
 
 @pytest.mark.parametrize("late", [False, True])
 def test_recurrence_written_in_the_loop_becomes_a_delayed_edge(late):
-    """The bias of the recurrent layer acts from the first tick on, or from the second, as the loop says."""
+    """The bias of the recurrent layer acts from the first tick on, or from the second, depending on the loop."""
     net, x = Recurrent(late), spikes(4)
     graph = of(net, x.transpose(0, 1))
     assert [(e.src, e.dst) for e in graph.edges if e.delay == 1] == [("rec", "add") if late else ("lif", "rec")]
     with torch.no_grad():
         expected = net(x.transpose(0, 1)).transpose(0, 1).numpy()
-    found = sc.run(graph, x.numpy()).outputs["output"]
-    assert found.any()
-    assert (found == expected).all()
+    result = sc.run(graph, x.numpy()).outputs["output"]
+    assert result.any()
+    assert (result == expected).all()
 
 
 class TwoBack(nn.Module):
@@ -214,7 +214,7 @@ class TwoBack(nn.Module):
         return torch.stack(out)
 
 
-def test_what_is_kept_for_two_ticks_is_delayed_by_two():
+def test_a_result_used_two_ticks_later_has_a_delay_of_two():
     net, x = TwoBack(), spikes(4)
     graph = of(net, x.transpose(0, 1))
     assert sorted(e.delay for e in graph.edges if e.delay) == [2]
@@ -248,20 +248,20 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-def test_ends_over_time_become_decodings(name):
+def test_reductions_over_time_become_decodings(name):
     end, decode = ENDS[name]
     graph = of(Ends(end), spikes(4).float().transpose(0, 1))
     assert [op.decode for op in graph.outputs.values()] == [decode]
     assert [n for n in graph.nodes if n.startswith("readout")] == ["readout"] * ("readout" in name)
 
 
-def test_an_option_says_how_outputs_decide():
+def test_an_option_sets_the_decoding_of_the_outputs():
     graph = of(Ends(ENDS["sum"][0]), spikes(4).float().transpose(0, 1), decode="last")
     assert graph.outputs["output"].decode == "last"
 
 
 class Frame(nn.Module):
-    """The same frame in every tick."""
+    """A network whose input is the same frame in every tick."""
 
     def __init__(self, how):
         super().__init__()
@@ -279,13 +279,13 @@ class Frame(nn.Module):
 
 
 @pytest.mark.parametrize("how", ["repeat", "expand", "stack"])
-def test_a_frame_that_is_shown_in_every_tick_is_an_input_of_one_tick(how):
+def test_a_frame_repeated_over_time_is_an_input_of_one_tick(how):
     x = torch.rand(2, 4)
     assert same_network(of(Frame(how), x), of(Frame("loop"), x))
 
 
 class Irregular(nn.Module):
-    """Forms without a recurrence that no loop of equal ticks describes."""
+    """Loops without a recurrence whose ticks differ."""
 
     def __init__(self, how):
         super().__init__()
@@ -306,53 +306,53 @@ class Irregular(nn.Module):
 
 
 @pytest.mark.parametrize("how", ["the first tick before the loop", "layer by layer", "ticks at once behind"])
-def test_forms_without_recurrence_need_no_equal_ticks(how):
+def test_loops_without_a_recurrence_may_have_different_ticks(how):
     net, x = Irregular(how), spikes(4).float()
     graph = of(net, x.transpose(0, 1))
     assert [type(graph.nodes[n]).__name__ for n in ("fc", "lif", "fc2", "lif2")] == ["Linear", "Neuron"] * 2
     with torch.no_grad():
         expected = net(x.transpose(0, 1))
-    found = sc.run(graph, x.numpy(), dtype=np.float32).outputs["output"]
+    result = sc.run(graph, x.numpy(), dtype=np.float32).outputs["output"]
     if isinstance(expected, list):
         expected = torch.stack(expected)
-    whole = found.swapaxes(0, 1) if expected.ndim == 3 else found.sum(1)
+    whole = result.swapaxes(0, 1) if expected.ndim == 3 else result.sum(1)
     assert np.allclose(whole, expected.numpy())
 
 
 @pytest.mark.parametrize("how", ["repeat", "expand", "stack"])
-def test_a_batch_of_one_is_no_obstacle(how):
+def test_a_batch_of_one_gives_the_same_graph(how):
     assert same_network(of(Frame(how), torch.rand(1, 4)), of(Frame(how), torch.rand(2, 4)))
     assert same_network(of(ManyTicks("ticks-first"), spikes(2, 6, 6)[:1].transpose(0, 1)),
                         of(ManyTicks("ticks-first"), spikes(2, 6, 6).transpose(0, 1)))
 
 
 class Uneven(nn.Module):
-    def __init__(self, what):
+    def __init__(self, variant):
         super().__init__()
-        self.fc, self.lif, self.lif2, self.what = nn.Linear(4, 4), Lif(), Lif(), what
+        self.fc, self.lif, self.lif2, self.variant = nn.Linear(4, 4), Lif(), Lif(), variant
 
     def forward(self, x):
-        rare = self.lif2(self.fc(x[0])) if self.what == "a neuron more rarely" else 0
+        rare = self.lif2(self.fc(x[0])) if self.variant == "a neuron more rarely" else 0
         s = rare
         first = x[0]
         for t, step in enumerate(x):
-            if self.what == "the first tick apart" and t > 0:
+            if self.variant == "the first tick apart" and t > 0:
                 step = step + s
-            if self.what == "a factor that changes":
+            if self.variant == "a factor that changes":
                 step = step * (t + 2)
-            if self.what == "ticks backwards":
+            if self.variant == "ticks backwards":
                 step = x[len(x) - 1 - t]
-            if self.what == "a recurrence that begins with ones":
+            if self.variant == "a recurrence that begins with ones":
                 first, step = step, step + (first if t else torch.ones(3, 4))
-            if self.what == "twice a tick":
+            if self.variant == "twice a tick":
                 step = self.lif(self.fc(step))
             s = self.lif(self.fc(step))
         return s + rare
 
 
-@pytest.mark.parametrize("what", ["a neuron more rarely", "the first tick apart", "a factor that changes",
-                                  "ticks backwards", "twice a tick", "a recurrence that begins with ones"])
-def test_loops_whose_ticks_differ_are_refused(what):
+@pytest.mark.parametrize("variant", ["a neuron more rarely", "the first tick apart", "a factor that changes",
+                                     "ticks backwards", "twice a tick", "a recurrence that begins with ones"])
+def test_loops_whose_ticks_differ_are_refused(variant):
     with pytest.raises(sc.CompileError) as error:
-        of(Uneven(what), spikes(4).float().transpose(0, 1))
+        of(Uneven(variant), spikes(4).float().transpose(0, 1))
     assert {d.code for d in error.value.diagnostics} <= {"SNN104", "SNN110"}

@@ -1,4 +1,4 @@
-"""What a loop over time does with its neurons and its ticks is what the graph does, or it is refused."""
+"""Loops over time: the graph computes what the loop computes with its neurons and ticks, or the loop is refused."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TICKS, BATCH = 5, 3
 
 
 class Loop(nn.Module):
-    """A loop over the first axis, in the words of a test."""
+    """A module whose `forward` is a function of the test, which loops over the first axis of its input."""
 
-    def __init__(self, does, **parts):
+    def __init__(self, loop, **parts):
         super().__init__()
-        self.does = does
+        self.loop = loop
         self.fc, self.lif = nn.Linear(4, 4), Lif(0.9)
         for name, part in parts.items():
             setattr(self, name, part)
@@ -34,11 +34,11 @@ class Loop(nn.Module):
         for part in self.modules():
             if isinstance(part, Lif):
                 part.reset()
-        return self.does(self, x)
+        return self.loop(self, x)
 
 
 class TwoStates(nn.Module):
-    """A neuron that is handed its current and its membrane."""
+    """A neuron module that is given its current and its membrane in every call."""
 
     def forward(self, x, current, v):
         current = 0.5 * current + x
@@ -57,14 +57,14 @@ def example():
     return 3 * torch.randn(TICKS, BATCH, 4)
 
 
-def load(does, **parts):
-    net = Loop(does, **parts)
+def load(loop, **parts):
+    net = Loop(loop, **parts)
     return net, sc.load(net, example_input=example())
 
 
-def refused(does, *words, **parts):
+def refused(loop, *words, **parts):
     with pytest.raises(sc.CompileError) as error:
-        load(does, **parts)
+        load(loop, **parts)
     assert {d.code for d in error.value.diagnostics} <= {"SNN104", "SNN110"}
     for word in words:
         assert word in str(error.value)
@@ -73,8 +73,8 @@ def refused(does, *words, **parts):
 # --- states ----------------------------------------------------------------------------------------------
 
 
-def handed(order):
-    def does(m, x):
+def passed_back(order):
+    def loop(m, x):
         states, record = (torch.zeros(1), torch.zeros(1)), []
         for step in x:
             spikes, current, v = m.two(m.fc(step), *states)
@@ -82,7 +82,7 @@ def handed(order):
                       "again": (torch.zeros(1), torch.zeros(1)), "numbers": (0.0, 0.0)}[order]
             record.append(spikes)
         return torch.stack(record)
-    return does
+    return loop
 
 
 def by_name(m, x):
@@ -102,23 +102,23 @@ def detached(m, x):
     return torch.stack(record)
 
 
-@pytest.mark.parametrize("does", [handed("kept"), by_name, detached])
-def test_states_may_be_handed_on_by_place_or_by_name_or_without_gradients(does):
-    net, graph = load(does, two=TwoStates())
+@pytest.mark.parametrize("loop", [passed_back("kept"), by_name, detached])
+def test_states_may_be_passed_on_by_position_or_by_name_or_detached(loop):
+    net, graph = load(loop, two=TwoStates())
     x = example()
     with torch.no_grad():
         wanted = net(x).numpy().swapaxes(0, 1)
-    got = sc.run(graph, x.numpy().swapaxes(0, 1), dtype=np.float32).outputs["output"]
+    result = sc.run(graph, x.numpy().swapaxes(0, 1), dtype=np.float32).outputs["output"]
     assert wanted.any()
-    assert (got == wanted).all()
+    assert (result == wanted).all()
 
 
 @pytest.mark.parametrize("order", ["swapped", "spikes", "again", "numbers"])
-def test_states_that_come_back_otherwise_are_refused(order):
-    refused(handed(order), "states that are not what the module returned", two=TwoStates())
+def test_states_that_are_passed_back_in_another_way_are_refused(order):
+    refused(passed_back(order), "states that are not what the module returned", two=TwoStates())
 
 
-def test_a_neuron_that_keeps_no_state_must_be_handed_it():
+def test_a_neuron_that_keeps_no_state_must_be_given_it():
     refused(lambda m, x: torch.stack([m.given(m.fc(step))[0] for step in x]), "states", given=Lif(explicit=True))
 
 
@@ -147,16 +147,16 @@ def threshold(m, x):
     return torch.stack(record)
 
 
-@pytest.mark.parametrize("does", [reset_once, halved, threshold])
-def test_neurons_that_are_changed_between_ticks_are_refused(does):
-    refused(does, 'module "lif" (Lif)', "change between two of its calls")
+@pytest.mark.parametrize("loop", [reset_once, halved, threshold])
+def test_neurons_that_are_changed_between_ticks_are_refused(loop):
+    refused(loop, 'module "lif" (Lif)', "change between two of its calls")
 
 
-def test_a_single_tick_that_begins_its_states_anew_is_noted():
+def test_a_single_tick_that_resets_its_states_gets_a_note():
     net = Loop(lambda m, x: m.given(m.fc(x), torch.zeros(1))[0], given=Lif(explicit=True))
     notes = sc.load(net, example_input=torch.ones(2, 4)).notes
     assert [n.code for n in notes] == ["SNN105"]
-    assert "hands it the states" in notes[0].found
+    assert "gives it its initial states again" in notes[0].found
 
 
 # --- loops -----------------------------------------------------------------------------------------------
@@ -166,38 +166,38 @@ def layer_by_layer(m, x):
     return torch.stack([m.lif2(m.fc(s)) for s in m.each(x)])
 
 
-def test_a_loop_for_each_layer_is_the_network_of_one_loop():
+def test_a_loop_for_each_layer_gives_the_network_of_one_loop():
     net, graph = load(layer_by_layer, lif2=Lif(0.5))
     assert list(graph.populations) == ["lif", "lif2"]
     x = example()
     with torch.no_grad():
         wanted = net(x).numpy().swapaxes(0, 1)
-    got = sc.run(graph, x.numpy().swapaxes(0, 1), dtype=np.float32).outputs["output"]
+    result = sc.run(graph, x.numpy().swapaxes(0, 1), dtype=np.float32).outputs["output"]
     assert wanted.any()
-    assert (got == wanted).all()
+    assert (result == wanted).all()
 
 
-def test_a_second_loop_over_what_the_first_decided_is_refused():
-    def does(m, x):
+def test_a_second_loop_over_the_mean_of_the_first_is_refused():
+    def loop(m, x):
         mean = torch.stack(m.each(x)).mean(0)
         return torch.stack([m.lif2(m.fc(mean)) for _ in x])
 
-    refused(does, lif2=Lif())
+    refused(loop, lif2=Lif())
 
 
 @pytest.mark.parametrize("again", [lambda s: s.unsqueeze(1).repeat(1, 4, 1), lambda s: torch.stack([s] * 4, 1)])
-def test_spikes_of_one_tick_are_not_shown_again(again):
+def test_spikes_of_one_tick_may_not_be_repeated_over_time(again):
     with pytest.raises(sc.CompileError, match="of spikes"):
         sc.load(Loop(lambda m, x: again(m.lif(m.fc(x))).sum(1)), example_input=torch.ones(2, 4))
 
 
-def test_data_that_are_replaced_are_lost():
-    def does(m, x):
+def test_tensors_whose_data_are_replaced_are_refused():
+    def loop(m, x):
         y = m.fc(x[0])
         y.data = 2 * y.data
         return m.lif(y)
 
-    refused(does, "data were replaced")
+    refused(loop, "data were replaced")
 
 
 def test_the_message_names_the_neuron_that_ends_a_tick():
@@ -214,7 +214,7 @@ def test_a_network_without_a_known_neuron_says_so():
         sc.load(nn.Sequential(nn.Linear(4, 4), Own()), example_input=(2, 4))
 
 
-# --- ends ------------------------------------------------------------------------------------------------
+# --- outputs ---------------------------------------------------------------------------------------------
 
 
 APART = {
@@ -231,6 +231,6 @@ def test_ticks_that_are_mixed_are_refused(name):
     refused(lambda m, x: APART[name](torch.stack(m.each(x))), "test_ticks.py line")
 
 
-def test_two_ways_to_decide_are_two_outputs():
+def test_two_reductions_over_time_are_two_outputs():
     _, graph = load(lambda m, x: (lambda s: (s.mean(0), s[-1], s))(torch.stack(m.each(x))))
     assert [end.decode for end in graph.outputs.values()] == ["rate", "last"]

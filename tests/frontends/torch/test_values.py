@@ -1,4 +1,4 @@
-"""Axes under reshapes: whatever is accepted keeps time, batch and features where the letters say."""
+"""Axes after a reshape: if it is accepted, every axis holds what its letter names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from snncompile.frontends.torch.values import regroup
+from snncompile.frontends.torch.values import reshaped_axes
 
 EXTENT = {"T": 3, "B": 2}
 LEADING = [("B",), ("T", "B"), ("B", "T"), ("TB",), ("BT",)]
@@ -23,7 +23,7 @@ def sizes(axes, features):
 
 
 def numbered(axes, features):
-    """For every entry: its tick, its sample, and the place of its feature."""
+    """For every entry of a tensor its tick, its sample, and the index of its feature."""
     shape = sizes(axes, features)
     parts = {"T": np.zeros(shape, int), "B": np.zeros(shape, int), "F": np.zeros(shape, int)}
     for i, axis in enumerate(axes):
@@ -52,23 +52,23 @@ def reshapes(draw):
 
 @settings(max_examples=300, deadline=None)
 @given(reshapes())
-def test_letters_stay_with_what_they_name(case):
+def test_every_axis_holds_what_its_letter_names(case):
     axes, features, new = case
-    found = regroup(axes, sizes(axes, features), new, EXTENT)
-    if found is None:
+    new_axes = reshaped_axes(axes, sizes(axes, features), new, EXTENT)
+    if new_axes is None:
         return
-    kept = [n for a, n in zip(found, new, strict=True) if a == "F"]
-    assert sizes(found, kept) == new
-    before, after = numbered(axes, features), numbered(found, kept)
+    kept = [n for a, n in zip(new_axes, new, strict=True) if a == "F"]
+    assert sizes(new_axes, kept) == new
+    before, after = numbered(axes, features), numbered(new_axes, kept)
     for letter in "TBF":
         assert (before[letter].reshape(new) == after[letter]).all()
 
 
-@pytest.mark.parametrize(("axes", "old", "new", "found"), [
+@pytest.mark.parametrize(("axes", "old", "new", "new_axes"), [
     (("T", "B", "F"), (3, 2, 4), (6, 4), ("TB", "F")), (("TB", "F"), (6, 4), (3, 2, 4), ("T", "B", "F")),
     (("T", "B", "F"), (3, 1, 10), (3, 10), ("TB", "F")), (("B", "F", "F"), (2, 3, 4), (2, 12), ("B", "F")),
     (("B", "F"), (2, 12), (24,), None), (("B", "F", "F"), (2, 3, 4), (6, 4), None), (("B",), (2,), (2, 1), ("B", "F")),
 ])
-def test_usual_reshapes(axes, old, new, found):
+def test_usual_reshapes(axes, old, new, new_axes):
     extent = {"T": 3, "B": 1 if old[:2] == (3, 1) else 2}
-    assert regroup(axes, old, new, extent) == found
+    assert reshaped_axes(axes, old, new, extent) == new_axes

@@ -1,6 +1,6 @@
-"""snnTorch's neurons.
+"""The neuron classes of snnTorch.
 
-A spike where the membrane is strictly above the threshold; by default the reset acts in the next step.
+They fire where the membrane is strictly above the threshold. By default the reset acts in the next tick.
 """
 
 from __future__ import annotations
@@ -10,99 +10,108 @@ from typing import Any
 
 from snncompile.frontends.torch.cells import Cell, Returned
 from snncompile.frontends.torch.neurons.recurrence import operators
-from snncompile.frontends.torch.neurons.support import NeuronClass, Reading, Refusal, Table, as_array, unsupported
+from snncompile.frontends.torch.neurons.support import (
+    NeuronClass,
+    NeuronTable,
+    ParameterReader,
+    Refusal,
+    as_array,
+    unsupported,
+)
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Reset, When
 
-_FUNCTIONS: Mapping[str, Reset] = {"_base_sub": "subtract", "_base_zero": "value", "_base_int": "none"}
-_CODES: Mapping[int, Reset] = {0: "subtract", 1: "value", 2: "none"}
+# The reset of a module, by the name of its state function and by the number in its buffer.
+_RESETS_BY_FUNCTION: Mapping[str, Reset] = {"_base_sub": "subtract", "_base_zero": "value", "_base_int": "none"}
+_RESETS_BY_NUMBER: Mapping[int, Reset] = {0: "subtract", 1: "value", 2: "none"}
 _SURROGATES = ("snntorch.surrogate", "snntorch._neurons.neurons")
 
 
 def _reset(module: Any) -> Reset:
-    return _FUNCTIONS[module.state_function.__name__]
+    return _RESETS_BY_FUNCTION[module.state_function.__name__]
 
 
-def _firing(module: Any, zero: When = "drop-input") -> Firing:
-    """`zero`: when a delayed reset to zero acts."""
+def _firing(module: Any, zero_reset: When = "drop-input") -> Firing:
+    """The comparison and reset of a module; `zero_reset` tells when a delayed reset to zero acts."""
     reset = _reset(module)
     if not getattr(module, "reset_delay", True):
         return Firing(">", reset, "carried" if reset == "subtract" else "same")
-    return Firing(">", reset, zero if reset == "value" else "after-decay")
+    return Firing(">", reset, zero_reset if reset == "value" else "after-decay")
 
 
 def _returns(module: Any, *states: Returned) -> tuple[Returned, ...]:
     return ("output",) if module.init_hidden and not module.output else ("output", *states)
 
 
-def _graded(reading: Reading) -> tuple[Op, ...]:
-    factor = reading.number(reading.module.graded_spikes_factor, "graded_spikes_factor")
+def _graded(reader: ParameterReader) -> tuple[Op, ...]:
+    """The factor on the spikes, as an operator behind the neuron; none where it is 1."""
+    factor = reader.number(reader.module.graded_spikes_factor, "graded_spikes_factor")
     return () if isinstance(factor, float) and factor == 1 else (Scale(factor),)
 
 
-def _threshold(reading: Reading) -> Any:
-    return reading.number(reading.module.threshold, "threshold")
+def _threshold(reader: ParameterReader) -> Any:
+    return reader.number(reader.module.threshold, "threshold")
 
 
-def _decay(reading: Reading, name: str) -> Any:
-    return reading.number(getattr(reading.module, name).clamp(0, 1), name)
+def _decay(reader: ParameterReader, name: str) -> Any:
+    return reader.number(getattr(reader.module, name).clamp(0, 1), name)
 
 
-def _lif(reading: Reading, firing: Firing) -> Neuron:
-    return Neuron.of("lif", firing, decay=_decay(reading, "beta"), threshold=_threshold(reading))
+def _lif(reader: ParameterReader, firing: Firing) -> Neuron:
+    return Neuron.of("lif", firing, decay=_decay(reader, "beta"), threshold=_threshold(reader))
 
 
-def _synaptic_neuron(reading: Reading, firing: Firing) -> Neuron:
-    return Neuron.of("cubalif", firing, decay=_decay(reading, "beta"), decay_syn=_decay(reading, "alpha"),
-                     threshold=_threshold(reading))
+def _synaptic_neuron(reader: ParameterReader, firing: Firing) -> Neuron:
+    return Neuron.of("cubalif", firing, decay=_decay(reader, "beta"), decay_syn=_decay(reader, "alpha"),
+                     threshold=_threshold(reader))
 
 
-def _leaky(reading: Reading) -> Cell:
-    neuron = _lif(reading, _firing(reading.module, "before-decay"))
-    return Cell(neuron, after=_graded(reading), returns=_returns(reading.module, "state"))
+def _leaky(reader: ParameterReader) -> Cell:
+    neuron = _lif(reader, _firing(reader.module, "before-decay"))
+    return Cell(neuron, after=_graded(reader), returns=_returns(reader.module, "state"))
 
 
-def _synaptic(reading: Reading) -> Cell:
-    neuron = _synaptic_neuron(reading, _firing(reading.module))
-    return Cell(neuron, after=_graded(reading), returns=_returns(reading.module, "state", "state"))
+def _synaptic(reader: ParameterReader) -> Cell:
+    neuron = _synaptic_neuron(reader, _firing(reader.module))
+    return Cell(neuron, after=_graded(reader), returns=_returns(reader.module, "state", "state"))
 
 
-def _recurrent(reading: Reading, neuron: Neuron, *states: Returned) -> Cell:
-    module = reading.module
-    back = operators(reading, module.recurrent)
-    return Cell(neuron, after=_graded(reading), recurrent=back, returns=_returns(module, *states))
+def _recurrent(reader: ParameterReader, neuron: Neuron, *states: Returned) -> Cell:
+    module = reader.module
+    back = operators(reader, module.recurrent)
+    return Cell(neuron, after=_graded(reader), recurrent=back, returns=_returns(module, *states))
 
 
-def _rleaky(reading: Reading) -> Cell:
-    return _recurrent(reading, _lif(reading, _firing(reading.module)), "state")
+def _rleaky(reader: ParameterReader) -> Cell:
+    return _recurrent(reader, _lif(reader, _firing(reader.module)), "state")
 
 
-def _rsynaptic(reading: Reading) -> Cell:
-    reset = _reset(reading.module)  # with explicit states reset_delay=False has no effect
+def _rsynaptic(reader: ParameterReader) -> Cell:
+    reset = _reset(reader.module)  # reset_delay=False has no effect where the states are passed in
     firing = Firing(">", reset, "drop-input" if reset == "value" else "after-decay")
-    return _recurrent(reading, _synaptic_neuron(reading, firing), "state", "state")
+    return _recurrent(reader, _synaptic_neuron(reader, firing), "state", "state")
 
 
-def _lapicque(reading: Reading) -> Cell:
-    m = reading.module
-    number = reading.number
+def _lapicque(reader: ParameterReader) -> Cell:
+    m = reader.module
+    number = reader.number
     before = (number(m.R, "R"), number(1 / (m.R * m.C), "C"))
     neuron = Neuron.of("lif", _firing(m), decay=number(1 - (m.time_step / (m.R * m.C)), "C"),
-                       gain=number(m.time_step, "time_step"), threshold=_threshold(reading))
-    return Cell(neuron, tuple(Scale(f) for f in before if not (isinstance(f, float) and f == 1)), _graded(reading),
+                       gain=number(m.time_step, "time_step"), threshold=_threshold(reader))
+    return Cell(neuron, tuple(Scale(f) for f in before if not (isinstance(f, float) and f == 1)), _graded(reader),
                 returns=_returns(m, "state"))
 
 
-def _alpha(reading: Reading) -> Cell:
-    m = reading.module
+def _alpha(reader: ParameterReader) -> Cell:
+    m = reader.module
     alpha, beta = m.alpha.clamp(0, 1), m.beta.clamp(0, 1)
     gain = alpha.log() / (beta.log() - alpha.log()) + 1
-    neuron = Neuron.of("alpha", Firing(">", _reset(m), "after-decay"), decay=reading.number(alpha, "alpha"),
-                       decay_inh=reading.number(beta, "beta"), gain=reading.number(gain, "alpha"),
-                       threshold=_threshold(reading))
-    return Cell(neuron, after=_graded(reading), returns=_returns(m, "state", "state", "state"))
+    neuron = Neuron.of("alpha", Firing(">", _reset(m), "after-decay"), decay=reader.number(alpha, "alpha"),
+                       decay_inh=reader.number(beta, "beta"), gain=reader.number(gain, "alpha"),
+                       threshold=_threshold(reader))
+    return Cell(neuron, after=_graded(reader), returns=_returns(m, "state", "state", "state"))
 
 
 def _foreign_surrogate(module: Any) -> bool:
@@ -110,15 +119,15 @@ def _foreign_surrogate(module: Any) -> bool:
 
 
 _COMMON = (
-    Refusal("state_quant", "a membrane rounded by a function of the user's", lambda m: bool(m.state_quant)),
+    Refusal("state_quant", "the membrane is rounded by a function of the user", lambda m: bool(m.state_quant)),
     Refusal("inhibition", "only the strongest neuron of a layer fires", lambda m: bool(m.inhibition)),
-    Refusal("spike_grad of your own", "its forward decides when the neuron fires; one of snntorch.surrogate is known "
-            "to fire above the threshold", _foreign_surrogate),
-    Refusal("threshold below 0", "a neuron at rest would begin with a reset",
+    Refusal("spike_grad of your own", "its forward decides when the neuron fires; those of snntorch.surrogate fire "
+            "above the threshold", _foreign_surrogate),
+    Refusal("threshold below 0", "a neuron at rest would be reset in the first tick",
             lambda m: bool((as_array(m.threshold) < 0).any())),
-    Refusal("a reset_mechanism loaded over another", "the step function keeps that of the constructor, other parts "
-            "follow the loaded value; construct the module with the one it was trained with",
-            lambda m: _CODES.get(int(m.reset_mechanism_val)) != _reset(m)),
+    Refusal("a reset_mechanism loaded over another", "the step function keeps the mechanism of the constructor, "
+            "other parts use the loaded one; construct the module with the mechanism that it was trained with",
+            lambda m: _RESETS_BY_NUMBER.get(int(m.reset_mechanism_val)) != _reset(m)),
 )
 _ZERO_FACTOR = Refusal("graded_spikes_factor of 0 with reset_delay=False", "the reset is divided by the factor",
                        lambda m: not m.reset_delay and not as_array(m.graded_spikes_factor).all())
@@ -128,9 +137,9 @@ _SINGLE = ("reset_mechanism: subtract, zero, none", "init_hidden, output", "numb
            "any of snntorch.surrogate, or surrogate_disable")
 _DELAY = "reset_delay: True, False"
 _V = "all_to_all: linear or conv2d, and one-to-one V"
-_ROUNDING = "input and recurrence are added before the membrane: at most a rounding apart"
+_ROUNDING = "input and recurrence are summed before they are added to the membrane: membranes may differ by rounding"
 
-CELLS: Table = {
+CELLS: NeuronTable = {
     "snntorch._neurons.leaky.Leaky": NeuronClass(
         _leaky, (*_SINGLE, _DELAY, "graded_spikes_factor"), (*_COMMON, _ZERO_FACTOR)),
     "snntorch._neurons.synaptic.Synaptic": NeuronClass(_synaptic, (*_SINGLE, _DELAY), (*_COMMON, _ZERO_FACTOR)),
@@ -141,11 +150,11 @@ CELLS: Table = {
         (*_COMMON, _BROKEN), _ROUNDING),
     "snntorch._neurons.lapicque.Lapicque": NeuronClass(_lapicque, (*_SINGLE, "beta, R, C, time_step"), _COMMON),
     "snntorch._neurons.alpha.Alpha": NeuronClass(_alpha, _SINGLE, _COMMON),
-    **unsupported("snntorch._neurons", "a gated cell, not a neuron of additions and a threshold", "slstm.SLSTM",
+    **unsupported("snntorch._neurons", "it is a gated LSTM cell without a neuron rule", "slstm.SLSTM",
                   "sconv2dlstm.SConv2dLSTM"),
-    **unsupported("snntorch._neurons", "it has no step: it computes all ticks at once, without a reset",
+    **unsupported("snntorch._neurons", "it computes all ticks at once, without a reset",
                   "leakyparallel.LeakyParallel", "stateleaky.StateLeaky", "linearleaky.LinearLeaky",
                   "associative.AssociativeLeaky"),
-    **unsupported("snntorch._neurons", "it fires when its membrane changes, not when it is high",
+    **unsupported("snntorch._neurons", "it fires when its membrane changes and not when it is above a threshold",
                   "deltaleaky.DeltaLeaky"),
 }

@@ -1,6 +1,6 @@
-"""What is known of a neuron class: how it is read, which options are exact, which are refused and why.
+"""Building blocks for the tables of neuron classes: how a class is read, and which of its options are exact or refused.
 
-The tables of the frameworks are made of these; so is the page `docs/frameworks.md`.
+The tables of the frameworks are made of these, and the page `docs/frameworks.md` is generated from the tables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.torch.cells import Cell
 from snncompile.ir.types import Shape
 
-OWN_RULE = "describe the module yourself with @snncompile.neuron_module"
+NEURON_MODULE_HELP = "describe the module yourself with @snncompile.neuron_module"
 
 
 def qualified_name(cls: type) -> str:
@@ -23,20 +23,21 @@ def qualified_name(cls: type) -> str:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A neuron module while it is read.
+class ParameterReader:
+    """Reads the parameters of one neuron module.
 
     Attributes:
-        shape: of one tick of its input, without batch and time.
-        path: of the module inside its network, for diagnostics.
+        module: the neuron module.
+        shape: shape of one tick of its input, without the batch.
+        path: path of the module in the network, for diagnostics.
     """
 
     module: Any
     shape: Shape
     path: str
 
-    def refuse(self, found: str, limit: str = "", help: str = OWN_RULE) -> NoReturn:
-        """Raise SNN104: this module computes something that no rule says exactly."""
+    def refuse(self, found: str, limit: str = "", help: str = NEURON_MODULE_HELP) -> NoReturn:
+        """Raise SNN104: no neuron rule computes exactly what this module computes."""
         fail("SNN104", self.place, found, limit, help)
 
     @property
@@ -44,10 +45,14 @@ class Reading:
         return f"module {shorten(self.path)} ({qualified_name(type(self.module))})"
 
     def number(self, value: Any, name: str) -> Any:
-        """A parameter as a number, or as a float64 array that broadcasts against the shape.
+        """A parameter as a number, or as a float64 array that broadcasts to the shape of the layer.
+
+        Args:
+            value: a number or tensor.
+            name: of the parameter, for the diagnostic.
 
         Raises:
-            CompileError: SNN203 where it is not finite or does not broadcast.
+            CompileError: SNN203 where the value is not finite or does not broadcast.
         """
         array = as_array(value)
         if array.dtype.kind != "f" or not np.isfinite(array).all():
@@ -67,7 +72,7 @@ class Reading:
 
 
 def as_array(value: Any) -> Any:
-    """A number or tensor as a float64 array."""
+    """A number or tensor as a float64 array; an array of None for anything else."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().double().numpy()
     try:
@@ -78,7 +83,13 @@ def as_array(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An option that is refused: its words, why, and whether a module uses it."""
+    """An option of a neuron class that no neuron rule represents exactly.
+
+    Attributes:
+        option: the option, in the words of the framework.
+        why: the reason for the refusal.
+        applies: whether a module uses the option.
+    """
 
     option: str
     why: str
@@ -87,44 +98,46 @@ class Refusal:
 
 @dataclass(frozen=True)
 class NeuronClass:
-    """A neuron class that is read exactly. Called with a module, the shape of a tick and a path, it gives the cell.
+    """A supported neuron class. It is a `CellReader`: called with a module, the shape of a tick and a path.
 
     Attributes:
-        exact: the options that are read, in the framework's words.
-        note: what else a user should know.
+        read: the function that makes the cell.
+        exact: the options that are represented exactly, in the words of the framework.
+        refused: the options that are refused.
+        note: a remark for the user.
     """
 
-    read: Callable[[Reading], Cell]
+    read: Callable[[ParameterReader], Cell]
     exact: tuple[str, ...]
     refused: tuple[Refusal, ...] = ()
     note: str = ""
 
     def __call__(self, module: Any, shape: Shape, path: str) -> Cell:
-        reading = Reading(module, shape, path)
+        reader = ParameterReader(module, shape, path)
         try:
             for refusal in self.refused:
                 if refusal.applies(module):
-                    reading.refuse(refusal.option, refusal.why)
-            return self.read(reading)
+                    reader.refuse(refusal.option, refusal.why)
+            return self.read(reader)
         except (AttributeError, LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as e:
-            reading.refuse(f"attributes of another kind than the class has here: {shorten(e)}",
-                           "the version of the framework that docs/frameworks.md was made for, or one like it")
+            reader.refuse(f"attributes of other types than the class has in the known release: {shorten(e)}",
+                          "the release of the framework that docs/frameworks.md names, or a similar one")
 
 
 @dataclass(frozen=True)
 class Unsupported:
-    """A neuron class that no rule says exactly, and why."""
+    """A neuron class that no neuron rule represents exactly, and the reason. A `CellReader` that always refuses."""
 
     why: str
 
     def __call__(self, module: Any, shape: Shape, path: str) -> Cell:
-        Reading(module, shape, path).refuse("a neuron class that is not supported", self.why)
+        ParameterReader(module, shape, path).refuse("a neuron class that is not supported", self.why)
 
 
-Known: TypeAlias = NeuronClass | Unsupported
-Table: TypeAlias = Mapping[str, Known]
+NeuronEntry: TypeAlias = NeuronClass | Unsupported
+NeuronTable: TypeAlias = Mapping[str, NeuronEntry]
 
 
 def unsupported(package: str, why: str, *names: str) -> dict[str, Unsupported]:
-    """Entries of a table for classes that are refused for the same reason."""
+    """Table entries for classes of a package that are refused for the same reason."""
     return {f"{package}.{name}": Unsupported(why) for name in names}
