@@ -78,7 +78,7 @@ def _retime(choices: Choices) -> Pass | None:
     if timing.hop_ticks == 0:
         return None
     return Retime(timing.hop_ticks, timing.max_delay_ticks, timing.relays, choices.target.neurons.programmable,
-                  dilate if timing.dilation else 1)
+                  dilate if timing.dilation else 1, choices.target.neurons.state_bits)
 
 
 PASSES: tuple[Entry, ...] = (
@@ -98,7 +98,7 @@ PASSES: tuple[Entry, ...] = (
           "moves scales and average pools into the weights beside them"),
     Entry(MergeChains, "legalize", lambda c: MergeChains(c.target.network.operators),      # what is left has no other
           "makes weights of the linear operators that the target's synapses lack"),
-    Entry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration),
+    Entry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration, c.target),
           "gives each population a unit and everything else integers"),
     Entry(ProveRanges, "ranges", lambda c: ProveRanges(),
           "bounds every value; narrows states, folds what can only come out one way"),

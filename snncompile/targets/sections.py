@@ -31,6 +31,16 @@ class Neurons:
 
 
 @dataclass(frozen=True)
+class Registers:
+    """What a neuron holds that hardware has as such (`arithmetic.neuron`): a threshold, and `mantissa << exponent`
+    for a bias. The width of a membrane is `neurons.state_bits`."""
+
+    threshold_bits: int | None = whole("width of a threshold, which has no sign", 1)
+    bias_mantissa_bits: int | None = whole("width of the mantissa of a bias, its sign not counted", 1)
+    bias_exponent_bits: int = whole("width of the exponent that the biases of a population share", 0, 0, 5)
+
+
+@dataclass(frozen=True)
 class Network:
     """What a network may look like."""
 
@@ -140,6 +150,6 @@ class Costs:
 
 
 SECTIONS: dict[str, type] = {
-    "neurons": Neurons, "network": Network, "weights": Weights, "limits": Limits, "timing": Timing,
-    "memory": Memory, "mesh": Mesh,
+    "neurons": Neurons, "registers": Registers, "network": Network, "weights": Weights, "limits": Limits,
+    "timing": Timing, "memory": Memory, "mesh": Mesh,
 }

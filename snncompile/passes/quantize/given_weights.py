@@ -14,6 +14,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Scale
 from snncompile.ir.types import Array
+from snncompile.passes.quantize.fixed_neuron import FixedNeuron
 from snncompile.targets.arithmetic import Arithmetic
 
 MAX_BITS = 16
@@ -56,15 +57,16 @@ def step_of(layer: Linear | Conv, scale: Op | None) -> Array | None:
     return factor.reshape(-1) if factor.ndim == axes and factor.size == factor.shape[0] else None
 
 
-def given_notes(graph: Graph, arithmetic: Arithmetic) -> list[Diagnostic]:
+def given_notes(graph: Graph, arithmetic: Arithmetic, fixed: FixedNeuron | None) -> list[Diagnostic]:
     """What is said of weights that arrived as integers: that they stay, or that the arithmetic has no room for them."""
     bits = {e.dst: given_bits(np.asarray(op.weight)) for e in graph.edges for op in e.chain if is_given(op)}
     if not bits:
         return []
     words = [f"{shorten(n)} ({b if b == 'ternary' else '1 bit' if b == 1 else f'{b} bits'})" for n, b in bits.items()]
     into = ", ".join(words[:MAX_NAMED]) + (f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else "")
-    if arithmetic.neuron == "loihi":
+    if fixed is not None and not fixed.keeps_given_weights:
         return [Diagnostic("SNN406", "quantize", f"weights that arrived as integers, into {into}",
-                           "they were quantized anew, to codes that Loihi's registers have room for", "", "warning")]
+                           f"they were quantized anew, to codes that {fixed.title}'s registers have room for", "",
+                           "warning")]
     return [Diagnostic("SNN406", "quantize", f"weights kept as given, into {into}",
                        f"weight_bits = {arithmetic.weight_bits} is for other weights", "", "note")]

@@ -27,7 +27,7 @@ def keeps_channels(chain: tuple[Op, ...]) -> bool:
 
 
 @dataclass(frozen=True)
-class Synapses:
+class WeightCodes:
     """One projection: what stands before its last weights, those weights, and their real step."""
 
     before: tuple[Op, ...]
@@ -40,7 +40,7 @@ class Synapses:
 
     @classmethod
     def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
-           arithmetic: Arithmetic) -> Synapses:
+           arithmetic: Arithmetic, keep_given: bool) -> WeightCodes:
         at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
         first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
         last, after = chain[first], chain[at + 1:]
@@ -49,8 +49,8 @@ class Synapses:
             first, last = at, chain[at]
         before, unit = _before(chain[:first], unit, arithmetic)
         assert isinstance(last, (Linear, Conv, Scale))
-        if value is not None and arithmetic.neuron != "loihi":
-            return Given.kept(before, last, after, value * unit, gain, channels)
+        if value is not None and keep_given:
+            return GivenCodes.kept(before, last, after, value * unit, gain, channels)
         last = last if value is None else _in_reals(last, value)
         grid = _grid_for(last, arithmetic)
         weight = weight_of(last, gain.size if gain.ndim else channels, axes)
@@ -87,7 +87,7 @@ class Synapses:
 
 
 @dataclass(frozen=True)
-class Given(Synapses):
+class GivenCodes(WeightCodes):
     """A projection whose codes arrived as they are, and stay so.
 
     Attributes:
@@ -98,7 +98,7 @@ class Given(Synapses):
 
     @classmethod
     def kept(cls, before: tuple[Op, ...], last: Op, after: tuple[Op, ...], value: Array, gain: Array,
-             channels: int) -> Given:
+             channels: int) -> GivenCodes:
         assert is_given(last)
         codes = narrowest(np.asarray(last.weight))
         value = np.asarray(np.broadcast_to(value * gain, (channels,)) if channels else value * gain)

@@ -13,21 +13,20 @@ import numpy as np
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.dimensions import Typed
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.loihi import INPUT_SHIFT
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
-from snncompile.passes.legalize.prompt_resets import prompt
 from snncompile.passes.quantize.calibrate import Calibration
+from snncompile.passes.quantize.fixed_neuron import FixedNeuron, fixed_neuron
 from snncompile.passes.quantize.given_weights import given_notes
-from snncompile.passes.quantize.loihi_neuron import EVEN, fit
 from snncompile.passes.quantize.neuron_program import Entry, input_gain, is_curved, lower, typed_program
-from snncompile.passes.quantize.projections import Given, Synapses, keeps_channels
+from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
 from snncompile.passes.quantize.weight_grid import Grid
 from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.target import Target
 
 LOOP_BITS = 14
 # 30 and not 32, so that a membrane and its input add up in 32 bits.
@@ -43,10 +42,16 @@ class Quantize:
     population; decays to m / 2**n. Weights that arrived as integers stay as they are. Where several
     projections meet, or the membrane needs a finer unit than the weights, a projection ends in a `Scale` by whole
     numbers.
+
+    Attributes:
+        arithmetic: how numbers become integers.
+        calibration: the ranges and the activity that were seen on samples; empty without samples.
+        target: the hardware, whose figures say how wide the registers of its fixed neuron are.
     """
 
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     calibration: Calibration = field(default_factory=Calibration)
+    target: Target = field(default_factory=lambda: Target("any", "Any hardware"))
     name: ClassVar[str] = "quantize"
     needs: ClassVar[Stage] = Stage.LEGAL
     ensures: ClassVar[Stage] = Stage.INT
@@ -56,16 +61,17 @@ class Quantize:
         units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
         units.update(self._loop_units(graph))
         edges: dict[Edge, Edge] = {}
+        fixed = fixed_neuron(self.arithmetic.neuron, self.target)
         for name in _order(graph):
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
-            one = _One(graph, name, neuron, self.arithmetic, self.calibration, units)
-            population, projections = one.run()
+            quantizer = _PopulationQuantizer(graph, name, neuron, self.arithmetic, self.calibration, units, fixed)
+            population, projections = quantizer.run()
             nodes[name] = population
             units[name] = float(population.unit) if population.graded else 1.0
             edges.update(projections)
         ordered = {n: nodes.get(n, op) for n, op in graph.nodes.items()}
-        notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic)]
+        notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic, fixed)]
         return graph.replace(nodes=ordered, edges=tuple(edges.get(e, e) for e in graph.edges),
                              stage=Stage.INT).noting(notes)
 
@@ -119,8 +125,13 @@ def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagn
 
 
 @dataclass
-class _One:
-    """One population on its way to integers."""
+class _PopulationQuantizer:
+    """Quantizes one population and the projections that lead to it.
+
+    Attributes:
+        units: the real value of an integer that each source sends, by name: 1 for a source of spikes.
+        fixed: the neuron that the hardware has; None where every neuron becomes a program.
+    """
 
     graph: Graph
     name: str
@@ -128,6 +139,7 @@ class _One:
     arithmetic: Arithmetic
     calibration: Calibration
     units: dict[str, float]
+    fixed: FixedNeuron | None
 
     @property
     def place(self) -> str:
@@ -136,25 +148,28 @@ class _One:
     def run(self) -> tuple[Population, dict[Edge, Edge]]:
         _expect_numbers(self.place, (self.neuron,))
         edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
-        return (self.arithmetic.neuron == "loihi" and self._in_registers(edges)) or self._lowered(edges)
+        return (self.fixed and self._in_registers(self.fixed, edges)) or self._lowered(edges)
 
-    def _in_registers(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]] | None:
-        """The population as Loihi's own neuron, or None where its rule, sources or numbers do not allow that."""
-        neuron = prompt(self.neuron)
-        form = fit(neuron, typed_program(neuron, self.place))
-        if form is None or any(self._is_graded(e.src) for e in edges):
+    def _in_registers(self, fixed: FixedNeuron, edges: Mapping[Edge, Edge]
+                      ) -> tuple[Population, dict[Edge, Edge]] | None:
+        """The population as the fixed neuron, or None where its rule, its sources or its numbers do not allow that."""
+        fitted = fixed.fit(self.neuron, self.place)
+        if fitted is None or any(self._is_graded(e.src) for e in edges):
             return None
+        codes = self._codes(edges, np.asarray(fitted.gain), 0)
+        held = fitted.population([c.step for c in codes.values()])
+        if held is None:
+            return None
+        population, unit = held
+        return population, {before: dataclasses.replace(e, chain=codes[before].quantized(
+            unit, e.label, fixed.weight_multiple)) for before, e in edges.items()}
+
+    def _codes(self, edges: Mapping[Edge, Edge], gain: Array, channels: int) -> dict[Edge, WeightCodes]:
+        """The weights of every projection on their grids, multiplied by the gain."""
         axes = len(self.graph.shapes[self.name])
-        synapses = {before: Synapses.of(e.chain, self.units[before.src], np.asarray(form.gain), 0, axes,
-                                        self.arithmetic) for before, e in edges.items()}
-        step = form.step([s.step for s in synapses.values()])
-        registers = form.registers(step)
-        if registers is None:
-            return None
-        unit = np.asarray(step / EVEN)
-        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(unit, e.label, EVEN))
-                       for before, e in edges.items()}
-        return dataclasses.replace(registers.population(), unit=float(unit) / (1 << INPUT_SHIFT)), projections
+        keep = self.fixed is None or self.fixed.keeps_given_weights
+        return {before: WeightCodes.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic, keep)
+                for before, e in edges.items()}
 
     def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
         """The population with its program in integers, whatever it is."""
@@ -164,11 +179,10 @@ class _One:
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0
         axes = len(self.graph.shapes[self.name])
-        synapses = {before: Synapses.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
-                    for before, e in edges.items()}
-        unit, shift = self._units(synapses, self._threshold(channels), is_leaky(typed, gain_at), gain)
+        codes = self._codes(edges, gain, channels)
+        unit, shift = self._units(codes, self._threshold(channels), is_leaky(typed, gain_at), gain)
         fine = unit / 2.0**shift
-        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(fine, e.label))
+        projections = {before: dataclasses.replace(e, chain=codes[before].quantized(fine, e.label))
                        for before, e in edges.items()}
         shaped = _broadcastable(unit, axes)
         entry = Entry(gain_at, self._bias(_broadcastable(fine, axes), gain), shift)
@@ -177,25 +191,25 @@ class _One:
                                 lowered.graded, neuron.rule.name)
         return population, projections
 
-    def _units(self, synapses: Mapping[Edge, Synapses], threshold: Array | None, leaky: bool, gain: Array
+    def _units(self, codes: Mapping[Edge, WeightCodes], threshold: Array | None, leaky: bool, gain: Array
                ) -> tuple[Array, int]:
         """The unit of the membrane, and by how many bits the sum of the synapses is finer."""
-        graded = [s for edge, s in synapses.items() if self._is_graded(edge.src)]
+        graded = [s for edge, s in codes.items() if self._is_graded(edge.src)]
         emits = not self.neuron.rule.spiking
         onward = any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name])
-        scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded),
+        scales = Scales([s.step for s in codes.values()], threshold, leaky, tuple(s.largest for s in graded),
                         chained=bool(graded) or (emits and onward),
-                        kept=tuple(s.step for s in synapses.values() if isinstance(s, Given)),
+                        kept=tuple(s.step for s in codes.values() if isinstance(s, GivenCodes)),
                         passing=all(q.dimension == "count" for q in self.neuron.traced.states.values()))
         unit = self._fixed_unit()
         if unit is None:
             coarse = Grid(self.arithmetic.weight_bits).coarse
             unit = choose_unit(scales, self.arithmetic, self._peak(), coarse)
         numbers = [threshold, self._peak(), self.neuron.params.get("bias", 0.0) * np.max(np.abs(gain)),
-                   *(s.largest for s in synapses.values())]
+                   *(s.largest for s in codes.values())]
         largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
-        fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, Given) else s.step
-                for edge, s in synapses.items() if emits or self._is_graded(edge.src) or isinstance(s, Given)]
+        fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, GivenCodes) else s.step
+                for edge, s in codes.items() if emits or self._is_graded(edge.src) or isinstance(s, GivenCodes)]
         return unit, input_shift(fine, unit, largest)
 
     def _capped(self) -> Neuron:

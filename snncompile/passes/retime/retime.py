@@ -27,7 +27,7 @@ EARLY = 1e-3
 """What a tick of latency costs beside one value kept for a tick: it decides between equally small buffers."""
 MAX_PERIOD = 1 << 16
 STATE_BITS = 24
-"""Widest state that a first membrane is set back in: Loihi's."""
+"""The widest state that is used where the target does not say how wide its states are."""
 NAMED = 8
 
 
@@ -45,6 +45,8 @@ class Retime:
         programmable: whether neurons run any program, and so can be made to wait.
         dilate: hardware ticks for each tick of the network, so that quick loops become possible; "auto" takes as many
             as needed.
+        state_bits: the width of a state of the hardware, in which an earlier first value has to fit; 24 where nothing
+            is said.
 
     Raises SNN302 for cycles that are too quick, SNN303 for projections that would have to wait too long, SNN304 for
     neurons that act by themselves and cannot be kept from it.
@@ -55,6 +57,7 @@ class Retime:
     relays: bool = True
     programmable: bool = True
     dilate: int | Literal["auto"] = 1
+    state_bits: int | None = None
     name: ClassVar[str] = "retime"
     needs: ClassVar[Stage] = Stage.INT
     ensures: ClassVar[Stage] = Stage.MAPPED
@@ -71,7 +74,7 @@ class Retime:
         check_cycles(graph, self.hop_ticks, period)
         latency = self._latencies(graph, period)
         late = _Late(graph, latency, period, self.hop_ticks)
-        nodes, sources, first = late.populations(self.programmable)
+        nodes, sources, first = late.populations(self.programmable, self.state_bits or STATE_BITS)
         fresh, edges, relayed = late.projections(nodes, math.inf if self.max_delay_ticks is None
                                                  else self.max_delay_ticks)
         schedule = Schedule({**latency, **relayed, **first}, period, first)
@@ -194,7 +197,7 @@ class _Late:
     period: int
     hop_ticks: int
 
-    def populations(self, programmable: bool) -> tuple[dict[str, Op], list[Edge], dict[str, int]]:
+    def populations(self, programmable: bool, state_bits: int) -> tuple[dict[str, Op], list[Edge], dict[str, int]]:
         """The nodes, none of which acts before its first tick or between two; with always-on sources for some."""
         nodes, edges = dict(self.graph.nodes), []
         starts: dict[int, str] = {}
@@ -203,7 +206,7 @@ class _Late:
             if not isinstance(op, Population) or not self._restless(name, op):
                 continue
             first = self.latency[name]
-            early = rewound(op, self.graph.shapes[name], first, STATE_BITS) if self.period == 1 else None
+            early = rewound(op, self.graph.shapes[name], first, state_bits) if self.period == 1 else None
             if early is not None:
                 nodes[name] = early
                 continue

@@ -102,6 +102,13 @@ def test_a_waiting_population_acts_in_its_ticks_only():
     assert np.count_nonzero(got.emitted["n"]) == np.count_nonzero(wanted.emitted["n"]) > 0
 
 
+@pytest.mark.parametrize(("first", "period"), [(200, 3), (2, 201)])
+def test_the_counter_is_wide_enough_for_the_first_wait_and_for_every_later_one(first: int, period: int) -> None:
+    """200 takes 8 bits and a sign."""
+    _, op = one(Neuron.of("lif", decay=0.75, threshold=1.0))
+    assert waiting(op, first, period).states["wait"].bits == 9
+
+
 def test_the_counter_takes_a_name_of_its_own():
     _, op = one(Neuron.of("lif", decay=0.75, threshold=1.0))
     assert set(waiting(waiting(op, 1, 1), 1, 1).states) == {"v", "wait", "wait_"}
