@@ -33,7 +33,7 @@ class PromptResets:
             return graph
         late = {n: op for n, op in graph.nodes.items() if isinstance(op, Neuron) and op.firing.waits
                 and op.firing.when not in self.times}
-        changed = {n: new for n, op in late.items() if (new := prompt(op)) is not op}
+        changed = {n: new for n, op in late.items() if (new := with_same_tick_reset(op)) is not op}
         if not changed:
             return graph
         note = Diagnostic("SNN419", f"graph {shorten(graph.name)}", f"late resets: {', '.join(map(shorten, changed))}",
@@ -41,7 +41,7 @@ class PromptResets:
         return graph.replace(nodes={**graph.nodes, **changed}).noting([note])
 
 
-def prompt(neuron: Neuron) -> Neuron:
+def with_same_tick_reset(neuron: Neuron) -> Neuron:
     """The neuron with its reset in the tick of the spike, where that changes no spike; else the neuron itself.
 
     A reset to a value before the next tick's decay leaves what a reset in the same tick does; one after the decay

@@ -18,7 +18,7 @@ from snncompile.ir.expr import Step
 from snncompile.ir.loihi import INPUT_SHIFT, LOIHI, MAX_STATE, NO_MEMORY, LoihiLif
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.types import Array
-from snncompile.passes.legalize.prompt_resets import prompt
+from snncompile.passes.legalize.prompt_resets import with_same_tick_reset
 from snncompile.passes.quantize.neuron_program import typed_program
 from snncompile.targets.load import load_target
 from snncompile.targets.sections import Registers
@@ -55,9 +55,9 @@ class LoihiNeuron:
 
     def fit(self, neuron: Neuron, place: str) -> FittedLoihi | None:
         """The neuron in Loihi's form, or None where it has another. Errors name `place`."""
-        neuron = prompt(neuron)
-        found = fit(neuron, typed_program(neuron, place))
-        return None if found is None else FittedLoihi(found, self)
+        neuron = with_same_tick_reset(neuron)
+        form = fit(neuron, typed_program(neuron, place))
+        return None if form is None else FittedLoihi(form, self)
 
     @property
     def max_threshold(self) -> int:
@@ -100,8 +100,11 @@ class Fit:
     """A neuron of Loihi's form, in reals: `s' = keep_current s + gain x`, `v' = keep_voltage v + s' + drive`.
 
     Attributes:
-        drive: `[*shape]` or a number.
-        threshold: the membrane has to exceed it, or with `meets` at least to reach it.
+        gain: the factor of the input `x`, above 0.
+        keep_current, keep_voltage: what is kept of the current `s` and of the membrane `v` in a tick, 0 to 1.
+        drive: what is added to the membrane in every tick, `[*shape]` or a number.
+        threshold: the membrane fires where it exceeds this, above 0.
+        meets: whether it fires too where it is equal to the threshold.
     """
 
     gain: float
@@ -114,7 +117,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class FittedLoihi:
-    """A neuron of Loihi's form on its way into the registers of a chip."""
+    """A neuron of Loihi's form, and the registers that it has to fit into. See `fixed_neuron.FittedNeuron`."""
 
     fit: Fit
     chip: LoihiNeuron
@@ -155,11 +158,12 @@ class FittedLoihi:
 def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     """The neuron in Loihi's form, or None where it has another.
 
-    A membrane that no spike resets is a current, and the membrane behind it keeps nothing; a threshold without memory
-    has neither.
+    A state that no spike resets is the current of Loihi's neuron; where there is only that state, the membrane behind
+    it keeps nothing. A threshold without memory has neither state.
 
     Args:
-        typed: the program of `prompt(neuron)`.
+        neuron: with its reset in the tick of the spike, where that is possible; see `with_same_tick_reset`.
+        typed: its program.
     """
     program, sums = typed.program, affine(typed)
     fires, nexts = program.steps[program.output], dict(program.next_state)
@@ -190,12 +194,12 @@ def fit(neuron: Neuron, typed: Typed) -> Fit | None:
 
 
 def affine(typed: Typed) -> list[Affine | None]:
-    """Every step of a program as a sum of states and input, where it is one."""
-    found: list[Affine | None] = []
+    """Every step of a program as a sum of states and the input; None for a step that is no such sum."""
+    sums: list[Affine | None] = []
     for i, step in enumerate(typed.program.steps):
         value = typed.values[i]
-        found.append({"": value} if value is not None else _affine(step, [found[a] for a in step.args], typed))
-    return found
+        sums.append({"": value} if value is not None else _affine(step, [sums[a] for a in step.args], typed))
+    return sums
 
 
 def _affine(step: Step, args: list[Affine | None], typed: Typed) -> Affine | None:
@@ -229,7 +233,7 @@ def _times(a: Affine, factor: Any) -> Affine:
 
 
 def _returns(typed: Typed, i: int, spike: int, charged: int) -> bool:
-    """Whether a next state is the charged membrane, or 0 after a spike."""
+    """Whether a next state is 0 after a spike, and the charged membrane otherwise."""
     step = typed.program.steps[i]
     if step.op != "select" or step.args[0] != spike or step.args[2] != charged:
         return False
@@ -238,9 +242,10 @@ def _returns(typed: Typed, i: int, spike: int, charged: int) -> bool:
 
 
 def _is_filter(charged: Affine, after: Affine, voltage: str, current: str = "") -> bool:
-    """Whether what enters the membrane is a decaying sum of the inputs, whichever way the rule keeps it.
+    """Whether what enters the membrane is a decaying sum of the inputs, however the rule writes that.
 
-    `s = a i + b x` obeys `s' = k s + b x` for `i' = k i + c x` just if `a c = k b`.
+    Where the rule adds `s = a i + b x` to the membrane and keeps the current `i' = k i + c x`, then `s' = k s + b x`
+    holds exactly if `a c = k b`.
     """
     if set(charged) - {"input", "", voltage, current} or set(after) - {"input", "", current}:
         return False
@@ -252,10 +257,11 @@ def _is_filter(charged: Affine, after: Affine, voltage: str, current: str = "") 
 
 
 def _uniform(*values: Any) -> list[float] | None:
-    """The values as numbers, or None where one differs from neuron to neuron."""
+    """The values as numbers; None where one of them differs between neurons."""
     arrays = [np.asarray(v, np.float64).reshape(-1) for v in values]
     return [float(a[0]) for a in arrays] if all(a.size and np.all(a == a[0]) for a in arrays) else None
 
 
 def _decay(keep: float) -> int:
+    """The register for a membrane or current of which `keep` is left after a tick."""
     return NO_MEMORY - round(NO_MEMORY * keep)

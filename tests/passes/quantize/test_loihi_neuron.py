@@ -18,7 +18,7 @@ from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.passes.legalize.canonicalize import Canonicalize
 from snncompile.passes.legalize.form_populations import FormPopulations
-from snncompile.passes.legalize.prompt_resets import prompt
+from snncompile.passes.legalize.prompt_resets import with_same_tick_reset
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.fixed_neuron import FIXED_NEURONS, fixed_neuron
 from snncompile.passes.quantize.loihi_neuron import Fit, fit
@@ -33,7 +33,7 @@ LOIHI = Arithmetic(neuron="loihi", per="layer", decay_bits=12, membrane_bits=24)
 
 
 def form(neuron: Neuron) -> Fit | None:
-    neuron = prompt(neuron)
+    neuron = with_same_tick_reset(neuron)
     return fit(neuron, typed_program(neuron, "here"))
 
 

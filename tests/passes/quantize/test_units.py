@@ -39,7 +39,7 @@ def test_leaky_neurons_have_thresholds_of_a_thousand_units():
 
 @given(st.floats(2.0**-5, 1e5), st.booleans())
 def test_thresholds_never_have_fewer_units_than_documented(ratio, leaky):
-    """With a step of 1.2 / 1024 of the threshold, 853 units of a step would be too few: it takes 1706 of half a step."""
+    """Where the threshold is 853 steps, a unit of a step would be too coarse: it takes 1706 units of half a step."""
     units = round(ratio / float(unit_of([1.0], ratio, leaky=leaky)))
     assert units >= (1024 if leaky else 64)
     assert units <= max(ratio, 2048 if leaky else 128)

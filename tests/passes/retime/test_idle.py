@@ -14,7 +14,7 @@ from snncompile.ir.interp import run
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.ranges import input_range
 from snncompile.ir.rules import Firing
-from snncompile.passes.retime.idle import holds_still, starts_idle, waiting, without_bias
+from snncompile.passes.retime.idle import holds_still, starts_idle, with_wait_counter, without_bias
 from tests.passes.chains import integer
 from tests.passes.retimed import SIZE, chain, wired
 from tests.strategies import graphs
@@ -92,7 +92,7 @@ def test_a_population_starts_idle_where_its_first_state_stays(neuron: Neuron, ex
 
 def test_a_waiting_population_acts_in_its_ticks_only():
     graph, op = one(Neuron.of("lif", initial={"v": 0.5}, decay=0.75, threshold=1.0, bias=0.5))
-    late = graph.replace(nodes={**graph.nodes, "n": waiting(op, 2, 3)})
+    late = graph.replace(nodes={**graph.nodes, "n": with_wait_counter(op, 2, 3)})
     x = np.random.default_rng(0).integers(0, 2, (2, 5, SIZE))
     spread = np.zeros((2, 15, SIZE), np.int64)
     spread[:, 2::3] = x
@@ -106,12 +106,12 @@ def test_a_waiting_population_acts_in_its_ticks_only():
 def test_the_counter_is_wide_enough_for_the_first_wait_and_for_every_later_one(first: int, period: int) -> None:
     """200 takes 8 bits and a sign."""
     _, op = one(Neuron.of("lif", decay=0.75, threshold=1.0))
-    assert waiting(op, first, period).states["wait"].bits == 9
+    assert with_wait_counter(op, first, period).states["wait"].bits == 9
 
 
 def test_the_counter_takes_a_name_of_its_own():
     _, op = one(Neuron.of("lif", decay=0.75, threshold=1.0))
-    assert set(waiting(waiting(op, 1, 1), 1, 1).states) == {"v", "wait", "wait_"}
+    assert set(with_wait_counter(with_wait_counter(op, 1, 1), 1, 1).states) == {"v", "wait", "wait_"}
 
 
 def test_a_bias_comes_out_of_the_program_with_its_values():

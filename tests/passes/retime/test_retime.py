@@ -93,7 +93,7 @@ def test_a_shortcut_is_refused_where_there_is_neither_delay_nor_relay():
     links = [*chain("x", "a", "b", "c", "y"), ("a", "c", 0)]
     assert retimed(wired(links), max_delay_ticks=2, relays=False).stage == Stage.MAPPED
     assert refusal(wired(links), max_delay_ticks=1, relays=False) == [
-        ("SNN303", 'projection "a -> c"', "it must take 2 ticks, so that it arrives with what goes the longest way")]
+        ("SNN303", 'projection "a -> c"', "it must take 2 ticks, to arrive together with the longest path")]
 
 
 def test_delays_that_a_network_has_already_are_used_up_first():
