@@ -49,9 +49,9 @@ def quantized(neuron: Neuron, weight: np.ndarray, arithmetic: Arithmetic = LOIHI
 
 
 def population(graph: Graph) -> Population:
-    found = graph.populations["n"]
-    assert isinstance(found, Population)
-    return found
+    op = graph.populations["n"]
+    assert isinstance(op, Population)
+    return op
 
 
 @pytest.mark.parametrize(("neuron", "expected"), [
@@ -107,17 +107,17 @@ def test_the_form_fires_as_the_neuron_does(seed: int, rule: str, when: Any, comp
     options = {"filter": str(rng.choice(["add-first", "decay-first", "decay-both"]))} if rule == "cubalif" else {}
     share = {"rate" if rule == "euler_lif" else "decay": rng.random()}
     neuron = Neuron.of(rule, Firing(compare, "value", when, 1), options, **share)
-    found = form(neuron)
-    assert found is not None
+    fitted = form(neuron)
+    assert fitted is not None
     x = rng.normal(size=(1, 50, 1))
     graph = Graph("net", {"in": Input((1,), "real", -9, 9), "n": neuron, "out": Output()},
                   (Edge("in", "n"), Edge("n", "out")))
     current = membrane = 0.0
     spikes = []
     for value in x[0, :, 0]:
-        current = found.keep_current * current + found.gain * value
-        membrane = found.keep_voltage * membrane + current + found.drive
-        spikes.append(membrane >= found.threshold if found.meets else membrane > found.threshold)
+        current = fitted.keep_current * current + fitted.gain * value
+        membrane = fitted.keep_voltage * membrane + current + fitted.drive
+        spikes.append(membrane >= fitted.threshold if fitted.meets else membrane > fitted.threshold)
         membrane = 0.0 if spikes[-1] else membrane
     assert run(graph, x).outputs["out"][0, :, 0].tolist() == spikes
 
@@ -132,11 +132,11 @@ def test_weights_are_even_and_within_what_loihi_holds() -> None:
 
 
 def test_registers_of_a_leaky_neuron() -> None:
-    found = population(quantized(Neuron.of("lif", HARD, decay=0.75, threshold=1.0), np.array([[1.0]])))
-    assert found.rule == "loihi"
-    assert int(found.params["keep_v"]) == NO_MEMORY * 3 // 4
-    assert int(found.params["threshold"]) == 254 << 6
-    assert float(found.unit) == pytest.approx(1 / (254 << 6))
+    op = population(quantized(Neuron.of("lif", HARD, decay=0.75, threshold=1.0), np.array([[1.0]])))
+    assert op.rule == "loihi"
+    assert int(op.params["keep_v"]) == NO_MEMORY * 3 // 4
+    assert int(op.params["threshold"]) == 254 << 6
+    assert float(op.unit) == pytest.approx(1 / (254 << 6))
 
 
 def test_a_membrane_that_meets_its_threshold_fires_where_it_should() -> None:
