@@ -27,7 +27,7 @@ from snncompile.model import CompiledModel
 from snncompile.observer import Observer
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.calibrate import Calibration, calibrate
-from snncompile.passes.quantize.loihi_neuron import emulated
+from snncompile.passes.quantize.fixed_neuron import emulated
 from snncompile.passes.quantize.wide_weights import wide_weights
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, Report, compare, population_reports

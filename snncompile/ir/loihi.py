@@ -1,13 +1,14 @@
-"""Loihi's neuron in integers, written once: current-based leaky integrate and fire with hard reset.
+"""Loihi's neuron in integers: current-based leaky integrate and fire with a reset to 0.
 
 The order of operations, the shifts and the roundings are those of Lava's bit-accurate LIF (lava-nc 0.10.0,
-`lava/proc/lif/models.py`), and of NetX files. A tick:
+`lava/proc/lif/models.py`), and of NetX files. They are written here and nowhere else. A tick:
 
-    u' = keep(u, current_decay) + (x << 6)      24 bits; leaves them by wrapping
-    v' = keep(v, voltage_decay) + u' + bias     24 bits; leaves them by saturating
+    u' = keep(u, current_decay) + (x << 6)      wraps where it leaves 24 bits
+    v' = keep(v, voltage_decay) + u' + bias     saturates where it leaves 24 bits
     spike = v' > (threshold << 6)               and v' becomes 0
 
-where `keep(a, d)` is `a (4096 - d) / 4096`, rounded toward zero. Lava's register `du` is `current_decay - 1`.
+where `keep(a, d)` is `a (4096 - d) / 4096`, rounded toward zero. Lava's register `du` is `current_decay - 1`. How wide
+the registers of a chip are is no part of this arithmetic: targets say it (`targets.sections.Registers`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ from snncompile.ir.populations import IntState, Population
 from snncompile.ir.types import Array
 
 DECAY_BITS = 12
+"""Decays are whole numbers of 1 / 2**12."""
 NO_MEMORY = 1 << DECAY_BITS
 """The decay that keeps nothing from one tick to the next."""
 INPUT_SHIFT = 6
+"""By how many bits currents and membranes are finer than weights and thresholds."""
 STATE_BITS = 24
+"""The width of currents and membranes."""
 MAX_STATE = (1 << (STATE_BITS - 1)) - 1
 LOIHI = "loihi"
-"""The name of the rule: that of no library rule, since its numbers are integers from the start."""
+"""The name of the rule of these populations. The library has no such rule: its numbers are integers from the start."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,10 @@ class LoihiLif:
     """The registers of a population: numbers, or arrays that broadcast against its shape.
 
     Attributes:
-        threshold: its mantissa; the membrane has to exceed `threshold << 6`.
-        current_decay, voltage_decay: 0 (nothing is lost in a tick) to 4096 (everything is).
-        bias: added to the membrane every tick, in membrane steps: mantissa and exponent put together.
-        resets: when states return to 0, besides by spikes.
+        threshold: the mantissa of the threshold; the membrane has to exceed `threshold << 6`.
+        current_decay, voltage_decay: what is lost in a tick: 0 for nothing, 4096 for everything.
+        bias: what is added to the membrane in every tick: the mantissa of its register, shifted by the exponent.
+        resets: the ticks in which states return to 0, beside the resets by spikes.
     """
 
     threshold: int | Array
@@ -57,7 +61,7 @@ class LoihiLif:
     resets: Periodic | None = None
 
     def population(self) -> Population:
-        """The population with these registers. Its unit is the integer itself: Loihi knows no other."""
+        """The integer population with these registers, whose unit is 1."""
         registers = _Registers()
         nexts: dict[str, Expr] = {}
         states: dict[str, IntState] = {}
@@ -81,20 +85,21 @@ class LoihiLif:
 
 
 def kept(value: Expr, share: Operand) -> Expr:
-    """`value share / 4096`, rounded toward zero."""
+    """`value * share / 4096`, rounded toward zero."""
     return Expr("shr", (value * share,), (DECAY_BITS, "zero"))
 
 
 def wrapped(u: Expr) -> Expr:
-    """A current that left its 24 bits, brought back: from -2**23 + 1 to 2**23.
+    """A current that wraps into its 24 bits: from -2**23 + 1 to 2**23.
 
-    Lava does so once a tick, so that sums beyond three times that range stay outside of it; Loihi's registers do not.
+    Lava subtracts or adds 2**24 once a tick, so that a sum of more than three times that range stays outside of it. The
+    registers of Loihi have no such values.
     """
     return Expr("wrap", (u - 1,), STATE_BITS) + 1
 
 
 def _countdown(resets: Periodic) -> tuple[Expr, Expr]:
-    """Whether a reset is due, and how many ticks are left until the next one."""
+    """Whether a reset is due in this tick, and the number of ticks from the next tick to the next reset."""
     left = Expr("state", (), "ticks_left")
     due = as_expr(0) >= left
     return due, select(due, resets.interval - 1, maximum(left - 1, 0))
@@ -102,7 +107,7 @@ def _countdown(resets: Periodic) -> tuple[Expr, Expr]:
 
 @dataclass
 class _Registers:
-    """The integer parameters that a program names."""
+    """Collects the integer parameters of a program under their names."""
 
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -111,7 +116,7 @@ class _Registers:
         return Expr("param", (), name)
 
     def kept(self, state: str, decay: int | Array, due: Expr | None) -> Expr | None:
-        """What is left of a state, or of 0 where a reset is due; None where nothing ever is."""
+        """What is left of a state, which is 0 where a reset is due; None where the decay leaves nothing."""
         if np.all(np.asarray(decay) == NO_MEMORY):
             return None
         before = Expr("state", (), state)

@@ -194,12 +194,12 @@ def to_text(passes: Iterable[Pass]) -> str:
 
 def _values(holder: Any) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for f in dataclasses.fields(holder):
-        value = getattr(holder, f.name)
-        if isinstance(value, Arithmetic):
+    for name, hint in _hints(type(holder)).items():
+        value = getattr(holder, name)
+        if hint is Arithmetic:
             values |= vars(value)
-        elif not dataclasses.is_dataclass(value):
-            values[f.name] = value
+        elif _is_plain(hint):
+            values[name] = value
     return values
 
 
@@ -212,9 +212,14 @@ def options_of(kind: type[Pass]) -> dict[str, str]:
         if hint is Arithmetic:
             options |= {f.name: value_of(f.metadata) + (", or none" if f.default is None else "")
                         for f in dataclasses.fields(Arithmetic)}
-        elif not dataclasses.is_dataclass(hint):
+        elif _is_plain(hint):
             options[name] = _in_words(hint)
     return options
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether a value of an annotated type can be written; a calibration and a target cannot."""
+    return not any(dataclasses.is_dataclass(part) for part in (hint, *get_args(hint)))
 
 
 def _hints(kind: Any) -> dict[str, Any]:

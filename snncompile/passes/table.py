@@ -46,7 +46,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Entry:
+class PassEntry:
     """A row of the table.
 
     Attributes:
@@ -79,35 +79,35 @@ def _retime(choices: Choices) -> Pass | None:
     if timing.hop_ticks == 0:
         return None
     return Retime(timing.hop_ticks, timing.max_delay_ticks, timing.relays, choices.target.neurons.programmable,
-                  dilate if timing.dilation else 1)
+                  dilate if timing.dilation else 1, choices.target.neurons.state_bits)
 
 
 # The comment at the end of a line says why the pass stands where it does.
-PASSES: tuple[Entry, ...] = (
-    Entry(Canonicalize, "legalize", lambda c: Canonicalize(),      # first, so that the other passes see fewer nodes
-          "removes operators that do nothing, and (with a warning) nodes from which no output is reached"),
-    Entry(PlainNeurons, "legalize", lambda c: PlainNeurons(),      # its gains are folded into weights later
-          "rewrites neurons given as Euler steps, `v + rate (x - v)`, as leaky integrators, `decay v + gain x`"),
-    Entry(FormPopulations, "legalize", _form_populations,          # the passes below work on projections
-          "turns every path of operators between two populations into a projection"),
-    Entry(PromptResets, "legalize", lambda c: PromptResets(c.target.neurons.reset_times),  # or-pools adds neurons
-          "lets neurons reset in the tick of the spike instead of the next one, where the target needs that and no "
-          "spike changes"),
-    Entry(OrPools, "legalize", lambda c: OrPools.of(c.target),     # the next pass may scale the new populations
-          "turns max pools into populations, where the target has no max pool"),
-    Entry(UnifyThresholds, "legalize", lambda c: UnifyThresholds(c.target.neurons.thresholds_per_population),
-          "scales the channels of a population to a common threshold, where the target has one for each population"),
-    Entry(FoldScales, "legalize", lambda c: FoldScales(),          # weights are measured for their grid after it
-          "multiplies scales, batch norms and average pools into the weights beside them"),
-    Entry(MergeChains, "legalize", lambda c: MergeChains(c.target.network.operators),  # only what no pass above removed
-          "multiplies out projections with a linear operator that the target lacks, so that one matrix is left"),
-    Entry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration),
-          "chooses the real value of one membrane step for each population, and turns all numbers into integers"),
-    Entry(ProveRanges, "ranges", lambda c: ProveRanges(),
-          "bounds every integer, narrows states and outputs to their bounds, and removes operations that have no "
-          "effect within them"),
-    Entry(Retime, "retime", _retime,
-          "gives every projection the delay that it has on the hardware; see [time on hardware](retime.md)"),
+PASSES: tuple[PassEntry, ...] = (
+    PassEntry(Canonicalize, "legalize", lambda c: Canonicalize(),      # first, so that the other passes see fewer nodes
+              "removes operators that do nothing, and (with a warning) nodes from which no output is reached"),
+    PassEntry(PlainNeurons, "legalize", lambda c: PlainNeurons(),      # its gains are folded into weights later
+              "rewrites neurons given as Euler steps, `v + rate (x - v)`, as leaky integrators, `decay v + gain x`"),
+    PassEntry(FormPopulations, "legalize", _form_populations,          # the passes below work on projections
+              "turns every path of operators between two populations into a projection"),
+    PassEntry(PromptResets, "legalize", lambda c: PromptResets(c.target.neurons.reset_times),  # or-pools adds neurons
+              "lets neurons reset in the tick of the spike instead of the next one, where the target needs that and no "
+              "spike changes"),
+    PassEntry(OrPools, "legalize", lambda c: OrPools.of(c.target),     # the next pass may scale the new populations
+              "turns max pools into populations, where the target has no max pool"),
+    PassEntry(UnifyThresholds, "legalize", lambda c: UnifyThresholds(c.target.neurons.thresholds_per_population),
+              "scales the channels of a population to one threshold, where the target has only one a population"),
+    PassEntry(FoldScales, "legalize", lambda c: FoldScales(),          # weights are measured for their grid after it
+              "multiplies scales, batch norms and average pools into the weights beside them"),
+    PassEntry(MergeChains, "legalize", lambda c: MergeChains(c.target.network.operators),  # what is left over
+              "multiplies out projections with a linear operator that the target lacks, so that one matrix is left"),
+    PassEntry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration, c.target),
+              "chooses the real value of one membrane step for each population, and turns all numbers into integers"),
+    PassEntry(ProveRanges, "ranges", lambda c: ProveRanges(),
+              "bounds every integer, narrows states and outputs to their bounds, and removes operations that have no "
+              "effect within them"),
+    PassEntry(Retime, "retime", _retime,
+              "gives every projection the delay that it has on the hardware; see [time on hardware](retime.md)"),
 )
 
 

@@ -1,6 +1,6 @@
-"""The choices of an integer representation: what a target computes with, and what the user asked for.
+"""The options of an integer representation: those of a target, and those that the user chose.
 
-The fields of `Arithmetic` are the one list of these choices. The table `[arithmetic]` of a target's description, the
+The fields of `Arithmetic` are the only list of these options. The table `[arithmetic]` of a target's description, the
 keyword arguments of `compile` and the options of the command line are all made from them.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from snncompile.ir.operations import Rounding  # the command line reads these fields, and must not load NumPy for it
 
 MAX_BITS = 30
-"""The widest membrane that is chosen unless the user asks for more: with its input it adds up in 32 bits."""
+"""The widest membrane unless the user asks for more. A membrane of 30 bits and its input add up in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,17 @@ class Arithmetic:
             holds the threshold and twice what calibration saw, and 30 without calibration.
         decay_bits: decays are m / 2**decay_bits; None takes 12, or more for a leak too slow for that.
         rounding: of products with decays: floor, zero (toward it) or nearest (halves up).
-        overflow: a membrane that leaves its width saturates or wraps.
-        per: one unit for each channel where the neuron allows it, or one for the layer.
-        spike_bits: width of a spike count, where a neuron may fire several times in a step.
+        overflow: whether a membrane that leaves its width saturates or wraps.
+        per: "channel" for a unit of each channel, where the neuron allows that; "layer" for one in all.
+        spike_bits: width of a spike count, where a neuron may fire several times in a tick.
         input_bits: width of real-valued inputs.
         table_bits: look-up tables have at most 2**table_bits entries.
         graded_bits: width of graded outputs.
-        neuron: "loihi" puts the neurons that have Loihi's form into its registers; "any" lowers every program.
+        neuron: the neuron that the hardware has. "loihi" puts neurons of Loihi's form into its registers; "any" makes
+            every neuron a program.
 
     Raises:
-        CompileError: SNN404 with every value that is none of these.
+        CompileError: SNN404 with every option that has another value.
     """
 
     weight_bits: int | Literal["ternary"] = figure("whole or word", "Width of weights; 1 is bipolar.", 8, 1, 16,
@@ -72,7 +73,7 @@ class Arithmetic:
         """This arithmetic with what a user chose, by name; None leaves a choice as it is.
 
         Raises:
-            CompileError: SNN404 for an option that there is not, or a value that it cannot have.
+            CompileError: SNN404 for an option that does not exist, or for a value that it cannot have.
         """
         known = [f.name for f in dataclasses.fields(self)]
         for name in options:

@@ -1,4 +1,4 @@
-"""What a target says, section by section: every field a figure with its unit in its name. See `figures`."""
+"""The sections of a target's description. Every field is a figure with its unit in its name; see `figures`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snncompile.targets.figures import flag, real, whole, wholes, word, words
 
 @dataclass(frozen=True)
 class Neurons:
-    """What a neuron can do. `rules` None: it is programmed, and any rule is possible."""
+    """What a neuron can do. Without `rules` it is programmable, and runs any rule."""
 
     rules: tuple[str, ...] | None = words("neuron rules, by their names in the library", (*RULES, LOIHI))
     resets: tuple[str, ...] | None = words("what a spike does to the membrane", get_args(Reset))
@@ -26,8 +26,20 @@ class Neurons:
 
     @property
     def programmable(self) -> bool:
-        """Whether neurons run any program."""
+        """Whether neurons run programs, and so any rule."""
         return self.rules is None
+
+
+@dataclass(frozen=True)
+class Registers:
+    """The widths of the registers of the neuron that hardware has (`arithmetic.neuron`).
+
+    A bias is its mantissa, shifted left by an exponent. The width of a membrane is `neurons.state_bits`.
+    """
+
+    threshold_bits: int | None = whole("width of a threshold, which has no sign", 1)
+    bias_mantissa_bits: int | None = whole("width of the mantissa of a bias, its sign not counted", 1)
+    bias_exponent_bits: int = whole("width of the exponent that the biases of a population share", 0, 0, 5)
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of everything there is."""
+    """How much of everything the chip and its cores have."""
 
     cores: int | None = whole("cores", 1)
     neurons: int | None = whole("neurons on the chip", 1)
@@ -82,10 +94,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a spike takes.
-
-    A projection takes at least `hop_ticks`, and at most `max_delay_ticks` with its own delay, the hop included.
-    """
+    """How long a spike takes: at least `hop_ticks`, and at most `max_delay_ticks` with the delay of its projection."""
 
     hop_ticks: int = whole("ticks from a spike to its effect in the next population", 0, 0)
     max_delay_ticks: int | None = whole("most ticks from a spike to its effect, the hop included")
@@ -95,7 +104,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Memory:
-    """How a core stores synapses: the words of a memory model, see `memory`."""
+    """How a core stores synapses: a memory model and the sizes of its words; see `memory`."""
 
     model: str = word("memory model", "flat", ("flat", "lists", "crossbar", "dynapcnn"))
     shared_kernels: bool = flag("whether a core stores a convolution's kernel once for all its neurons", False)
@@ -109,7 +118,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Where cores lie. A spike takes one hop for each tile that it crosses."""
+    """Where cores lie on the chip. A spike takes one hop for each tile that it crosses."""
 
     columns: int | None = whole("columns of tiles", 1)
     rows: int | None = whole("rows of tiles", 1)
@@ -118,7 +127,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Costs:
-    """What an event costs: a named profile. What is not given is not counted, and said to be missing."""
+    """What an event costs: a profile with a name. A cost that is left out is not counted, and reported as missing."""
 
     dense_synop_pj: float | None = real("energy of a synaptic operation in a dense list")
     sparse_synop_pj: float | None = real("energy of a synaptic operation in a sparse list")
@@ -140,6 +149,6 @@ class Costs:
 
 
 SECTIONS: dict[str, type] = {
-    "neurons": Neurons, "network": Network, "weights": Weights, "limits": Limits, "timing": Timing,
-    "memory": Memory, "mesh": Mesh,
+    "neurons": Neurons, "registers": Registers, "network": Network, "weights": Weights, "limits": Limits,
+    "timing": Timing, "memory": Memory, "mesh": Mesh,
 }

@@ -9,7 +9,18 @@ from typing import Any
 
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.figures import Figure, FigureReader, Origin
-from snncompile.targets.sections import SECTIONS, Costs, Limits, Memory, Mesh, Network, Neurons, Timing, Weights
+from snncompile.targets.sections import (
+    SECTIONS,
+    Costs,
+    Limits,
+    Memory,
+    Mesh,
+    Network,
+    Neurons,
+    Registers,
+    Timing,
+    Weights,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Target:
     provisional: bool = False
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     neurons: Neurons = field(default_factory=Neurons)
+    registers: Registers = field(default_factory=Registers)
     network: Network = field(default_factory=Network)
     weights: Weights = field(default_factory=Weights)
     limits: Limits = field(default_factory=Limits)

@@ -82,16 +82,17 @@ def test_any_text_is_read_or_refused(text):
 def test_the_passes_of_every_target_have_a_text(target):
     choices = Choices(load_target(target))
     passes = passes_of(choices, *{entry.step for entry in PASSES})
-    assert passes_from_text(to_text(passes), C99) == passes
+    assert passes_from_text(to_text(passes), choices) == passes
+    assert to_text(passes_from_text(to_text(passes), C99)) == to_text(passes)
     assert passes_from_text(",".join(p.name for p in passes), choices) == passes
 
 
 def test_an_option_that_is_not_written_follows_from_the_target():
     loihi = Choices(load_target("loihi2"), Arithmetic(per="layer"))
-    assert passes_from_text("retime{relays=false}", loihi) == (Retime(1, 62, False),)
+    assert passes_from_text("retime{relays=false}", loihi) == (Retime(1, 62, False, state_bits=24),)
     assert passes_from_text("retime", C99) == (Retime(),)  # the target needs none: as the pass itself has it
     assert passes_from_text("quantize{weight_bits=ternary membrane_bits=none}", loihi) == (
-        Quantize(Arithmetic(per="layer", weight_bits="ternary")),)
+        Quantize(Arithmetic(per="layer", weight_bits="ternary"), target=loihi.target),)
 
 
 def test_a_list_may_hold_one_word_or_none():
@@ -132,7 +133,7 @@ def test_all_problems_are_told_together():
 
 def test_every_option_of_every_pass_says_what_it_can_be():
     for entry in PASSES:
-        fields = {f.name for f in dataclasses.fields(entry.kind)} - {"arithmetic", "calibration"}
+        fields = {f.name for f in dataclasses.fields(entry.kind)} - {"arithmetic", "calibration", "target"}
         extra = {f.name for f in dataclasses.fields(Arithmetic)} if entry.kind is Quantize else set()
         assert set(options_of(entry.kind)) == fields | extra
     assert options_of(Retime)["max_delay_ticks"] == "a whole number or none"

@@ -48,8 +48,8 @@ def test_steps_and_graphs_of_a_compilation_follow_from_the_table():
 def test_options_follow_from_the_target_and_the_choices():
     seen = Calibration({"x": -1.0})
     choices = Choices(load_target("loihi2"), Arithmetic(per="layer"), seen, "auto")
-    assert passes_of(choices, "quantize", "retime") == (Quantize(Arithmetic(per="layer"), seen),
-                                                        Retime(1, 62, dilate="auto"))
+    assert passes_of(choices, "quantize", "retime") == (
+        Quantize(Arithmetic(per="layer"), seen, choices.target), Retime(1, 62, dilate="auto", state_bits=24))
     assert FormPopulations("flatten") in passes_of(Choices(load_target("loihi1")), "legalize")
 
 

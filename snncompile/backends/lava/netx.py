@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.lava.matrices import chain_matrix
+from snncompile.backends.lava.registers import LAVAS_NEURON
 from snncompile.diagnostics import shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Conv
 from snncompile.ir.types import Array, Shape
 
 BIAS_EXPONENT = 6
-MAX_BIAS = (1 << 12) - 1
 MAX_DENSE = 1 << 24
 
 Registers = Mapping[str, Any]
@@ -128,7 +128,7 @@ def _bias(registers: Registers, shape: Shape) -> Array | None:
     rows = bias.reshape(shape[0], -1)
     mantissa = rows[:, 0] >> BIAS_EXPONENT
     fits = np.all(rows == rows[:, :1]) and np.all(mantissa << BIAS_EXPONENT == rows[:, 0])
-    return mantissa if fits and np.abs(mantissa).max(initial=0) <= MAX_BIAS else None
+    return mantissa if fits and np.abs(mantissa).max(initial=0) <= LAVAS_NEURON.max_mantissa else None
 
 
 def _written(layers: list[Layer]) -> bytes:

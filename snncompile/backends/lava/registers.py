@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from snncompile.ir.graph import Graph
-from snncompile.ir.loihi import INPUT_SHIFT, MAX_STATE, NO_MEMORY, LoihiLif
+from snncompile.ir.loihi import INPUT_SHIFT, MAX_STATE, NO_MEMORY, STATE_BITS, LoihiLif
 from snncompile.ir.populations import Population
 from snncompile.ir.ranges import input_range, population_ranges
+from snncompile.passes.quantize.loihi_neuron import REFERENCE, LoihiNeuron
 from snncompile.passes.quantize.prove_ranges import tightened
+from snncompile.targets.load import load_target
 
-MAX_THRESHOLD = (1 << 17) - 1
-MAX_MANTISSA = (1 << 12) - 1
-MAX_EXPONENT = 7
-MAX_INPUT = (1 << 24) >> INPUT_SHIFT
+LAVAS_NEURON = LoihiNeuron.of(load_target(REFERENCE))
+"""Lava's LIF has the registers of the first Loihi, whatever chip a network is for. It does not check their widths."""
+MAX_INPUT = (1 << STATE_BITS) >> INPUT_SHIFT
 """Sums of synapses beyond this could leave 24 bits by more than the one wrap that Lava's LIF does."""
 
 
@@ -61,10 +62,10 @@ def _registers(op: Population) -> LoihiLif | None:
 
 def _arguments(registers: LoihiLif) -> dict[str, Any] | None:
     bias = np.asarray(registers.bias, np.int64)
-    exponent = next((e for e in range(MAX_EXPONENT + 1)
-                     if np.all(bias % (1 << e) == 0) and np.abs(bias).max(initial=0) >> e <= MAX_MANTISSA), None)
+    exponent = next((e for e in LAVAS_NEURON.exponents if np.all(bias % (1 << e) == 0)
+                     and np.abs(bias).max(initial=0) >> e <= LAVAS_NEURON.max_mantissa), None)
     threshold, decay = int(np.max(registers.threshold)), int(np.max(registers.current_decay))
-    if exponent is None or not 0 <= threshold <= MAX_THRESHOLD:
+    if exponent is None or not 0 <= threshold <= LAVAS_NEURON.max_threshold:
         return None
     return {"vth": threshold, "du": decay - 1, "dv": int(np.max(registers.voltage_decay)),
             "bias_mant": bias >> exponent, "bias_exp": exponent}

@@ -20,7 +20,7 @@ from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.netx.file import NetLayer, read_net
 from snncompile.frontends.netx.numbers import Numbers
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.loihi import INPUT_SHIFT, NO_MEMORY, LoihiLif, Periodic
+from snncompile.ir.loihi import INPUT_SHIFT, MAX_STATE, NO_MEMORY, LoihiLif, Periodic
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape
 from snncompile.ir.types import Array, Shape, Stage
@@ -29,8 +29,10 @@ from snncompile.ir.verify import verify
 MAX_NEURONS = 1 << 24
 MAX_WINDOW = 127  # Lava keeps strides, paddings, dilations and groups in 8 bits
 MAX_DELAY = 62
-MAX_THRESHOLD = 1 << 17
+MAX_THRESHOLD = (MAX_STATE + 1) >> INPUT_SHIFT
+"""The least threshold that no membrane exceeds. Larger ones would mean the same."""
 MAX_BIAS = (1 << 15) - 1
+"""Lava keeps the mantissa of a bias in 16 bits."""
 INPUT_WEIGHT = 64
 HOP = 1
 """Ticks from a spike to the membranes that it reaches."""

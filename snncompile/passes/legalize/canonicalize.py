@@ -1,4 +1,4 @@
-"""canonicalize: drop what does nothing."""
+"""canonicalize: remove operators that change nothing, and nodes that no output depends on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from snncompile.ir.types import Shape, Stage
 
 @dataclass(frozen=True)
 class Canonicalize:
-    """Remove operators that change nothing, and nodes that no output depends on.
+    """Remove operators that change nothing, and nodes that no output depends on (with a warning, SNN201).
 
-    An `Identity` that only adds is dissolved into its edges where either side has one edge.
+    The edges into such an operator are joined with the edges out of it. An `Identity` that adds several edges for
+    several readers stays, since joining would multiply the edges.
     """
 
     name: ClassVar[str] = "canonicalize"
@@ -34,7 +35,7 @@ class Canonicalize:
 
 
 def _drop_dead(graph: Graph) -> Graph:
-    """Without the nodes that no output can be reached from; inputs stay."""
+    """The graph without the nodes that lead to no output; inputs stay."""
     net: nx.DiGraph[str] = nx.DiGraph()
     net.add_nodes_from(graph.nodes)
     net.add_edges_from((e.src, e.dst) for e in graph.edges)
@@ -52,11 +53,13 @@ def _drop_dead(graph: Graph) -> Graph:
 
 
 def _arriving(graph: Graph, name: str) -> Shape:
+    """The shape that arrives at a node; () for one without edges into it."""
     edges = graph.edges_into[name]
     return graph.arriving(edges[0]) if edges else ()
 
 
 def _does_nothing(op: Op, shape: Shape) -> bool:
+    """Whether an operator gives what it receives, in this shape."""
     match op:
         case Identity():
             return True
@@ -75,7 +78,7 @@ def _does_nothing(op: Op, shape: Shape) -> bool:
 
 def _dissolve(graph: Graph, names: list[str]) -> Graph:
     """Join the incoming and outgoing edges of nodes, where that does not multiply them."""
-    # An edge object that stands twice in a graph is two edges.
+    # One edge object may be in a graph twice. A copy of each makes them two keys of a dictionary.
     nodes, edges = dict(graph.nodes), dict.fromkeys(dataclasses.replace(e) for e in graph.edges)
     into: dict[str, dict[Edge, None]] = {n: {} for n in nodes}
     out: dict[str, dict[Edge, None]] = {n: {} for n in nodes}

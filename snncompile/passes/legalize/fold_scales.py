@@ -18,11 +18,11 @@ from snncompile.passes.quantize.given_weights import is_given
 
 @dataclass(frozen=True)
 class FoldScales:
-    """Move every `Scale` of a projection into the weights beside it, and average pools likewise.
+    """Multiply every `Scale` of a projection into the weights beside it. An average pool is a sum pool and a scale.
 
-    An average pool is a sum pool and a scale. A scale with no weights to join stays, last but for
-    operators it cannot pass. Weights that are integers join nothing: the scale that follows them is the value
-    of their step, and other scales join that.
+    A scale that finds no weights stays. It moves as far to the end of its projection as the operators behind it allow.
+    Weights that arrived as integers take up no scale: the scale behind them is the real value of a code, and other
+    scales are multiplied into that.
     """
 
     name: ClassVar[str] = "fold-scales"
@@ -40,7 +40,14 @@ def _fold(graph: Graph, edge: Edge) -> Edge:
 
 
 def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
-    """The chain with its scales folded; `shape` is what enters it."""
+    """The chain with its scales folded into its weights.
+
+    Args:
+        shape: of what enters the chain.
+
+    >>> [op.kind() for op in fold_chain((AvgPool((2, 2), (2, 2)), Reshape((1,)), Linear(np.ones((1, 1)))), (1, 2, 2))]
+    ['sumpool', 'reshape', 'linear']
+    """
     ops: list[Op] = []
     for op in chain:
         ops += [SumPool(op.kernel, op.stride, op.padding), Scale(1 / math.prod(op.kernel))] \
@@ -54,7 +61,7 @@ def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
 
 
 def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
-    """Fold or move the scale at a position; returns where to look next."""
+    """Fold or move the scale at a position. Returns the position that comes next."""
     scale = ops[at]
     if not isinstance(scale, Scale):
         return at + 1
@@ -93,7 +100,10 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
 
 
 def _step_before(ops: list[Op], at: int, factor: Any) -> int | None:
-    """Where the step of given integers stands that a factor can join, going back past what does not change it."""
+    """The position of the scale behind given integers that a factor can be multiplied into, or None.
+
+    It lies before `at`, with only such operators between that the factor can be moved past.
+    """
     if isinstance(factor, ShapeOnly) or (isinstance(factor, np.ndarray) and not _per_channel(factor, factor.ndim)):
         return None
     passes = (SumPool, Upsample) if isinstance(factor, np.ndarray) else (SumPool, Upsample, Reshape, Pad)
@@ -104,18 +114,19 @@ def _step_before(ops: list[Op], at: int, factor: Any) -> int | None:
 
 
 def _joined(a: Op, b: Op) -> Scale:
-    """Two scales as one."""
+    """Two scales as one scale."""
     assert isinstance(a, Scale)
     assert isinstance(b, Scale)
     return Scale(_times(_number(a.factor), _number(b.factor)))
 
 
 def _number(factor: Any) -> Any:
-    """A factor that is one number, as such."""
+    """A factor; as a number where it is an array of one."""
     return factor.item() if isinstance(factor, np.ndarray) and factor.size == 1 else factor
 
 
 def _times(a: Any, b: Any) -> Any:
+    """The product of two factors; a bare shape where either is one."""
     return a if isinstance(a, ShapeOnly) else b if isinstance(b, ShapeOnly) else a * b
 
 
@@ -127,7 +138,7 @@ def _weighted(weight: Weight, factor: Any) -> Weight:
 
 
 def _per_channel(factor: Array | ShapeOnly, axes: int) -> bool:
-    """Whether a factor has one value a channel of a tensor of that many axes, channels first."""
+    """Whether a factor has one value for each channel of a tensor with that many axes, channels first."""
     return len(factor.shape) == axes and math.prod(factor.shape) == factor.shape[0]
 
 
@@ -155,12 +166,16 @@ def _before(op: Linear | Conv, factor: Any) -> Op | None:
 
 
 def _axes(op: Linear | Conv) -> int:
-    """Axes of the tensors that a layer reads and gives."""
+    """The number of axes of the tensors that a layer reads and gives."""
     return 1 if isinstance(op, Linear) else len(op.kernel) + 1
 
 
 def _past(op: Op, factor: Any, shape: Shape) -> Any:
-    """The factor that does the same after an operator; None where there is none."""
+    """The factor that does the same behind an operator as this one before it; None where there is none.
+
+    Args:
+        shape: of what enters the operator.
+    """
     if not isinstance(op, (SumPool, Upsample, Reshape, Pad)) or isinstance(factor, ShapeOnly):
         return None
     if not isinstance(factor, np.ndarray):

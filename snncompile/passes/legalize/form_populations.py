@@ -26,10 +26,13 @@ MAX_PROJECTIONS = 100_000
 class FormPopulations:
     """Turn every path of operators between two populations into a projection.
 
-    Biases become a constant input of the population they reach. A sum that cannot be spread over its
-    readers (or, with `shared="accumulate"`, that several read) becomes an accumulator: a stateless
-    population that emits its graded value. With `shared="flatten"`, shared sums are spread all the
-    same, for targets that carry spikes only.
+    Biases on the way become a constant input of the population that they reach. A sum of several edges is spread over
+    its readers, so that each path becomes a projection of its own. A sum that cannot be spread becomes an accumulator:
+    a population without states that emits its graded value.
+
+    Attributes:
+        shared: what becomes of a sum, or of an operator with weights, that several nodes read. "accumulate" makes it an
+            accumulator; "flatten" spreads it, for targets that carry spikes only.
     """
 
     shared: Literal["accumulate", "flatten"] = "accumulate"
@@ -50,7 +53,7 @@ class FormPopulations:
 
 
 def _separate_sums(graph: Graph) -> Graph:
-    """Put an `Identity` in front of every non-linear operator and output that sums."""
+    """Put an `Identity` in front of every non-linear operator and every output that more than one edge leads to."""
     nodes, sums = dict(graph.nodes), {}
     for name, op in graph.nodes.items():
         if (isinstance(op, Output) or _nonlinear(op)) and len(graph.edges_into[name]) > 1:
@@ -63,13 +66,14 @@ def _separate_sums(graph: Graph) -> Graph:
 
 
 def fresh(name: str, taken: Mapping[str, Op]) -> str:
-    """The name, or one like it that no node has."""
+    """The name, or a similar one that no node has."""
     while name in taken:
         name += "_"
     return name
 
 
 def _operates(op: Op) -> bool:
+    """Whether a node is an operator, and not an input, an output or a population."""
     return not isinstance(op, (Input, Output, Neuron))
 
 
@@ -78,7 +82,7 @@ def _nonlinear(op: Op) -> bool:
 
 
 def _cuts(graph: Graph, accumulate: bool) -> set[str]:
-    """The operators that must emit their own value."""
+    """The names of the operators that must emit their own value, and so become accumulators."""
     cuts: set[str] = set()
     constant = _with_constant(graph)
     for name, op in graph.nodes.items():
@@ -95,45 +99,51 @@ def _cuts(graph: Graph, accumulate: bool) -> set[str]:
 
 
 def _with_constant(graph: Graph) -> set[str]:
-    """The operators of whose value a bias is part: their own, or one upstream before any population."""
+    """The names of the operators whose value contains a bias: their own, or that of an operator before them."""
     pending = [n for n, op in graph.nodes.items() if _operates(op) and getattr(op, "bias", None) is not None]
-    found: set[str] = set()
+    biased: set[str] = set()
     while pending:
         name = pending.pop()
-        if name not in found:
-            found.add(name)
+        if name not in biased:
+            biased.add(name)
             pending += [e.dst for e in graph.edges_from[name] if _operates(graph.nodes[e.dst])]
-    return found
+    return biased
 
 
 def _loop_cuts(graph: Graph, cuts: set[str]) -> set[str]:
-    """One operator of every loop that no population and no other cut interrupts."""
+    """The name of one operator in every loop that consists of operators only and holds no other cut."""
     net: nx.DiGraph[str] = nx.DiGraph()
     free = {n for n, op in graph.nodes.items() if _operates(op) and n not in cuts}
     net.add_edges_from((e.src, e.dst) for e in graph.edges if e.src in free and e.dst in free)
-    found: set[str] = set()
+    loop_cuts: set[str] = set()
     while True:
         loops = [c for c in nx.strongly_connected_components(net) if len(c) > 1 or any(net.has_edge(n, n) for n in c)]
         if not loops:
-            return found
+            return loop_cuts
         for loop in loops:
             cut = next(n for n in graph.nodes if n in loop)
-            found.add(cut)
+            loop_cuts.add(cut)
             net.remove_node(cut)
 
 
 @dataclass(frozen=True)
 class _Former:
+    """Makes the populations and projections of a graph whose accumulators are known.
+
+    Attributes:
+        cuts: the names of the operators that become accumulators.
+    """
+
     graph: Graph
     cuts: set[str]
 
     def stands(self, name: str, op: Op) -> bool:
-        """Whether a node of the old graph is a node of the new one."""
+        """Whether a node of the graph stays a node, and is not spread over projections."""
         return name in self.cuts or not _operates(op)
 
     @cached_property
     def spread(self) -> tuple[str, ...]:
-        """The operators that become parts of projections, sources first."""
+        """The names of the operators that become parts of projections, each one after its sources."""
         net: nx.DiGraph[str] = nx.DiGraph()
         net.add_nodes_from(n for n, op in self.graph.nodes.items() if not self.stands(n, op))
         net.add_edges_from((e.src, e.dst) for e in self.graph.edges if e.src in net and e.dst in net)
@@ -141,30 +151,33 @@ class _Former:
 
     @cached_property
     def paths(self) -> Mapping[str, int]:
-        """How many paths lead from populations and inputs to each operator that is spread."""
-        found: dict[str, int] = {}
+        """The number of paths from populations and inputs to each operator that is spread."""
+        paths: dict[str, int] = {}
         for name in self.spread:
-            found[name] = sum(found.get(e.src, 1) for e in self.graph.edges_into[name])
-        return found
+            paths[name] = sum(paths.get(e.src, 1) for e in self.graph.edges_into[name])
+        return paths
 
     def paths_into(self, name: str) -> int:
+        """The number of projections that lead to a node."""
         return sum(self.paths.get(e.src, 1) for e in self.graph.edges_into[name])
 
     @cached_property
     def constants(self) -> Mapping[str, Array]:
-        """What biases alone make of the operators that are spread, where that is not nothing."""
-        found: dict[str, Array] = {}
+        """The constant part of the value of each operator that is spread, `[*shape]`, where biases give it one."""
+        constants: dict[str, Array] = {}
         for name in self.spread:
-            value = _through(self.graph.nodes[name], self._arriving(name, found), self.graph.shapes[name])
+            value = _through(self.graph.nodes[name], self._arriving(name, constants), self.graph.shapes[name])
             if value is not None:
-                found[name] = value
-        return found
+                constants[name] = value
+        return constants
 
     def _arriving(self, name: str, constants: Mapping[str, Array]) -> Array | None:
+        """The constant part of what arrives at a node."""
         parts = [constants[e.src] for e in self.graph.edges_into[name] if e.src in constants]
         return np.sum(parts, axis=0) if parts else None
 
     def population(self, name: str) -> Op:
+        """The node of the new graph, with the biases that reach it as its own bias."""
         op = self.graph.nodes[name]
         if isinstance(op, (Input, Output)):
             return op
@@ -179,6 +192,7 @@ class _Former:
         return dataclasses.replace(op, params=others if bias is None else {**others, "bias": bias})
 
     def projections(self, name: str) -> Iterator[Edge]:
+        """One edge for each path into a node, with the operators on the way and the sum of their delays."""
         own = _operators(self.graph.nodes[name]) if name in self.cuts else ()
         pending = [(e, e.delay, own) for e in reversed(self.graph.edges_into[name])]
         while pending:
@@ -191,7 +205,7 @@ class _Former:
             pending += [(e, delay + e.delay, chain) for e in reversed(self.graph.edges_into[edge.src])]
 
     def _constant(self, name: str) -> Array | float | None:
-        """What the biases between the sources and this node add to its input, every tick."""
+        """What the biases on the paths into a node add to its input in every tick; None for nothing."""
         total = self._arriving(name, self.constants)
         if name in self.cuts:
             total = _through(self.graph.nodes[name], total, self.graph.shapes[name])
@@ -199,7 +213,7 @@ class _Former:
 
 
 def _operators(op: Op) -> tuple[Op, ...]:
-    """What an operator leaves in a chain, its bias being counted apart."""
+    """The operators that stand in a projection for this one. Its bias is dealt with elsewhere."""
     return () if isinstance(op, Identity) else (_unbiased(op),)
 
 
@@ -208,7 +222,7 @@ def _unbiased(op: Op) -> Op:
 
 
 def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
-    """The constant part of an operator's output, given that of its input; weights without numbers give none."""
+    """The constant part of an operator's output, given that of its input; None for none, or without numbers."""
     known = not any(isinstance(w, ShapeOnly) for w in op.arrays().values())
     moved = None if constant is None or not known else _unbiased(op).apply(constant[None])[0]
     bias = getattr(op, "bias", None)
@@ -222,7 +236,7 @@ def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
 
 
 def collapse(values: Array) -> Array | float | None:
-    """An array, or what it repeats: one value for each channel, or for all; None for zeros."""
+    """An array as one number where all values are equal, as one for each channel where these are; None for zeros."""
     flat = values.reshape(len(values), -1) if values.ndim else values.reshape(1, 1)
     if not np.any(values):
         return None

@@ -1,4 +1,4 @@
-"""merge-chains: what a target's synapses lack becomes part of a matrix of weights."""
+"""merge-chains: linear operators that a target's synapses lack become part of a matrix of weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snncompile.ir.ops import Linear, Reshape
 from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
 
 MAX_WEIGHTS = 1 << 22
-"""A matrix with more weights would cost more than it helps: the operator is refused instead."""
+"""The largest matrix. A projection that would need a larger one stays as it is, and its operator is refused later."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class MergeChains:
     """Turn a projection with a linear operator that the hardware lacks into one fully connected layer.
 
     Attributes:
-        operators: those that the hardware has; None for all.
+        operators: the operators that the hardware has, by their kinds; None for all.
     """
 
     operators: tuple[str, ...] | None = None
@@ -42,6 +42,7 @@ class MergeChains:
         return graph.replace(edges=tuple(merged.get(e, e) for e in graph.edges)).noting([note])
 
     def _can_merge(self, graph: Graph, edge: Edge) -> bool:
+        """Whether a projection has an operator that the hardware lacks, and can be one matrix."""
         if self.operators is None or not {"linear", "reshape"} <= set(self.operators):
             return False
         lacks = any(op.kind() not in self.operators for op in edge.chain)
@@ -50,6 +51,7 @@ class MergeChains:
 
 
 def _merged(edge: Edge, shape: Shape) -> Edge:
+    """The projection as one fully connected layer; `shape` is that of its source."""
     leaving = shape
     for op in edge.chain:
         leaving = op.infer(leaving)
@@ -59,7 +61,7 @@ def _merged(edge: Edge, shape: Shape) -> Edge:
 
 
 def _matrix(chain: tuple[Op, ...], shape: Shape, leaving: Shape) -> Weight:
-    """The chain as `[out, in]`: what it makes of each input alone."""
+    """The weights of the chain, `[out, in]`: what it gives for each input that is 1 where all others are 0."""
     size, out = math.prod(shape), math.prod(leaving)
     if any(isinstance(w, ShapeOnly) for op in chain for w in op.arrays().values()):
         return ShapeOnly((out, size))

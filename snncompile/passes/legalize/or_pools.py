@@ -1,4 +1,4 @@
-"""or-pools: max pools of single spikes become populations, for hardware that has none."""
+"""or-pools: max pools of single spikes become populations, for hardware that has no max pools."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ OrRule: TypeAlias = Literal["threshold", "if"]
 
 @dataclass(frozen=True)
 class OrPools:
-    """Let a population fire where anything in the window of a max pool does.
+    """Make max pools of single spikes populations that fire when any input in their window does.
 
-    Of inputs that are 0 or 1, the largest is 1 where their sum is at least 1. A stateless threshold says that, and so
-    does an integrate-and-fire neuron that is reset to 0: nothing is left in it from one tick to the next.
+    Of inputs that are 0 or 1, the largest is 1 exactly where their sum is at least 1. A threshold without state decides
+    that. So does an integrate-and-fire neuron with a reset to 0, which keeps nothing from one tick to the next: a sum
+    below the threshold is 0.
 
     Attributes:
-        rule: the neuron that the hardware has for it; None leaves max pools as they are.
-        compare: the comparison that it makes.
+        rule: the neuron that the hardware has for this purpose; None leaves max pools as they are.
+        compare: the comparison that this neuron makes. With ">" the threshold is 0.5, with ">=" it is 1.
     """
 
     rule: OrRule | None = None
@@ -41,7 +42,7 @@ class OrPools:
 
     @classmethod
     def of(cls, target: Target) -> OrPools:
-        """The pass for what a target lacks, and what it has instead."""
+        """The pass for a target: it does nothing where the target has max pools, or no neuron that can replace them."""
         neurons, operators = target.neurons, target.network.operators
         rules: tuple[OrRule, ...] = ("threshold", "if")
         able = [r for r in rules if neurons.rules is None or r in neurons.rules]
@@ -61,22 +62,22 @@ class OrPools:
         threshold = 1.0 if self.compare == ">=" else 0.5
         neuron = Neuron.of(self.rule, Firing(self.compare, "value"), threshold=threshold)
         nodes, edges = _split(graph, parts, neuron)
-        made = [*whole, *(n for n in nodes if n not in graph.nodes)]
-        note = Diagnostic("SNN419", f"graph {shorten(graph.name)}", f"max pools: {', '.join(map(shorten, made))}",
+        pools = [*whole, *(n for n in nodes if n not in graph.nodes)]
+        note = Diagnostic("SNN419", f"graph {shorten(graph.name)}", f"max pools: {', '.join(map(shorten, pools))}",
                           help="each is a population now, which fires when a spike reaches its window", severity="note")
         return graph.replace(nodes={n: neuron if n in whole else op for n, op in nodes.items()},
-                             edges=tuple(_summing(e) if e.dst in made else e for e in edges)).noting([note])
+                             edges=tuple(_summing(e) if e.dst in pools else e for e in edges)).noting([note])
 
 
 def _is_or(graph: Graph, name: str) -> bool:
-    """Whether a population does nothing but take the largest of single spikes."""
+    """Whether a population only passes on the largest of single spikes."""
     op, edges = graph.nodes[name], graph.edges_into[name]
     return isinstance(op, Neuron) and op.rule.name == "accumulator" and "bias" not in op.params and len(edges) == 1 \
         and _pool_ends(graph, edges[0]) == len(edges[0].chain)
 
 
 def _pool_ends(graph: Graph, edge: Edge) -> int:
-    """How many operators of a projection pass single spikes on, up to its last max pool; 0 without one."""
+    """The number of operators up to the last max pool that is fed with single spikes; 0 without such a pool."""
     if not _is_binary(graph.nodes[edge.src]):
         return 0
     kept = next((i for i, op in enumerate(edge.chain) if not isinstance(op, KEEPS_SPIKES)), len(edge.chain))
@@ -84,7 +85,7 @@ def _pool_ends(graph: Graph, edge: Edge) -> int:
 
 
 def _split(graph: Graph, parts: Mapping[Edge, int], neuron: Neuron) -> tuple[dict[str, Op], list[Edge]]:
-    """A population between the max pools that begin a projection and the rest of it; equal ones are shared."""
+    """The nodes and edges with a population behind the max pools that begin a projection. Equal pools share one."""
     nodes: dict[str, Op] = dict(graph.nodes)
     edges: list[Edge] = []
     pooled: dict[tuple[str, int, tuple[Op, ...]], str] = {}
@@ -103,11 +104,13 @@ def _split(graph: Graph, parts: Mapping[Edge, int], neuron: Neuron) -> tuple[dic
 
 
 def _is_binary(source: Op) -> bool:
+    """Whether a source sends 0 or 1 only."""
     if isinstance(source, Input):
         return source.values == "spike" and source.low >= 0 and source.high <= 1
     return isinstance(source, Neuron) and source.rule.spiking and source.firing.max_spikes == 1
 
 
 def _summing(edge: Edge) -> Edge:
+    """The edge with sum pools in place of max pools."""
     return dataclasses.replace(edge, chain=tuple(
         SumPool(o.kernel, o.stride, o.padding) if isinstance(o, MaxPool) else o for o in edge.chain))

@@ -1,4 +1,4 @@
-"""plain-neurons: neurons written as Euler steps become leaky integrators."""
+"""plain-neurons: neurons that are written as Euler steps become leaky integrators, the form that hardware has."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
 
 PLAIN = {"euler_lif": ("lif", "cubalif"), "euler_li": ("li", "cubali")}
-"""What a rule becomes without a current, and with one."""
+"""The rules that a rule becomes: without a current, and with one."""
 
 
 @dataclass(frozen=True)
 class PlainNeurons:
-    """Write `v + rate ((rest - v) + x)` as `decay v + gain x`, the form that hardware has.
+    """Write `v + rate ((rest - v) + x)` as `decay v + gain x`, with `decay = 1 - rate` and `gain = rate`.
 
-    The Euler form gives the last bit that a framework gives in floats; the plain one is the same in exact arithmetic,
-    takes fewer operations, and its gain goes into the weights. A rest becomes a bias; behind a current the membrane is
-    counted from its rest instead, where a reset to a value allows that.
+    The Euler form exists because it gives the floats of a framework to the last bit. In exact arithmetic both forms are
+    the same. The plain one takes fewer operations, and its gain can be moved into the weights. A resting potential
+    becomes a bias. In a neuron with a current, the membrane is instead measured from its resting potential, where the
+    neuron resets to a value.
     """
 
     name: ClassVar[str] = "plain-neurons"
@@ -38,7 +39,7 @@ class PlainNeurons:
 
 
 def _plain(neuron: Neuron) -> Neuron:
-    """The neuron in its plain form, or itself where there is none."""
+    """The neuron in its plain form, or the neuron itself where it has none."""
     params = dict(neuron.params)
     rate, tau, rest, rate_syn = (params.pop(n, None) for n in ("rate", "tau", "rest", "rate_syn"))
     rate = rate if tau is None else 1 / np.asarray(tau)

@@ -1,4 +1,4 @@
-"""prompt-resets: resets in the tick of the spike, for hardware that has no others."""
+"""prompt-resets: resets act in the tick of the spike, for hardware that has no later ones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from snncompile.ir.types import Stage
 
 @dataclass(frozen=True)
 class PromptResets:
-    """Let neurons reset in the tick of their spike where they did so at the beginning of the next one.
+    """Let neurons reset in the tick of their spike, where they reset at the beginning of the next tick before.
+
+    That is done only where no spike changes; see `with_same_tick_reset`.
 
     Attributes:
-        times: when resets may act; None for any time.
+        times: the times at which the target's resets act; None for any time.
     """
 
     times: tuple[str, ...] | None = None
@@ -33,7 +35,7 @@ class PromptResets:
             return graph
         late = {n: op for n, op in graph.nodes.items() if isinstance(op, Neuron) and op.firing.waits
                 and op.firing.when not in self.times}
-        changed = {n: new for n, op in late.items() if (new := prompt(op)) is not op}
+        changed = {n: new for n, op in late.items() if (new := with_same_tick_reset(op)) is not op}
         if not changed:
             return graph
         note = Diagnostic("SNN419", f"graph {shorten(graph.name)}", f"late resets: {', '.join(map(shorten, changed))}",
@@ -41,12 +43,12 @@ class PromptResets:
         return graph.replace(nodes={**graph.nodes, **changed}).noting([note])
 
 
-def prompt(neuron: Neuron) -> Neuron:
+def with_same_tick_reset(neuron: Neuron) -> Neuron:
     """The neuron with its reset in the tick of the spike, where that changes no spike; else the neuron itself.
 
-    A reset to a value before the next tick's decay leaves what a reset in the same tick does; one after the decay
-    does where the value is 0 and the decay has nothing to decay towards. The input of that tick has to be kept, and no
-    spike remembered from before the first tick.
+    A reset to a value before the decay of the next tick has the same effect as a reset in the tick of the spike. A
+    reset after that decay has it too, if the value is 0 and the membrane decays towards 0. The input of the next tick
+    must not be dropped, and the neuron must not start as if it had fired before the first tick.
     """
     firing = neuron.firing
     if RULES.get(neuron.rule.name) is not neuron.rule or firing.reset != "value" or "v_min" in neuron.params:

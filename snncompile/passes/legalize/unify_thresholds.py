@@ -1,4 +1,4 @@
-"""unify-thresholds: one threshold a population, for hardware that has no more."""
+"""unify-thresholds: all channels of a population get one threshold, for hardware that has only one a population."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from snncompile.passes.quantize.neuron_program import is_curved, typed_program
 class UnifyThresholds:
     """Scale each channel of a population so that one threshold serves them all.
 
-    A neuron whose membrane quantities are only added, compared and multiplied by numbers fires as before when all of
-    them, its input included, are scaled alike. The scales join the synapses.
+    A neuron only adds, compares and multiplies by numbers, unless its rule holds a curved function. It then fires as
+    before when all of its membrane quantities are multiplied by the same number, its input included. A channel with the
+    threshold 0.5, beside one with the threshold 1, gets weights twice as large and the threshold 1. The scales become
+    part of the synapses.
 
     Attributes:
-        most: thresholds that a population may have; None for as many as it likes.
+        most: the number of different thresholds that a population may have; None for any number.
     """
 
     most: int | None = None
@@ -46,7 +48,7 @@ class UnifyThresholds:
         return graph.replace(nodes=nodes, edges=edges).noting([note])
 
     def _scale(self, graph: Graph, name: str) -> Array | None:
-        """What each channel of a population is multiplied by; None where it stays, or cannot be scaled."""
+        """The factor of each channel, shaped to broadcast; None where the population stays as it is."""
         op = graph.nodes[name]
         if self.most is None or not isinstance(op, Neuron) or not op.rule.spiking:
             return None
@@ -65,7 +67,7 @@ class UnifyThresholds:
 
 
 def _scaled(op: Op, scale: Array) -> Neuron:
-    """The neuron with all membrane quantities scaled; its threshold is then the largest of them."""
+    """The neuron with all membrane quantities scaled. Its threshold is the largest of those that it had."""
     assert isinstance(op, Neuron)
     membrane = {n for n, q in op.rule.params.items() if q.dimension == "membrane"} | {"bias"}
     params = {n: _times(v, scale) if n in membrane else v for n, v in op.params.items()}
@@ -76,4 +78,5 @@ def _scaled(op: Op, scale: Array) -> Neuron:
 
 
 def _times(value: Any, scale: Array) -> Any:
+    """A value times a scale; a value of 0 stays one number."""
     return value * scale if np.any(value) else value

@@ -1,4 +1,4 @@
-"""Calibration: what a network does on the user's samples, in reals."""
+"""Calibration: running a network in real numbers on the user's samples, to see which ranges occur."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ from snncompile.ir.types import Array
 
 
 @dataclass
-class Activity:
-    """What one population did: extremes, and totals over all samples and ticks."""
+class ObservedActivity:
+    """What one population did on the samples.
+
+    Attributes:
+        peak_state, peak_output: the largest magnitude of any state, and of anything that was emitted.
+        emitted: the magnitudes of all that was emitted, added up: the number of spikes of a spiking population.
+        opportunities: neurons times ticks times samples.
+    """
 
     peak_state: float = 0.0
     peak_output: float = 0.0
@@ -25,55 +31,56 @@ class Activity:
 
     @property
     def rate(self) -> float:
-        """Spikes a neuron and tick."""
+        """Spikes for each neuron and tick."""
         return self.emitted / self.opportunities if self.opportunities else 0.0
 
 
 @dataclass
 class Calibration:
-    """Ranges of the inputs and activity of the populations, by name."""
+    """The ranges of the inputs and the activity of the populations, by name; empty where there were no samples."""
 
     input_low: dict[str, float] = field(default_factory=dict)
     input_high: dict[str, float] = field(default_factory=dict)
-    activity: dict[str, Activity] = field(default_factory=dict)
+    activity: dict[str, ObservedActivity] = field(default_factory=dict)
 
 
 def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], None] | None = None) -> Calibration:
-    """Run a LEGAL graph on samples and note what quantization needs to know.
+    """Run a LEGAL graph on samples and record what quantization needs to know.
 
     Args:
-        x: by input name, `[sample, tick, *shape]`.
-        progress: called with samples done and samples in all.
+        x: the samples, `[sample, tick, *shape]`, by the names of the inputs.
+        progress: called with the number of samples that are done, and the number of all.
 
     Raises:
-        CompileError: SNN401 where a population diverges.
+        CompileError: SNN401 where the values of a population grow without bound.
     """
-    found = Calibration({n: float(v.min(initial=0)) for n, v in x.items()},
-                        {n: float(v.max(initial=0)) for n, v in x.items()},
-                        {n: Activity() for n in graph.populations})
+    calibration = Calibration({n: float(v.min(initial=0)) for n, v in x.items()},
+                              {n: float(v.max(initial=0)) for n, v in x.items()},
+                              {n: ObservedActivity() for n in graph.populations})
     samples, ticks = next(iter(x.values())).shape[:2]
     for part in sample_chunks(graph, samples, ticks):
         with np.errstate(over="ignore", invalid="ignore"):
             traces = run(graph, {n: v[part] for n, v in x.items()}, record=True, states=True, dtype=np.float32)
-        for name, seen in found.activity.items():
-            _note(seen, traces, name)
-            if not math.isfinite(seen.peak_state + seen.peak_output):
+        for name, activity in calibration.activity.items():
+            _record(activity, traces, name)
+            if not math.isfinite(activity.peak_state + activity.peak_output):
                 fail("SNN401", f"population {shorten(name)}", "its values grow without bound on the samples",
                      help="a loop through graded populations must have a gain below 1")
         if progress:
             progress(part.stop, samples)
-    return found
+    return calibration
 
 
-def _note(seen: Activity, traces: Traces, name: str) -> None:
-    out = traces.emitted[name]
-    seen.peak_output = _peak(out, seen.peak_output)
-    seen.emitted += float(np.abs(out).sum(dtype=np.float64))
-    seen.opportunities += out.size
+def _record(activity: ObservedActivity, traces: Traces, name: str) -> None:
+    """Add what a population did in some samples."""
+    emitted = traces.emitted[name]
+    activity.peak_output = _peak(emitted, activity.peak_output)
+    activity.emitted += float(np.abs(emitted).sum(dtype=np.float64))
+    activity.opportunities += emitted.size
     for state in traces.states.get(name, {}).values():
-        seen.peak_state = _peak(state, seen.peak_state)
+        activity.peak_state = _peak(state, activity.peak_state)
 
 
 def _peak(values: Array, before: float) -> float:
-    """The largest magnitude so far; NaN once there was one."""
+    """The largest magnitude so far; NaN from the first NaN on."""
     return float(np.maximum(before, np.abs(values).max(initial=0)))

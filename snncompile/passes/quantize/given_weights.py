@@ -1,6 +1,7 @@
-"""Weights that arrive as integers: an integer array, and the real value of its step in the `Scale` that follows.
+"""Weights that arrive as integers (codes): an integer array, with the real value of a code in the `Scale` behind it.
 
-That is how quantized models reach the compiler. Their codes are theirs: no pass changes them.
+Quantized models reach the compiler in this form. Their codes are kept as they are, unless the hardware has no room for
+them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Scale
 from snncompile.ir.types import Array
+from snncompile.passes.quantize.fixed_neuron import FixedNeuron
 from snncompile.targets.arithmetic import Arithmetic
 
 MAX_BITS = 16
 MAX_NAMED = 8
+"""The number of populations that a note lists by name."""
 
 
 def is_given(op: Op) -> TypeGuard[Linear | Conv]:
@@ -28,7 +31,11 @@ def is_given(op: Op) -> TypeGuard[Linear | Conv]:
 
 
 def given_bits(weight: Array) -> int | Literal["ternary"]:
-    """The narrowest grid that holds the codes: 1 for -1 and 1, "ternary" with 0, else the bits of a signed number."""
+    """The narrowest grid that holds the codes: 1 for -1 and 1, "ternary" for -1, 0 and 1, else bits with the sign.
+
+    >>> given_bits(np.array([3, -1]))
+    3
+    """
     largest = max(int(weight.max()), -int(weight.min()))
     if largest <= 1:
         return 1 if np.all(weight) else "ternary"
@@ -36,15 +43,19 @@ def given_bits(weight: Array) -> int | Literal["ternary"]:
 
 
 def narrowest(weight: Array) -> Array:
-    """The same codes as int8, or int16 where they need it."""
+    """The same codes as int8, or as int16 where int8 cannot hold them."""
     small = weight.min() >= -128 and weight.max() < 128
     return weight.astype(np.int8 if small else np.int16, copy=False)
 
 
 def step_of(layer: Linear | Conv, scale: Op | None) -> Array | None:
-    """The real value of a code, one in all or one a channel, where what follows the layer is such a scale; 1 where not.
+    """The real value of the code 1 of a layer: 0-d, or `[out]`.
 
-    None for a scale that says more: one that varies over space, or adds something.
+    Args:
+        scale: the operator behind the layer. Where it is no scale, the value is 1.
+
+    Returns:
+        None for a scale that is more than such a value: one that varies over space, or that adds something.
     """
     if not isinstance(scale, Scale):
         return np.ones(())
@@ -56,15 +67,19 @@ def step_of(layer: Linear | Conv, scale: Op | None) -> Array | None:
     return factor.reshape(-1) if factor.ndim == axes and factor.size == factor.shape[0] else None
 
 
-def given_notes(graph: Graph, arithmetic: Arithmetic) -> list[Diagnostic]:
-    """What is said of weights that arrived as integers: that they stay, or that the arithmetic has no room for them."""
+def given_notes(graph: Graph, arithmetic: Arithmetic, fixed: FixedNeuron | None) -> list[Diagnostic]:
+    """What the user is told of weights that arrived as integers (SNN406).
+
+    A note says that they were kept; a warning, that the registers of a fixed neuron had no room for them.
+    """
     bits = {e.dst: given_bits(np.asarray(op.weight)) for e in graph.edges for op in e.chain if is_given(op)}
     if not bits:
         return []
     words = [f"{shorten(n)} ({b if b == 'ternary' else '1 bit' if b == 1 else f'{b} bits'})" for n, b in bits.items()]
     into = ", ".join(words[:MAX_NAMED]) + (f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else "")
-    if arithmetic.neuron == "loihi":
+    if fixed is not None and not fixed.keeps_given_weights:
         return [Diagnostic("SNN406", "quantize", f"weights that arrived as integers, into {into}",
-                           "they were quantized anew, to codes that Loihi's registers have room for", "", "warning")]
+                           f"they were quantized anew, to codes that {fixed.title}'s registers have room for", "",
+                           "warning")]
     return [Diagnostic("SNN406", "quantize", f"weights kept as given, into {into}",
                        f"weight_bits = {arithmetic.weight_bits} is for other weights", "", "note")]

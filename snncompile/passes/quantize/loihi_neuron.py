@@ -1,34 +1,98 @@
-"""Which neurons are Loihi's own, and what they put into its registers.
+"""Loihi's own neuron as a fixed neuron: which neurons have its form, and what its registers hold for them.
 
-Told from the program of a rule and not from its name: whatever charges linearly, compares with a constant and
-returns to zero is Loihi's neuron, however it was written.
+The form is read from the program of a rule, not from the rule's name. A neuron that charges linearly, compares with a
+constant and returns to zero is Loihi's neuron, whatever rule it was written as.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.dimensions import Typed
 from snncompile.ir.expr import Step
-from snncompile.ir.graph import Graph
-from snncompile.ir.loihi import INPUT_SHIFT, LOIHI, NO_MEMORY, LoihiLif
+from snncompile.ir.loihi import INPUT_SHIFT, LOIHI, MAX_STATE, NO_MEMORY, LoihiLif
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.types import Array
+from snncompile.passes.legalize.prompt_resets import with_same_tick_reset
+from snncompile.passes.quantize.neuron_program import typed_program
+from snncompile.targets.load import load_target
+from snncompile.targets.sections import Registers
 from snncompile.targets.target import Target
 
-EVEN = 2
-"""Weights of mixed sign lose their last bit on Loihi, so that codes are doubled."""
-MAX_THRESHOLD = (1 << 17) - 1
-MAX_BIAS = (1 << 12) - 1
-MAX_BIAS_EXPONENT = 7
+REFERENCE = "loihi1"
+"""The chip whose registers are emulated on a target that describes none, such as a processor."""
 
 Affine: TypeAlias = Mapping[str, Any]
-"""A sum of states and input with real coefficients, by name; that of the empty name is the constant."""
+"""A sum of states and the input: each one's real coefficient by name. The constant stands under the empty name."""
+
+
+@dataclass(frozen=True)
+class LoihiNeuron:
+    """Loihi's neuron, with the widths that the registers of a chip have.
+
+    Attributes:
+        registers: the widths.
+        weight_multiple: 2 where weights of both signs lose their last bit, as they do on Loihi.
+    """
+
+    registers: Registers
+    weight_multiple: int
+    rule: ClassVar[str] = LOIHI
+    title: ClassVar[str] = "Loihi"
+    form: ClassVar[str] = "a linear charge, a reset to zero and one threshold a population"
+    keeps_given_weights: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, target: Target) -> LoihiNeuron:
+        """The neuron with the figures of a target, or with those of the first Loihi where it has no registers."""
+        chip = target if target.registers != Registers() else load_target(REFERENCE)
+        return cls(chip.registers, chip.weights.mixed_step)
+
+    def fit(self, neuron: Neuron, place: str) -> FittedLoihi | None:
+        """The neuron in Loihi's form, or None where it has another. Errors name `place`."""
+        neuron = with_same_tick_reset(neuron)
+        form = fit(neuron, typed_program(neuron, place))
+        return None if form is None else FittedLoihi(form, self)
+
+    @property
+    def max_threshold(self) -> int:
+        """The largest mantissa of a threshold: what the register holds, and what a membrane can still exceed."""
+        reachable = MAX_STATE >> INPUT_SHIFT
+        bits = self.registers.threshold_bits
+        return reachable if bits is None else min((1 << bits) - 1, reachable)
+
+    @property
+    def max_mantissa(self) -> int:
+        """The largest mantissa of a bias; the largest membrane where the register has no width of its own."""
+        bits = self.registers.bias_mantissa_bits
+        return MAX_STATE if bits is None else (1 << bits) - 1
+
+    @property
+    def exponents(self) -> range:
+        """The exponents that a bias can have."""
+        return range(1 << self.registers.bias_exponent_bits)
+
+    def bias(self, exact: Array) -> Any:
+        """The integers nearest to biases that share one exponent: a number, or an array of the same shape.
+
+        None where the largest of them does not fit its mantissa with any exponent. With a mantissa of 12 bits, 5000.4
+        needs the exponent 1, so that all biases become even:
+
+        >>> chip = LoihiNeuron(Registers(bias_mantissa_bits=12, bias_exponent_bits=3), 2)
+        >>> chip.bias(np.array([5000.4, -2.6])).tolist()
+        [5000, -2]
+        """
+        largest = float(np.abs(exact).max(initial=0))
+        exponent = next((e for e in self.exponents if np.rint(largest / (1 << e)) <= self.max_mantissa), None)
+        if exponent is None:
+            return None
+        whole = np.rint(exact / (1 << exponent)).astype(np.int64) << exponent
+        return whole if whole.ndim else int(whole)
 
 
 @dataclass(frozen=True)
@@ -36,8 +100,11 @@ class Fit:
     """A neuron of Loihi's form, in reals: `s' = keep_current s + gain x`, `v' = keep_voltage v + s' + drive`.
 
     Attributes:
-        drive: `[*shape]` or a number.
-        threshold: the membrane has to exceed it, or with `meets` at least to reach it.
+        gain: the factor of the input `x`, above 0.
+        keep_current, keep_voltage: what is kept of the current `s` and of the membrane `v` in a tick, 0 to 1.
+        drive: what is added to the membrane in every tick, `[*shape]` or a number.
+        threshold: the membrane fires where it exceeds this, above 0.
+        meets: whether it fires too where it is equal to the threshold.
     """
 
     gain: float
@@ -47,33 +114,56 @@ class Fit:
     threshold: float
     meets: bool
 
-    def step(self, steps: list[Array]) -> float:
-        """The real value of a weight step for which no projection is coarser than on its own grid.
 
-        A little larger than the finest of `steps`, so that the threshold is a whole number of it.
+@dataclass(frozen=True)
+class FittedLoihi:
+    """A neuron of Loihi's form, and the registers that it has to fit into. See `fixed_neuron.FittedNeuron`."""
+
+    fit: Fit
+    chip: LoihiNeuron
+
+    @property
+    def gain(self) -> float:
+        return self.fit.gain
+
+    def population(self, steps: Sequence[Array]) -> tuple[Population, Array] | None:
+        """The integers for projections with these weight steps; see `fixed_neuron.FittedNeuron`."""
+        unit = self.unit(steps)
+        registers = self.registers(unit)
+        if registers is None:
+            return None
+        return dataclasses.replace(registers.population(), unit=unit / (1 << INPUT_SHIFT)), np.asarray(unit)
+
+    def unit(self, steps: Sequence[Array]) -> float:
+        """The real value of a weight of 1, so fine that no projection becomes coarser than its own grid.
+
+        The weights are multiples of `weight_multiple`, and the finest step is at least that many units. The unit is
+        then enlarged a little, so that the threshold is a whole number of units.
         """
-        finest = min((float(s.min()) for s in steps if np.all(s > 0)), default=self.threshold)
-        whole = np.clip(np.floor(EVEN * self.threshold / finest + 1e-6), 1, MAX_THRESHOLD)
-        return float(EVEN * self.threshold / whole)
+        multiple, threshold = self.chip.weight_multiple, self.fit.threshold
+        finest = min((float(s.min()) for s in steps if np.all(s > 0)), default=threshold)
+        whole = np.clip(np.floor(multiple * threshold / finest + 1e-6), 1, self.chip.max_threshold)
+        return float(threshold / whole)
 
-    def registers(self, step: float) -> LoihiLif | None:
-        """What the registers hold for weights of this step; None where a bias is more than they do."""
+    def registers(self, unit: float) -> LoihiLif | None:
+        """What the registers hold where a weight of 1 is worth `unit`; None where they cannot hold the bias."""
         # A membrane that starts at rest often meets its threshold exactly, so that exceeding one less comes nearest.
-        threshold = round(EVEN * self.threshold / step) - int(self.meets)
-        bias = _bias(np.asarray(self.drive, np.float64) * (EVEN << INPUT_SHIFT) / step)
+        threshold = round(self.fit.threshold / unit) - int(self.fit.meets)
+        bias = self.chip.bias(np.asarray(self.fit.drive, np.float64) * (1 << INPUT_SHIFT) / unit)
         if bias is None:
             return None
-        return LoihiLif(threshold, _decay(self.keep_current), _decay(self.keep_voltage), bias)
+        return LoihiLif(threshold, _decay(self.fit.keep_current), _decay(self.fit.keep_voltage), bias)
 
 
 def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     """The neuron in Loihi's form, or None where it has another.
 
-    A membrane that no spike resets is a current, and the membrane behind it keeps nothing; a threshold without memory
-    has neither.
+    A state that no spike resets is the current of Loihi's neuron; where there is only that state, the membrane behind
+    it keeps nothing. A threshold without memory has neither state.
 
     Args:
-        typed: the program of `prompt(neuron)`.
+        neuron: with its reset in the tick of the spike, where that is possible; see `with_same_tick_reset`.
+        typed: its program.
     """
     program, sums = typed.program, affine(typed)
     fires, nexts = program.steps[program.output], dict(program.next_state)
@@ -103,24 +193,13 @@ def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     return Fit(gain, keep_current, keep_voltage, drive, limit, fires.op == "ge")
 
 
-def emulated(graph: Graph, target: Target) -> list[Diagnostic]:
-    """A warning (SNN411) for each spiking population of an INT graph that a target has no registers for."""
-    if target.neurons.programmable or target.arithmetic.neuron != "loihi":
-        return []
-    foreign = [n for n, op in graph.populations.items() if isinstance(op, Population) and not op.graded
-               and op.rule != LOIHI]
-    return [Diagnostic("SNN411", f"population {shorten(n)}", "integers that the neuron's registers cannot hold: it is "
-                       "emulated by a program", f"Loihi's own neuron on {target.name}",
-                       "a linear charge, a reset to zero and one threshold a population", "warning") for n in foreign]
-
-
 def affine(typed: Typed) -> list[Affine | None]:
-    """Every step of a program as a sum of states and input, where it is one."""
-    found: list[Affine | None] = []
+    """Every step of a program as a sum of states and the input; None for a step that is no such sum."""
+    sums: list[Affine | None] = []
     for i, step in enumerate(typed.program.steps):
         value = typed.values[i]
-        found.append({"": value} if value is not None else _affine(step, [found[a] for a in step.args], typed))
-    return found
+        sums.append({"": value} if value is not None else _affine(step, [sums[a] for a in step.args], typed))
+    return sums
 
 
 def _affine(step: Step, args: list[Affine | None], typed: Typed) -> Affine | None:
@@ -154,7 +233,7 @@ def _times(a: Affine, factor: Any) -> Affine:
 
 
 def _returns(typed: Typed, i: int, spike: int, charged: int) -> bool:
-    """Whether a next state is the charged membrane, or 0 after a spike."""
+    """Whether a next state is 0 after a spike, and the charged membrane otherwise."""
     step = typed.program.steps[i]
     if step.op != "select" or step.args[0] != spike or step.args[2] != charged:
         return False
@@ -163,9 +242,10 @@ def _returns(typed: Typed, i: int, spike: int, charged: int) -> bool:
 
 
 def _is_filter(charged: Affine, after: Affine, voltage: str, current: str = "") -> bool:
-    """Whether what enters the membrane is a decaying sum of the inputs, whichever way the rule keeps it.
+    """Whether what enters the membrane is a decaying sum of the inputs, however the rule writes that.
 
-    `s = a i + b x` obeys `s' = k s + b x` for `i' = k i + c x` just if `a c = k b`.
+    Where the rule adds `s = a i + b x` to the membrane and keeps the current `i' = k i + c x`, then `s' = k s + b x`
+    holds exactly if `a c = k b`.
     """
     if set(charged) - {"input", "", voltage, current} or set(after) - {"input", "", current}:
         return False
@@ -177,20 +257,11 @@ def _is_filter(charged: Affine, after: Affine, voltage: str, current: str = "") 
 
 
 def _uniform(*values: Any) -> list[float] | None:
-    """The values as numbers, or None where one differs from neuron to neuron."""
+    """The values as numbers; None where one of them differs between neurons."""
     arrays = [np.asarray(v, np.float64).reshape(-1) for v in values]
     return [float(a[0]) for a in arrays] if all(a.size and np.all(a == a[0]) for a in arrays) else None
 
 
 def _decay(keep: float) -> int:
+    """The register for a membrane or current of which `keep` is left after a tick."""
     return NO_MEMORY - round(NO_MEMORY * keep)
-
-
-def _bias(exact: Array) -> Any:
-    """Mantissas and one exponent put together, or None where no exponent holds them."""
-    largest = float(np.abs(exact).max(initial=0))
-    exponent = next((e for e in range(MAX_BIAS_EXPONENT + 1) if np.rint(largest / (1 << e)) <= MAX_BIAS), None)
-    if exponent is None:
-        return None
-    whole = np.rint(exact / (1 << exponent)).astype(np.int64) << exponent
-    return whole if whole.ndim else int(whole)

@@ -1,4 +1,4 @@
-"""Functions of one integer become look-up tables: exp, tanh and divisions by changing quantities."""
+"""Look-up tables for curved functions of one integer: exp, tanh, and divisions by something that changes."""
 
 from __future__ import annotations
 
@@ -18,33 +18,44 @@ CURVED = {"exp", "tanh", "div"}
 
 @dataclass(frozen=True)
 class Curves:
-    """Which steps of a program are curved functions, and of what.
+    """The steps of a program that are curved functions, and what they are functions of.
 
-    A step is curved when it is, or contains, exp, tanh or a division by something that changes;
-    `arguments` holds, for each curved step, the largest uncurved steps that it depends on.
+    A step is curved when it is, or contains, exp, tanh or a division by something that changes.
+
+    Attributes:
+        arguments: for each curved step, by its position, the steps that it depends on and that are not curved
+            themselves. For `exp(v / 2) + 1` that is the step `v / 2`, for the exp and for the sum alike.
     """
 
     arguments: dict[int, frozenset[int]]
 
     def tabulable(self, i: int) -> bool:
+        """Whether a step is a curved function of one quantity, so that a table can hold it."""
         return len(self.arguments.get(i, ())) == 1
 
 
 def find_curves(typed: Typed) -> Curves:
-    found: dict[int, frozenset[int]] = {}
+    """The curved steps of a program."""
+    arguments: dict[int, frozenset[int]] = {}
     for i, step in enumerate(typed.program.steps):
         if typed.static(i):
             continue
         changing = [a for a in step.args if not typed.static(a)]
         bends = step.op in ("exp", "tanh") or (step.op == "div" and step.args[1] in changing)
-        if bends or any(a in found for a in changing):
-            found[i] = frozenset().union(*(found.get(a, frozenset({a})) for a in changing))
-    return Curves(found)
+        if bends or any(a in arguments for a in changing):
+            arguments[i] = frozenset().union(*(arguments.get(a, frozenset({a})) for a in changing))
+    return Curves(arguments)
 
 
 @dataclass(frozen=True)
-class Table:
-    """`values[clip((index - low) >> shift)]`, integers."""
+class LookupTable:
+    """The function `values[(index - low) >> shift]` of an integer, the position being held inside the table.
+
+    Attributes:
+        values: `[cell]`, int32.
+        low: the first integer of the first cell.
+        shift: a cell spans `2**shift` integers.
+    """
 
     values: Array
     low: int
@@ -52,12 +63,22 @@ class Table:
 
 
 def tabulate(typed: Typed, i: int, argument: int, argument_unit: float, interval: Interval, result_unit: float,
-             table_bits: int, place: str) -> Table:
-    """The table of step `i` as a function of the integer at step `argument`, which lies in an interval.
+             table_bits: int, place: str) -> LookupTable:
+    """The table of step `i` as a function of the integer that step `argument` gives.
 
-    The table spans the interval, or what lies between the first and the last power of two beyond which the function
-    changes by less than half a unit of its result, in at most `2**table_bits` cells. Each holds the function at its
-    middle, one of them at 0, so that what rests at 0 stays there. Beyond, the outermost cells go on.
+    The table has at most `2**table_bits` cells of equal length. It spans the interval, or a part of it that ends at
+    powers of two, where the function changes by less than half a unit of its result beyond that part; the outermost
+    cells then serve all that lies beyond. A cell holds the value of the function at its middle. The middle of one cell
+    is 0, so that a state that rests at 0 stays there.
+
+    Args:
+        argument_unit, result_unit: the real value of 1 of the argument, and of the result.
+        interval: the integers that the argument can be.
+        place: what errors name.
+
+    Raises:
+        CompileError: SNN401 where a value does not fit 32 bits, or where a parameter inside the function differs
+            between neurons.
     """
     def function(index: Array) -> Array:
         return np.asarray(_evaluate(typed, i, argument, index * argument_unit, place) / result_unit)
@@ -73,11 +94,14 @@ def tabulate(typed: Typed, i: int, argument: int, argument_unit: float, interval
     if not np.isfinite(values).all() or np.abs(values).max() >= 2**31:
         fail("SNN401", place, f"{typed.program.steps[i].op} leaves the range of a table", "32-bit values",
              "a clip around its argument says which values occur")
-    return Table(values.astype(np.int32), first - half, shift)
+    return LookupTable(values.astype(np.int32), first - half, shift)
 
 
 def _rest(function: Callable[[Array], Array], low: int, high: int) -> int:
-    """Where, from `low` or 0 upward, a function has come to rest: the first power of two at which it has, or `high`."""
+    """Where a function has come to rest: the first power of two from which on it changes by less than 0.5, or `high`.
+
+    Only powers of two from `low` (or 0) to `high` are looked at.
+    """
     start = max(low, 0)
     points = np.array([start, *(1 << j for j in range(high.bit_length()) if start < 1 << j < high), high], np.float64)
     with np.errstate(invalid="ignore"):
@@ -87,7 +111,7 @@ def _rest(function: Callable[[Array], Array], low: int, high: int) -> int:
 
 
 def _evaluate(typed: Typed, i: int, argument: int, values: Array, place: str) -> Array:
-    """Step `i` in reals, as a function of the step `argument`."""
+    """The real values of step `i` where step `argument` has these values, in the same shape."""
     known: dict[int, Any] = {argument: values}
 
     def value(j: int) -> Any:

@@ -1,8 +1,8 @@
 """A neuron rule in integers: from the traced real program to the program that every backend prints.
 
-Membrane quantities become integers in the population's unit, real factors `m / 2**n` with the target's
-rounding, curved functions look-up tables. Every state ends in a clip (or wrap) to its width;
-prove-ranges removes the ones that can't act.
+Membrane quantities become integers in the population's unit. Real factors become `m / 2**n`, rounded as the target
+does, and curved functions become look-up tables. Every state ends in a clip (or a wrap) to its width; prove-ranges
+removes those that cannot act.
 """
 
 from __future__ import annotations
@@ -25,14 +25,18 @@ from snncompile.passes.quantize.lookup_tables import Curves, find_curves, tabula
 from snncompile.targets.arithmetic import Arithmetic
 
 REAL_BITS = 14
+"""A real quantity, one that is neither a membrane nor a count, is a whole number of 2**-14."""
 COUNT_BITS = 17
+"""The width of a state that counts."""
 MAX_DECAY_BITS = 24
+"""The largest n of a factor `m / 2**n`."""
 MAX_FACTOR = (1 << 40) - 1
+"""The largest m."""
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """An integer program with its parameters and states, and the range its output is clipped to."""
+    """An integer program with its parameters and states, and the range that its output is clipped to."""
 
     program: Program
     params: Mapping[str, Any]
@@ -42,10 +46,11 @@ class Lowered:
 
 
 def typed_program(neuron: Neuron, place: str) -> Typed:
-    """The neuron's program, typed; its `bias`, if any, is left to the caller.
+    """The program of a neuron with the kind of every step: membrane, real, count or constant. A bias is not part of it.
 
     Raises:
-        CompileError: SNN207 where the rule is not well-typed, or keeps or emits what it does not declare.
+        CompileError: SNN207 where the kinds do not fit together, or where the rule keeps or emits another kind than it
+            declares. `place` names the neuron.
     """
     traced = neuron.traced
     typed = type_program(traced.program, neuron.params, neuron.rule.params, traced.states, place)
@@ -63,7 +68,7 @@ def typed_program(neuron: Neuron, place: str) -> Typed:
 
 
 def input_gain(typed: Typed) -> tuple[int, Any] | None:
-    """The step that multiplies the input by a constant, and the constant, where nothing else reads the input."""
+    """The step that multiplies the input by a constant, and that constant; None where anything else reads the input."""
     steps = typed.program.steps
     readers = [i for i, s in enumerate(steps) if any(steps[a].op == "input" for a in s.args)]
     leaving = [typed.program.output, *(i for _, i in typed.program.next_state)]
@@ -74,16 +79,17 @@ def input_gain(typed: Typed) -> tuple[int, Any] | None:
 
 
 def is_curved(typed: Typed) -> bool:
+    """Whether a program holds a curved function, so that its unit cannot differ between channels."""
     return bool(find_curves(typed).arguments)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """How a population's input arrives.
+class InputEntry:
+    """How the input of a population arrives.
 
     Attributes:
-        gain_at: the step of `input_gain`, when the caller has folded that gain into the synapses.
-        bias: integer constant added to the sum of the synapses, or None.
+        gain_at: the step of `input_gain`, where the synapses have taken that gain over.
+        bias: the integer constant that is added to the sum of the synapses; None for none.
         shift: by how many bits that sum is finer than the membrane.
     """
 
@@ -92,13 +98,16 @@ class Entry:
     shift: int = 0
 
 
-def lower(neuron: Neuron, typed: Typed, unit: Any, entry: Entry, membrane_bits: int, arithmetic: Arithmetic,
+def lower(neuron: Neuron, typed: Typed, unit: Any, entry: InputEntry, membrane_bits: int, arithmetic: Arithmetic,
           place: str) -> Lowered:
     """Lower a neuron to integers.
 
     Args:
-        typed: of `typed_program`.
-        unit: real value of one membrane step; a number, or an array that broadcasts against the layer.
+        typed: what `typed_program` gives for the neuron.
+        unit: the real value of one integer step of the membrane: a number, or an array that broadcasts against the
+            population.
+        entry: how the input arrives.
+        place: what errors name.
     """
     low = _Lowering(typed, neuron.traced.states, np.asarray(unit, np.float64), entry, membrane_bits, arithmetic,
                     place, find_curves(typed))
@@ -113,10 +122,17 @@ def lower(neuron: Neuron, typed: Typed, unit: Any, entry: Entry, membrane_bits: 
 
 @dataclass
 class _Lowering:
+    """Lowers the steps of one program, each of them once.
+
+    Attributes:
+        params: the integer parameters that the program names so far.
+        done: the expressions of the steps that are lowered, by the position of the step.
+    """
+
     typed: Typed
     quantities: Mapping[str, Quantity]
     unit: Array
-    entry: Entry
+    entry: InputEntry
     membrane_bits: int
     arithmetic: Arithmetic
     place: str
@@ -137,7 +153,7 @@ class _Lowering:
         return clip(value, *width(self.bits(state)))
 
     def output(self) -> tuple[Expr, tuple[int, int]]:
-        """What leaves the neuron, and the range it is kept in."""
+        """What the neuron emits, and the range that it is clipped to."""
         i = self.typed.program.output
         kind, value = self.typed.kinds[i], self.emit(i)
         if value.op in ("ge", "gt"):
@@ -160,7 +176,7 @@ class _Lowering:
         return _scalar(whole.astype(np.int64))
 
     def constant(self, i: int, kind: Kind) -> Expr:
-        """A static step as an integer: named after its parameter, or anonymous."""
+        """A static step as integers of a kind, under the name of its parameter if it is one."""
         step = self.typed.program.steps[i]
         value = self.number(self.typed.values[i], kind)
         if step.op == "param":
@@ -168,10 +184,11 @@ class _Lowering:
         return self.anonymous(f"k{i}", value)
 
     def anonymous(self, name: str, value: Any) -> Expr:
-        """Integers without a name of the user's: one as a constant, several as a parameter."""
+        """Integers that are no parameter of the rule: one is a constant, several become a parameter of this name."""
         return Expr("const", (), value) if isinstance(value, int) else self.parameter(name, value)
 
     def parameter(self, name: str, value: Any) -> Expr:
+        """A parameter of this name, or of a similar one where the name has another value already."""
         while name in self.params and not np.array_equal(self.params[name], value):
             name += "_"
         self.params[name] = value
@@ -186,6 +203,7 @@ class _Lowering:
         return self.emit(i)
 
     def emit(self, i: int) -> Expr:
+        """A step as integers of its own kind."""
         if i not in self.done:
             self.done[i] = self._emit(i)
         return self.done[i]
@@ -221,7 +239,7 @@ class _Lowering:
         return args[0] // self._divisor(step.args[1], common) if step.op == "floordiv" else Expr(step.op, args)
 
     def _divisor(self, i: int, kind: Kind) -> Expr:
-        """What divides: a threshold, or the like. At least one unit, however small it is or becomes."""
+        """A divisor, such as a threshold: at least one unit, however small it is or becomes."""
         value = self.typed.values[i]
         if value is not None and not np.all(value > 0):
             fail("SNN401", self.place, f"a division by {np.min(value):g}", "a divisor above 0")
@@ -229,10 +247,10 @@ class _Lowering:
 
     def _common(self, args: tuple[int, ...]) -> Kind:
         """The kind that the operands of a sum or comparison share."""
-        found = {self.typed.kinds[a] for a in args} - {"constant"}
-        if found == {"real", "count"}:
+        kinds = {self.typed.kinds[a] for a in args} - {"constant"}
+        if kinds == {"real", "count"}:
             return "real"
-        return found.pop() if found else "count"
+        return kinds.pop() if kinds else "count"
 
     def _product(self, i: int, a: int, b: int) -> Expr:
         if i == self.entry.gain_at:
@@ -264,7 +282,7 @@ class _Lowering:
         return self._scaled(self.emit(a), inverse)
 
     def _scaled(self, value: Expr, factor: Any) -> Expr:
-        """A value times a real factor, as m / 2**n."""
+        """A value times a real factor, which becomes m / 2**n."""
         m, bits = fixed_point(factor, self.arithmetic.decay_bits)
         if not np.all(np.abs(m) < MAX_FACTOR):
             fail("SNN401", self.place, f"a factor of {np.max(np.abs(factor)):.3g}", "below 2**16")
@@ -285,14 +303,14 @@ class _Lowering:
         return Expr("lut", (self.emit(argument),), (name, table.low, table.shift))
 
     def _interval(self, i: int) -> Interval:
-        """What a step can give when states use their widths, and the input that of a membrane."""
+        """The range of a step where states take all of their widths, and the input that of a membrane."""
         program = flatten(self.emit(i), {})
         states = {name: width(self.bits(name)) for name in program.names("state")}
         return intervals(program, self.params, states, width(self.membrane_bits))[program.output]
 
 
 def _held(program: Program, i: int) -> tuple[int, int] | None:
-    """The operands of `max(a - b, 0) + b`, which integers know as the larger of `a` and `b`."""
+    """The positions of `a` and `b` in `max(a - b, 0) + b`, which is the larger of both in integers; None elsewhere."""
     steps, add = program.steps, program.steps[i]
     if add.op != "add" or steps[add.args[0]].op != "max":
         return None
@@ -303,10 +321,16 @@ def _held(program: Program, i: int) -> tuple[int, int] | None:
 
 
 def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:
-    """The factor as integers `m` and `n` with `m / 2**n` nearest to it, `n` no larger than needed.
+    """The factor as integers `m` and `n`, so that `m / 2**n` is nearest to it and `n` is no larger than needed.
 
-    With `decay_bits=None`, n starts at 12 and grows until the factor, and what it is short of 1, are right to
-    1/16: slow leaks and small gains. A factor that no n can hold counts as 0, and one that is too large is cut.
+    >>> fixed_point(0.75, 12)
+    (3, 2)
+    >>> fixed_point(0.9, 12)
+    (1843, 11)
+
+    With `decay_bits=None`, n starts at 12. It grows until the error is at most 1/16 of the factor, and at most 1/16 of
+    what the factor is short of 1: that serves small gains and slow leaks. A factor that is too small for any n becomes
+    0, and one that is too large becomes the largest.
     """
     value = np.asarray(factor, np.float64)
     tolerance = np.minimum(np.abs(1 - value), np.abs(value)) / 16
@@ -325,5 +349,5 @@ def fixed_point(factor: Any, decay_bits: int | None) -> tuple[Any, int]:
 
 
 def _scalar(values: Array) -> Any:
-    """A Python integer where all values are one, else the array."""
+    """One Python integer where all values are equal, else the array."""
     return int(values.flat[0]) if values.size and np.all(values == values.flat[0]) else values

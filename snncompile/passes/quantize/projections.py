@@ -1,4 +1,4 @@
-"""The synapses of a projection in integers: codes on a grid, and whole multipliers."""
+"""The weights of a projection in integers: codes on a grid, and whole multipliers behind them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,52 @@ from snncompile.ir.ops import Conv, Linear, Scale, SumPool, Upsample
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.given_weights import given_bits, is_given, narrowest, step_of
 from snncompile.passes.quantize.units import multiplier
-from snncompile.passes.quantize.weight_grid import Grid
+from snncompile.passes.quantize.weight_grid import WeightGrid
 from snncompile.targets.arithmetic import Arithmetic
 
 KEEPS_CHANNELS = (SumPool, Upsample)
 
 
 def keeps_channels(chain: tuple[Op, ...]) -> bool:
-    """Whether the outputs of a chain's last weights are the channels of its population."""
+    """Whether the outputs of a chain's last weights are the channels of the population that it leads to."""
     last = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
     return all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
 
 
 @dataclass(frozen=True)
-class Synapses:
-    """One projection: what stands before its last weights, those weights, and their real step."""
+class WeightCodes:
+    """A projection whose last weights have a grid, but no unit yet.
+
+    Attributes:
+        before: the operators before the last weights, in integers.
+        last: the operator that holds the last weights.
+        after: the operators behind it.
+        weight: the last weights in reals, multiplied by the gain of the population, `[channel, ...]` or as they are.
+        natural: the step of the grid that suits these weights alone, `[channel]` or 0-d.
+        step: the real value that the code 1 delivers to the population, `[channel]` or 0-d: `natural` times the real
+            value of an integer that enters.
+    """
 
     before: tuple[Op, ...]
     last: Linear | Conv | Scale
     after: tuple[Op, ...]
-    grid: Grid
+    grid: WeightGrid
     weight: Array
     natural: Array
     step: Array
 
     @classmethod
     def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
-           arithmetic: Arithmetic) -> Synapses:
+           arithmetic: Arithmetic, keep_given: bool) -> WeightCodes:
+        """The codes of a chain.
+
+        Args:
+            unit: the real value of an integer that enters the chain.
+            gain: the factor of the population's input, `[channel]` or 0-d.
+            channels: the number of units that the population has; 0 for one unit in all.
+            axes: the axes of the population's shape.
+            keep_given: whether weights that arrived as integers keep their codes.
+        """
         at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
         first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
         last, after = chain[first], chain[at + 1:]
@@ -49,8 +68,8 @@ class Synapses:
             first, last = at, chain[at]
         before, unit = _before(chain[:first], unit, arithmetic)
         assert isinstance(last, (Linear, Conv, Scale))
-        if value is not None and arithmetic.neuron != "loihi":
-            return Given.kept(before, last, after, value * unit, gain, channels)
+        if value is not None and keep_given:
+            return GivenCodes.kept(before, last, after, value * unit, gain, channels)
         last = last if value is None else _in_reals(last, value)
         grid = _grid_for(last, arithmetic)
         weight = weight_of(last, gain.size if gain.ndim else channels, axes)
@@ -63,11 +82,15 @@ class Synapses:
 
     @property
     def largest(self) -> Array:
-        """The real value of the largest code: of a channel, or of all."""
+        """The real value that the largest code delivers, `[channel]` or 0-d."""
         return self.step * self.grid.largest
 
     def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
-        """The chain in integers, for a population of this unit; what it delivers are multiples of `least`."""
+        """The chain in integers for a population of this unit. It delivers multiples of `least` only.
+
+        Raises:
+            CompileError: SNN401 where a weight step is 2**31 units or more. `label` names the projection.
+        """
         times = multiplier(self.step, unit, self.grid.coarse, least)
         _bounded(times, label)
         scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
@@ -78,7 +101,7 @@ class Synapses:
         return self._chain(dataclasses.replace(self.last, weight=codes, bias=None), times)
 
     def _chain(self, op: Linear | Conv, times: Array) -> tuple[Op, ...]:
-        """The chain with its last weights in integers, each sum multiplied."""
+        """The chain with its last weights in integers, and its sums multiplied by `times`."""
         if np.all(times == 1):
             return (*self.before, op, *self.after)
         if not times.ndim:
@@ -87,24 +110,25 @@ class Synapses:
 
 
 @dataclass(frozen=True)
-class Given(Synapses):
-    """A projection whose codes arrived as they are, and stay so.
+class GivenCodes(WeightCodes):
+    """A projection whose weights arrived as integer codes, which are kept.
 
     Attributes:
-        value: the real value of a code, with its sign; one in all, or one a channel.
+        value: the real value that the code 1 delivers, with its sign, `[channel]` or 0-d.
     """
 
     value: Array
 
     @classmethod
     def kept(cls, before: tuple[Op, ...], last: Op, after: tuple[Op, ...], value: Array, gain: Array,
-             channels: int) -> Given:
+             channels: int) -> GivenCodes:
+        """The projection with the codes of `last`, each of which is worth `value` before the gain."""
         assert is_given(last)
         codes = narrowest(np.asarray(last.weight))
         value = np.asarray(np.broadcast_to(value * gain, (channels,)) if channels else value * gain)
         sizes = np.abs(value)
         step = sizes if channels else np.asarray(sizes[sizes > 0].min(initial=np.inf) if sizes.any() else 0.0)
-        return cls(before, last, after, Grid(given_bits(codes)), codes, step, step, value)
+        return cls(before, last, after, WeightGrid(given_bits(codes)), codes, step, step, value)
 
     @property
     def largest(self) -> Array:
@@ -120,7 +144,7 @@ class Given(Synapses):
 
 
 def _in_reals(op: Op, value: Array) -> Linear | Conv:
-    """Given integers and their step as real weights, for arithmetic that cannot keep them."""
+    """A layer of given integers as one of real weights, for neurons that cannot keep the integers."""
     assert isinstance(op, (Linear, Conv))
     weight = np.asarray(op.weight)
     return dataclasses.replace(op, weight=weight * value.reshape(-1, *(1,) * (weight.ndim - 1)))
@@ -133,38 +157,40 @@ def _bounded(times: Array, label: str) -> None:
 
 
 def _before(chain: tuple[Op, ...], unit: float, arithmetic: Arithmetic) -> tuple[tuple[Op, ...], float]:
-    """What stands before the last weights in integers, and the real value of an integer that leaves it."""
-    found: list[Op] = []
+    """The operators before the last weights in integers, and the real value of an integer that leaves them."""
+    integers: list[Op] = []
     for op in chain:
         if isinstance(op, (Linear, Conv, Scale)):
             op, factor = _whole_layer(op, arithmetic)
             unit *= factor
-        found.append(op)
-    return tuple(found), unit
+        integers.append(op)
+    return tuple(integers), unit
 
 
 def _channels(times: Array, op: Linear | Conv) -> Any:
+    """Multipliers `[out]`, shaped to broadcast against what the layer gives."""
     axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
     return _int(times.reshape(-1, *(1,) * (axes - 1)))
 
 
 def _int(values: Array) -> Any:
+    """Whole numbers as one Python integer where all are equal, else in the narrowest type."""
     whole = values.astype(np.int64)
     if np.all(whole == whole.flat[0]):
         return int(whole.flat[0])
     return whole.astype(np.min_scalar_type(-int(np.abs(whole).max())))
 
 
-def _grid_for(op: Op, arithmetic: Arithmetic) -> Grid:
-    """A scale is one multiplication a channel: it keeps at least 8 bits."""
-    grid = Grid(arithmetic.weight_bits)
-    return Grid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
+def _grid_for(op: Op, arithmetic: Arithmetic) -> WeightGrid:
+    """The grid of an operator's weights. A scale has one weight a channel, and so keeps at least 8 bits."""
+    grid = WeightGrid(arithmetic.weight_bits)
+    return WeightGrid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
 
 
 def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
-    """The real weights, with the population's channels (if it has a unit for each) along the first axis.
+    """The real weights, in float32 or float64. Where the population has units for channels, these are the first axis.
 
-    A scale that is the same for all channels of a tensor of that many axes is spread over them.
+    A scale that is the same for all channels of a tensor with `axes` axes is repeated for each of them.
     """
     weight = np.asarray(op.factor if isinstance(op, Scale) else op.weight)
     weight = weight.astype(np.result_type(weight.dtype, np.float32), copy=False)
@@ -177,7 +203,7 @@ def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
 
 
 def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
-    """A layer inside a chain in integers, and the real value of one of its integers."""
+    """A layer inside a chain in integers, and the real value of its code 1."""
     if is_given(op):
         return dataclasses.replace(op, weight=narrowest(np.asarray(op.weight)), bias=None), 1.0
     grid = _grid_for(op, arithmetic)

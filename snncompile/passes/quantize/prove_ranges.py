@@ -1,4 +1,4 @@
-"""prove-ranges: bound every integer by interval analysis, and drop what can't act."""
+"""prove-ranges: bound every integer by interval analysis, and drop operations that cannot act."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snncompile.ir.types import Stage
 
 WIDEST_BITS = 64
 ROUNDS = 8
-"""How often a loop is gone round again, at most, while what its populations emit still becomes narrower."""
+"""How often the populations of a loop are bounded again, at most, while the ranges of their outputs become narrower."""
 
 
 @dataclass(frozen=True)
@@ -33,42 +33,46 @@ class ProveRanges:
     ensures: ClassVar[Stage] = Stage.INT
 
     def run(self, graph: Graph) -> Graph:
-        found = Collector()
+        problems = Collector()
         for component in graph.components:
             names = [n for n in component if isinstance(graph.nodes[n], Population)]
-            graph = _tightened(graph, names, found)
+            graph = _tightened(graph, names, problems)
             for _ in range(ROUNDS if len(component) > 1 else 0):
                 before = graph
-                graph = _tightened(graph, names, Collector())  # what a loop brings back may have become narrower
+                graph = _tightened(graph, names, Collector())  # a narrower output comes back as a narrower input
                 if all(_emits(before, n) == _emits(graph, n) for n in names):
                     break
-        found.finish()
+        problems.finish()
         return graph
 
 
-def _tightened(graph: Graph, names: Iterable[str], found: Collector) -> Graph:
+def _tightened(graph: Graph, names: Iterable[str], problems: Collector) -> Graph:
+    """The graph with these populations bounded, one after the other."""
     for name in names:
         ranges = population_ranges(graph, name)
         chains = [r for e in graph.edges_into[name] for r in chain_ranges(graph, e)]
-        _check(name, (*ranges.steps, ranges.x, *chains), found)
+        _check(name, (*ranges.steps, ranges.x, *chains), problems)
         graph = graph.replace(nodes={**graph.nodes, name: tightened(graph.nodes[name], ranges)})
     return graph
 
 
 def _emits(graph: Graph, name: str) -> Interval:
+    """The range of what a population emits."""
     op = graph.nodes[name]
     assert isinstance(op, Population)
     return op.output_low, op.output_high
 
 
-def _check(name: str, ranges: tuple[Interval, ...], found: Collector) -> None:
+def _check(name: str, ranges: tuple[Interval, ...], problems: Collector) -> None:
+    """An error (SNN402) for a population with an intermediate that could leave 64 bits."""
     widest = max(max(-low, high) for low, high in ranges)
     if widest.bit_length() + 1 >= WIDEST_BITS:  # one bit is for what rounding adds
-        found.error("SNN402", f"population {shorten(name)}", f"an intermediate of {widest.bit_length() + 1} bits",
-                    f"{WIDEST_BITS} bits", "fewer membrane, weight or spike bits, or a limit on spikes a step")
+        problems.error("SNN402", f"population {shorten(name)}", f"an intermediate of {widest.bit_length() + 1} bits",
+                       f"{WIDEST_BITS} bits", "fewer membrane, weight or spike bits, or a limit on spikes a step")
 
 
 def tightened(op: Op, ranges: PopulationRanges) -> Op:
+    """The population with states as wide as their ranges, and a program without steps that these decide."""
     assert isinstance(op, Population)
     program = _simplified(op.program, ranges.steps)
     bits = {n: bit_width(interval) for n, interval in ranges.states.items()}
@@ -84,13 +88,13 @@ def tightened(op: Op, ranges: PopulationRanges) -> Op:
 
 
 def _closed(program: Program, op: Population, bits: Mapping[str, int], x: Interval) -> bool:
-    """Whether states that start anywhere in their widths stay there, so that the widths alone prove the program."""
+    """Whether states that are anywhere in their widths stay in them, so that the widths alone prove the program."""
     steps = intervals(program, op.params, {n: width(b) for n, b in bits.items()}, x)
     return all(within(steps[i], width(bits[n])) for n, i in program.next_state)
 
 
 def _rounded(op: Population, ranges: PopulationRanges) -> PopulationRanges:
-    """Ranges in which every state takes all of a width: the narrowest around those given that prove themselves."""
+    """The narrowest ranges around those given in which every state takes all of a width and does not leave it."""
     states = dict(ranges.states)
     while True:
         states = {n: width(bit_width(interval)) for n, interval in states.items()}
@@ -102,7 +106,7 @@ def _rounded(op: Population, ranges: PopulationRanges) -> PopulationRanges:
 
 
 def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
-    """The program without what the ranges decide: steps of one value, and clips and choices that never act."""
+    """The program without steps that have one value only, and without clips and choices that never act."""
     moved: list[int] = []
     steps: list[Step] = []
     for step, (low, high) in zip(program.steps, ranges, strict=True):
@@ -118,7 +122,7 @@ def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
 
 
 def decided(step: Step, ranges: tuple[Interval, ...]) -> int | None:
-    """The argument that a step always gives, where its ranges say so."""
+    """The position of the argument that a step always gives, where ranges prove that; else None."""
     value: Any = step.value
     if step.op not in ("min", "max", "wrap", "select"):
         return None

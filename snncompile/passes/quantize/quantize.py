@@ -1,4 +1,4 @@
-"""quantize: every population gets a unit, and everything that reaches it is expressed in that unit."""
+"""quantize: each population gets a unit, and everything that reaches it is expressed in whole numbers of that unit."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import numpy as np
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.dimensions import Typed
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.loihi import INPUT_SHIFT
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
-from snncompile.passes.legalize.prompt_resets import prompt
 from snncompile.passes.quantize.calibrate import Calibration
+from snncompile.passes.quantize.fixed_neuron import FixedNeuron, fixed_neuron
 from snncompile.passes.quantize.given_weights import given_notes
-from snncompile.passes.quantize.loihi_neuron import EVEN, fit
-from snncompile.passes.quantize.neuron_program import Entry, input_gain, is_curved, lower, typed_program
-from snncompile.passes.quantize.projections import Given, Synapses, keeps_channels
+from snncompile.passes.quantize.neuron_program import InputEntry, input_gain, is_curved, lower, typed_program
+from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
-from snncompile.passes.quantize.weight_grid import Grid
+from snncompile.passes.quantize.weight_grid import WeightGrid
 from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.target import Target
 
 LOOP_BITS = 14
-# 30 and not 32, so that a membrane and its input add up in 32 bits.
+"""The width over which the values of a graded population inside a loop are spread."""
+# 30 comes before 32, so that a membrane and its input add up in 32 bits where possible.
 MEMBRANE_BITS = (16, 24, 30, 32)
 UNCALIBRATED_BITS = 30
 
@@ -43,10 +43,16 @@ class Quantize:
     population; decays to m / 2**n. Weights that arrived as integers stay as they are. Where several
     projections meet, or the membrane needs a finer unit than the weights, a projection ends in a `Scale` by whole
     numbers.
+
+    Attributes:
+        arithmetic: how numbers become integers.
+        calibration: the ranges and the activity that were seen on samples; empty without samples.
+        target: the hardware, whose figures say how wide the registers of its fixed neuron are.
     """
 
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     calibration: Calibration = field(default_factory=Calibration)
+    target: Target = field(default_factory=lambda: Target("any", "Any hardware"))
     name: ClassVar[str] = "quantize"
     needs: ClassVar[Stage] = Stage.LEGAL
     ensures: ClassVar[Stage] = Stage.INT
@@ -56,44 +62,53 @@ class Quantize:
         units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
         units.update(self._loop_units(graph))
         edges: dict[Edge, Edge] = {}
+        fixed = fixed_neuron(self.arithmetic.neuron, self.target)
         for name in _order(graph):
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
-            one = _One(graph, name, neuron, self.arithmetic, self.calibration, units)
-            population, projections = one.run()
+            quantizer = _PopulationQuantizer(graph, name, neuron, self.arithmetic, self.calibration, units, fixed)
+            population, projections = quantizer.run()
             nodes[name] = population
             units[name] = float(population.unit) if population.graded else 1.0
             edges.update(projections)
         ordered = {n: nodes.get(n, op) for n, op in graph.nodes.items()}
-        notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic)]
+        notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic, fixed)]
         return graph.replace(nodes=ordered, edges=tuple(edges.get(e, e) for e in graph.edges),
                              stage=Stage.INT).noting(notes)
 
     def _loop_units(self, graph: Graph) -> dict[str, float]:
-        """Units of the populations that project backward, which must be known before they are reached.
+        """The units of the populations that project backward: they are needed before the populations are reached.
 
-        A graded one takes what calibration saw, spread over LOOP_BITS bits, or fewer where its width is narrow.
+        The unit of a graded one is the largest value of the calibration, spread over `LOOP_BITS` bits, or over fewer
+        where its width is narrow.
+
+        Raises:
+            CompileError: SNN405 for a graded population inside a loop without calibration samples.
         """
         order = {n: i for i, n in enumerate(_order(graph))}
         backward = {e.src for e in graph.edges if e.src in order and e.dst in order and order[e.src] >= order[e.dst]}
-        found: dict[str, float] = {}
+        units: dict[str, float] = {}
         bits = min(LOOP_BITS, self.arithmetic.graded_width - 2)
         for name in backward:
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
-            seen = self.calibration.activity.get(name)
+            activity = self.calibration.activity.get(name)
             if neuron.rule.spiking:
-                found[name] = 1.0
-            elif seen is None:
+                units[name] = 1.0
+            elif activity is None:
                 fail("SNN405", f"population {shorten(name)}", "a graded population inside a loop",
                      help="give samples with `calibration`, so that its unit can be chosen")
             else:
-                found[name] = (max(seen.peak_state, seen.peak_output) or 1.0) / (1 << bits)
-        return found
+                units[name] = (max(activity.peak_state, activity.peak_output) or 1.0) / (1 << bits)
+        return units
 
     def _input(self, name: str, op: Input) -> Input:
-        low, high = (seen.get(name, 0.0) for seen in (self.calibration.input_low, self.calibration.input_high))
-        if low == high:  # no samples, or silent ones
+        """The input with the range and the unit of its integers.
+
+        Counts of spikes keep their values, in a range of whole bits. Real values are spread over `input_bits`.
+        """
+        low, high = (ends.get(name, 0.0) for ends in (self.calibration.input_low, self.calibration.input_high))
+        if low == high:  # no samples, or samples without spikes
             low, high = op.low, max(op.high, 1e-12)
         low, high = min(low, 0.0), max(high, 0.0)
         if op.values == "spike":
@@ -106,11 +121,12 @@ class Quantize:
 
 
 def _order(graph: Graph) -> list[str]:
-    """Populations, sources before what they project to as far as loops allow."""
+    """The names of the populations, each one after its sources as far as loops allow."""
     return [n for c in graph.components for n in c if isinstance(graph.nodes[n], Neuron)]
 
 
 def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagnostic]:
+    """A warning (SNN405) where ranges were assumed, since there were no samples."""
     if calibration.activity:
         return []
     assumed = f"input ranges as declared, {UNCALIBRATED_BITS}-bit membranes"
@@ -119,8 +135,13 @@ def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagn
 
 
 @dataclass
-class _One:
-    """One population on its way to integers."""
+class _PopulationQuantizer:
+    """Quantizes one population and the projections that lead to it.
+
+    Attributes:
+        units: the real value of an integer that each source sends, by name: 1 for a source of spikes.
+        fixed: the neuron that the hardware has; None where every neuron becomes a program.
+    """
 
     graph: Graph
     name: str
@@ -128,6 +149,7 @@ class _One:
     arithmetic: Arithmetic
     calibration: Calibration
     units: dict[str, float]
+    fixed: FixedNeuron | None
 
     @property
     def place(self) -> str:
@@ -136,70 +158,72 @@ class _One:
     def run(self) -> tuple[Population, dict[Edge, Edge]]:
         _expect_numbers(self.place, (self.neuron,))
         edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
-        return (self.arithmetic.neuron == "loihi" and self._in_registers(edges)) or self._lowered(edges)
+        return (self.fixed and self._in_registers(self.fixed, edges)) or self._lowered(edges)
 
-    def _in_registers(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]] | None:
-        """The population as Loihi's own neuron, or None where its rule, sources or numbers do not allow that."""
-        neuron = prompt(self.neuron)
-        form = fit(neuron, typed_program(neuron, self.place))
-        if form is None or any(self._is_graded(e.src) for e in edges):
+    def _in_registers(self, fixed: FixedNeuron, edges: Mapping[Edge, Edge]
+                      ) -> tuple[Population, dict[Edge, Edge]] | None:
+        """The population as the fixed neuron, or None where its rule, its sources or its numbers do not allow that."""
+        fitted = fixed.fit(self.neuron, self.place)
+        if fitted is None or any(self._is_graded(e.src) for e in edges):
             return None
+        codes = self._codes(edges, np.asarray(fitted.gain), 0)
+        held = fitted.population([c.step for c in codes.values()])
+        if held is None:
+            return None
+        population, unit = held
+        return population, {before: dataclasses.replace(e, chain=codes[before].quantized(
+            unit, e.label, fixed.weight_multiple)) for before, e in edges.items()}
+
+    def _codes(self, edges: Mapping[Edge, Edge], gain: Array, channels: int) -> dict[Edge, WeightCodes]:
+        """The weights of every projection on their grids, multiplied by the gain."""
         axes = len(self.graph.shapes[self.name])
-        synapses = {before: Synapses.of(e.chain, self.units[before.src], np.asarray(form.gain), 0, axes,
-                                        self.arithmetic) for before, e in edges.items()}
-        step = form.step([s.step for s in synapses.values()])
-        registers = form.registers(step)
-        if registers is None:
-            return None
-        unit = np.asarray(step / EVEN)
-        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(unit, e.label, EVEN))
-                       for before, e in edges.items()}
-        return dataclasses.replace(registers.population(), unit=float(unit) / (1 << INPUT_SHIFT)), projections
+        keep = self.fixed is None or self.fixed.keeps_given_weights
+        return {before: WeightCodes.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic, keep)
+                for before, e in edges.items()}
 
     def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
-        """The population with its program in integers, whatever it is."""
+        """The population with the program of its rule in integers, whatever that is."""
         neuron = self._capped()
         typed = typed_program(neuron, self.place)
         aligned = all(keeps_channels(e.chain) for e in edges.values())
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0
         axes = len(self.graph.shapes[self.name])
-        synapses = {before: Synapses.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic)
-                    for before, e in edges.items()}
-        unit, shift = self._units(synapses, self._threshold(channels), is_leaky(typed, gain_at), gain)
+        codes = self._codes(edges, gain, channels)
+        unit, shift = self._units(codes, self._threshold(channels), is_leaky(typed, gain_at), gain)
         fine = unit / 2.0**shift
-        projections = {before: dataclasses.replace(e, chain=synapses[before].quantized(fine, e.label))
+        projections = {before: dataclasses.replace(e, chain=codes[before].quantized(fine, e.label))
                        for before, e in edges.items()}
         shaped = _broadcastable(unit, axes)
-        entry = Entry(gain_at, self._bias(_broadcastable(fine, axes), gain), shift)
+        entry = InputEntry(gain_at, self._bias(_broadcastable(fine, axes), gain), shift)
         lowered = lower(neuron, typed, shaped, entry, self._membrane_bits(neuron, unit), self.arithmetic, self.place)
         population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
                                 lowered.graded, neuron.rule.name)
         return population, projections
 
-    def _units(self, synapses: Mapping[Edge, Synapses], threshold: Array | None, leaky: bool, gain: Array
+    def _units(self, codes: Mapping[Edge, WeightCodes], threshold: Array | None, leaky: bool, gain: Array
                ) -> tuple[Array, int]:
-        """The unit of the membrane, and by how many bits the sum of the synapses is finer."""
-        graded = [s for edge, s in synapses.items() if self._is_graded(edge.src)]
+        """The unit of the membrane, and by how many bits the sum of the synapses is finer than it."""
+        graded = [s for edge, s in codes.items() if self._is_graded(edge.src)]
         emits = not self.neuron.rule.spiking
         onward = any(e.dst in self.graph.populations for e in self.graph.edges_from[self.name])
-        scales = Scales([s.step for s in synapses.values()], threshold, leaky, tuple(s.largest for s in graded),
+        scales = Scales([s.step for s in codes.values()], threshold, leaky, tuple(s.largest for s in graded),
                         chained=bool(graded) or (emits and onward),
-                        kept=tuple(s.step for s in synapses.values() if isinstance(s, Given)),
+                        kept=tuple(s.step for s in codes.values() if isinstance(s, GivenCodes)),
                         passing=all(q.dimension == "count" for q in self.neuron.traced.states.values()))
         unit = self._fixed_unit()
         if unit is None:
-            coarse = Grid(self.arithmetic.weight_bits).coarse
+            coarse = WeightGrid(self.arithmetic.weight_bits).coarse
             unit = choose_unit(scales, self.arithmetic, self._peak(), coarse)
         numbers = [threshold, self._peak(), self.neuron.params.get("bias", 0.0) * np.max(np.abs(gain)),
-                   *(s.largest for s in synapses.values())]
+                   *(s.largest for s in codes.values())]
         largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
-        fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, Given) else s.step
-                for edge, s in synapses.items() if emits or self._is_graded(edge.src) or isinstance(s, Given)]
+        fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, GivenCodes) else s.step
+                for edge, s in codes.items() if emits or self._is_graded(edge.src) or isinstance(s, GivenCodes)]
         return unit, input_shift(fine, unit, largest)
 
     def _capped(self) -> Neuron:
-        """The neuron with its spikes a step limited to what a count can carry."""
+        """The neuron, with as many spikes a tick as a count of `spike_bits` can carry."""
         most, firing = self.arithmetic.max_count, self.neuron.firing
         if firing.max_spikes is not None and firing.max_spikes <= most:
             return self.neuron
@@ -207,40 +231,49 @@ class _One:
         return dataclasses.replace(self.neuron, firing=capped)
 
     def _gain(self, typed: Typed, aligned: bool) -> tuple[int | None, Array]:
-        """The input gain that can be folded into the synapses: one number, or one a channel where they allow it."""
-        found = input_gain(typed)
-        if found is None:
+        """The step of the program that multiplies the input by a constant, and that constant, 0-d or `[channel]`.
+
+        The synapses take the constant over. The step is None, and the constant 1, where they cannot.
+
+        Args:
+            aligned: whether the outputs of all weights are the channels of the population.
+        """
+        step = input_gain(typed)
+        if step is None:
             return None, np.ones(())
-        at, gain = found[0], np.asarray(found[1], np.float64)
+        at, gain = step[0], np.asarray(step[1], np.float64)
         if gain.size == 1:
             return at, gain.reshape(())
         by_channel = gain.ndim == len(self.graph.shapes[self.name]) and gain.size == gain.shape[0]
         return (at, gain.reshape(-1)) if aligned and by_channel else (None, np.ones(()))
 
     def _prepare(self, edge: Edge) -> Edge:
-        """The projection with its weights at hand, and a `Scale` where it has none."""
+        """A copy of the projection; one without weights gets a `Scale` of 1. Weights without numbers are refused."""
         _expect_numbers(f"projection {shorten(edge.label)}", edge.chain)
         if not any(isinstance(op, (Linear, Conv, Scale)) for op in edge.chain):
             return dataclasses.replace(edge, chain=(*edge.chain, Scale(1.0)))
         return dataclasses.replace(edge)
 
     def _is_graded(self, name: str) -> bool:
-        """Whether a source sends numbers rather than spikes, whose unit may be finer than this population's."""
+        """Whether a source sends graded values rather than spikes. Their unit may be finer than this population's."""
         op = self.graph.nodes[name]
         return op.values == "real" if isinstance(op, Input) else isinstance(op, Neuron) and not op.rule.spiking
 
     def _fixed_unit(self) -> Array | None:
-        """The unit that a projection of a loop has counted on already, if any."""
+        """The unit that was chosen already, for a graded population inside a loop; None for any other."""
         return np.asarray(self.units[self.name]) if self.name in self.units and not self.neuron.rule.spiking else None
 
     def _channels(self, typed: Typed) -> int:
-        """How many units the population has: one a channel where its rule allows it, else one in all (0)."""
+        """The number of channels that have a unit of their own; 0 where the rule allows one unit in all only."""
         if self.arithmetic.per == "layer" or is_curved(typed) or not self.neuron.rule.spiking:
             return 0
         return self.graph.shapes[self.name][0]
 
     def _threshold(self, channels: int) -> Array | None:
-        """The threshold, one a channel or one in all; where it varies inside a channel, its smallest size."""
+        """The threshold, `[channel]` or 0-d; where it varies inside a channel, the smallest magnitude.
+
+        None where the population does not fire, or where a threshold is 0.
+        """
         value = self.neuron.params.get("threshold")
         if value is None or not self.neuron.rule.spiking:
             return None
@@ -250,8 +283,10 @@ class _One:
 
     def _peak(self) -> float | None:
         """The largest membrane that calibration saw, in reals."""
-        seen = self.calibration.activity.get(self.name)
-        return None if seen is None else max(seen.peak_state, seen.peak_output if not self.neuron.rule.spiking else 0)
+        activity = self.calibration.activity.get(self.name)
+        if activity is None:
+            return None
+        return max(activity.peak_state, activity.peak_output if not self.neuron.rule.spiking else 0)
 
     def _membrane_bits(self, neuron: Neuron, unit: Array) -> int:
         """The width asked for, or the narrowest that holds the threshold and twice what calibration saw."""
@@ -265,6 +300,7 @@ class _One:
         return next((bits for bits in MEMBRANE_BITS if steps < 1 << (bits - 1)), MEMBRANE_BITS[-1])
 
     def _bias(self, unit: Any, gain: Array) -> Any:
+        """The bias in units of the sum of the synapses: one integer, an array, or None where there is none."""
         bias = self.neuron.params.get("bias")
         if bias is None:
             return None
@@ -272,11 +308,12 @@ class _One:
         whole = np.rint(exact)
         if np.abs(whole).max(initial=0) >= 2**40:
             fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**40")
-        found = whole.astype(np.int64)
-        return int(found.flat[0]) if found.size == 1 else found
+        integers = whole.astype(np.int64)
+        return int(integers.flat[0]) if integers.size == 1 else integers
 
 
 def _expect_numbers(place: str, ops: tuple[Op, ...]) -> None:
+    """Raises SNN401 for an operator whose weights are a shape without numbers."""
     for op in ops:
         for name, array in op.arrays().items():
             if isinstance(array, ShapeOnly):
@@ -284,13 +321,17 @@ def _expect_numbers(place: str, ops: tuple[Op, ...]) -> None:
 
 
 def is_leaky(typed: Typed, gain_at: int | None) -> bool:
-    """Whether the rule multiplies what it keeps by a real factor, so that a finer unit buys accuracy."""
+    """Whether the rule multiplies something that changes by a real factor, so that a finer unit is more accurate.
+
+    Args:
+        gain_at: the step whose factor the synapses take over; it does not count.
+    """
     kinds, steps = typed.kinds, typed.program.steps
     return any(s.op in ("mul", "div") and not typed.static(i) and i != gain_at
                and any(kinds[a] in ("real", "constant") for a in s.args) for i, s in enumerate(steps))
 
 
 def _broadcastable(values: Any, axes: int) -> Any:
-    """One value a channel, shaped to broadcast against a tensor of that many axes; or one number."""
+    """Values `[channel]`, shaped to broadcast against a tensor with that many axes; a 0-d array as one number."""
     array = np.asarray(values)
     return array.reshape(-1, *(1,) * (axes - 1)) if array.ndim else float(array)

@@ -1,4 +1,4 @@
-"""Weight grids: which integers stand for real weights, and the step between them."""
+"""Weight grids: the integers (codes) that stand for real weights, and the real step between them."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import numpy as np
 from snncompile.ir.types import Array
 
 TERNARY_CUT = 0.7  # Li, Zhang & Liu, "Ternary weight networks" (2016), eq. 6
-MAX_SCALE = 1e30  # inverse steps above it are kept in float64
+MAX_SCALE = 1e30  # inverse steps above this leave float32, and are kept in float64
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A grid of `bits` bits: symmetric integers, -1/0/+1 ("ternary"), or -1/+1 (1 bit)."""
+class WeightGrid:
+    """A grid of `bits` bits: symmetric integers, -1, 0 and 1 ("ternary"), or -1 and 1 (1 bit)."""
 
     bits: int | Literal["ternary"]
 
     @property
     def largest(self) -> int:
+        """The largest code: 127 for 8 bits."""
         return 1 if self.bits in (1, "ternary") else (1 << (int(self.bits) - 1)) - 1
 
     @property
     def coarse(self) -> bool:
-        """Whether codes are -1, 0 and 1 only, so that the step carries all of the magnitude."""
+        """Whether the codes are -1, 0 and 1 only, so that the step carries all of the magnitude."""
         return self.largest == 1
 
     def step(self, weight: Array, per_row: bool) -> Array:
-        """The real value of one code: `[out]`, or 0-d for the whole layer. Zero where all weights are.
+        """The real value of the code 1, `[out]` with `per_row`, else 0-d; 0 where all weights are 0.
 
         Symmetric grids span the largest weight. Ternary steps are the mean of the weights above 0.7 of the
         mean magnitude (Li et al., 2016), bipolar ones the mean magnitude (Rastegari et al., 2016).
@@ -45,18 +46,23 @@ class Grid:
         return step if per_row else np.asarray(step[0])
 
     def codes(self, weight: Array, step: Array, per_row: bool) -> Array:
-        """Integers of the grid, int8 or int16, of the weight's shape; `step` as given by `step`, or larger."""
+        """The nearest codes, int8 or int16, in the shape of the weights.
+
+        Args:
+            step: what `step` gives for these weights, or a larger one.
+        """
         rows = weight.reshape(len(weight) if per_row else 1, -1)
         if self.bits == "ternary":
-            found = np.sign(rows) * (np.abs(rows) > self._cut(np.abs(rows)))
+            codes = np.sign(rows) * (np.abs(rows) > self._cut(np.abs(rows)))
         elif self.bits == 1:
-            found = np.where(rows >= 0, 1, -1)
+            codes = np.where(rows >= 0, 1, -1)
         else:
             scale = np.divide(1.0, step, out=np.zeros_like(np.asarray(step, np.float64)), where=np.asarray(step) > 0)
             precision = weight.dtype if scale.max(initial=0) < MAX_SCALE else np.float64
-            found = np.rint(rows * scale.reshape(-1, 1).astype(precision))
-            found = np.clip(found, -self.largest, self.largest, out=found)
-        return found.astype(np.int8 if self.largest < 128 else np.int16).reshape(weight.shape)
+            codes = np.rint(rows * scale.reshape(-1, 1).astype(precision))
+            codes = np.clip(codes, -self.largest, self.largest, out=codes)
+        return codes.astype(np.int8 if self.largest < 128 else np.int16).reshape(weight.shape)
 
     def _cut(self, rows: Array) -> Array:
+        """The magnitude at or below which a ternary code is 0: `[out, 1]`."""
         return np.asarray(TERNARY_CUT * rows.mean(1, keepdims=True))

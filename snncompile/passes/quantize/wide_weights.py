@@ -1,8 +1,8 @@
-"""Weights that are wider than a synapse of the target, once all factors of a projection are multiplied.
+"""Weights that are wider than a synapse of the target, once all factors of a projection are multiplied together.
 
-Quantization gives each layer of a projection codes of the width that was asked for, and a whole multiplier behind
-them. A neuron that is programmed multiplies its sums itself. All other factors of a projection are one weight, and
-one that a synapse cannot hold takes several.
+Quantization gives each layer of a projection codes of the width that was asked for, with a whole multiplier behind
+them. A programmable neuron can multiply its sum itself; all other factors have to be in the weight that a synapse
+holds. A weight that is too wide for one synapse takes several.
 """
 
 from __future__ import annotations
@@ -30,15 +30,21 @@ def wide_weights(graph: Graph, target: Target) -> list[Diagnostic]:
 
 
 def _stored(edge: Edge, target: Target) -> tuple[Op, ...]:
-    """The part of a projection that its weights have to hold."""
+    """The operators of a projection whose factors the synapses have to hold."""
     multiplies = target.neurons.programmable and edge.chain and isinstance(edge.chain[-1], Scale)
     return edge.chain[:-1] if multiplies else edge.chain
 
 
 def effective_bits(chain: tuple[Op, ...], mixed_step: int) -> int:
-    """The width of a chain's weights as signed integers, with all of its factors multiplied.
+    """The width of a chain's weights as signed integers, with all of its factors multiplied together.
 
-    A common power of two counts as an exponent and takes no width; weights of both signs come in steps.
+    A power of two that all weights share is an exponent and takes no width. Weights of both signs are multiples of
+    `mixed_step`, which takes width:
+
+    >>> effective_bits((Linear(np.array([[127, -3]])), Scale(6)), mixed_step=1)
+    10
+    >>> effective_bits((Linear(np.array([[127, -3]])), Scale(6)), mixed_step=2)
+    11
     """
     low, high, zeros = 1, 1, 0
     for op in chain:

@@ -1,4 +1,18 @@
-"""retime: give every projection the ticks that hardware takes for it, without changing a spike."""
+"""retime: give every projection the ticks that hardware takes for it, without changing a spike.
+
+In the network `x -> a -> b` with a shortcut `x -> b`, all delays 0, on hardware where a hop takes a tick, `a` acts one
+tick late and `b` two. A projection then takes its own delay, and the latency of its target minus that of its source:
+1 for `x -> a` and for `a -> b`, and 2 for the shortcut, so that both inputs of `b` arrive together.
+
+>>> nodes = {"x": Input((1,)), "a": Population(flatten(Expr("input"), {}), {}, {}),
+...          "b": Population(flatten(Expr("input"), {}), {}, {}), "y": Output()}
+>>> edges = [Edge("x", "a"), Edge("a", "b"), Edge("x", "b"), Edge("b", "y")]
+>>> mapped = Retime(hop_ticks=1).run(Graph("net", nodes, tuple(edges), Stage.INT))
+>>> dict(mapped.schedule.latency_ticks)
+{'x': 0, 'a': 1, 'b': 2, 'y': 2}
+>>> [edge.delay for edge in mapped.edges]
+[1, 1, 2, 0]
+"""
 
 from __future__ import annotations
 
@@ -20,34 +34,38 @@ from snncompile.ir.ranges import input_range, source_range
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, Stage
 from snncompile.passes.retime.cycles import Cycle, quickest_cycles
-from snncompile.passes.retime.idle import holds_still, starts_idle, waiting, without_bias
-from snncompile.passes.retime.initial_state import rewound
+from snncompile.passes.retime.idle import holds_still, starts_idle, with_wait_counter, without_bias
+from snncompile.passes.retime.initial_state import with_earlier_initial_state
 
 EARLY = 1e-3
-"""What a tick of latency costs beside one value kept for a tick: it decides between equally small buffers."""
+"""The cost of a tick of latency, where keeping one value for a tick costs 1: it decides between equal buffers."""
 MAX_PERIOD = 1 << 16
+"""The largest dilation."""
 STATE_BITS = 24
-"""Widest state that a first membrane is set back in: Loihi's."""
+"""The widest state that is used where the target does not say how wide its states are."""
 NAMED = 8
+"""The number of populations of a cycle that an error names."""
 
 
 @dataclass(frozen=True)
 class Retime:
     """Give every projection at least the ticks of a hop; the network does the same, some ticks later.
 
-    Finds integers r(node), 0 for inputs, such that the delay `d + r(target) - r(source)` of every projection is one
-    that the hardware has, and that the values kept on the way are as few as possible (Leiserson and Saxe's retiming).
+    The pass finds a latency r for every node, 0 for inputs, such that the delay `d + r(target) - r(source)` of every
+    projection is one that the hardware has, and that as few values as possible have to be kept on the way. That is
+    retiming (Leiserson and Saxe, "Retiming synchronous circuitry", 1991).
 
     Attributes:
         hop_ticks: the least delay of a projection.
-        max_delay_ticks: the largest; None for no limit.
+        max_delay_ticks: the largest delay of a projection; None for no limit.
         relays: whether populations that pass on what they receive may be put into longer projections.
-        programmable: whether neurons run any program, and so can be made to wait.
-        dilate: hardware ticks for each tick of the network, so that quick loops become possible; "auto" takes as many
-            as needed.
+        programmable: whether neurons run any program, and so can have a counter that lets them wait.
+        dilate: ticks of the hardware for each tick of the network, so that quick loops become possible; "auto" takes
+            as many as the quickest loop needs.
+        state_bits: the width of a state of the hardware, which an earlier initial value has to fit; None for 24.
 
-    Raises SNN302 for cycles that are too quick, SNN303 for projections that would have to wait too long, SNN304 for
-    neurons that act by themselves and cannot be kept from it.
+    Raises SNN302 for cycles that are too quick, SNN303 for projections whose delay would be too long, and SNN304 for
+    neurons that change or fire without input and cannot be kept from it.
     """
 
     hop_ticks: int = 1
@@ -55,6 +73,7 @@ class Retime:
     relays: bool = True
     programmable: bool = True
     dilate: int | Literal["auto"] = 1
+    state_bits: int | None = None
     name: ClassVar[str] = "retime"
     needs: ClassVar[Stage] = Stage.INT
     ensures: ClassVar[Stage] = Stage.MAPPED
@@ -70,56 +89,58 @@ class Retime:
         period = dilation(graph, self.hop_ticks) if self.dilate == "auto" else self.dilate
         check_cycles(graph, self.hop_ticks, period)
         latency = self._latencies(graph, period)
-        late = _Late(graph, latency, period, self.hop_ticks)
-        nodes, sources, first = late.populations(self.programmable)
-        fresh, edges, relayed = late.projections(nodes, math.inf if self.max_delay_ticks is None
-                                                 else self.max_delay_ticks)
+        retimer = _Retimer(graph, latency, period, self.hop_ticks)
+        nodes, sources, first = retimer.populations(self.programmable, self.state_bits or STATE_BITS)
+        relays, edges, relayed = retimer.projections(nodes, math.inf if self.max_delay_ticks is None
+                                                     else self.max_delay_ticks)
         schedule = Schedule({**latency, **relayed, **first}, period, first)
-        return graph.replace(nodes={**nodes, **fresh}, edges=(*edges, *sources), stage=Stage.MAPPED,
+        return graph.replace(nodes={**nodes, **relays}, edges=(*edges, *sources), stage=Stage.MAPPED,
                              schedule=schedule)
 
     def _latencies(self, graph: Graph, period: int) -> dict[str, int]:
+        """The latency of every node, in ticks of the hardware."""
         edges = projections(graph)
         fed = set() if self.programmable else {n for n, op in graph.nodes.items() if isinstance(op, Population)
                                                and not starts_idle(op, graph.shapes[n])}
         nodes = [n for n, op in graph.nodes.items() if not isinstance(op, Output)]
         most = None if self.relays else self.max_delay_ticks
-        # Neurons that act on their own need no source of their bias if they may begin with the inputs.
-        found = solve(graph, edges, dict.fromkeys(nodes, 0), self.hop_ticks, most, period, fed) if fed else None
+        # A neuron with a bias needs no always-on source if it can begin in the same tick as the inputs.
+        latency = solve(graph, edges, dict.fromkeys(nodes, 0), self.hop_ticks, most, period, fed) if fed else None
         least = {n: self.hop_ticks if n in fed else 0 for n in nodes}
-        found = found or solve(graph, edges, least, self.hop_ticks, most, period)
-        if found is None:
-            found = solve(graph, edges, least, self.hop_ticks, None, period)
-            assert found is not None
+        latency = latency or solve(graph, edges, least, self.hop_ticks, most, period)
+        if latency is None:
+            latency = solve(graph, edges, least, self.hop_ticks, None, period)
+            assert latency is not None
             assert most is not None
-            _refuse_delays(edges, found, period, most)
+            _refuse_delays(edges, latency, period, most)
         for output in graph.outputs:
             edge, = graph.edges_into[output]
-            found[output] = max(0, found[edge.src] - period * edge.delay)
-        return found
+            latency[output] = max(0, latency[edge.src] - period * edge.delay)
+        return latency
 
 
 def projections(graph: Graph) -> tuple[Edge, ...]:
-    """The edges that are made of synapses; what an output reads takes no hop."""
+    """The edges that are made of synapses. An edge into an output is not: reading takes no hop."""
     return tuple(e for e in graph.edges if not isinstance(graph.nodes[e.dst], Output))
 
 
 def dilation(graph: Graph, hop_ticks: int) -> int:
-    """By how much time must be dilated until every cycle has the delay that its hops take."""
+    """The least number of hardware ticks for each tick of the network that gives every cycle the time for its hops."""
     cycles = quickest_cycles(projections(graph), hop_ticks)
     return max((c.dilation(hop_ticks) for c in cycles), default=1)
 
 
 def check_cycles(graph: Graph, hop_ticks: int, period: int) -> None:
-    """SNN302 for every part of the network with a cycle that is too quick for its hops, naming the worst."""
-    found = Collector()
+    """Raises SNN302 with the quickest cycle of every part of the network in which one is too quick for its hops."""
+    problems = Collector()
     for cycle in quickest_cycles(projections(graph), hop_ticks):
         if cycle.dilation(hop_ticks) > period:
             hops, kept = len(cycle.edges), period * cycle.delay
-            found.error("SNN302", f"cycle {_path(cycle)}", f"{_count(kept, 'tick')} of delay for {_count(hops, 'hop')}",
-                        f"at least {_count(hops * hop_ticks, 'tick')}: {hop_ticks} a hop",
-                        f"a time dilation of {cycle.dilation(hop_ticks)}, or longer delays on its backward links")
-    found.finish()
+            problems.error("SNN302", f"cycle {_path(cycle)}",
+                           f"{_count(kept, 'tick')} of delay for {_count(hops, 'hop')}",
+                           f"at least {_count(hops * hop_ticks, 'tick')}: {hop_ticks} a hop",
+                           f"a time dilation of {cycle.dilation(hop_ticks)}, or longer delays on its backward links")
+    problems.finish()
 
 
 def _count(number: int, word: str) -> str:
@@ -134,14 +155,23 @@ def _path(cycle: Cycle) -> str:
 
 
 def solve(graph: Graph, edges: Sequence[Edge], least: Mapping[str, int], hop_ticks: int, most: int | None,
-          period: int, prompt: Collection[str] = ()) -> dict[str, int] | None:
-    """Latencies that make every delay long enough, and at most `most`, with the fewest values kept; None if none do.
+          period: int, on_time: Collection[str] = ()) -> dict[str, int] | None:
+    """Latencies with which every delay is from `hop_ticks` to `most`, and with which the fewest values are kept.
 
-    Inputs have no latency, nor have the nodes that are to be `prompt`.
+    A source keeps what it emitted for as many ticks as its longest projection takes. The cost is therefore the sum of
+    `size(u) (m(u) - r(u))`, with the unknowns r(u), the latencies, and m(u) >= d + r(v) for each projection from u to
+    v. All constraints are differences of two unknowns: the matrix is totally unimodular, and the optimum of the linear
+    programme is whole.
 
-    A source keeps what it emitted for as many ticks as its longest projection takes, so that the cost is the sum of
-    `size(u) (m(u) - r(u))` with `m(u) >= d + r(v)`. All constraints are differences of two unknowns: the matrix is
-    totally unimodular, and the optimum of the linear programme is whole.
+    Args:
+        edges: the projections.
+        least: the least latency of every node but outputs, by name.
+        most: the largest delay; None for no limit.
+        period: hardware ticks for each tick of the network.
+        on_time: nodes that must have a latency of 0, as inputs have.
+
+    Returns:
+        The latency of each node of `least`; None where no latencies keep the limits.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import coo_array
@@ -162,57 +192,69 @@ def solve(graph: Graph, edges: Sequence[Edge], least: Mapping[str, int], hop_tic
     cost[count:][np.unique(src)] = sizes[np.unique(src)]
     low = np.concatenate([np.array(list(least.values()), float), np.full(count, -np.inf)])
     high = np.full(2 * count, np.inf)
-    high[:count][[n in prompt or isinstance(graph.nodes[n], Input) for n in number]] = 0
+    high[:count][[n in on_time or isinstance(graph.nodes[n], Input) for n in number]] = 0
     answer = milp(cost, bounds=Bounds(low, high), constraints=LinearConstraint(matrix.tocsr(), ub=limits))
     if answer.x is None:
         return None
     whole = np.rint(answer.x[:count]).astype(np.int64)
-    late = delay + whole[dst] - whole[src]
-    assert np.all(late >= hop_ticks), "a hop that the linear programme was told of"
-    assert most is None or np.all(late <= most), "a limit that the linear programme was told of"
+    delays = delay + whole[dst] - whole[src]
+    assert np.all(delays >= hop_ticks), "a hop that the linear programme was told of"
+    assert most is None or np.all(delays <= most), "a limit that the linear programme was told of"
     return dict(zip(number, map(int, whole), strict=True))
 
 
 def _refuse_delays(edges: Sequence[Edge], latency: Mapping[str, int], period: int, most: int) -> None:
-    found = Collector()
+    """Raises SNN303 with every projection that takes longer than `most`."""
+    problems = Collector()
     for edge in edges:
-        late = period * edge.delay + latency[edge.dst] - latency[edge.src]
-        if late > most:
-            found.error("SNN303", f"projection {shorten(edge.label)}",
-                        f"it must take {_count(late, 'tick')}, so that it arrives with what goes the longest way",
-                        f"at most {_count(most, 'tick')}",
-                        "a target with relay populations or longer delays, or fewer populations beside the projection")
-    found.finish()
+        delay = period * edge.delay + latency[edge.dst] - latency[edge.src]
+        if delay > most:
+            problems.error("SNN303", f"projection {shorten(edge.label)}",
+                           f"it must take {_count(delay, 'tick')}, to arrive together with the longest path",
+                           f"at most {_count(most, 'tick')}",
+                           "a target with relay populations or longer delays, or fewer populations beside the "
+                           "projection")
+    problems.finish()
 
 
 @dataclass(frozen=True)
-class _Late:
-    """A graph whose nodes act some ticks later."""
+class _Retimer:
+    """Makes the nodes and edges of a graph whose nodes act some ticks later.
+
+    Attributes:
+        latency: by how many ticks, for each node.
+        period: hardware ticks for each tick of the network.
+    """
 
     graph: Graph
     latency: Mapping[str, int]
     period: int
     hop_ticks: int
 
-    def populations(self, programmable: bool) -> tuple[dict[str, Op], list[Edge], dict[str, int]]:
-        """The nodes, none of which acts before its first tick or between two; with always-on sources for some."""
+    def populations(self, programmable: bool, state_bits: int) -> tuple[dict[str, Op], list[Edge], dict[str, int]]:
+        """The nodes, none of which changes or fires by itself before its first tick or between two of its ticks.
+
+        Returns:
+            The nodes with always-on sources, the edges from these sources, and the first tick of each source.
+        """
         nodes, edges = dict(self.graph.nodes), []
         starts: dict[int, str] = {}
-        found = Collector()
+        problems = Collector()
         for name, op in self.graph.nodes.items():
-            if not isinstance(op, Population) or not self._restless(name, op):
+            if not isinstance(op, Population) or not self._acts_by_itself(name, op):
                 continue
             first = self.latency[name]
-            early = rewound(op, self.graph.shapes[name], first, STATE_BITS) if self.period == 1 else None
+            shape = self.graph.shapes[name]
+            early = with_earlier_initial_state(op, shape, first, state_bits) if self.period == 1 else None
             if early is not None:
                 nodes[name] = early
                 continue
             if programmable:
-                nodes[name] = waiting(op, first, self.period)
+                nodes[name] = with_wait_counter(op, first, self.period)
                 continue
-            fed = without_bias(op, self.graph.shapes[name])
-            if fed is None or self._restless(name, fed[0]):
-                _refuse(name, first, self.period, found)
+            fed = without_bias(op, shape)
+            if fed is None or self._acts_by_itself(name, fed[0]):
+                _refuse(name, first, self.period, problems)
                 continue
             nodes[name] = fed[0]
             start = first - self.hop_ticks
@@ -220,68 +262,74 @@ class _Late:
                 starts[start] = unused("always-on", nodes, "")
                 nodes[starts[start]] = Input((1,))
             edges.append(self._constant(starts[start], name, fed[1]))
-        found.finish()
+        problems.finish()
         return nodes, edges, {name: first for first, name in starts.items()}
 
-    def _restless(self, name: str, op: Population) -> bool:
-        """Whether a population would act on its own before its first tick, or between two."""
+    def _acts_by_itself(self, name: str, op: Population) -> bool:
+        """Whether a population would change or fire without input before its first tick, or between two."""
         shape = self.graph.shapes[name]
         return (self.latency[name] > 0 and not starts_idle(op, shape)) or (
             self.period > 1 and not holds_still(op, shape, input_range(self.graph, name)))
 
     def _constant(self, source: str, name: str, values: Array) -> Edge:
+        """The projection by which an always-on source of size 1 gives a population a constant input."""
         shape = self.graph.shapes[name]
         return Edge(source, name, self.hop_ticks, (Linear(values.reshape(-1, 1)), Reshape(shape)))
 
     def projections(self, nodes: Mapping[str, Op], most: float
                     ) -> tuple[dict[str, Op], list[Edge], dict[str, int]]:
-        """The edges with their delays, the relays that long ones need, and when these act."""
+        """The relays that long projections need, the edges with their delays, and the latencies of the relays."""
         line = _Relays(self, {**nodes}, most)
         edges = [line.edge(e) for e in self.graph.edges]
         return line.fresh, [*edges, *line.edges], line.latency
 
 
 class _Relays:
-    """The delay lines of a graph: populations that pass on what they receive, shared by a source's projections."""
+    """The delay lines of a graph: relays, which pass on what they receive, one after the other behind a source.
 
-    def __init__(self, late: _Late, taken: dict[str, Op], most: float):
-        self.late, self.taken, self.most = late, taken, most
+    All projections of a source share them. With a largest delay of 2, a projection that takes 5 ticks goes through
+    relays 2 and 4 ticks after its source.
+    """
+
+    def __init__(self, retimer: _Retimer, taken: dict[str, Op], most: float):
+        self.retimer, self.taken, self.most = retimer, taken, most
         self.fresh: dict[str, Op] = {}
         self.edges: list[Edge] = []
         self.latency: dict[str, int] = {}
         self.at: dict[tuple[str, int], str] = {}
 
     def edge(self, edge: Edge) -> Edge:
-        late = self.late
-        delay = late.period * edge.delay + late.latency[edge.dst] - late.latency[edge.src]
-        if isinstance(late.graph.nodes[edge.dst], Output):
+        """The edge with its delay in ticks of the hardware, from the last relay on its way if it needs any."""
+        retimer = self.retimer
+        delay = retimer.period * edge.delay + retimer.latency[edge.dst] - retimer.latency[edge.src]
+        if isinstance(retimer.graph.nodes[edge.dst], Output):
             return dataclasses.replace(edge, delay=delay)
         after = self._last(delay)
         return dataclasses.replace(edge, src=self._relay(edge.src, after), delay=delay - after)
 
     def _last(self, delay: int) -> int:
-        """How many ticks after a source the last relay of such a projection acts; 0 for none."""
+        """The ticks from a source to the last relay on the way of a projection with this delay; 0 for no relay."""
         if delay <= self.most:
             return 0
         whole = int((delay - 1) // self.most * self.most)
-        return min(whole, delay - self.late.hop_ticks)
+        return min(whole, delay - self.retimer.hop_ticks)
 
     def _relay(self, source: str, after: int) -> str:
-        """The relay of a source that acts so many ticks after it."""
+        """The name of the relay that acts so many ticks after a source; the source itself for 0."""
         if after == 0:
             return source
         if (source, after) not in self.at:
             before = self._last(after)
             name = unused(f"{source}.relay", self.taken, "")
             self.at[source, after] = name
-            self.taken[name] = self.fresh[name] = relay(self.late.graph, source)
+            self.taken[name] = self.fresh[name] = relay(self.retimer.graph, source)
             self.edges.append(Edge(self._relay(source, before), name, after - before))
-            self.latency[name] = self.late.latency[source] + after
+            self.latency[name] = self.retimer.latency[source] + after
         return self.at[source, after]
 
 
 def relay(graph: Graph, source: str) -> Population:
-    """A population that emits what a source emitted: spikes, counts or graded values."""
+    """A population that emits what it receives from a source: spikes, counts or graded values."""
     op = graph.nodes[source]
     low, high = source_range(graph, source)
     graded = isinstance(op, Population) and op.graded
@@ -289,8 +337,9 @@ def relay(graph: Graph, source: str) -> Population:
                       low, high, graded, "relay")
 
 
-def _refuse(name: str, first: int, period: int, found: Collector) -> None:
+def _refuse(name: str, first: int, period: int, problems: Collector) -> None:
+    """An error (SNN304) for a population that changes or fires without input."""
     when = f"before its first tick, {_count(first, 'tick')} late" if period == 1 else "between two of its ticks"
-    found.error("SNN304", f"population {shorten(name)}", f"its neurons change or fire without input, {when}",
-                "neurons that stay as they are while nothing arrives, or that run a program of their own",
-                "no leak and a reset to a value, no initial membrane; or a target whose neurons are programmable")
+    problems.error("SNN304", f"population {shorten(name)}", f"its neurons change or fire without input, {when}",
+                   "neurons that neither change nor fire without input, or that are programmable",
+                   "no leak and a reset to a value, no initial membrane; or a target whose neurons are programmable")

@@ -36,7 +36,7 @@ def spikes() -> dict[str, Any]:
     return {"n0": (np.random.default_rng(1).random((4, 30, 5)) < 0.5).astype(float)}
 
 
-def prompt_of(graph: Graph) -> Graph:
+def with_resets_of_the_target(graph: Graph) -> Graph:
     return run_passes(graph, (PromptResets(("same",)),))
 
 
@@ -44,13 +44,13 @@ def prompt_of(graph: Graph) -> Graph:
 @pytest.mark.parametrize("more", [{}, {"v_reset": -0.25}])
 def test_a_late_reset_to_a_value_gives_the_same_spikes_in_its_own_tick(rule: str, more: dict[str, Any]) -> None:
     graph = net(rule, "before-decay", **more)
-    found = prompt_of(graph)
-    assert [op.firing.when for op in found.nodes.values() if isinstance(op, Neuron)] == ["same"]
-    assert [n.code for n in found.notes] == ["SNN419"]
+    changed = with_resets_of_the_target(graph)
+    assert [op.firing.when for op in changed.nodes.values() if isinstance(op, Neuron)] == ["same"]
+    assert [n.code for n in changed.notes] == ["SNN419"]
     (name,) = graph.inputs
     x = {name: spikes()["n0"]}
-    wanted, got = run(graph, x).outputs, run(found, x).outputs
-    assert all(v.any() and np.array_equal(v, got[n]) for n, v in wanted.items())
+    wanted, outputs = run(graph, x).outputs, run(changed, x).outputs
+    assert all(v.any() and np.array_equal(v, outputs[n]) for n, v in wanted.items())
 
 
 @pytest.mark.parametrize(("when", "more"), [
@@ -59,7 +59,7 @@ def test_a_late_reset_to_a_value_gives_the_same_spikes_in_its_own_tick(rule: str
 ])
 def test_resets_that_do_something_else_stay(when: str, more: dict[str, Any]) -> None:
     graph = net("lif", when, **more)
-    assert prompt_of(graph) is graph
+    assert with_resets_of_the_target(graph) is graph
 
 
 def test_a_network_with_late_resets_runs_on_loihi() -> None:

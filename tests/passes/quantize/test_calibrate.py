@@ -19,28 +19,28 @@ def test_the_range_of_every_input_is_noted_with_zero_in_it():
     nodes = {"x": Input((2,)), "z": Input((1,), "real", low=-1), "n": Neuron.of("if"), "m": Neuron.of("if"),
              "y": Output(), "w": Output()}
     graph = legal(Graph("g", nodes, (Edge("x", "n"), Edge("n", "y"), Edge("z", "m"), Edge("m", "w"))))
-    found = calibrate(graph, {"x": np.full((1, 2, 2), 3.0), "z": np.full((1, 2, 1), -0.25)})
-    assert found.input_low == {"x": 0.0, "z": -0.25}
-    assert found.input_high == {"x": 3.0, "z": 0.0}
+    calibration = calibrate(graph, {"x": np.full((1, 2, 2), 3.0), "z": np.full((1, 2, 1), -0.25)})
+    assert calibration.input_low == {"x": 0.0, "z": -0.25}
+    assert calibration.input_high == {"x": 3.0, "z": 0.0}
 
 
 def test_peaks_are_magnitudes_of_states_and_outputs():
     """A membrane that falls by 0.5 a tick, and is read out."""
     graph = legal(chain(Linear(np.array([[-0.5]])), Neuron.of("integrator"), shape=(1,)))
-    seen = calibrate(graph, ones(1, 4, 1)).activity["b"]
-    assert (seen.peak_state, seen.peak_output) == (2.0, 2.0)
+    activity = calibrate(graph, ones(1, 4, 1)).activity["b"]
+    assert (activity.peak_state, activity.peak_output) == (2.0, 2.0)
 
 
 def test_the_rate_is_spikes_a_neuron_and_tick():
     """Of two neurons one fires at every second of eight ticks."""
     graph = legal(chain(Linear(np.array([[0.5], [0.0]])), Neuron.of("if"), shape=(1,)))
-    seen = calibrate(graph, ones(3, 8, 1)).activity["b"]
-    assert (seen.emitted, seen.opportunities, seen.rate) == (12, 48, 0.25)
+    activity = calibrate(graph, ones(3, 8, 1)).activity["b"]
+    assert (activity.emitted, activity.opportunities, activity.rate) == (12, 48, 0.25)
 
 
 def test_no_ticks_give_no_rate():
-    seen = calibrate(legal(chain(Neuron.of("if"))), ones(1, 0, 4)).activity["a"]
-    assert (seen.rate, seen.peak_state) == (0.0, 0.0)
+    activity = calibrate(legal(chain(Neuron.of("if"))), ones(1, 0, 4)).activity["a"]
+    assert (activity.rate, activity.peak_state) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(("neuron", "ticks"), [
@@ -50,8 +50,8 @@ def test_no_ticks_give_no_rate():
 def test_a_population_that_runs_away_is_named(neuron: Neuron, ticks: int) -> None:
     with pytest.raises(CompileError) as caught:
         calibrate(legal(chain(neuron)), ones(1, ticks, 4))
-    (found,) = caught.value.diagnostics
-    assert (found.code, found.place) == ("SNN401", 'population "a"')
+    (problem,) = caught.value.diagnostics
+    assert (problem.code, problem.place) == ("SNN401", 'population "a"')
 
 
 def test_samples_in_parts_give_what_they_give_at_once(monkeypatch):

@@ -16,7 +16,7 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Count, Firing, Membrane, Real, fires, neuron_rule, reset
 from snncompile.passes.quantize.neuron_program import (
     MAX_FACTOR,
-    Entry,
+    InputEntry,
     Lowered,
     fixed_point,
     input_gain,
@@ -29,7 +29,7 @@ from tests.passes.chains import both, chain, uncalibrated
 
 def lowered(neuron: Neuron, unit: float = 2.0**-6, bits: int = 24, **options: Any) -> Lowered:
     typed = typed_program(neuron, "here")
-    return lower(neuron, typed, unit, Entry(), bits, Arithmetic(**options), "here")
+    return lower(neuron, typed, unit, InputEntry(), bits, Arithmetic(**options), "here")
 
 
 def step(found: Lowered, x: Any, **states: Any) -> tuple[list[int], dict[str, list[int]]]:

@@ -18,7 +18,7 @@ from snncompile.ir.ops import Conv, Input, Linear, Reshape, Scale, SumPool
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Shape, ShapeOnly
-from snncompile.passes.quantize.weight_grid import Grid
+from snncompile.passes.quantize.weight_grid import WeightGrid
 from tests.backends.exactness import random_case
 from tests.passes.chains import both, chain, integer, joined, legal, ones, uncalibrated
 from tests.strategies import Features, graphs, inputs_for
@@ -115,7 +115,7 @@ def test_weights_lie_on_the_grid_and_states_in_their_width(graph: Graph, seed: i
     for op in kernels(case.graph):
         assert isinstance(op, (Linear, Conv))
         assert op.bias is None
-        assert np.abs(op.weight).max() <= Grid(16).largest
+        assert np.abs(op.weight).max() <= WeightGrid(16).largest
     for name, states in case.wanted.states.items():
         for state, values in states.items():
             bits = population(case.graph, name).states[state].bits

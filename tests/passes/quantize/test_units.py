@@ -37,6 +37,18 @@ def test_leaky_neurons_have_thresholds_of_a_thousand_units():
     assert round(1.0 / float(unit_of([0.5], 1.0, leaky=False))) == 64
 
 
+@given(st.floats(2.0**-5, 1e5), st.booleans())
+def test_thresholds_never_have_fewer_units_than_documented(ratio, leaky):
+    """Where the threshold is 853 steps, a unit of a step would be too coarse: it takes 1706 units of half a step."""
+    units = round(ratio / float(unit_of([1.0], ratio, leaky=leaky)))
+    assert units >= (1024 if leaky else 64)
+    assert units <= max(ratio, 2048 if leaky else 128)
+
+
+def test_a_step_that_is_a_little_too_coarse_is_halved():
+    assert round(1024 / 1.2 / float(unit_of([1.0], 1024 / 1.2, leaky=True))) == 1706
+
+
 def test_the_finest_step_decides_and_steps_of_zero_do_not():
     fine, coarse = unit_of([2.0**-12], 1.0), unit_of([1.0], 1.0)
     assert float(fine) == 2.0**-12

@@ -1,4 +1,4 @@
-"""Which populations stay as they are while nothing arrives, and how the others are made to wait."""
+"""Which populations neither change nor fire without input, and how a counter lets the others wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snncompile.ir.interp import run
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.ranges import input_range
 from snncompile.ir.rules import Firing
-from snncompile.passes.retime.idle import holds_still, starts_idle, waiting, without_bias
+from snncompile.passes.retime.idle import holds_still, starts_idle, with_wait_counter, without_bias
 from tests.passes.chains import integer
 from tests.passes.retimed import SIZE, chain, wired
 from tests.strategies import graphs
@@ -92,30 +92,38 @@ def test_a_population_starts_idle_where_its_first_state_stays(neuron: Neuron, ex
 
 def test_a_waiting_population_acts_in_its_ticks_only():
     graph, op = one(Neuron.of("lif", initial={"v": 0.5}, decay=0.75, threshold=1.0, bias=0.5))
-    late = graph.replace(nodes={**graph.nodes, "n": waiting(op, 2, 3)})
+    late = graph.replace(nodes={**graph.nodes, "n": with_wait_counter(op, 2, 3)})
     x = np.random.default_rng(0).integers(0, 2, (2, 5, SIZE))
     spread = np.zeros((2, 15, SIZE), np.int64)
     spread[:, 2::3] = x
-    wanted, got = (run(g, v, record=True, states=True) for g, v in ((graph, x), (late, spread)))
-    assert np.array_equal(got.emitted["n"][:, 2::3], wanted.emitted["n"])
-    assert np.array_equal(got.states["n"]["v"][:, 2::3], wanted.states["n"]["v"])
-    assert np.count_nonzero(got.emitted["n"]) == np.count_nonzero(wanted.emitted["n"]) > 0
+    wanted, waited = (run(g, v, record=True, states=True) for g, v in ((graph, x), (late, spread)))
+    assert np.array_equal(waited.emitted["n"][:, 2::3], wanted.emitted["n"])
+    assert np.array_equal(waited.states["n"]["v"][:, 2::3], wanted.states["n"]["v"])
+    assert np.count_nonzero(waited.emitted["n"]) == np.count_nonzero(wanted.emitted["n"]) > 0
+
+
+@pytest.mark.parametrize(("first", "period"), [(200, 3), (2, 201)])
+def test_the_counter_is_wide_enough_for_the_first_wait_and_for_every_later_one(first: int, period: int) -> None:
+    """200 takes 8 bits and a sign."""
+    _, op = one(Neuron.of("lif", decay=0.75, threshold=1.0))
+    assert with_wait_counter(op, first, period).states["wait"].bits == 9
 
 
 def test_the_counter_takes_a_name_of_its_own():
     _, op = one(Neuron.of("lif", decay=0.75, threshold=1.0))
-    assert set(waiting(waiting(op, 1, 1), 1, 1).states) == {"v", "wait", "wait_"}
+    assert set(with_wait_counter(with_wait_counter(op, 1, 1), 1, 1).states) == {"v", "wait", "wait_"}
 
 
 def test_a_bias_comes_out_of_the_program_with_its_values():
     bias = np.linspace(0.25, 1, SIZE)
     graph, op = one(Neuron.of("lif", decay=0.75, threshold=1.0, bias=bias))
-    found = without_bias(op, (SIZE,))
-    assert found is not None
-    assert np.array_equal(found[1], op.params["bias"])
-    assert "bias" not in found[0].params
+    parts = without_bias(op, (SIZE,))
+    assert parts is not None
+    bare, constant = parts
+    assert np.array_equal(constant, op.params["bias"])
+    assert "bias" not in bare.params
     x = np.random.default_rng(0).integers(0, 2, (2, 5, SIZE))
-    assert not np.array_equal(run(graph.replace(nodes={**graph.nodes, "n": found[0]}), x).outputs["y"],
+    assert not np.array_equal(run(graph.replace(nodes={**graph.nodes, "n": bare}), x).outputs["y"],
                               run(graph, x).outputs["y"])
 
 

@@ -14,7 +14,7 @@ from snncompile.ir.expr import evaluate
 from snncompile.ir.loihi import LoihiLif
 from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
-from snncompile.passes.retime.initial_state import rewound
+from snncompile.passes.retime.initial_state import with_earlier_initial_state
 from tests.passes.retimed import SIZE, chain, wired
 
 
@@ -39,12 +39,12 @@ def states_after(op: Population, ticks: int) -> tuple[bool, dict[str, Any]]:
 def test_a_loihi_neuron_comes_to_rest_in_its_first_tick_whatever_its_leak_and_bias(
         ticks: int, decay: int, bias: int, threshold: int) -> None:
     op = LoihiLif(threshold, voltage_decay=decay, bias=bias).population()
-    found = rewound(op, (SIZE,), ticks, 24)
-    if found is None:
+    earlier = with_earlier_initial_state(op, (SIZE,), ticks, 24)
+    if earlier is None:
         # A leak of everything leaves no trace of where a membrane began; a negative bias may ask for one that fires.
         assert decay == 4096 or bias < 0 or bias * 4096 ** ticks > (4096 - decay) ** ticks << 20 or bias == 0
         return
-    fired, states = states_after(found, ticks)
+    fired, states = states_after(earlier, ticks)
     assert not fired
     assert not np.any(states["v"])
 
@@ -62,10 +62,10 @@ def test_a_loihi_neuron_comes_to_rest_in_its_first_tick_whatever_its_leak_and_bi
 ], ids=str)
 def test_what_would_fire_or_leave_its_range_on_the_way_is_not_set_back(neuron: Neuron, possible: bool) -> None:
     op = population(neuron)
-    found = rewound(op, (SIZE,), 2, 24)
-    assert (found is not None) is possible
-    if found is not None:
-        fired, states = states_after(found, 2)
+    earlier = with_earlier_initial_state(op, (SIZE,), 2, 24)
+    assert (earlier is not None) is possible
+    if earlier is not None:
+        fired, states = states_after(earlier, 2)
         assert not fired
         assert all(np.all(states[n] == s.initial) for n, s in op.states.items())
 
@@ -73,8 +73,8 @@ def test_what_would_fire_or_leave_its_range_on_the_way_is_not_set_back(neuron: N
 def test_a_state_is_as_wide_as_where_it_starts():
     op = LoihiLif(100, bias=1000).population()
     narrow = dataclasses.replace(op, states={"v": IntState(12)})
-    found = rewound(narrow, (SIZE,), 3, 24)
-    assert found is not None
-    assert np.all(found.states["v"].initial == -3000)
-    assert found.states["v"].bits == 13
-    assert rewound(narrow, (SIZE,), 3, 12) is None
+    earlier = with_earlier_initial_state(narrow, (SIZE,), 3, 24)
+    assert earlier is not None
+    assert np.all(earlier.states["v"].initial == -3000)
+    assert earlier.states["v"].bits == 13
+    assert with_earlier_initial_state(narrow, (SIZE,), 3, 12) is None

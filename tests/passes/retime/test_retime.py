@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncompile.diagnostics import CompileError
-from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Input
-from snncompile.ir.populations import Neuron
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.loihi import LoihiLif
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import IntState, Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.serde import dump, restore
 from snncompile.ir.types import Stage
+from snncompile.passes.pipeline import run_passes
+from snncompile.passes.quantize.prove_ranges import ProveRanges
 from snncompile.passes.retime.retime import Retime, solve
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.load import load_target
 from tests.passes.chains import integer
 from tests.passes.retimed import PATTERNS, RESIDUAL, SIZE, chain, differences, hops, leakless, lif, retimed, wired
 from tests.strategies import graphs, random_graph
@@ -87,7 +93,7 @@ def test_a_shortcut_is_refused_where_there_is_neither_delay_nor_relay():
     links = [*chain("x", "a", "b", "c", "y"), ("a", "c", 0)]
     assert retimed(wired(links), max_delay_ticks=2, relays=False).stage == Stage.MAPPED
     assert refusal(wired(links), max_delay_ticks=1, relays=False) == [
-        ("SNN303", 'projection "a -> c"', "it must take 2 ticks, so that it arrives with what goes the longest way")]
+        ("SNN303", 'projection "a -> c"', "it must take 2 ticks, to arrive together with the longest path")]
 
 
 def test_delays_that_a_network_has_already_are_used_up_first():
@@ -243,6 +249,35 @@ def test_a_bias_of_one_membrane_is_undone_by_where_that_starts(programmable: boo
     assert set(mapped.nodes["b"].states) == {"v"}
     assert np.all(mapped.nodes["b"].states["v"].initial < mapped.nodes["a"].states["v"].initial)
     assert differences(graph, programmable=programmable) == []
+
+
+def halving(first: int) -> Graph:
+    """x to a to b to y: membranes that start at a number and lose half of it every tick."""
+    op = LoihiLif(100, voltage_decay=2048).population()
+    op = dataclasses.replace(op, states={"v": IntState(24, first)})
+    chain = (Linear(np.array([[2]])),)
+    edges = (Edge("x", "a", 0, chain), Edge("a", "b", 0, chain), Edge("b", "y"))
+    return run_passes(Graph("net", {"x": Input((1,)), "a": op, "b": op, "y": Output()}, edges, Stage.INT),
+                      [ProveRanges()])
+
+
+@pytest.mark.parametrize(("options", "waits"), [
+    ({}, True), ({"state_bits": 24}, True), ({"state_bits": 25}, False), ({"state_bits": 23}, True),
+], ids=str)
+def test_an_earlier_first_value_fits_the_states_of_the_hardware(options: dict[str, Any], waits: bool) -> None:
+    """From -12,000,000, which takes 25 bits, a membrane halves to -3,000,000 in two ticks."""
+    graph = halving(-3_000_000)
+    mapped = retimed(graph, **options)
+    assert ("wait" in mapped.nodes["b"].states) is waits
+    assert ("wait" in mapped.nodes["a"].states) is (options == {"state_bits": 23})
+    assert differences(graph, **options) == []
+
+
+def test_the_target_says_how_wide_states_are() -> None:
+    choices = Choices(load_target("loihi2"))
+    (pass_,) = passes_of(choices, "retime")
+    assert isinstance(pass_, Retime)
+    assert pass_.state_bits == 24
 
 
 @pytest.mark.parametrize("neuron", [
