@@ -156,7 +156,7 @@ class _Builder:
                 fail("SNN104", f"state {shorten(value)}", "it is its own next value",
                      "a next value that depends on something else")
             if np.any(self.initial.get(value, 0)):
-                fail("SNN104", f"state {shorten(value)}", "an initial value other than 0, but the state is only a delay",
+                fail("SNN104", f"state {shorten(value)}", "an initial value other than 0; the state is only a delay",
                      "an initial value of 0")
             value, delay = pairs[value], delay + 1
         if value not in self.owners:

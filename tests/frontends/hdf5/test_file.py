@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from snncompile.frontends.hdf5.file import MAX_STEPS, Dataset, File, Hdf5Error, TooLarge
+from snncompile.frontends.hdf5.dataset import Dataset
+from snncompile.frontends.hdf5.file import MAX_STEPS, File, Hdf5Error, TooLarge
 from snncompile.frontends.hdf5.groups import Group, open_object
 
 
