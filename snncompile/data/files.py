@@ -39,7 +39,7 @@ def check_size(path: Path, limit: int = MAX_FILE_BYTES) -> int:
     """
     try:
         if not path.is_file():
-            fail("SNN502", place_of(path), "there is no such file" if not path.exists() else "it is not a regular file")
+            fail("SNN502", place_of(path), "no such file" if not path.exists() else "not a regular file")
         size = path.stat().st_size
     except (OSError, ValueError) as e:
         fail("SNN502", place_of(path), _reason(e))
@@ -97,7 +97,7 @@ def read_npz(path: Path, name: str) -> Array:
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo(name + ".npy")
             if member.file_size > MAX_FILE_BYTES:
-                fail("SNN502", place, f"{member.file_size} bytes after unpacking", f"at most {MAX_FILE_BYTES} bytes")
+                fail("SNN502", place, f"{member.file_size} bytes when unpacked", f"at most {MAX_FILE_BYTES} bytes")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 fail("SNN502", place, f"the compression method {member.compress_type}", "no compression, or deflate")
             with archive.open(member) as stream:

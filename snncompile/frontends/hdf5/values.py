@@ -45,7 +45,7 @@ def read_hdf5(path: Path, read: Callable[[str, File], T], written_by: str, help:
     place = f"file {shorten(path.name)}"
     try:
         if not path.is_file():
-            fail("SNN101", place, "there is no such file")
+            fail("SNN101", place, "no such file")
         with io.BufferedReader(io.FileIO(path), 1 << 16) as stream:
             size = stream.seek(0, 2)
             stream.seek(0)
