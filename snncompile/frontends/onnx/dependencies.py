@@ -72,7 +72,7 @@ class Dependencies:
 
         Args:
             seeds: the values; not part of the result, unless they depend on each other.
-            ends: operators at which the search stops. Their elements are part of the result, what reads them is not.
+            ends: operators at which the search stops. Their elements are part of the result, their readers are not.
         """
         dependent: set[str] = set()
         pending = list(seeds)

@@ -307,7 +307,7 @@ class Regions(Dependencies):
         return op in ("Max", "Min") and len(changing) == 1 and all(
             not self.flow.constants[n].any() for n in element.inputs if n in self.flow.constants)
 
-    # --- what leaves -------------------------------------------------------------------------------------
+    # --- the value that leaves a neuron ------------------------------------------------------------------
 
     def _finished(self, core: set[str], tail: set[str], states: tuple[str, ...], terms: tuple[tuple[str, int], ...]
                   ) -> Region:

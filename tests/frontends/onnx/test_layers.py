@@ -164,7 +164,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_said_is_refused_by_name(tmp_path, name):
+def test_layers_without_an_operator_are_refused_by_name(tmp_path, name):
     nodes, *rest = REFUSED[name]
     with pytest.raises(CompileError, match=r"SNN104|SNN202") as e:
         loaded(tmp_path, nodes, *rest)
