@@ -1,4 +1,4 @@
-"""Data given at run time: what is read, how it becomes ticks, and what is refused."""
+"""Data files: which are read, how they become input in ticks, and which are refused."""
 
 import io
 import os
@@ -262,9 +262,9 @@ def save(path, **arrays):
 def test_an_array_is_read_as_it_is(tmp_path):
     x = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
     np.save(tmp_path / "a.npy", x)
-    got = read_input(tmp_path / "a.npy", (4,))
-    assert got.dtype == x.dtype
-    assert np.array_equal(got, x)
+    read = read_input(tmp_path / "a.npy", (4,))
+    assert read.dtype == x.dtype
+    assert np.array_equal(read, x)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -295,9 +295,9 @@ def test_frames_without_a_tick_axis_are_not_taken_for_ticks(tmp_path):
 
 def test_booleans_become_zeros_and_ones(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[[True, False]]]))
-    got = read_input(tmp_path / "a.npy", (2,))
-    assert got.dtype == np.uint8
-    assert got.tolist() == [[[1, 0]]]
+    read = read_input(tmp_path / "a.npy", (2,))
+    assert read.dtype == np.uint8
+    assert read.tolist() == [[[1, 0]]]
 
 
 def test_ticks_cut_long_samples_and_end_short_ones_in_silence(tmp_path):

@@ -1,4 +1,4 @@
-"""Data given at run time: arrays, event recordings, labels, and the encoding of static frames as spikes."""
+"""Reads input data and labels (arrays, event recordings, CSV files), and encodes static frames as spikes."""
 
 from snncompile.data.encode import ENCODINGS, encode
 from snncompile.data.events import Events, bin_events, read_event_csv, read_event_file

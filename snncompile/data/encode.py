@@ -1,4 +1,4 @@
-"""Static frames as input over time: rate, latency and direct encoding."""
+"""Encodes static frames as input over time, by rate, latency or direct encoding."""
 
 from __future__ import annotations
 
@@ -16,21 +16,31 @@ Encoder: TypeAlias = Callable[[Array, int, int], Array]
 
 
 def encode(frames: Array, how: str, ticks: int, *, seed: int = 0, place: str = "frames") -> Array:
-    """Frames `[sample, *shape]` as input `[sample, tick, *shape]`.
+    """Encode frames `[sample, *shape]` as input `[sample, tick, *shape]`.
 
-    `direct` repeats the frame's numbers every tick (a read-only view). `rate` and `latency` read intensities
-    from 0 to 1, and 8-bit integers as 0 to 255: `rate` spikes with the intensity as probability, drawn
-    independently from a generator that is seeded per sample; `latency` spikes once, the brighter the
-    sooner, at tick `round((1 - intensity) (ticks - 1))`, and never for an intensity of 0.
+    - `direct` repeats the frame's numbers in every tick, as a read-only view.
+    - `rate` gives a spike in every tick with the intensity as its probability. The random numbers come from a generator
+      that is seeded for each sample.
+    - `latency` gives one spike, at tick `round((1 - intensity) * (ticks - 1))`, and none for an intensity of 0. Bright
+      values therefore spike early.
+
+    Intensities, which `rate` and `latency` need, go from 0 to 1, or from 0 to 255 in 8-bit integers.
+
+    Args:
+        how: the encoding.
+        ticks: the number of ticks for which each frame is shown.
+        seed: of the rate encoding, 0 or more.
+        place: the name of the data in messages.
 
     Raises:
-        CompileError: SNN404 for an unknown encoding or number of ticks, SNN501 for intensities out of range.
+        CompileError: SNN404 for an unknown encoding, number of ticks or seed; SNN501 for intensities out of range and
+            for a result that would be too large.
     """
     encoder = ENCODINGS.get(how)
     if encoder is None:
         fail("SNN404", "option encode", shorten(how), f"one of {', '.join(ENCODINGS)}")
     if seed < 0:
-        fail("SNN404", "option seed", str(seed), "0 or more")
+        fail("SNN404", "option seed", str(seed), "a whole number of 0 or more")
     if how != "direct":
         check_room((len(frames), check_ticks(ticks), *frames.shape[1:]), place)
         frames = _intensities(frames, place)
@@ -44,7 +54,7 @@ def _direct(frames: Array, ticks: int, seed: int) -> Array:
 def _rate(frames: Array, ticks: int, seed: int) -> Array:
     out = np.empty((len(frames), ticks, *frames.shape[1:]), np.uint8)
     for i, frame in enumerate(frames):
-        # Seeded per sample, so that a sample's spikes do not depend on which others are read with it.
+        # The generator is seeded for each sample, so that its spikes do not depend on which other samples are read.
         out[i] = np.random.default_rng([seed, i]).random((ticks, *frame.shape)) < frame
     return out
 
@@ -60,8 +70,9 @@ ENCODINGS: dict[str, Encoder] = {"rate": _rate, "latency": _latency, "direct": _
 
 
 def _intensities(frames: Array, place: str) -> Array:
+    """The frames as float64 intensities from 0 to 1. Raises SNN501 for values out of range."""
     values = frames / 255 if frames.dtype == np.uint8 else frames.astype(np.float64)
     if values.size and not 0 <= values.min() <= values.max() <= 1:
         fail("SNN501", place, f"intensities from {values.min():g} to {values.max():g}",
-             "0 to 1, or 8-bit integers", "give the scale of the data, or encode them directly")
+             "intensities from 0 to 1, or 8-bit integers", "set the scale of the data, or use the direct encoding")
     return np.asarray(values)

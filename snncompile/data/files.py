@@ -1,4 +1,4 @@
-"""Opening data files that nobody vouches for: bounded in size before anything is allocated, never unpickled."""
+"""Opens data files without trusting them: sizes are bounded before anything is allocated, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_ARRAYS = 1000
 MAX_VALUES = 1 << 30
 MAX_TICKS = 1 << 20
 
-# What NumPy's parser of headers, a Python literal in text, has been seen to raise on altered ones.
+# NumPy parses an array's header as a Python literal. These are the exceptions that it raises on damaged headers.
 HEADER_ERRORS = (ValueError, TypeError, KeyError, SyntaxError, OverflowError, MemoryError, RecursionError,
                  tokenize.TokenError)
 ZIP_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, ValueError, struct.error)
@@ -32,7 +32,11 @@ def place_of(path: Path) -> str:
 
 
 def check_size(path: Path, limit: int = MAX_FILE_BYTES) -> int:
-    """The size of a regular file in bytes; SNN502 where there is none or it is too large."""
+    """The size of a regular file in bytes.
+
+    Raises:
+        CompileError: SNN502 where there is no such file, or where it is larger than `limit`.
+    """
     try:
         if not path.is_file():
             fail("SNN502", place_of(path), "no such file" if not path.exists() else "not a regular file")
@@ -40,12 +44,12 @@ def check_size(path: Path, limit: int = MAX_FILE_BYTES) -> int:
     except (OSError, ValueError) as e:
         fail("SNN502", place_of(path), _reason(e))
     if size > limit:
-        fail("SNN502", place_of(path), f"{size} bytes", f"at most {limit}")
+        fail("SNN502", place_of(path), f"{size} bytes", f"at most {limit} bytes")
     return size
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of an event file or a CSV file."""
+    """The content of an event file or CSV file, of at most `MAX_LIST_BYTES`."""
     check_size(path, MAX_LIST_BYTES)
     try:
         return path.read_bytes()
@@ -54,12 +58,12 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_room(shape: Shape, place: str) -> None:
-    """SNN501 where a tensor of this shape would be too large to hold."""
+    """Raise SNN501 where a tensor of this shape would have more than `MAX_VALUES` values."""
     values = 1
     for n in shape:
         values *= n
     if values > MAX_VALUES:
-        fail("SNN501", place, f"{list(shape)} would hold {values} values", f"at most {MAX_VALUES}",
+        fail("SNN501", place, f"a tensor {list(shape)} of {values} values", f"at most {MAX_VALUES} values",
              "read fewer samples or ticks at a time")
 
 
@@ -82,7 +86,7 @@ def npz_names(path: Path) -> tuple[str, ...]:
     except ZIP_ERRORS as e:
         fail("SNN502", place_of(path), _reason(e), "an .npz archive as NumPy writes it")
     if not names or len(names) > MAX_ARRAYS:
-        fail("SNN502", place_of(path), f"{len(names)} arrays", f"1 to {MAX_ARRAYS}")
+        fail("SNN502", place_of(path), f"{len(names)} arrays", f"1 to {MAX_ARRAYS} arrays")
     return names
 
 
@@ -93,9 +97,9 @@ def read_npz(path: Path, name: str) -> Array:
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo(name + ".npy")
             if member.file_size > MAX_FILE_BYTES:
-                fail("SNN502", place, f"{member.file_size} bytes once unpacked", f"at most {MAX_FILE_BYTES}")
+                fail("SNN502", place, f"{member.file_size} bytes when unpacked", f"at most {MAX_FILE_BYTES} bytes")
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                fail("SNN502", place, f"compression method {member.compress_type}", "stored or deflated")
+                fail("SNN502", place, f"the compression method {member.compress_type}", "no compression, or deflate")
             with archive.open(member) as stream:
                 return _read_array(stream, member.file_size, place)
     except ZIP_ERRORS as e:
@@ -103,28 +107,35 @@ def read_npz(path: Path, name: str) -> Array:
 
 
 def _read_array(stream: IO[bytes], size: int, place: str) -> Array:
-    """An array, after its header has been found to promise no more than the file holds."""
+    """The array in a stream, once its header is known to declare no more bytes than the stream has.
+
+    Args:
+        size: the length of the stream in bytes.
+
+    Raises:
+        CompileError: SNN502 for a damaged or truncated array, and for other values than numbers.
+    """
     try:
         version = npy.read_magic(stream)
         header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
         if header is None:
-            fail("SNN502", place, f"format version {version[0]}.{version[1]}", "an array of plain numbers")
+            fail("SNN502", place, f"format version {version[0]}.{version[1]}", "format version 1.0 or 2.0")
         shape, _, dtype = header(stream)
         if dtype.kind not in "biuf":
             fail("SNN502", place, f"values of type {dtype.name}", "booleans, integers or floats")
-        _check_promise(shape, dtype.itemsize, size, place)
+        _check_declared(shape, dtype.itemsize, size, place)
         stream.seek(0)
         return np.asarray(npy.read_array(stream, allow_pickle=False))
     except HEADER_ERRORS as e:
         fail("SNN502", place, _reason(e), "an array as NumPy writes it")
 
 
-def _check_promise(shape: Shape, item_bytes: int, size: int, place: str) -> None:
-    promised = item_bytes
+def _check_declared(shape: Shape, item_bytes: int, size: int, place: str) -> None:
+    declared = item_bytes
     for n in shape:
-        promised *= n
-    if min(shape, default=0) < 0 or promised > size:
-        fail("SNN502", place, f"its header promises {list(shape)[:8]}, {promised} bytes; the file has {size}",
+        declared *= n
+    if min(shape, default=0) < 0 or declared > size:
+        fail("SNN502", place, f"its header declares {list(shape)[:8]}, {declared} bytes, but the file has {size}",
              help="the file was truncated or altered")
 
 

@@ -1,1 +1,1 @@
-"""HDF5 as NumPy arrays, read in Python alone."""
+"""Reads HDF5 files as NumPy arrays, in Python alone."""

@@ -1,6 +1,7 @@
-"""The members of HDF5 groups: old ones (symbol tables) and new ones (link messages, in the header or in a heap).
+"""Finds the members of HDF5 groups.
 
-HDF5 writes new groups where a name is not ASCII or where the order of creation is kept.
+Old-style groups list their members in a symbol table, new-style groups in link messages, in the group's header or in a
+fractal heap. HDF5 writes new-style groups where a name is not ASCII, or where the order of creation is kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from snncompile.frontends.hdf5.file import UNDEFINED, Dataset, File, Message, TooLarge, bad, leaves
+from snncompile.frontends.hdf5.dataset import Dataset
+from snncompile.frontends.hdf5.file import UNDEFINED, File, Message, TooLarge, bad, leaves
 
 MAX_NAME_BYTES = 1 << 16
 LINK_INFO, LINK, SYMBOL_TABLE = 2, 6, 17
@@ -17,21 +19,29 @@ LINK_INFO, LINK, SYMBOL_TABLE = 2, 6, 17
 
 @dataclass(eq=False)
 class Group:
-    """A group: names that lead to objects of the same file."""
+    """A group, whose members are objects of the same file.
+
+    Attributes:
+        header: the messages of its object header, by kind.
+    """
 
     file: File
     header: Mapping[int, list[Message]]
 
     def addresses(self, limit: int) -> dict[str, int]:
-        """The address of every member. Raises `Hdf5Error` for links to other places, or more members than `limit`."""
-        found: dict[str, int] = {}
+        """The address of every member's object header, by name, in alphabetical order.
+
+        Raises:
+            Hdf5Error: for links to other places, names that occur twice, and more members than `limit`.
+        """
+        addresses: dict[str, int] = {}
         for name, address in self._links():
-            if name in found:
+            if name in addresses:
                 bad(f"a group with two members {name!r}")
-            if len(found) >= limit:
+            if len(addresses) >= limit:
                 raise TooLarge(f"a group of more than {limit} members")
-            found[name] = address
-        return dict(sorted(found.items()))
+            addresses[name] = address
+        return dict(sorted(addresses.items()))
 
     def _links(self) -> Iterator[tuple[str, int]]:
         if SYMBOL_TABLE in self.header:
@@ -44,12 +54,12 @@ class Group:
         heap, index = self.file.unpack("<QQ", at + (10 if ordered else 2))
         if heap != UNDEFINED:
             dense = Heap(self.file, heap)
-            for where, size in map(dense.place, _records(self.file, index)):
-                yield _link(self.file, where, where + size)
+            for at, size in map(dense.locate, _records(self.file, index)):
+                yield _link(self.file, at, at + size)
 
 
 def open_object(file: File, address: int) -> Group | Dataset:
-    """The object whose header lies at an address."""
+    """The group or dataset whose object header lies at an address. Raises `Hdf5Error` for anything else."""
     header = file.header(address)
     if SYMBOL_TABLE in header or LINK_INFO in header:
         return Group(file, header)
@@ -57,7 +67,12 @@ def open_object(file: File, address: int) -> Group | Dataset:
 
 
 def _symbols(file: File, tree: int, heap: int) -> Iterator[tuple[str, int]]:
-    """Names and addresses of a symbol table: a B-tree of nodes, and a heap of names."""
+    """The names and addresses in a symbol table.
+
+    Args:
+        tree: the address of the B-tree, whose leaves are symbol table nodes.
+        heap: the address of the local heap that holds the names.
+    """
     file.expect(b"HEAP\x00", heap, "local heap")
     size, _, start = file.unpack("<QQQ", heap + 8)
     file.inside(start, size)
@@ -73,11 +88,11 @@ def _symbols(file: File, tree: int, heap: int) -> Iterator[tuple[str, int]]:
 
 
 def _terminated(file: File, at: int, end: int) -> bytes:
-    """The bytes up to the next null."""
+    """The bytes from an address up to the next null byte. Raises `Hdf5Error` where none comes before `end`."""
     raw, more = b"", 64
     while b"\0" not in raw:
         if at >= end or len(raw) > MAX_NAME_BYTES:
-            bad("a name outside its heap, or an endless one")
+            bad("a name that leaves its heap, or is too long")
         raw += file.raw(at, min(more, end - at))
         at, more = at + more, 1024
     return raw[:raw.index(b"\0")]
@@ -91,7 +106,7 @@ def _name(raw: bytes) -> str:
 
 
 def _link(file: File, at: int, end: int) -> tuple[str, int]:
-    """A link message."""
+    """The name and address in the link message that lies between two addresses."""
     file.step()
     version, flags = file.unpack("<BB", at)
     kind = file.unpack("<B", at + 2)[0] if flags & 8 else 0
@@ -108,23 +123,31 @@ def _link(file: File, at: int, end: int) -> tuple[str, int]:
 
 @dataclass(eq=False)
 class Heap:
-    """A fractal heap: objects in blocks whose sizes double from row to row."""
+    """A fractal heap, which stores objects in a tree of blocks.
+
+    Attributes:
+        at: the address of its header.
+    """
 
     file: File
     at: int
 
     @cached_property
     def widths(self) -> tuple[int, int, int]:
-        """Bytes of an object's id, of an offset, and flags."""
+        """The widths in bytes of an object's id, and of the offset and the size within it.
+
+        Raises:
+            Hdf5Error: for compressed heaps, and for ids that this reader does not know.
+        """
         self.file.expect(b"FRHP\x00", self.at, "fractal heap")
         id_bytes, filters, _ = self.file.unpack("<HHB", self.at + 5)
         offset_bytes = (self.file.unpack("<H", self.at + 128)[0] + 7) // 8
         if filters or not 0 < id_bytes - 1 - offset_bytes <= 8 or offset_bytes > 8:
-            bad("a compressed heap of links, or one with odd addresses")
+            bad("a heap of links that is compressed, or has ids of unusual widths")
         return id_bytes, offset_bytes, id_bytes - 1 - offset_bytes
 
-    def place(self, record: int) -> tuple[int, int]:
-        """Where the object of an index record lies in the file, and its size."""
+    def locate(self, record: int) -> tuple[int, int]:
+        """The address and size of the object to which an index record refers."""
         id_bytes, offset_bytes, size_bytes = self.widths
         raw = self.file.raw(record + 4, id_bytes)
         if raw[0] & 0xF0:
@@ -132,15 +155,22 @@ class Heap:
         offset = int.from_bytes(raw[1:1 + offset_bytes], "little")
         size = int.from_bytes(raw[1 + offset_bytes:1 + offset_bytes + size_bytes], "little")
         root, rows = self.file.unpack("<QH", self.at + 132)
-        where = root + offset if rows == 0 else self._descend(root, rows, offset)
-        self.file.inside(where, size)
-        return where, size
+        address = root + offset if rows == 0 else self._descend(root, rows, offset)
+        self.file.inside(address, size)
+        return address, size
 
     def _descend(self, block: int, rows: int, offset: int) -> int:
-        """Follow indirect blocks down to the direct block that holds an offset."""
+        """The address of the byte at an offset of the heap, found through its indirect blocks.
+
+        In rows 0 and 1 of an indirect block, blocks have the starting size, in row 2 twice that size, and so on.
+
+        Args:
+            block: the address of the root indirect block.
+            rows: how many rows it has.
+        """
         width, start, largest = self.file.unpack("<HQQ", self.at + 110)
         if not width or not start or start & (start - 1) or width & (width - 1):
-            bad("a heap of odd proportions")
+            bad("a heap whose row width or block size is not a power of two")
         for _ in range(64):
             self.file.expect(b"FHIB\x00", block, "indirect block")
             entries = block + 13 + self.widths[1]
@@ -156,16 +186,16 @@ class Heap:
             if size <= largest:
                 return int(child) + offset
             block, rows = child, size.bit_length() - (start * width).bit_length() + 1
-        bad("an offset outside its heap")
+        bad("an offset outside of its heap")
 
 
 def _records(file: File, tree: int) -> Iterator[int]:
-    """The places of all records of a version 2 B-tree that indexes links by name."""
+    """The addresses of all records of a version 2 B-tree that indexes links by name."""
     file.expect(b"BTHD\x00\x05", tree, "index of links")
     node_bytes, record_bytes, depth = file.unpack("<IHH", tree + 6)
     root, count = file.unpack("<QH", tree + 16)
     if record_bytes < 5 or node_bytes < 64 or depth > 16:
-        bad("an index of odd proportions")
+        bad("an index with impossible node sizes or depth")
     counts = _counts(node_bytes, record_bytes, depth)
     stack = [(root, count, depth)] if count else []
     while stack:
@@ -182,7 +212,12 @@ def _records(file: File, tree: int) -> Iterator[int]:
 
 
 def _counts(node_bytes: int, record_bytes: int, depth: int) -> list[tuple[int, int, int]]:
-    """For every level from the leaves: records it can hold in all, bytes of a leaf's count, bytes of a total."""
+    """The capacity of a version 2 B-tree, level by level, from the leaves on.
+
+    Returns:
+        For every level: how many records a subtree of that height can hold, the width in bytes of a child's record
+        count, and the width in bytes of a subtree's total count (0 for leaves).
+    """
     most = (node_bytes - 10) // record_bytes
     own = (most.bit_length() + 7) // 8 or 1
     levels = [(most, own, 0)]

@@ -1,4 +1,4 @@
-"""What readers of HDF5 formats share: opening a file, and taking values from it within bounds.
+"""What the readers of file formats in HDF5 (NIR, NetX) share: opening a file, and reading values within bounds.
 
 Nothing is allocated before its declared size was checked, no link is followed, and only numbers and strings are read.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.hdf5.file import SIGNATURE, Dataset, File, Hdf5Error, TooLarge, begins
+from snncompile.frontends.hdf5.dataset import Dataset
+from snncompile.frontends.hdf5.file import SIGNATURE, File, Hdf5Error, TooLarge, begins
 from snncompile.frontends.hdf5.groups import Group, open_object
 from snncompile.ir.types import Array
 
@@ -20,7 +21,8 @@ MAX_NAME = 1_000
 MAX_STRING = 1 << 24
 MAX_AXES = 8
 MAX_BYTES = 1 << 32
-# Constant arrays compress a thousandfold and are common, so small files may declare far more than they hold.
+# Constant arrays are common and compress a thousandfold. A file may therefore declare SMALL_BYTES plus MAX_RATIO times
+# its own size.
 SMALL_BYTES, MAX_RATIO = 1 << 28, 64
 MAX_PROBLEMS = 20
 
@@ -29,14 +31,16 @@ T = TypeVar("T")
 
 
 def read_hdf5(path: Path, read: Callable[[str, File], T], written_by: str, help: str) -> T:
-    """What a function makes of an open HDF5 file; it is given the place for messages, and the file.
+    """Open an HDF5 file, and return what a function reads from it.
 
     Args:
-        written_by: the writer of well-formed files, for messages.
-        help: what to do about a file that is not HDF5.
+        read: takes the file's name for messages, and the open file.
+        written_by: the program that writes such files, for messages.
+        help: advice for a file that is not HDF5.
 
     Raises:
-        CompileError: SNN101 where the file is no readable HDF5 file, SNN103 where it is too large.
+        CompileError: SNN101 where the file is not a readable HDF5 file, SNN103 where it is too large; and what `read`
+            raises.
     """
     place = f"file {shorten(path.name)}"
     try:
@@ -53,36 +57,48 @@ def read_hdf5(path: Path, read: Callable[[str, File], T], written_by: str, help:
         fail("SNN103", place, str(e), "the limits of the HDF5 reader")
     except Hdf5Error as e:
         fail("SNN101", place, str(e), f"an undamaged HDF5 file in the layout that {written_by} writes",
-             "check that the file arrived whole; if it did, read it with its own package and write it again")
+             "check that the file is complete; if it is, read it with the package that wrote it, and write it again")
     except (OSError, ValueError) as e:
         fail("SNN101", place, str(getattr(e, "strerror", None) or e))
 
 
 class Values:
-    """One pass over a file, counting what it has been promised so far, and gathering what is wrong with it."""
+    """Reads values from one file, within a budget of bytes, and collects its problems.
+
+    Attributes:
+        place: the file's name in messages.
+        byte_budget: how many bytes the file may declare in all, given its size.
+        bytes: how many bytes it has declared so far.
+    """
 
     def __init__(self, place: str, source: File):
         self.place, self.source = place, source
         self.byte_budget = min(MAX_BYTES, SMALL_BYTES + MAX_RATIO * source.size)
         self.bytes = 0
-        self.found = Collector()
+        self.problems = Collector()
 
     def problem(self, code: str, place: str, found: str, limit: str = "") -> None:
-        self.found.error(code, place, found, limit)
-        if len(self.found.found) >= MAX_PROBLEMS:
-            self.found.finish()
+        """Record an error; raise all of them once there are `MAX_PROBLEMS`."""
+        self.problems.error(code, place, found, limit)
+        if len(self.problems.found) >= MAX_PROBLEMS:
+            self.problems.finish()
 
     def members(self, group: Group, place: str, limit: int = MAX_FIELDS) -> dict[str, Group | Dataset]:
-        """The groups and datasets in a group, by name."""
-        found: dict[str, Group | Dataset] = {}
+        """The groups and datasets in a group, by name.
+
+        Raises:
+            CompileError: SNN102 for a name that is too long.
+            Hdf5Error: for more members than `limit`, and for links to other places.
+        """
+        members: dict[str, Group | Dataset] = {}
         for name, address in group.addresses(limit).items():
             if len(name) > MAX_NAME:
                 fail("SNN102", place, f"the name {shorten(name)}", f"at most {MAX_NAME} characters")
-            found[name] = open_object(self.source, address)
-        return found
+            members[name] = open_object(self.source, address)
+        return members
 
     def value(self, dataset: Dataset, place: str) -> Value:
-        """An array of numbers, or a single string."""
+        """The content of a dataset: an array of numbers, or a single string. Raises SNN102 for several strings."""
         self.claim(dataset, place)
         if dataset.dtype is not None and dataset.dtype.kind != "S":
             return dataset.numbers()
@@ -91,19 +107,24 @@ class Values:
         return self.decoded(next(dataset.strings()), place)
 
     def claim(self, dataset: Dataset, place: str) -> None:
-        """Refuse a dataset that declares more than a file of this size can mean."""
+        """Count a dataset's declared size against the budget.
+
+        Raises:
+            CompileError: SNN102 for more than `MAX_AXES` axes, SNN103 where the budget is exceeded.
+        """
         if len(dataset.shape) > MAX_AXES:
             fail("SNN102", place, f"a dataset of {len(dataset.shape)} axes", f"at most {MAX_AXES} axes")
         self.bytes += dataset.nbytes
         if self.bytes > self.byte_budget:
             fail("SNN103", place, f"the file declares {self.bytes} bytes of data",
-                 f"{self.byte_budget} for a file of its size")
+                 f"{self.byte_budget} bytes for a file of its size")
 
     def decoded(self, data: bytes, place: str) -> str:
+        """A string from its UTF-8 bytes. Raises SNN102 for other bytes, SNN103 where it is too long."""
         self.bytes += len(data)
         if len(data) > MAX_STRING:
-            fail("SNN103", place, f"a string of {len(data)} bytes", f"{MAX_STRING}")
+            fail("SNN103", place, f"a string of {len(data)} bytes", f"at most {MAX_STRING} bytes")
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:
-            fail("SNN102", place, f"the bytes {shorten(data[:40])}", "UTF-8")
+            fail("SNN102", place, f"the bytes {shorten(data[:40])}", "a UTF-8 string")

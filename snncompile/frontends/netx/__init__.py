@@ -1,1 +1,1 @@
-"""lava-dl's network exchange files (`.net`): networks that are integers already."""
+"""Reads NetX files (`.net`), in which lava-dl stores networks with integer weights and parameters."""

@@ -1,7 +1,7 @@
-"""NetX files as plain data: layers by number, with their fields and their neurons, bounded and distrustful.
+"""Reads NetX files into plain data: layers by number, with their fields and neurons. The file is not trusted.
 
-The layout is what lava-dl 0.6.0 writes and reads (`lava/lib/dl/netx/hdf5.py`). What the layers mean is decided in
-`snncompile.frontends.netx.graph`.
+The layout is that which lava-dl 0.6.0 writes and reads (`lava/lib/dl/netx/hdf5.py`). This module does not interpret the
+layers; `snncompile.frontends.netx.graph` does.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.hdf5.file import Dataset
+from snncompile.frontends.hdf5.dataset import Dataset
 from snncompile.frontends.hdf5.groups import Group, open_object
 from snncompile.frontends.hdf5.values import Value, Values, read_hdf5
 from snncompile.ir.types import Array
 
 MAX_LAYERS = 2_000
-NO_HDF5 = "write it with export_hdf5 of lava-dl's blocks; a git-lfs pointer or a cut download is not a NetX file"
+NO_HDF5 = "write it with export_hdf5 of lava-dl's blocks; check that it is not a git-lfs pointer or a cut download"
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of a group: those it must have, those it may have, and those that say nothing about inference."""
+    """The names of a group's fields.
+
+    Attributes:
+        needed: fields that must be there.
+        optional: fields that may be there.
+        unread: fields that are ignored, because inference does not depend on them.
+    """
 
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
@@ -42,19 +48,19 @@ NEEDS_NEURON = {"conv", "dense", "dense_rec"}
 NEURONS: Mapping[str, Fields] = dict.fromkeys(("CUBA", "LOIHI"), Fields(
     ("iDecay", "vDecay", "vThMant"), ("refDelay", "gradedSpike", "wgtExp"),
     ("messageBits", "theta", "tauRho", "scaleRho")))
-# Words of the format for which there is no exact reading, and why.
+# Layer and neuron types of the format that cannot be compiled exactly, and why.
 REFUSED: Mapping[str, str] = {
     "average": "NetX itself does not run it", "concat": "NetX itself does not run it",
     "pool": "NetX itself does not run it", "unpool": "NetX itself does not run it",
     "convT": "NetX itself does not run it", "dense_comp": "complex weights drive resonators only",
-    "SDNN": "it sends graded differences, not spikes", "RF": "a resonator with a complex state",
+    "SDNN": "it sends graded differences instead of spikes", "RF": "a resonator with a complex state",
     "RF_PHASE": "a resonator with a complex state",
 }
 
 
 @dataclass(frozen=True)
 class NetNeuron:
-    """The neuron of a layer: its type, and its numbers by name."""
+    """The neuron of a layer: its type (a key of `NEURONS`), and its numbers by name."""
 
     type: str
     fields: Mapping[str, Array]
@@ -62,7 +68,14 @@ class NetNeuron:
 
 @dataclass(frozen=True)
 class NetLayer:
-    """A layer as it stands in the file: its number, its kind, its fields, and its neuron, if it has one."""
+    """A layer as it stands in the file.
+
+    Attributes:
+        number: its position, from 0.
+        kind: its type, a key of `LAYERS`.
+        fields: its arrays by name.
+        neuron: None for layers without neurons.
+    """
 
     number: int
     kind: str
@@ -75,63 +88,66 @@ class NetLayer:
 
 
 def read_net(path: Path) -> tuple[NetLayer, ...]:
-    """The layers of a NetX file, in order.
+    """Read the layers of a NetX file, in order.
 
     Raises:
-        CompileError: SNN101 where it is not a readable HDF5 file, SNN102 where its structure is wrong,
-            SNN103 where a limit is exceeded, SNN104 for layers and neurons that are not read.
+        CompileError: SNN101 where the file is not a readable HDF5 file, SNN102 where its structure is wrong,
+            SNN103 where a limit is exceeded, SNN104 for types of layers and neurons that cannot be compiled.
     """
     return read_hdf5(path, lambda place, source: _Reader(place, source).file(), "lava-dl", NO_HDF5)
 
 
 class _Reader(Values):
-    """One pass over a NetX file."""
+    """Reads one NetX file."""
 
     def file(self) -> tuple[NetLayer, ...]:
         root = open_object(self.source, self.source.root)
-        whole = self.members(root, self.place).get("layer") if isinstance(root, Group) else None
-        if not isinstance(whole, Group):
-            fail("SNN102", self.place, "no group named layer", "a file as lava-dl writes it")
-        found = self.members(whole, f"{self.place}, /layer", MAX_LAYERS)
-        numbers = [str(i) for i in range(len(found))]
-        if not found or set(found) != set(numbers):
-            fail("SNN102", f"{self.place}, /layer", f"the names {', '.join(map(shorten, list(found)[:8]))}",
+        group = self.members(root, self.place).get("layer") if isinstance(root, Group) else None
+        if not isinstance(group, Group):
+            fail("SNN102", self.place, "there is no group named layer", "a file as lava-dl writes it")
+        groups = self.members(group, f"{self.place}, /layer", MAX_LAYERS)
+        numbers = [str(i) for i in range(len(groups))]
+        if not groups or set(groups) != set(numbers):
+            fail("SNN102", f"{self.place}, /layer", f"the names {', '.join(map(shorten, list(groups)[:8]))}",
                  "groups named 0, 1, 2, ... without a gap")
-        layers = [self.layer(int(n), found[n]) for n in numbers]
-        self.found.finish()
+        layers = [self.layer(int(n), groups[n]) for n in numbers]
+        self.problems.finish()
         return tuple(layer for layer in layers if layer is not None)
 
     def layer(self, number: int, group: Group | Dataset) -> NetLayer | None:
         place = f"{self.place}, layer {number}"
         if not isinstance(group, Group):
-            self.problem("SNN102", place, "a dataset where a layer is expected")
+            self.problem("SNN102", place, "a dataset", "a group that holds a layer")
             return None
         members = self.members(group, place)
-        kind = self.word(members, place, LAYERS)
+        kind = self.take_type(members, place, LAYERS)
         if kind is None:
             return None
         neuron = members.pop("neuron", None)
         fields = self.numbers(LAYERS[kind], members, place)
         if neuron is None:
             if kind in NEEDS_NEURON:
-                self.problem("SNN102", f"{place}, neuron", "missing", f"a layer of kind {kind} has a neuron")
+                self.problem("SNN102", f"{place}, neuron", "it is missing", f"a neuron in every {kind} layer")
             return NetLayer(number, kind, fields, None)
         return NetLayer(number, kind, fields, self.neuron(neuron, f"{place}, neuron"))
 
     def neuron(self, group: Group | Dataset, place: str) -> NetNeuron | None:
         if not isinstance(group, Group):
-            self.problem("SNN102", place, "a dataset where a neuron is expected")
+            self.problem("SNN102", place, "a dataset", "a group that holds a neuron")
             return None
         members = self.members(group, place)
-        kind = self.word(members, place, NEURONS)
+        kind = self.take_type(members, place, NEURONS)
         return None if kind is None else NetNeuron(kind, self.numbers(NEURONS[kind], members, place))
 
-    def word(self, members: dict[str, Any], place: str, known: Mapping[str, Fields]) -> str | None:
-        """The type of a layer or neuron, taken out of its members; None, and a problem, where it is not read."""
+    def take_type(self, members: dict[str, Any], place: str, known: Mapping[str, Fields]) -> str | None:
+        """Remove the type of a layer or neuron from its members, and return it.
+
+        For a type that is not known the result is None, and a problem is recorded.
+        """
         item = members.pop("type", None)
         value = self.value(item, f"{place}, type") if isinstance(item, Dataset) else None
         if not isinstance(value, str):
-            self.problem("SNN102", f"{place}, type", "missing, or not a string", ", ".join(known))
+            self.problem("SNN102", f"{place}, type", "it is missing, or not a string", ", ".join(known))
             return None
         if value not in known:
             why = f": {REFUSED[value]}" if value in REFUSED else ""
@@ -140,19 +156,20 @@ class _Reader(Values):
         return value
 
     def numbers(self, wanted: Fields, members: Mapping[str, Any], place: str) -> dict[str, Array]:
+        """The arrays of needed and optional fields, by name. Missing and unknown fields are recorded as problems."""
         for name in sorted(set(members) - {*wanted.needed, *wanted.optional, *wanted.unread}):
-            self.problem("SNN102", f"{place}, {shorten(name)}", "a field that is not known here",
+            self.problem("SNN102", f"{place}, {shorten(name)}", "an unknown field",
                          ", ".join((*wanted.needed, *wanted.optional)))
-        found = {}
+        arrays = {}
         for name in (*wanted.needed, *wanted.optional):
             if name not in members:
                 if name in wanted.needed:
-                    self.problem("SNN102", f"{place}, {name}", "missing", "a number or an array")
+                    self.problem("SNN102", f"{place}, {name}", "the field is missing", "a number or an array")
                 continue
             item = members[name]
             value: Value = self.value(item, f"{place}, {name}") if isinstance(item, Dataset) else "a group"
             if isinstance(value, str):
                 self.problem("SNN102", f"{place}, {name}", shorten(value), "numbers")
             else:
-                found[name] = value
-        return found
+                arrays[name] = value
+        return arrays

@@ -1,8 +1,8 @@
-"""NetX files to graphs in integers: chains of populations with Loihi's neuron, one tick apart.
+"""Reads NetX files as integer graphs: chains of populations of Loihi's neuron.
 
-The arithmetic is that of the file, and stays so: weights are the integers that stand in it (the shifts by which NetX
-fits them into Loihi's synapses are exact for these), `ir.loihi` is the neuron, and a projection takes one tick, as a
-hop does on Loihi and in Lava. Tensors are [channel, height, width]; NetX has the same axes in reverse.
+The arithmetic of the file is kept. Weights are the integers in the file; NetX shifts small weights up to fit Loihi's
+synapses and the sums down again, which changes nothing. The neuron is that of `ir.loihi`. A projection takes one tick,
+as on Loihi and in Lava. Tensors are `[channel, height, width]`; NetX has the same axes in reverse order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from snncompile.ir.types import Array, Shape, Stage
 from snncompile.ir.verify import verify
 
 MAX_NEURONS = 1 << 24
-MAX_WINDOW = 127  # Lava keeps strides, paddings, dilations and groups in 8 bits
+MAX_WINDOW = 127  # Lava stores strides, paddings, dilations and groups in 8 bits
 MAX_DELAY = 62
 MAX_THRESHOLD = (MAX_STATE + 1) >> INPUT_SHIFT
 """The least threshold that no membrane exceeds. Larger ones would mean the same."""
@@ -35,17 +35,18 @@ MAX_BIAS = (1 << 15) - 1
 """Lava keeps the mantissa of a bias in 16 bits."""
 INPUT_WEIGHT = 64
 HOP = 1
-"""Ticks from a spike to the membranes that it reaches."""
+"""The number of ticks from a spike to the membranes that it reaches."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller of NetX says too.
+    """The options that NetX takes beside the file.
 
     Attributes:
-        skip_layers: layers of the file to leave out, from the first; spikes of the last of them are the input.
-        reset_interval: ticks between resets of a layer; None for no resets.
-        reset_offset: the tick of the first layer's first reset. Each further layer resets one tick later.
+        skip_layers: how many layers to leave out, from the first on. The graph's input then is the spikes of the last
+            layer that was left out.
+        reset_interval: the number of ticks between two resets of a layer; None for no resets.
+        reset_offset: the tick of the first layer's first reset. Each further layer is reset one tick later.
     """
 
     skip_layers: int = 0
@@ -54,55 +55,65 @@ class Options:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
-        """Raises SNN404 for unknown names and values."""
+        """The options as the caller gave them. Raises SNN404 for unknown names and for values out of range."""
         limits = {"skip_layers": (0, 1 << 16), "reset_interval": (1, 1 << 30), "reset_offset": (0, 1 << 30)}
-        said = {n: v for n, v in given.items() if v is not None}
-        found = Collector()
-        for name, value in said.items():
+        chosen = {n: v for n, v in given.items() if v is not None}
+        problems = Collector()
+        for name, value in chosen.items():
             low, high = limits.get(name, (0, 0))
             if name not in limits:
-                found.error("SNN404", f"option {shorten(name)}", "no such option", ", ".join(limits))
+                problems.error("SNN404", f"option {shorten(name)}", "there is no option of this name",
+                               ", ".join(limits))
             elif type(value) is not int or not low <= value <= high:
-                found.error("SNN404", f"option {name}", shorten(value), f"{low} to {high}")
-        found.finish()
-        return cls(**said)
+                problems.error("SNN404", f"option {name}", shorten(value), f"a whole number from {low} to {high}")
+        problems.finish()
+        return cls(**chosen)
 
 
 def load_net(path: Path, **options: Any) -> Graph:
-    """The graph, of stage INT, that a NetX file means.
+    """Read a NetX file as a graph of stage INT.
 
     Args:
         options: see `Options`.
 
     Raises:
-        CompileError: SNN1xx where the file cannot be read exactly, SNN404 for options.
+        CompileError: SNN101 to SNN104 where the file cannot be read exactly, SNN404 for options.
     """
     chosen = Options.of(options)
     layers = read_net(path)
     chain = _Chain(f"file {shorten(path.name)}", chosen)
     if layers[0].kind != "input":
-        fail("SNN102", f"{chain.file}, {layers[0].place}", "the first layer", "an input, which gives the data's shape")
+        fail("SNN102", f"{chain.file}, {layers[0].place}", "a first layer of this type",
+             "an input layer, which gives the shape of the data")
     for layer in layers:
         chain.add(layer)
-    return verify(chain.graph(path.stem).noting(chain.found.finish()))
+    return verify(chain.graph(path.stem).noting(chain.problems.finish()))
 
 
 @dataclass
 class _Chain:
-    """The layers that were read so far: what the next one is joined to."""
+    """The graph of the layers read so far.
+
+    Attributes:
+        file: the file's name in messages.
+        source: the node that the next layer reads.
+        shape: the shape of that node's output.
+        flat: whether a flatten layer comes before the next layer.
+        blocks: how many layers with neurons were added.
+    """
 
     file: str
     options: Options
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
-    found: Collector = field(default_factory=Collector)
+    problems: Collector = field(default_factory=Collector)
     source: str = ""
     shape: Shape = ()
     flat: bool = False
     blocks: int = 0
 
     def add(self, layer: NetLayer) -> None:
-        numbers = Numbers(layer.fields, f"{self.file}, {layer.place}", self.found)
+        numbers = Numbers(layer.fields, f"{self.file}, {layer.place}", self.problems)
         if layer.kind == "input":
             self.input(layer, numbers)
         elif layer.kind == "flatten":
@@ -111,16 +122,18 @@ class _Chain:
             self.block(layer, numbers)
 
     def graph(self, name: str) -> Graph:
-        self.found.finish()
+        """The graph with an output after the last layer. Raises with all problems of the layers."""
+        self.problems.finish()
         if not self.blocks:
-            fail("SNN102", self.file, f"{self.options.skip_layers} layers to skip, and none with neurons after them")
+            fail("SNN102", self.file, f"no layer with neurons after the {self.options.skip_layers} layers to skip",
+                 "at least one layer with neurons")
         edges = (*self.edges, Edge(self.source, "output"))
         return Graph(name, {**self.nodes, "output": Output()}, edges, Stage.INT)
 
     def input(self, layer: NetLayer, numbers: Numbers) -> None:
-        """The layer that gives the shape; with neurons, it turns numbers into spikes."""
+        """Add the input layer, which gives the shape of the data; its neurons, if any, turn numbers into spikes."""
         if layer.number:
-            numbers.problem("type", "an input behind other layers", "an input as the first layer")
+            numbers.problem("type", "an input layer after other layers", "an input layer as the first layer only")
         self.shape = numbers.shape("shape", MAX_NEURONS)
         if layer.neuron is None or layer.number < self.options.skip_layers:
             self.enter(Input(self.shape))
@@ -128,62 +141,66 @@ class _Chain:
         weight, bias = numbers.number("weight", 1, MAX_BIAS, INPUT_WEIGHT), numbers.number("bias", -MAX_BIAS, MAX_BIAS)
         self.enter(Input(self.shape, "real", low=-MAX_BIAS, high=MAX_BIAS, unit=1 / weight))
         lif = self.neuron(layer, np.asarray(bias))
-        # Data arrive as a bias, which no current filters.
+        # The data act as a bias on the membrane, without passing the filter of the synaptic current.
         self.join(f"input{layer.number}", dataclasses.replace(lif, current_decay=NO_MEMORY), [(0, ())])
 
     def enter(self, op: Input) -> None:
+        """Add the graph's input; the next layer reads it."""
         self.nodes["input"] = op
         self.source = "input"
 
     def block(self, layer: NetLayer, numbers: Numbers) -> None:
-        """A layer of synapses and neurons."""
+        """Add a layer of synapses and neurons, or skip it."""
         declared = numbers.shape("shape", MAX_NEURONS)
         shape = (math.prod(self.shape),) if self.flat else self.shape
         op = _conv(numbers) if layer.kind == "conv" else _dense(numbers, declared)
         try:
             given = op.infer(shape) if op else declared
         except ShapeError as e:
-            numbers.problem("weight", f"{list(shape)} arrives", e.expected)
+            numbers.problem("weight", f"an input of the shape {list(shape)}", e.expected)
             given = declared
         if given != declared and (layer.kind == "conv" or given != (math.prod(declared),)):
-            numbers.problem("shape", f"{list(declared)}", f"{list(given)}, what the weights give")
+            numbers.problem("shape", f"{list(declared)}", f"{list(given)}, the shape that the weights give")
         if layer.number < self.options.skip_layers:
             self.shape, self.flat = given, False
             self.enter(Input(given))
             return
         lif = self.neuron(layer, _bias(numbers, given))
-        if op and not self.found.errors:
+        if op and not self.problems.errors:
             self.join(f"{layer.kind}{layer.number}", lif, self.projections(layer, numbers, op))
             self.recur(layer, numbers, given[0])
         self.shape, self.flat = given, False
 
     def projections(self, layer: NetLayer, numbers: Numbers, op: Conv | Linear) -> list[tuple[int, tuple[Op, ...]]]:
-        """Delay and operators of each projection from the layer before: one for each delay of a synapse."""
+        """The delay and the operators of each projection from the layer before.
+
+        There is one projection for each different delay of the synapses.
+        """
         before = (Reshape((math.prod(self.shape),)),) if self.flat and len(self.shape) > 1 else ()
         if "delay" not in numbers:
             return [(HOP, (*before, op))]
         if layer.kind != "dense":
-            why = "NetX leaves delays of convolutions out" if layer.kind == "conv" else \
-                "delays of recurrent layers: NetX gives them other weights"
-            self.found.error("SNN104", f"{numbers.place}, delay", why, "delays of dense layers")
+            reason = "delays of a convolution, which NetX ignores" if layer.kind == "conv" else \
+                "delays of a recurrent layer, to which NetX gives other weights"
+            self.problems.error("SNN104", f"{numbers.place}, delay", reason, "delays of dense layers only")
             return []
         assert isinstance(op, Linear)
         return [(HOP + d, (*before, part)) for d, part in _delayed(numbers, op)]
 
     def recur(self, layer: NetLayer, numbers: Numbers, size: int) -> None:
-        """The projection of a recurrent layer onto itself."""
+        """Add the projection of a recurrent layer onto itself."""
         if layer.kind != "dense_rec":
             return
         weight = _weights(numbers, "weight_rec")
         if weight.shape != (size, size):
-            numbers.problem("weight_rec", f"shape {list(weight.shape)}", f"[{size}, {size}]")
+            numbers.problem("weight_rec", f"an array of shape {list(weight.shape)}", f"the shape [{size}, {size}]")
             return
         self.edges.append(Edge(self.source, self.source, HOP, (Linear(weight),)))
 
     def neuron(self, layer: NetLayer, bias: Array) -> LoihiLif:
-        """The registers of a layer's neurons."""
-        assert layer.neuron is not None  # or the file was refused
-        numbers = Numbers(layer.neuron.fields, f"{self.file}, {layer.place}, neuron", self.found)
+        """The register values of a layer's neurons."""
+        assert layer.neuron is not None  # `read_net` refuses layers that lack their neurons
+        numbers = Numbers(layer.neuron.fields, f"{self.file}, {layer.place}, neuron", self.problems)
         numbers.number("refDelay", 1, 1, 1)
         numbers.number("gradedSpike", 0, 0)
         numbers.number("wgtExp", 0, 0)
@@ -191,11 +208,12 @@ class _Chain:
                         numbers.number("vDecay", 0, NO_MEMORY), bias << INPUT_SHIFT, self.resets())
 
     def resets(self) -> Periodic | None:
+        """When the next layer's states are reset to 0."""
         interval = self.options.reset_interval
         return None if interval is None else Periodic(interval, (self.options.reset_offset + self.blocks) % interval)
 
     def join(self, name: str, lif: LoihiLif, projections: list[tuple[int, tuple[Op, ...]]]) -> None:
-        """Let a population follow."""
+        """Add the population of a layer, with its projections; the next layer reads it."""
         self.nodes[name] = lif.population()
         self.edges += [Edge(self.source, name, delay, chain) for delay, chain in projections]
         self.source = name
@@ -203,10 +221,13 @@ class _Chain:
 
 
 def _weights(numbers: Numbers, name: str = "weight") -> Array:
-    """Weights as they stand in the file: 9 bits, of which mixed signs may not use the last value."""
+    """The weights in a field, of 9 bits with their sign, as int8 or int16.
+
+    Weights of both signs in one field end at 254, because NetX would cut 255 there.
+    """
     values = numbers.whole(name, -256, 255)
     if values.size and values.min() < 0 and values.max() > 254:
-        numbers.problem(name, "weights of both signs up to 255", "up to 254; NetX would cut them")
+        numbers.problem(name, "weights of both signs with a value of 255", "weights up to 254; NetX would cut 255")
     return values.astype(np.int8 if np.abs(values).max(initial=0) < 128 else np.int16)
 
 
@@ -217,38 +238,43 @@ def _conv(numbers: Numbers) -> Conv | None:
     y, x = numbers.pair("padding", 0, MAX_WINDOW)
     groups = numbers.number("groups", 1, MAX_WINDOW, 1)
     if weight.ndim != 4 or not weight.size or weight.shape[0] % groups:
-        numbers.problem("weight", f"shape {list(weight.shape)}", f"[out, in / {groups}, height, width]")
+        numbers.problem("weight", f"an array of shape {list(weight.shape)}",
+                        f"the shape [out, in / {groups}, height, width]")
         return None
     return Conv(weight, None, stride, ((y, y), (x, x)), dilation, groups)
 
 
 def _dense(numbers: Numbers, shape: Shape) -> Linear | None:
-    """A dense layer; weights on one axis are rows for each neuron of the shape."""
+    """The operator of a dense layer. Weights on one axis are taken as one row after another, one for each neuron."""
     weight, out = _weights(numbers), math.prod(shape)
     if weight.ndim == 1 and weight.size and weight.size % out == 0:
         weight = weight.reshape(out, -1)
     if weight.ndim != 2 or not weight.size:
-        numbers.problem("weight", f"shape {list(weight.shape)}", "[out, in]")
+        numbers.problem("weight", f"an array of shape {list(weight.shape)}", "the shape [out, in]")
         return None
     return Linear(weight)
 
 
 def _bias(numbers: Numbers, shape: Shape) -> Array:
-    """The mantissa of the bias, one number or one a channel, so that it broadcasts."""
+    """The mantissa of the bias, one number or `[channel, 1, ...]`, which broadcasts against the layer's shape."""
     bias = numbers.whole("bias", -MAX_BIAS, MAX_BIAS).reshape(-1)
     if bias.size not in (1, shape[0]):
-        numbers.problem("bias", f"{bias.size} numbers", f"one, or {shape[0]}")
+        numbers.problem("bias", f"{bias.size} numbers", f"one number, or {shape[0]}")
     return bias.reshape(()) if bias.size == 1 else bias.reshape(-1, *(1,) * (len(shape) - 1))
 
 
 def _delayed(numbers: Numbers, op: Linear) -> list[tuple[int, Linear]]:
-    """The synapses of each delay, the others being 0; delays belong to all of them, to rows, or to columns."""
+    """For each different delay, the delay and the weights with that delay; all other weights are 0.
+
+    The field `delay` has one number for all synapses, one for each output, one for each input, or one for each synapse.
+    """
     weight = np.asarray(op.weight)
     delay = numbers.whole("delay", 0, MAX_DELAY).squeeze()
     rows = delay.ndim == 1 and len(delay) == len(weight)
     try:
-        each = np.broadcast_to(delay[:, None] if rows else delay, weight.shape)
+        delays = np.broadcast_to(delay[:, None] if rows else delay, weight.shape)
     except ValueError:
-        numbers.problem("delay", f"shape {list(delay.shape)}", f"one number, or one for each of {weight.shape}")
+        numbers.problem("delay", f"an array of shape {list(delay.shape)}",
+                        f"one number, or one for each output, input or synapse of {list(weight.shape)}")
         return []
-    return [(int(d), Linear(np.where(each == d, weight, 0).astype(weight.dtype))) for d in np.unique(each)]
+    return [(int(d), Linear(np.where(delays == d, weight, 0).astype(weight.dtype))) for d in np.unique(delays)]

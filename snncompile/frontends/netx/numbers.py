@@ -1,4 +1,8 @@
-"""The fields of a layer as whole numbers in range; what is wrong is gathered, and stood in for."""
+"""Reads the fields of a NetX layer as whole numbers within a range.
+
+A field that is not as it must be is recorded as a problem, and replaced by a value within the range, so that reading
+goes on and all problems are reported together.
+"""
 
 from __future__ import annotations
 
@@ -16,44 +20,53 @@ class Numbers:
     """The fields of one layer or neuron.
 
     Attributes:
-        place: of the group, for messages.
-        found: where problems go; whoever reads goes on with a value that is in range.
+        fields: the arrays of the file, by name.
+        place: the name of the layer or neuron in messages.
+        problems: receives the problems of its fields.
     """
 
     fields: Mapping[str, Array]
     place: str
-    found: Collector
+    problems: Collector
 
     def __contains__(self, name: str) -> bool:
         return name in self.fields
 
-    def problem(self, name: str, what: str, limit: str, help: str = "") -> None:
-        self.found.error("SNN102", f"{self.place}, {name}", what, limit, help)
+    def problem(self, name: str, found: str, limit: str, help: str = "") -> None:
+        """Record an error (SNN102) of a field; `found`, `limit` and `help` are those of `Diagnostic`."""
+        self.problems.error("SNN102", f"{self.place}, {name}", found, limit, help)
 
     def whole(self, name: str, low: int, high: int) -> Array:
-        """The numbers of a field, int64; zeros, or what lies nearest to them, where they are not what they must be."""
+        """The numbers of a field as int64; a missing field is the number 0.
+
+        After a problem, all numbers are 0, or the end of the range that is nearest to 0.
+
+        Args:
+            low: the smallest allowed value.
+            high: the largest allowed value.
+        """
         values = self.fields.get(name, np.zeros((), np.int64))
         if not np.isfinite(values).all() or np.any(values != np.rint(values)):
             self.problem(name, "fractions, NaN or infinite values", "whole numbers",
                          "export the network with quantized weights")
         elif values.size and (values.min() < low or values.max() > high):
-            self.problem(name, f"values from {values.min():g} to {values.max():g}", f"{low} to {high}")
+            self.problem(name, f"values from {values.min():g} to {values.max():g}", f"values from {low} to {high}")
         else:
             return np.asarray(values, np.int64)
         return np.full(values.shape, min(max(0, low), high), np.int64)
 
     def number(self, name: str, low: int, high: int, default: int = 0) -> int:
-        """The single number of a field, or the default where the file has none."""
+        """The single number of a field, or the default where the file lacks the field."""
         if name not in self:
             return default
         values = self.whole(name, low, high)
         if values.size != 1:
-            self.problem(name, f"shape {list(values.shape)}", "one number")
+            self.problem(name, f"an array of shape {list(values.shape)}", "one number")
             return min(max(0, low), high)
         return int(values.reshape(()))
 
     def pair(self, name: str, low: int, high: int) -> tuple[int, int]:
-        """Two numbers, along the height and the width; one stands for both."""
+        """The two numbers of a field, for height and width; a single number stands for both."""
         values = self.whole(name, low, high).reshape(-1)
         if values.size not in (1, 2):
             self.problem(name, f"{values.size} numbers", "one number, or two: height and width")
@@ -61,9 +74,9 @@ class Numbers:
         return int(values[0]), int(values[-1])
 
     def shape(self, name: str, most: int) -> Shape:
-        """A shape of one to three axes, of at most so many values in all."""
+        """A shape of one to three axes, with at most `most` values in all."""
         values = self.whole(name, 1, most).reshape(-1).tolist()
         if not 1 <= len(values) <= 3 or np.prod(values, dtype=object) > most:
-            self.problem(name, f"{values[:8]}", f"one to three axes, {most} values in all")
+            self.problem(name, f"{values[:8]}", f"one to three axes, and at most {most} values in all")
             return (1,)
         return tuple(values)

@@ -1,1 +1,1 @@
-"""Neuromorphic Intermediate Representation: read (`graph`), and written (`export`)."""
+"""Reads (`graph`) and writes (`export`) NIR, the Neuromorphic Intermediate Representation."""

@@ -1,9 +1,9 @@
-"""What NIR leaves open, and who answers it: options, metadata in the file, presets, defaults.
+"""Answers the questions that NIR leaves open, from options, metadata, presets and defaults.
 
-NIR gives differential equations. A network of ticks needs a time step, a discretization, a reset, a
-comparison, a limit of spikes per step. `Choices.pick` answers each question for one node, in this order:
-an option of the caller, metadata of the node, metadata of the graph, the preset, what the node itself
-says, the default. Defaults that were used are remembered and reported, one SNN105 a question.
+NIR files contain differential equations. A network that computes in ticks also needs a time step, a discretization, a
+reset, a comparison with the threshold, and a limit of spikes per step. `Choices.pick` answers each question for one
+node, from the first of these that says something: an option of the caller, the node's metadata, the graph's metadata,
+the preset, the node itself (a `v_reset`), the default. Defaults that were used are reported, one SNN105 per question.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "decode": "rate",
 }
 
-# Questions that change the spikes, and what it means that the default answered them.
+# The questions whose answer changes the spikes, and what was assumed where the default answered them.
 QUESTIONS: Mapping[str, str] = {
     "dt": "a time step of 0.0001 s was assumed",
     "discretization": "forward Euler (decay = 1 - dt / tau) was assumed",
@@ -42,9 +42,10 @@ QUESTIONS: Mapping[str, str] = {
     "v_min": "a membrane without lower bound was assumed",
     "filter": "a synaptic current that decays before the step's input is added was assumed",
     "v_init": "a membrane that starts at 0, not at its reset or leak potential, was assumed",
-    "recurrent_delay": "a delay of 1 step was assumed, which is what every framework has",
+    "recurrent_delay": "a delay of 1 step was assumed, as all frameworks do",
 }
 
+# The answers of each framework's own NIR importer.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "snntorch": {"dt": 1e-4, "discretization": "euler", "gain": "unit", "reset": "zero", "reset_when": "same",
                  "compare": ">", "max_spikes": 1, "v_min": None, "filter": "decay-first", "v_init": 0.0},
@@ -58,17 +59,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
                  "compare": ">=", "max_spikes": None, "v_min": None, "filter": "decay-first", "v_init": 0.0},
 }
 
-# Where a framework's importer treats one kind of node unlike the others.
+# Answers for one node type, where a framework's importer treats it unlike the others.
 PRESETS_BY_KIND: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("snntorch", "IF"): {"reset": "subtract"},
     ("sinabs", "IF"): {"v_min": "-threshold"},
 }
 
-# What a preset answers as the framework's importer does, although its exporter may have lost the truth.
+# Answers of a preset that may be wrong, because the framework's exporter does not write the setting; and why.
 DOUBTS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("snntorch", "reset"): ("a reset to 0 was taken, as snnTorch's importer does",
                             "snnTorch writes v_reset = 0 whatever the neuron's reset_mechanism was"),
 }
+
+
+# The checks below return the normalised value of an option, or raise ValueError, TypeError or OverflowError.
 
 
 def _number(value: Any) -> float:
@@ -112,7 +116,13 @@ def _one_of(*words: str) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True)
 class Option:
-    """An option of the NIR frontend: its command-line flag, what it accepts in words, and the check."""
+    """An option of the NIR frontend.
+
+    Attributes:
+        flag: its flag on the command line.
+        accepts: the accepted values, in words.
+        check: returns the normalised value, or raises ValueError, TypeError or OverflowError.
+    """
 
     flag: str
     accepts: str
@@ -139,12 +149,19 @@ OPTIONS: Mapping[str, Option] = {
     "decode": _words("--decode", "rate", "last", "max"),
 }
 
-# None is an answer to these; for the others it means that nothing was said.
+# For these options None is an answer; for all others it means that the option was not given.
 _NONE_IS_AN_ANSWER = {"max_spikes", "v_min"}
 
 
 def checked(name: str, value: Any, place: str) -> Any:
-    """A value of the option `name`, normalised. Raises SNN404, naming the place."""
+    """A value of the option `name`, normalised.
+
+    Args:
+        place: where the value comes from, for the message.
+
+    Raises:
+        CompileError: SNN404 where the option does not accept the value.
+    """
     try:
         return OPTIONS[name].check(value)
     except (ValueError, TypeError, OverflowError):
@@ -152,31 +169,31 @@ def checked(name: str, value: Any, place: str) -> Any:
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that say something, checked. Raises SNN404 for unknown names and values."""
+    """The options that were given, checked. Raises SNN404 for unknown names and values."""
     for name in options:
         if name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, 1)
-            fail("SNN404", f"option {shorten(name)}", "no such option", ", ".join(OPTIONS),
+            fail("SNN404", f"option {shorten(name)}", "there is no option of this name", ", ".join(OPTIONS),
                  f"did you mean {near[0]}?" if near else "")
     said = {n: v for n, v in options.items() if v is not None or n in _NONE_IS_AN_ANSWER}
     return {n: checked(n, v, f"option {n}") for n, v in said.items()}
 
 
 def from_metadata(metadata: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """The options that a metadata group states. Raises SNN404 for values that an option would refuse."""
-    found = {n: metadata[n] for n in OPTIONS if n != "as_" and n in metadata}
-    return {n: checked(n, v, f"{place}, metadata, {n}") for n, v in found.items()}
+    """The options that a metadata group states. Raises SNN404 for values that the option would refuse."""
+    stated = {n: metadata[n] for n in OPTIONS if n != "as_" and n in metadata}
+    return {n: checked(n, v, f"{place}, metadata, {n}") for n, v in stated.items()}
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Who says what about the open questions of one file.
+    """The answers to the open questions of one file, and which of them were assumed.
 
     Attributes:
-        given: options of the caller, checked.
-        file: what the graph's metadata say, checked.
+        given: the caller's options, checked.
+        file: the options that the graph's metadata state, checked.
         assumed: for each question, the nodes for which its default was used.
-        doubted: for each question, the nodes for which the preset's answer may not be the truth.
+        doubted: for each question, the nodes for which the preset's answer may be wrong (see `DOUBTS`).
     """
 
     given: Mapping[str, Any]
@@ -194,8 +211,8 @@ class Choices:
 
         Args:
             kind: the node's NIR type.
-            said: metadata of the node.
-            own: what the node itself says, such as a reset potential.
+            said: the options that the node's metadata state.
+            own: the answers that follow from the node's fields, such as a reset potential.
         """
         for source in (self.given, said or {}, self.file):
             if name in source:
@@ -214,19 +231,19 @@ class Choices:
         return DEFAULTS[name]
 
     def known(self, name: str) -> Any:
-        """The answer for the file as a whole, if somebody gave one or a default was used; otherwise None."""
+        """The answer for the file as a whole: from options, metadata or preset, or a default that was used, or None."""
         for source in (self.given, self.file, PRESETS.get(self.preset or "", {})):
             if name in source:
                 return source[name]
         return DEFAULTS[name] if name in self.assumed else None
 
     def notes(self) -> tuple[Diagnostic, ...]:
-        """A warning for every question that a default answered."""
-        found = [_assumption(name, self.assumed[name]) for name in QUESTIONS if name in self.assumed]
+        """A warning for every question that a default answered, or that the preset may have answered wrongly."""
+        warnings = [_assumption(name, self.assumed[name]) for name in QUESTIONS if name in self.assumed]
         for name, nodes in self.doubted.items():
             taken, why = DOUBTS[(str(self.preset), name)]
-            found.append(Diagnostic("SNN105", places(nodes), taken, why, _help(name), "warning"))
-        return tuple(found)
+            warnings.append(Diagnostic("SNN105", places(nodes), taken, why, _help(name), "warning"))
+        return tuple(warnings)
 
 
 def _assumption(name: str, nodes: list[str]) -> Diagnostic:
@@ -236,13 +253,13 @@ def _assumption(name: str, nodes: list[str]) -> Diagnostic:
 
 def _help(name: str) -> str:
     if name not in OPTIONS:
-        return "a Delay node on the connection says otherwise"
+        return "put a Delay node on the connection to set its delay"
     option = OPTIONS[name]
     return f"{option.flag} ({name}=...) sets it: {option.accepts}"
 
 
-def places(names: Iterable[str], what: str = "node", limit: int = 4) -> str:
-    """A few names for a message."""
+def places(names: Iterable[str], noun: str = "node", limit: int = 4) -> str:
+    """The first few distinct names for a message, such as `nodes "a", "b" and 3 more`."""
     distinct = list(dict.fromkeys(names))
     rest = f" and {len(distinct) - limit} more" if len(distinct) > limit else ""
-    return what + ("s " if len(distinct) > 1 else " ") + ", ".join(shorten(n, 40) for n in distinct[:limit]) + rest
+    return noun + ("s " if len(distinct) > 1 else " ") + ", ".join(shorten(n, 40) for n in distinct[:limit]) + rest

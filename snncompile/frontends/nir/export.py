@@ -1,7 +1,7 @@
-"""Graphs to NIR files: `export_nir`.
+"""Writes graphs as NIR files: `export_nir`.
 
-What NIR can say is said in NIR; what it leaves open (how a neuron fires, exact discrete constants, decoding) goes
-into a metadata group `snncompile` of each node and of the graph, so that reading the file gives the same graph back.
+NIR has no fields for how a neuron fires, for exact discrete constants, and for the decoding of outputs. These are
+written into a metadata group `snncompile` of each node and of the graph, so that reading the file gives the same graph.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.nir.conventions import DEFAULTS, checked
 from snncompile.frontends.nir.neurons import RULES_OF, SPIKING, collapse
-from snncompile.frontends.nir.ode import Unsayable, continuous
+from snncompile.frontends.nir.ode import NotExpressible, continuous
 from snncompile.frontends.nir.structure import Wire, recur
 from snncompile.ir.graph import Graph, unused
 from snncompile.ir.op import Op
@@ -46,13 +46,17 @@ class Spec:
 
 
 def export_nir(graph: Graph, path: str | Path, dt: float | None = None) -> Path:
-    """Write a FLOAT graph as a NIR file. The file appears whole or not at all.
+    """Write a FLOAT graph as a NIR file. The file is either written completely or not at all.
 
     Args:
-        dt: seconds a tick; by default what the graph's metadata say, or 0.0001.
+        dt: the length of a tick in seconds; by default the `dt` of the graph's metadata, or 0.0001.
+
+    Returns:
+        The path that was written.
 
     Raises:
-        CompileError: SNN106 with every node that NIR has no word for, SNN602 where the file cannot be written.
+        CompileError: SNN106 with every node that NIR cannot express, SNN404 for a `dt` of 0 or less, SNN602 where the
+            file cannot be written.
     """
     path = Path(path)
     data = nir_bytes(graph, dt)
@@ -72,7 +76,7 @@ def export_nir(graph: Graph, path: str | Path, dt: float | None = None) -> Path:
 
 
 def nir_bytes(graph: Graph, dt: float | None = None) -> memoryview:
-    """The bytes of the NIR file of a graph. Raises as `export_nir` does."""
+    """The bytes of a graph's NIR file. Raises as `export_nir` does, except for SNN602."""
     verify(graph)
     step = checked("dt", graph.meta.get("dt", DEFAULTS["dt"]) if dt is None else dt, "option dt")
     nodes, edges = _network(graph, step)
@@ -85,11 +89,12 @@ def nir_bytes(graph: Graph, dt: float | None = None) -> memoryview:
         for name, spec in nodes.items():
             _write_node(group.create_group(name), spec)
         _write_edges(top, edges)
-        _write_metadata(top, _about(graph, step))
+        _write_metadata(top, _graph_metadata(graph, step))
     return target.getbuffer()
 
 
-def _about(graph: Graph, dt: float) -> dict[str, Any]:
+def _graph_metadata(graph: Graph, dt: float) -> dict[str, Any]:
+    """The content of the graph's metadata group. Raises SNN106 where the graph's own metadata are not JSON-like."""
     meta = {**graph.meta, "dt": dt} if "dt" in graph.meta else dict(graph.meta)
     try:
         whole = json.dumps({"name": graph.name, "meta": meta, "nodes": list(graph.nodes)}, default=dict)
@@ -113,7 +118,7 @@ def _write_metadata(group: Any, metadata: Mapping[str, Any]) -> None:
 
 
 def _write(group: Any, name: str, value: Any) -> None:
-    """A string, number or array; constant arrays, of which NIR files are full, are compressed."""
+    """Write a string, number or array. Constant arrays, which are frequent in NIR files, are compressed."""
     if isinstance(value, np.ndarray) and value.size > 64 and (value == value.flat[0]).all():
         group.create_dataset(name, data=value, compression="gzip", shuffle=True)
     else:
@@ -131,11 +136,15 @@ def _write_edges(group: Any, edges: list[tuple[str, str]]) -> None:
 
 
 def _network(graph: Graph, dt: float) -> tuple[dict[str, Spec], list[tuple[str, str]]]:
-    """The nodes by their names in the file, and the edges. Raises SNN106."""
-    found = Collector()
+    """The nodes by their names in the file, and the edges between these names.
+
+    Raises:
+        CompileError: SNN106 with every node that NIR cannot express.
+    """
+    problems = Collector()
     if graph.stage != Stage.FLOAT or any(e.chain for e in graph.edges):
         fail("SNN106", f"graph {shorten(graph.name)}", f"a graph of stage {graph.stage.name}, or operators on edges",
-             "FLOAT graphs, as the frontends give them")
+             "a FLOAT graph without operators on edges")
     names = file_names(graph.nodes)
     specs: dict[str, Spec] = {}
     for name, op in graph.nodes.items():
@@ -145,42 +154,53 @@ def _network(graph: Graph, dt: float) -> tuple[dict[str, Spec], list[tuple[str, 
             if names[name] != name:
                 spec.metadata["name"] = json.dumps(name)
             specs[names[name]] = spec
-        except Unsayable as e:
-            found.error("SNN106", f"node {shorten(name)}", str(e), "NIR has no node type for it")
-    found.finish()
+        except NotExpressible as e:
+            problems.error("SNN106", f"node {shorten(name)}", str(e), "what a NIR node type can express")
+    problems.finish()
     return _connect(graph, names, specs, dt)
 
 
 def file_names(names: Mapping[str, Any]) -> dict[str, str]:
-    """Distinct names that HDF5 can hold: slashes and nulls become underscores, very long names are cut."""
-    spelled: dict[str, str] = {}
-    taken = {n for n in names if _holds(n)}
+    """Distinct names that HDF5 can store, by the names of the graph.
+
+    Slashes and null characters become underscores, and very long names are cut.
+    """
+    stored: dict[str, str] = {}
+    taken = {n for n in names if _storable(n)}
     for name in names:
-        spelled[name] = name if _holds(name) else unused(_spelling(name), taken, first=1)
-        taken.add(spelled[name])
-    return spelled
+        stored[name] = name if _storable(name) else unused(_storable_form(name), taken, first=1)
+        taken.add(stored[name])
+    return stored
 
 
-def _spelling(name: str) -> str:
+def _storable_form(name: str) -> str:
     new = name.replace("/", "_").replace("\0", "_").encode("utf-8", "replace").decode()[:LONGEST_NAME]
     return f"_{new}" if new.strip(".") == "" else new
 
 
-def _holds(name: str) -> bool:
-    """Whether HDF5 can hold a name as it is."""
-    return _spelling(name) == name
+def _storable(name: str) -> bool:
+    """Whether HDF5 can store a name as it is."""
+    return _storable_form(name) == name
 
 
 def _connect(graph: Graph, names: Mapping[str, str], specs: dict[str, Spec],
              dt: float) -> tuple[dict[str, Spec], list[tuple[str, str]]]:
-    """Edges in the graph's order; a delay becomes a Delay node, unless a plain loop means the same."""
+    """Add a Delay node for every delayed edge, and return all nodes and edges, edges in the graph's order.
+
+    An edge that closes a loop needs no Delay node if reading the file gives it a delay of 1 anyway. A second edge
+    between the same two nodes always gets a Delay node (of 0 seconds), because NIR has one edge between two nodes.
+
+    Args:
+        names: the names in the file, by the names in the graph.
+        specs: the nodes by their names in the file; Delay nodes are added in place.
+    """
     plain = _plain_loops(graph)
     edges: list[tuple[str, str]] = []
-    seen: set[tuple[str, str]] = set()
+    connected: set[tuple[str, str]] = set()
     for e in graph.edges:
         pair = (names[e.src], names[e.dst])
-        if (e.delay == 0 or (e.src, e.dst, e.delay) in plain) and pair not in seen:
-            seen.add(pair)
+        if (e.delay == 0 or (e.src, e.dst, e.delay) in plain) and pair not in connected:
+            connected.add(pair)
             edges.append(pair)
             continue
         middle = unused(f"{pair[0]}.delay", specs, first=1)
@@ -191,7 +211,11 @@ def _connect(graph: Graph, names: Mapping[str, str], specs: dict[str, Spec],
 
 
 def _plain_loops(graph: Graph) -> set[tuple[str, str, int]]:
-    """The edges of delay 1 that can be written as NIR writes recurrences, without a delay: if they are read back so."""
+    """The edges of delay 1 that can be written without a Delay node, as `(src, dst, 1)`.
+
+    NIR writes recurrent connections without delays, and readers give every loop a delay of one tick. This is done for
+    all edges of delay 1 inside loops, if `recur` then gives exactly the delays of the graph, and otherwise for none.
+    """
     loops = {n: i for i, c in enumerate(graph.components) for n in c}
     back = [e.delay == 1 and loops[e.src] == loops[e.dst] for e in graph.edges]
     before = tuple(Wire(e.src, e.dst, 0 if b else e.delay, e.delay > 0 and not b)
@@ -210,17 +234,22 @@ def _plain_loops(graph: Graph) -> set[tuple[str, str, int]]:
 
 
 def _spec(op: Op, arriving: Shape, shape: Shape, dt: float) -> Spec:
-    """The NIR node of an operator. Raises `Unsayable`."""
+    """The NIR node of an operator. Raises `NotExpressible`.
+
+    Args:
+        arriving: the shape of the operator's input.
+        shape: the shape of its output.
+    """
     if isinstance(op, Neuron):
         return _neuron(op, shape, dt)
     if type(op) not in WRITERS:
-        raise Unsayable(f"the operator {op.kind()}")
+        raise NotExpressible(f"the operator {op.kind()}")
     return WRITERS[type(op)](op, arriving, shape)
 
 
 def _numbers(weight: Weight) -> Array:
     if not isinstance(weight, np.ndarray):
-        raise Unsayable("weights of which only the shape is known")
+        raise NotExpressible("weights of which only the shape is known")
     return weight
 
 
@@ -238,7 +267,7 @@ def _identity(op: Identity, arriving: Shape, shape: Shape) -> Spec:
 
 
 def _zero_bias(bias: Weight | None) -> dict[str, Any]:
-    """Marks a bias that is there although it is zero: NIR writes a missing one so."""
+    """Metadata that mark an existing bias of zeros, because NIR writes a missing bias as zeros too."""
     return {} if bias is None or _numbers(bias).any() else {"zero_bias": 1}
 
 
@@ -266,19 +295,19 @@ def _padding(op: Conv) -> Any:
     total = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
     if op.padding == tuple((n // 2, n - n // 2) for n in total) and set(op.stride) == {1}:
         return "same"
-    raise Unsayable(f"the padding {[list(p) for p in op.padding]}, unequal on two sides")
+    raise NotExpressible(f"the padding {[list(p) for p in op.padding]}, which differs between two sides")
 
 
 def _pool(op: Pool, arriving: Shape, shape: Shape) -> Spec:
     if len(op.kernel) != 2 or any(a != b for a, b in op.padding):
-        raise Unsayable(f"{op.kind()} over one axis, or with unequal padding")
+        raise NotExpressible(f"{op.kind()} over one axis, or with padding that differs between two sides")
     return Spec(f"{type(op).__name__}2d", {"kernel_size": np.array(op.kernel), "stride": np.array(op.stride),
                                            "padding": np.array([a for a, _ in op.padding])})
 
 
 def _scale(op: Scale, arriving: Shape, shape: Shape) -> Spec:
     if op.bias is not None:
-        raise Unsayable("a scale with a bias")
+        raise NotExpressible("a scale with a bias")
     factor = op.factor if isinstance(op.factor, (int, float)) else _numbers(op.factor)
     whole = np.array(np.broadcast_to(np.asarray(factor), shape))
     same = not isinstance(factor, np.ndarray) or _identical(collapse(whole), factor)
@@ -287,22 +316,28 @@ def _scale(op: Scale, arriving: Shape, shape: Shape) -> Spec:
 
 
 def _identical(a: Any, b: Array) -> bool:
+    """Whether the collapsed factor is an array of the factor's own shape, so that reading gives the same array."""
     return isinstance(a, np.ndarray) and a.shape == b.shape
 
 
 def _flatten(op: Reshape, arriving: Shape, shape: Shape) -> Spec:
+    """A Flatten that merges adjacent axes, where some choice of them gives the reshape's shape."""
     for first in range(len(arriving)):
         for last in range(first, len(arriving)):
             merged = (*arriving[:first], math.prod(arriving[first:last + 1]), *arriving[last + 1:])
             if merged == op.shape:
                 return Spec("Flatten", {"input_type": np.array(arriving), "start_dim": first, "end_dim": last})
-    raise Unsayable(f"a reshape of {list(arriving)} to {list(op.shape)}")
+    raise NotExpressible(f"a reshape of {list(arriving)} to {list(op.shape)}")
 
 
 def _neuron(op: Neuron, shape: Shape, dt: float) -> Spec:
-    """A neuron whose fields mean it under forward Euler; metadata keep how it fires, and its exact constants."""
+    """The NIR node of a neuron.
+
+    Its fields describe the neuron under forward Euler with a step of `dt` seconds. Its metadata keep how it fires, and
+    its exact discrete constants.
+    """
     if any(isinstance(a, ShapeOnly) for a in op.arrays().values()):
-        raise Unsayable("parameters of which only the shape is known")
+        raise NotExpressible("parameters of which only the shape is known")
     kind, fields = continuous(op, dt)
     metadata: dict[str, Any] = {}
     exact = {"rule": op.rule.name, "options": dict(op.options)}
@@ -321,7 +356,11 @@ def _neuron(op: Neuron, shape: Shape, dt: float) -> Spec:
 
 
 def _kept(metadata: dict[str, Any], key: str, value: Any) -> Any:
-    """A constant as it stands in the description of a neuron: a number, or the name of an array beside it."""
+    """A constant in the JSON description of a neuron: a number, or `{"array": key}` for an array.
+
+    Args:
+        metadata: receives the array under `key`.
+    """
     if isinstance(value, (int, float, np.generic)):
         return value.item() if isinstance(value, np.generic) else value
     metadata[key] = _numbers(value)

@@ -1,6 +1,6 @@
-"""NIR files as plain data: bounded, and distrustful of what they promise.
+"""Reads NIR files into plain data, without trusting them.
 
-What the nodes mean is decided elsewhere (`snncompile.frontends.nir`).
+Sizes and counts are bounded before anything is allocated. This module does not interpret the nodes; `ops` does.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.hdf5.file import Dataset, File
+from snncompile.frontends.hdf5.dataset import Dataset
+from snncompile.frontends.hdf5.file import File
 from snncompile.frontends.hdf5.groups import Group, open_object
 from snncompile.frontends.hdf5.values import MAX_NAME, Value, Values, read_hdf5
 
 MAX_NODES = 20_000
 MAX_EDGES = 200_000
 MAX_DEPTH = 16
-NO_HDF5 = "write it with nir.write; a pickled graph, a git-lfs pointer or a cut download is not a NIR file"
+NO_HDF5 = "write it with nir.write; check that it is not a pickled graph, a git-lfs pointer or a cut download"
 
 _LIF = ("r", "v_leak", "v_threshold")
 _CUBA = ("tau_syn", "tau_mem", "r", "v_leak")
 _CONV = ("weight", "bias", "stride", "padding", "dilation", "groups")
 _POOL = ("kernel_size", "stride", "padding")
 
-# Fields of every node type: those it must have, and those that only some versions of NIR write.
+# The fields of every node type: those that it must have, and those that only some versions of NIR write.
 NODE_TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Input": (("shape",), ()),
     "Output": (("shape",), ()),
@@ -53,7 +54,13 @@ TEXT_FIELDS = {"padding"}
 
 @dataclass(frozen=True)
 class NirNode:
-    """A node as it stands in the file: read-only arrays in the dtype of the file, and our own metadata."""
+    """A node as it stands in the file.
+
+    Attributes:
+        type: the NIR node type, a key of `NODE_TYPES`.
+        fields: texts, and read-only arrays in the dtype of the file, by name.
+        metadata: the content of the group `metadata/snncompile`.
+    """
 
     type: str
     fields: Mapping[str, Value]
@@ -62,7 +69,12 @@ class NirNode:
 
 @dataclass(frozen=True)
 class NirGraph:
-    """A graph as it stands in the file; edges name nodes by whatever string the file has."""
+    """A graph as it stands in the file.
+
+    Attributes:
+        edges: pairs of names as the file has them; `structure` finds the nodes that they mean.
+        metadata: the content of the group `metadata/snncompile`.
+    """
 
     nodes: Mapping[str, NirNode | NirGraph]
     edges: tuple[tuple[str, str], ...]
@@ -70,17 +82,22 @@ class NirGraph:
 
 
 def read_nir(path: Path) -> NirGraph:
-    """The top graph of a NIR file.
+    """Read the top graph of a NIR file.
 
     Raises:
-        CompileError: SNN101 where it is not a readable HDF5 file, SNN102 where its structure is wrong,
+        CompileError: SNN101 where the file is not a readable HDF5 file, SNN102 where its structure is wrong,
             SNN103 where a limit of this module is exceeded, SNN104 for an unknown node type.
     """
     return read_hdf5(path, lambda place, source: _Reader(place, source).file(), "the NIR package", NO_HDF5)
 
 
 class _Reader(Values):
-    """One pass over a NIR file."""
+    """Reads one NIR file.
+
+    Attributes:
+        nodes: how many nodes were read so far.
+        edges: how many edges were read so far.
+    """
 
     def __init__(self, place: str, source: File):
         super().__init__(place, source)
@@ -90,18 +107,19 @@ class _Reader(Values):
         root = open_object(self.source, self.source.root)
         node = self.members(root, self.place).get("node") if isinstance(root, Group) else None
         if not isinstance(node, Group):
-            fail("SNN102", self.place, "no group named node", "a file as the NIR package writes it")
+            fail("SNN102", self.place, "there is no group named node", "a file as the NIR package writes it")
         top = self.node(node, f"{self.place}, /node", 0)
-        self.found.finish()
+        self.problems.finish()
         if not isinstance(top, NirGraph):
             fail("SNN102", f"{self.place}, /node", "the top node is not a NIRGraph")
         return top
 
     def node(self, group: Group, place: str, depth: int) -> NirNode | NirGraph | None:
+        """The node or nested graph in a group; None for an unknown node type, which is recorded as a problem."""
         self.nodes += 1
         if self.nodes > MAX_NODES or depth > MAX_DEPTH:
-            what = "nodes" if self.nodes > MAX_NODES else "levels of nested graphs"
-            fail("SNN103", place, f"more than {MAX_NODES if what == 'nodes' else MAX_DEPTH} {what}")
+            limit = f"{MAX_NODES} nodes" if self.nodes > MAX_NODES else f"{MAX_DEPTH} levels of nested graphs"
+            fail("SNN103", place, f"more than {limit}")
         members = self.members(group, place)
         kind = self.text(members.get("type"), f"{place}, type")
         if kind == "NIRGraph":
@@ -112,15 +130,15 @@ class _Reader(Values):
         return self.plain(kind, members, place)
 
     def graph(self, members: Mapping[str, Any], place: str, depth: int) -> NirGraph:
-        self.only(members, {"type", "nodes", "edges", "metadata"}, place)
+        self.refuse_others(members, {"type", "nodes", "edges", "metadata"}, place)
         inside, edges = members.get("nodes"), members.get("edges")
         if not isinstance(inside, Group) or not isinstance(edges, Dataset):
-            fail("SNN102", place, "no group named nodes, or no dataset named edges", "a NIRGraph has both")
+            fail("SNN102", place, "there is no group named nodes, or no dataset named edges", "both")
         nodes: dict[str, NirNode | NirGraph] = {}
         for name, item in self.members(inside, place, MAX_NODES).items():
             where = f"{place}, node {shorten(name)}"
             if not isinstance(item, Group):
-                fail("SNN102", where, "a dataset where a node is expected")
+                fail("SNN102", where, "a dataset", "a group that holds a node")
             node = self.node(item, where, depth + 1)
             if node is not None:
                 nodes[name] = node
@@ -128,15 +146,15 @@ class _Reader(Values):
 
     def plain(self, kind: str, members: Mapping[str, Any], place: str) -> NirNode:
         needed, optional = NODE_TYPES[kind]
-        self.only(members, {"type", "metadata", *needed, *optional}, place)
+        self.refuse_others(members, {"type", "metadata", *needed, *optional}, place)
         fields: dict[str, Value] = {}
         for name in (*needed, *optional):
             where = f"{place}, {name}"
             if name not in members:
                 if name in needed:
-                    self.problem("SNN102", where, "missing", f"{kind} has {', '.join(needed)}")
+                    self.problem("SNN102", where, "the field is missing", f"{kind} has {', '.join(needed)}")
             elif not isinstance(members[name], Dataset):
-                self.problem("SNN102", where, "a group where a dataset is expected")
+                self.problem("SNN102", where, "a group", "a dataset")
             else:
                 value = self.value(members[name], where)
                 if isinstance(value, str) and name not in TEXT_FIELDS:
@@ -144,7 +162,8 @@ class _Reader(Values):
                 fields[name] = value
         return NirNode(kind, fields, self.own_metadata(members, place))
 
-    def only(self, members: Mapping[str, Any], known: set[str], place: str) -> None:
+    def refuse_others(self, members: Mapping[str, Any], known: set[str], place: str) -> None:
+        """Record a problem for every member whose name is not known."""
         for name in sorted(set(members) - known):
             self.problem("SNN102", f"{place}, {shorten(name)}", "a field that NIR does not have",
                          ", ".join(sorted(known)))
@@ -152,15 +171,16 @@ class _Reader(Values):
     def text(self, item: Group | Dataset | None, place: str) -> str:
         value = self.value(item, place) if isinstance(item, Dataset) else None
         if not isinstance(value, str):
-            fail("SNN102", place, "missing, or not a string")
+            fail("SNN102", place, "it is missing, or not a string", "a string")
         return value
 
     def edge_list(self, dataset: Dataset, place: str) -> tuple[tuple[str, str], ...]:
+        """The edges of a graph, from a dataset of strings `[edge, 2]`."""
         self.claim(dataset, place)
         if dataset.size == 0:
             return ()
         if (dataset.dtype is not None and dataset.dtype.kind != "S") or dataset.shape[1:] != (2,):
-            fail("SNN102", place, f"a dataset of shape {list(dataset.shape)}", "pairs of strings, [edges, 2]")
+            fail("SNN102", place, f"a dataset of shape {list(dataset.shape)}", "pairs of strings, of shape [edges, 2]")
         self.edges += dataset.shape[0]
         if self.edges > MAX_EDGES:
             fail("SNN103", place, f"{self.edges} edges", f"at most {MAX_EDGES}")
@@ -169,22 +189,22 @@ class _Reader(Values):
 
     def name(self, raw: bytes, place: str) -> str:
         if len(raw) > MAX_NAME * MAX_DEPTH:
-            fail("SNN102", place, f"a name of {len(raw)} bytes", f"at most {MAX_NAME} characters a level")
+            fail("SNN102", place, f"a name of {len(raw)} bytes", f"at most {MAX_NAME} characters per level of nesting")
         return self.decoded(raw, place)
 
     def own_metadata(self, members: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-        """The group `metadata/snncompile`; metadata of others are left alone."""
+        """The content of the group `metadata/snncompile`; metadata of other tools are ignored."""
         group = members.get("metadata")
         where = f"{place}, metadata"
         own = self.members(group, where).get("snncompile") if isinstance(group, Group) else None
         if own is None:
             return {}
         if not isinstance(own, Group):
-            fail("SNN102", where, "snncompile is not a group")
-        found: dict[str, Any] = {}
+            fail("SNN102", where, "a dataset named snncompile", "a group")
+        metadata: dict[str, Any] = {}
         for name, item in self.members(own, where).items():
             if not isinstance(item, Dataset):
-                fail("SNN102", f"{where}, {shorten(name)}", "a group where a dataset is expected")
+                fail("SNN102", f"{where}, {shorten(name)}", "a group", "a dataset")
             value = self.value(item, f"{where}, {shorten(name)}")
-            found[name] = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
-        return found
+            metadata[name] = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+        return metadata

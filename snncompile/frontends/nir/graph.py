@@ -1,8 +1,8 @@
-"""NIR files to graphs: `load_nir`.
+"""Reads NIR files as graphs: `load_nir`.
 
-The reader (`file`) gives plain data, `structure` one flat list of delayed connections, and this module
-an operator for every node, shapes flowing from the inputs. Old files carry a batch axis of 1 in their shapes; a
-file that does not fit as it stands is read a second time without those axes.
+`file` reads the file into plain data, `structure` turns nested graphs into one flat list of delayed connections, and
+this module makes an operator for every node, while it infers shapes from the inputs on. Shapes in old files begin with
+a batch axis of length 1. A file whose shapes do not fit together is therefore tried a second time without these axes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def load_nir(path: str | Path, **options: Any) -> Graph:
         options: answers to what NIR leaves open; see `snncompile.frontends.nir.conventions.OPTIONS` and docs/nir.md.
 
     Returns:
-        A FLOAT graph; defaults that change the spikes stand in its `notes`.
+        A FLOAT graph. Its notes name every default that was assumed and changes the spikes (SNN105).
 
     Raises:
         CompileError: SNN101 to SNN104 for the file, SNN201 to SNN301 for the network in it, SNN404 for an option.
@@ -50,22 +50,27 @@ def load_nir(path: str | Path, **options: Any) -> Graph:
 
 
 def to_graph(top: NirGraph, given: Mapping[str, Any], name: str) -> Graph:
-    """The graph that a file's contents mean, under checked options. Raises as `load_nir` does."""
-    found = Collector()
-    flat = flatten(top, found)
-    about = _about(top.metadata)
+    """The graph of a file's contents. Raises as `load_nir` does.
+
+    Args:
+        given: the caller's options, checked.
+        name: the graph's name, unless the metadata give one.
+    """
+    problems = Collector()
+    flat = flatten(top, problems)
+    description = _description(top.metadata)
     file = from_metadata(top.metadata, "the graph")
     nodes, edges = _with_ends(flat.nodes, flat.edges, flat.ends)
     choices = Choices(given, file)
     delays = {n: _ticks(n, node, choices) for n, node in nodes.items() if node.type == "Delay"}
-    found.finish()
+    problems.finish()
     wires = contract(edges, {**dict.fromkeys(flat.ends), **delays})
     kept = {n: node for n, node in nodes.items() if n not in flat.ends and n not in delays}
     wires, kept = _original_names(wires, kept)
     inputs = [n for n, node in kept.items() if node.type == "Input"]
     timed = recur(wires, kept, inputs, [n for n, node in kept.items() if _is_neuron(node)])
-    _note_recurrence(wires, timed, about, choices)
-    source = _Source(name, kept, timed, choices, about, found.notes)
+    _note_recurrence(wires, timed, description, choices)
+    source = _Source(name, kept, timed, choices, description, problems.notes)
     return _first_that_fits(source)
 
 
@@ -73,78 +78,95 @@ def _is_neuron(node: NirNode) -> bool:
     return node.type in RULES_OF and (node.type != "Scale" or "neuron" in node.metadata)
 
 
-def _about(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a file that the compiler wrote says of the graph as a whole: its name, metadata and node order."""
+def _description(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The graph's `name`, `meta`, and `nodes` (their names in order), as `export_nir` writes them; otherwise empty.
+
+    Raises:
+        CompileError: SNN102 where the text is damaged.
+    """
     text = metadata.get("graph")
     if text is None:
         return {}
     try:
-        found = json.loads(text)
-        if isinstance(found["name"], str) and isinstance(found["meta"], dict) and isinstance(found["nodes"], list):
-            return dict(found)
+        described = json.loads(text)
+        parts = described["name"], described["meta"], described["nodes"]
+        if all(isinstance(part, kind) for part, kind in zip(parts, (str, dict, list), strict=True)):
+            return dict(described)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
-    fail("SNN102", "the graph, metadata, graph", "not the description of a graph", "an object with name, meta, nodes")
+    fail("SNN102", "the graph, metadata, graph", "a text that does not describe a graph",
+         "a JSON object with name, meta, nodes")
 
 
 def _original_names(wires: tuple[Wire, ...], nodes: Mapping[str, NirNode]) -> tuple[tuple[Wire, ...],
                                                                                   dict[str, NirNode]]:
-    """Undo the spelling of names that HDF5 cannot hold."""
+    """The same network under the nodes' original names, which metadata keep where HDF5 cannot store them."""
     try:
         names = {n: json.loads(node.metadata["name"]) if "name" in node.metadata else n for n, node in nodes.items()}
     except (ValueError, TypeError, RecursionError):
         names = dict.fromkeys(nodes)
     strings = all(isinstance(n, str) and len(n) <= MAX_NAME * MAX_DEPTH for n in names.values())
     if not strings or len(set(names.values())) < len(names):
-        fail("SNN102", "the graph, metadata, name", "names of nodes that are no strings, too long, or not distinct")
+        fail("SNN102", "the graph, metadata, name", "names of nodes that are not strings, too long, or not distinct")
     renamed = tuple(Wire(names[w.src], names[w.dst], w.delay, w.timed) for w in wires)
     return renamed, {names[n]: node for n, node in nodes.items()}
 
 
-def _note_recurrence(before: Sequence[Wire], after: Sequence[Wire], about: Mapping[str, Any],
+def _note_recurrence(before: Sequence[Wire], after: Sequence[Wire], description: Mapping[str, Any],
                      choices: Choices) -> None:
+    """Record the connections to which `recur` gave a delay, unless the file or a preset makes that certain."""
     late = [f"{w.src} -> {w.dst}" for old, w in zip(before, after, strict=True) if old.delay != w.delay]
-    if late and not about and choices.preset is None:
+    if late and not description and choices.preset is None:
         choices.assumed["recurrent_delay"] = late
 
 
 def _ticks(name: str, node: NirNode, choices: Choices) -> int:
-    """The delay of a Delay node in ticks. Raises SNN203 unless it is a whole number, one for all neurons."""
+    """The delay of a Delay node in ticks.
+
+    Raises:
+        CompileError: SNN203 where the delay differs between neurons, or is not a whole number of ticks.
+    """
     place = f"node {shorten(name)}, delay"
     seconds = np.unique(np.asarray(node.fields["delay"], np.float64))
     if len(seconds) != 1 or not np.isfinite(seconds).all() or seconds[0] < 0:
         fail("SNN203", place, f"{len(seconds)} different delays from {seconds.min(initial=0):g} to "
-             f"{seconds.max(initial=0):g} s", "one delay, 0 or more, for all neurons of a node",
+             f"{seconds.max(initial=0):g} s", "one delay of 0 s or more for all neurons of a node",
              "use one Delay node for each delay")
     dt = choices.pick("dt", name, "Delay", from_metadata(node.metadata, f"node {shorten(name)}"))
     ticks = float(seconds[0]) / float(dt)
     if ticks > MAX_DELAY_TICKS or abs(ticks - round(ticks)) > WHOLE_TOLERANCE * max(1.0, ticks):
         fail("SNN203", place, f"{seconds[0]:g} s are {ticks:g} steps of {dt:g} s",
-             f"a whole number of steps, at most {MAX_DELAY_TICKS}", "choose a time step that divides it: --dt")
+             f"a whole number of steps, at most {MAX_DELAY_TICKS}", "set --dt to a time step that divides the delay")
     return round(ticks)
 
 
 def _with_ends(nodes: Mapping[str, NirNode], edges: tuple[tuple[str, str], ...],
                nested: frozenset[str]) -> tuple[dict[str, NirNode], tuple[tuple[str, str], ...]]:
-    """The graph with an Input before its first and an Output after its last nodes, where it has none at all."""
+    """The network with Input and Output nodes added, where the file has none at all.
+
+    Every node without an incoming connection gets an Input, every node without an outgoing one gets an Output.
+
+    Args:
+        nested: the Input and Output nodes of nested graphs, which do not count.
+    """
     top = {n: node for n, node in nodes.items() if n not in nested}
-    found, more = dict(nodes), list(edges)
+    completed, more = dict(nodes), list(edges)
     if not any(node.type == "Input" for node in top.values()):
         reached = {dst for _, dst in edges}
         for name in [n for n in top if n not in reached]:
             shape = np.asarray(_own_input_shape(name, nodes[name]))
-            found[f"input_{name}"] = NirNode("Input", {"shape": shape})
+            completed[f"input_{name}"] = NirNode("Input", {"shape": shape})
             more.append((f"input_{name}", name))
     if not any(node.type == "Output" for node in top.values()):
         left = {src for src, _ in edges}
         for name in [n for n in top if n not in left]:
-            found[f"output_{name}"] = NirNode("Output", {"shape": np.asarray([], np.int64)})
+            completed[f"output_{name}"] = NirNode("Output", {"shape": np.asarray([], np.int64)})
             more.append((name, f"output_{name}"))
-    return found, tuple(more)
+    return completed, tuple(more)
 
 
 def _own_input_shape(name: str, node: NirNode) -> Shape:
-    """The shape of what enters a node, as far as the node alone tells."""
+    """The shape of a node's input, as far as its own fields give it. Raises SNN201 where they do not."""
     arrays = {k: np.asarray(v) for k, v in node.fields.items() if isinstance(v, np.ndarray)}
     if node.type in ("Linear", "Affine"):
         return arrays["weight"].shape[-1:]
@@ -152,8 +174,8 @@ def _own_input_shape(name: str, node: NirNode) -> Shape:
         return next(iter(arrays.values())).shape
     if node.type in ("Conv1d", "Conv2d") and "input_shape" in arrays:
         return (arrays["weight"].shape[1] * int(arrays["groups"]), *map(int, arrays["input_shape"].ravel()))
-    fail("SNN201", f"node {shorten(name)}", "the graph has no Input, and the shape of its input is unknown",
-         "an Input node")
+    fail("SNN201", f"node {shorten(name)}", "without an Input node, the shape of its input is unknown",
+         "an Input node before it")
 
 
 # --- building --------------------------------------------------------------------------------------------
@@ -161,18 +183,31 @@ def _own_input_shape(name: str, node: NirNode) -> Shape:
 
 @dataclass(frozen=True)
 class _Source:
-    """A flat network, ready to be built."""
+    """A flat network whose operators are still to be made.
+
+    Attributes:
+        name: the graph's name, unless the description has one.
+        nodes: the nodes that stay, by name.
+        wires: the connections between them, with their delays.
+        choices: the answers to what NIR leaves open.
+        description: what `export_nir` wrote about the graph; empty for other files.
+        notes: warnings so far.
+    """
 
     name: str
     nodes: Mapping[str, NirNode]
     wires: tuple[Wire, ...]
     choices: Choices
-    about: Mapping[str, Any]
+    description: Mapping[str, Any]
     notes: tuple[Diagnostic, ...]
 
 
 def _first_that_fits(source: _Source) -> Graph:
-    """The graph of the file as it stands, or without batch axes if only that fits."""
+    """The graph for shapes as they stand in the file, or else for shapes without their batch axes.
+
+    Raises:
+        CompileError: where neither fits, the errors of the first attempt.
+    """
     try:
         return _Build(source, batched=False).graph()
     except CompileError as e:
@@ -180,7 +215,7 @@ def _first_that_fits(source: _Source) -> Graph:
             raise
         first = e
     again = _Source(source.name, source.nodes, source.wires, Choices(source.choices.given, source.choices.file),
-                    source.about, source.notes)
+                    source.description, source.notes)
     again.choices.assumed.update({k: v for k, v in source.choices.assumed.items() if k in ("dt", "recurrent_delay")})
     try:
         return _Build(again, batched=True).graph()
@@ -189,7 +224,7 @@ def _first_that_fits(source: _Source) -> Graph:
 
 
 def _may_be_batched(nodes: Mapping[str, NirNode]) -> bool:
-    """Whether a shape begins with 1, or a Flatten keeps the first axis."""
+    """Whether shapes may have a batch axis: an Input's shape begins with 1, or a Flatten keeps the first axis."""
     for node in nodes.values():
         shape = node.fields.get("shape")
         if node.type == "Input" and isinstance(shape, np.ndarray) and shape.size > 1 and shape.flat[0] == 1:
@@ -200,11 +235,18 @@ def _may_be_batched(nodes: Mapping[str, NirNode]) -> bool:
 
 
 class _Build:
-    """Operators for all nodes, made in the order in which shapes become known."""
+    """Makes the operators of all nodes, from the inputs on, in the order in which their input shapes become known.
+
+    Attributes:
+        batched: whether shapes in the file begin with a batch axis.
+        ops: the operators made so far, by node.
+        stripped: the nodes from whose shapes a batch axis was removed.
+        after: for each node, the nodes that it feeds.
+    """
 
     def __init__(self, source: _Source, batched: bool):
         self.source, self.batched = source, batched
-        self.found = Collector()
+        self.problems = Collector()
         self.ops: dict[str, Op] = {}
         self.stripped: list[str] = []
         self.after: dict[str, list[str]] = {n: [] for n in source.nodes}
@@ -215,28 +257,29 @@ class _Build:
         s = self.source
         inputs = [n for n, node in s.nodes.items() if node.type == "Input"]
         self.spread(inputs)
-        if not self.found.errors:
+        if not self.problems.errors:
             for name in [n for n in s.nodes if n not in self.ops][:10]:
-                self.found.error("SNN201", f"node {shorten(name)}", "no input reaches it")
-        self.found.finish()
+                self.problems.error("SNN201", f"node {shorten(name)}", "no path leads to it from an Input node")
+        self.problems.finish()
         order = self.order(inputs)
         rank = {n: i for i, n in enumerate(order)}
-        wires = s.wires if s.about else sorted(s.wires, key=lambda w: (rank[w.src], rank[w.dst], w.delay))
-        graph = Graph(s.about.get("name", s.name), {n: self.ops[n] for n in order},
+        wires = s.wires if s.description else sorted(s.wires, key=lambda w: (rank[w.src], rank[w.dst], w.delay))
+        graph = Graph(s.description.get("name", s.name), {n: self.ops[n] for n in order},
                       tuple(Edge(w.src, w.dst, w.delay) for w in wires), meta=self.meta())
         Collector(list(findings(graph))).finish()
-        return graph.noting((*s.notes, *self.found.notes, *self.batch_note(), *s.choices.notes()))
+        return graph.noting((*s.notes, *self.problems.notes, *self.batch_note(), *s.choices.notes()))
 
     def meta(self) -> dict[str, Any]:
-        """Metadata of the graph: those kept in the file, and the time step where the network has one."""
-        c, kept = self.source.choices, dict(self.source.about.get("meta", {}))
-        if self.source.about and c.given.get("dt", c.file.get("dt")) == c.file.get("dt"):
+        """The metadata of the graph: those that the file keeps, and the time step where the network needs one."""
+        c, kept = self.source.choices, dict(self.source.description.get("meta", {}))
+        if self.source.description and c.given.get("dt", c.file.get("dt")) == c.file.get("dt"):
             return kept
         dt = c.known("dt")
         return kept if dt is None else {**kept, "dt": dt}
 
     def order(self, inputs: list[str]) -> list[str]:
-        kept = self.source.about.get("nodes")
+        """The nodes in the order that the file keeps, or else in the order of the data."""
+        kept = self.source.description.get("nodes")
         if kept is not None and all(isinstance(n, str) for n in kept) and sorted(kept) == sorted(self.ops):
             return list(kept)
         return data_order(self.source.wires, self.ops, inputs)
@@ -244,30 +287,34 @@ class _Build:
     def batch_note(self) -> tuple[Diagnostic, ...]:
         if not self.stripped:
             return ()
-        return (Diagnostic("SNN105", places(self.stripped), "the shape was read as beginning with a batch axis, which "
-                           "was dropped", "shapes in NIR have no batch axis", severity="note"),)
+        return (Diagnostic("SNN105", places(self.stripped), "the shape was taken to begin with a batch axis, which was "
+                           "removed", "a shape in NIR has no batch axis", severity="note"),)
 
     def spread(self, inputs: list[str]) -> None:
+        """Make the operators of all nodes that an input reaches, breadth first.
+
+        The first connection that reaches a node determines the shape of its input.
+        """
         ready: deque[tuple[str, Shape]] = deque((n, ()) for n in sorted(inputs, key=natural))
-        seen = set(inputs)
+        reached = set(inputs)
         while ready:
             name, arriving = ready.popleft()
             shape = self.make(name, arriving)
             for after in self.after[name] if shape is not None else ():
-                if after not in seen:
-                    seen.add(after)
+                if after not in reached:
+                    reached.add(after)
                     ready.append((after, shape or ()))
 
     def make(self, name: str, arriving: Shape) -> Shape | None:
-        """Make the operator of a node; its output shape, or None where it cannot be."""
+        """Make the operator of a node and return its output shape; None after a problem, which is recorded."""
         node = self.source.nodes[name]
-        site = Site(name, node, arriving, self.batched, self.source.choices, self.found, self.stripped)
+        site = Site(name, node, arriving, self.batched, self.source.choices, self.problems, self.stripped)
         try:
             op = READERS[node.type](site)
             self.ops[name] = op
             return op.infer(arriving)
         except CompileError as e:
-            self.found.found += e.diagnostics
+            self.problems.found += e.diagnostics
         except ShapeError as e:
-            self.found.error("SNN202", site.place, f"{list(arriving)} arrives", str(e))
+            self.problems.error("SNN202", site.place, f"an input of the shape {list(arriving)}", str(e))
         return None

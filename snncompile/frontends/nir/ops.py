@@ -1,4 +1,4 @@
-"""One function a NIR node type: the operator that a node means for the shape that arrives at it."""
+"""Makes the operator of a NIR node for the shape of its input, by one function per node type (`READERS`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.nir.conventions import Choices
 from snncompile.frontends.nir.file import NirNode
-from snncompile.frontends.nir.neurons import Reading, collapse, read_neuron, unbatched
+from snncompile.frontends.nir.neurons import NeuronNode, collapse, read_neuron, unbatched
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Reshape, Scale, SumPool
 from snncompile.ir.types import Array, Shape
@@ -25,14 +25,23 @@ MAX_ELEMENTS = 1 << 31
 
 @dataclass
 class Site:
-    """One node while its operator is made: the shape that arrives, and whether shapes have a batch axis."""
+    """A node of the file, with what is needed to make its operator.
+
+    Attributes:
+        name: the node's full name.
+        arriving: the shape of its input, without a batch axis.
+        batched: whether shapes in the file begin with a batch axis.
+        choices: the answers to what NIR leaves open.
+        problems: receives warnings.
+        stripped: receives the node's name where a batch axis was removed.
+    """
 
     name: str
     node: NirNode
     arriving: Shape
     batched: bool
     choices: Choices
-    found: Collector
+    problems: Collector
     stripped: list[str] = field(default_factory=list)
 
     @property
@@ -40,13 +49,14 @@ class Site:
         return f"node {shorten(self.name)}"
 
     def array(self, key: str) -> Array:
+        """A field of numbers. Raises SNN102 where it is a text."""
         value = self.node.fields[key]
         if isinstance(value, str):
             fail("SNN102", f"{self.place}, {key}", f"the text {shorten(value)}", "numbers")
         return value
 
     def ints(self, key: str, low: int, high: int) -> list[int]:
-        """A field of integers within bounds."""
+        """A field of integers from `low` to `high`, at most 16 of them. Raises SNN203 for anything else."""
         array = self.array(key)
         values = [int(v) for v in array.ravel()] if array.dtype.kind in "iu" and array.size <= 16 else []
         if len(values) < array.size or not all(low <= v <= high for v in values):
@@ -55,45 +65,53 @@ class Site:
         return values
 
     def each(self, key: str, axes: int, low: int, high: int) -> tuple[int, ...]:
-        """One integer an axis; a single one stands for all."""
+        """A field of one integer per axis; a single integer stands for all axes."""
         values = self.ints(key, low, high)
         if len(values) not in (1, axes):
-            fail("SNN102", f"{self.place}, {key}", f"{len(values)} numbers", f"1 or {axes}")
+            fail("SNN102", f"{self.place}, {key}", f"{len(values)} numbers", f"1 or {axes} numbers")
         return tuple(values * axes if len(values) == 1 else values)
 
-    def one(self, key: str, low: int, high: int) -> int:
+    def single(self, key: str, low: int, high: int) -> int:
+        """A field of one integer."""
         return self.each(key, 1, low, high)[0]
 
     def weight(self, *axes: str) -> Array:
-        """The weights, without leading axes of 1 that are too many."""
+        """The field `weight`, with as many axes as named; superfluous leading axes of length 1 are removed."""
         weight = self.array("weight")
         while weight.ndim > len(axes) and weight.shape[0] == 1:
             weight = weight[0]
         if weight.ndim != len(axes) or 0 in weight.shape:
-            fail("SNN104", f"{self.place}, weight", f"shape {list(weight.shape)}", f"[{', '.join(axes)}]")
+            fail("SNN104", f"{self.place}, weight", f"the shape {list(weight.shape)}", f"a shape [{', '.join(axes)}]")
         return weight
 
     def bias(self, out: int) -> Array | None:
-        """The bias; None where it is all zeros, which is how NIR writes that there is none."""
+        """The field `bias` as `[out]`; None where it is all zeros, because that is how NIR writes a missing bias."""
         bias = self.array("bias")
         if bias.size != out:
-            fail("SNN202", f"{self.place}, bias", f"shape {list(bias.shape)}", f"[{out}]")
+            fail("SNN202", f"{self.place}, bias", f"the shape {list(bias.shape)}", f"the shape [{out}]")
         return bias.reshape(out) if bias.any() or self.node.metadata.get("zero_bias") else None
 
     def described(self, key: str, words: Sequence[str]) -> dict[str, Any]:
-        """Numbers and words that our own metadata keep for an end of the graph."""
+        """The JSON object of numbers and texts in the metadata of an Input or Output.
+
+        Args:
+            key: the name under which the metadata keep it; without it, the result is empty.
+
+        Raises:
+            CompileError: SNN102 where the text is damaged or has other keys than `words`.
+        """
         text = self.node.metadata.get(key)
         if text is None:
             return {}
         try:
-            found = json.loads(text)
-            good = set(found) <= set(words) and all(
-                isinstance(v, str) or (isinstance(v, (int, float)) and math.isfinite(v)) for v in found.values())
+            described = json.loads(text)
+            good = set(described) <= set(words) and all(
+                isinstance(v, str) or (isinstance(v, (int, float)) and math.isfinite(v)) for v in described.values())
         except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
             good = False
         if not good:
-            fail("SNN102", f"{self.place}, metadata, {key}", shorten(text), f"an object with {', '.join(words)}")
-        return dict(found)
+            fail("SNN102", f"{self.place}, metadata, {key}", shorten(text), f"a JSON object with {', '.join(words)}")
+        return dict(described)
 
 
 def _input(s: Site) -> Op:
@@ -107,18 +125,18 @@ def _input(s: Site) -> Op:
     own = kept.pop("values", None)
     values = s.choices.given.get("values") or own or s.choices.pick("values", s.name)
     if values not in ("spike", "real") or any(isinstance(v, str) for v in kept.values()):
-        fail("SNN102", f"{s.place}, metadata, input", shorten(kept), "values spike or real, and numbers")
+        fail("SNN102", f"{s.place}, metadata, input", shorten(kept), "values of spike or real, and numbers")
     return Input(shape, values, **kept)
 
 
 def _output(s: Site) -> Op:
     declared = math.prod(s.ints("shape", 0, MAX_ELEMENTS))
     if s.array("shape").size and declared != math.prod(s.arriving):
-        s.found.warn("SNN202", s.place, f"its shape is {s.array('shape').tolist()}, but {list(s.arriving)} arrives",
-                     help="what arrives was taken")
+        s.problems.warn("SNN202", s.place, f"the shape {s.array('shape').tolist()}, but values of {list(s.arriving)} "
+                        "arrive", help="the shape that arrives was used")
     decode = s.choices.given.get("decode") or s.described("output", ("decode",)).get("decode")
     if decode not in ("rate", "last", "max", None):
-        fail("SNN102", f"{s.place}, metadata, output", shorten(decode), "rate, last, max")
+        fail("SNN102", f"{s.place}, metadata, output", shorten(decode), "rate, last or max")
     return Output(decode or s.choices.pick("decode", s.name))
 
 
@@ -151,9 +169,10 @@ def _conv(s: Site) -> Op:
     weight = s.weight("out", "in/groups", *("kernel",) * (1 if s.node.type == "Conv1d" else 2))
     axes = weight.ndim - 2
     dilation = s.each("dilation", axes, 1, MAX_SPATIAL)
-    groups = s.one("groups", 1, MAX_SPATIAL)
+    groups = s.single("groups", 1, MAX_SPATIAL)
     if len(weight) % groups:
-        fail("SNN203", f"{s.place}, groups", f"{groups} groups of {len(weight)} channels", "groups of equal size")
+        fail("SNN203", f"{s.place}, groups", f"{groups} groups of {len(weight)} channels",
+             "a number that divides the channels")
     padding = s.node.fields["padding"]
     if isinstance(padding, str):
         pads = _named_padding(s, padding, weight.shape[2:], dilation)
@@ -163,7 +182,11 @@ def _conv(s: Site) -> Op:
 
 
 def _named_padding(s: Site, padding: str, kernel: Shape, dilation: Shape) -> tuple[tuple[int, int], ...]:
-    """`same` pads `dilation (kernel - 1)` in all, the odd one at the end, as PyTorch does."""
+    """The padding before and after each axis that a word stands for.
+
+    As in PyTorch, `same` pads an axis by `dilation * (kernel - 1)` values in all. Where that is odd, there is one more
+    after the axis than before it.
+    """
     if padding not in ("same", "valid"):
         fail("SNN102", f"{s.place}, padding", shorten(padding), "same, valid, or numbers")
     total = [d * (k - 1) if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
@@ -177,15 +200,20 @@ def _pool(s: Site) -> Op:
 
 
 def _flatten(s: Site) -> Op:
-    """Merge the axes from `start_dim` to `end_dim`; they count a batch axis where the file has one."""
+    """The reshape that merges the axes from `start_dim` to `end_dim`.
+
+    These numbers count a batch axis where the file's shapes have one, or where `input_type` has one more axis than the
+    input.
+    """
     axes = len(s.arriving)
     own = s.node.fields.get("input_type")
     batch = 1 if s.batched or (isinstance(own, np.ndarray) and own.size == axes + 1) else 0
-    start, end = (s.one(key, -axes - 1, axes) for key in ("start_dim", "end_dim"))
+    start, end = (s.single(key, -axes - 1, axes) for key in ("start_dim", "end_dim"))
     first = max(start - batch, 0) if start >= 0 else start + axes
     last = end - batch if end >= 0 else end + axes
     if not 0 <= first <= last < axes:
-        fail("SNN203", s.place, f"axes {start} to {end} of {list(s.arriving)}", "axes that exist, in order")
+        fail("SNN203", s.place, f"the axes {start} to {end} of the shape {list(s.arriving)}",
+             "two existing axes, the first not behind the second")
     if batch:
         s.stripped.append(s.name)
     merged = math.prod(s.arriving[first:last + 1])
@@ -193,7 +221,7 @@ def _flatten(s: Site) -> Op:
 
 
 def _neuron(s: Site) -> Op:
-    return read_neuron(Reading(s.name, s.node, s.arriving, s.choices, s.found))
+    return read_neuron(NeuronNode(s.name, s.node, s.arriving, s.choices, s.problems))
 
 
 READERS: Mapping[str, Callable[[Site], Op]] = {

@@ -1,7 +1,8 @@
-"""From nested NIR graphs to one flat list of delayed connections.
+"""Turns nested NIR graphs into one flat list of delayed connections.
 
-Three steps: `flatten` opens nested graphs, `contract` replaces pass-through nodes (the ends of nested graphs,
-and delays) by connections, and `recur` gives every loop its delay. `data_order` sorts the nodes for the reader.
+There are three steps. `flatten` replaces nested graphs by their nodes. `contract` replaces nodes that only pass values
+on (Delay nodes, and the Input and Output nodes of nested graphs) by connections. `recur` gives every loop a delay.
+`data_order` sorts the nodes, so that a graph is listed from its inputs to its outputs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from snncompile.ir.graph import unused
 
 @dataclass(frozen=True)
 class Wire:
-    """A connection between two nodes that stay; `timed` when a Delay node of the file says its delay."""
+    """A connection between two nodes.
+
+    Attributes:
+        delay: in ticks.
+        timed: whether a Delay node of the file gives the delay.
+    """
 
     src: str
     dst: str
@@ -33,7 +39,14 @@ class Wire:
 
 @dataclass
 class Scope:
-    """One graph of the file while nested graphs are opened: its members, and where connections to it end."""
+    """A graph of the file whose nested graphs are being replaced by their nodes.
+
+    Attributes:
+        path: its full name, "" for the top graph.
+        entries: the full name, or for a nested graph the scope, of every member.
+        inputs: the nodes at which connections to this graph end.
+        outputs: the nodes at which connections from this graph begin.
+    """
 
     path: str
     entries: dict[str, str | Scope] = field(default_factory=dict)
@@ -43,20 +56,28 @@ class Scope:
 
 @dataclass(frozen=True)
 class Flat:
-    """All nodes of a file under their full names, and the connections between them."""
+    """All nodes of a file by their full names, and the connections between them.
+
+    Attributes:
+        ends: the Input and Output nodes of nested graphs.
+    """
 
     nodes: Mapping[str, NirNode]
     edges: tuple[tuple[str, str], ...]
     ends: frozenset[str]
 
 
-def flatten(top: NirGraph, found: Collector) -> Flat:
-    """Open all nested graphs. A member `lif` of a nested graph `rnn` becomes `rnn.lif`.
+def flatten(top: NirGraph, problems: Collector) -> Flat:
+    """Replace all nested graphs by their nodes. A member `lif` of a nested graph `rnn` becomes `rnn.lif`.
 
-    Endpoints of edges may be members, `nested.member` in the parent, or full names inside a nested graph. Files
-    exist in which one edge name and one unconnected node differ; these two are taken for the same, with a warning.
+    An edge may name a member of its own graph, a member of a nested graph as `nested.member`, or any node by its full
+    name. In some files, exactly one name in the edges is unknown and exactly one node has no edge; the name is then
+    taken to mean that node, with a warning.
+
+    Args:
+        problems: receives SNN201 for names that do not exist and for edges that stand twice in the file.
     """
-    flattener = _Flattener(found)
+    flattener = _Flattener(problems)
     flattener.open(top, "")
     ends = frozenset(n for n, node in flattener.nodes.items()
                      if n in flattener.nested and node.type in ("Input", "Output"))
@@ -64,13 +85,16 @@ def flatten(top: NirGraph, found: Collector) -> Flat:
 
 
 class _Flattener:
-    def __init__(self, found: Collector):
-        self.found = found
+    """Collects nodes by full name, the names of those in nested graphs, and edges between full names."""
+
+    def __init__(self, problems: Collector):
+        self.problems = problems
         self.nodes: dict[str, NirNode] = {}
         self.nested: set[str] = set()
         self.edges: list[tuple[str, str]] = []
 
     def open(self, graph: NirGraph, path: str) -> Scope:
+        """Add the nodes and edges of a graph with the full name `path`, nested graphs first."""
         scope = Scope(path)
         for name, node in graph.nodes.items():
             full = name if not path or name.startswith(path + ".") else f"{path}.{name}"
@@ -88,15 +112,20 @@ class _Flattener:
         return scope
 
     def connect(self, graph: NirGraph, scope: Scope) -> None:
+        """Add the edges of a graph, and complete its inputs and outputs.
+
+        A graph without Input nodes has its nodes without incoming edges as inputs; outputs likewise.
+        """
         place = f"nested graph {shorten(scope.path)}" if scope.path else "the graph"
-        for twice in sorted(e for e, n in _counts(graph.edges).items() if n > 1)[:5]:
-            self.found.error("SNN201", _edge(*twice), "stands twice in the file", "one edge between two nodes")
+        for repeated in sorted(e for e, n in _counts(graph.edges).items() if n > 1)[:5]:
+            self.problems.error("SNN201", _edge(*repeated), "the edge stands twice in the file",
+                                "one edge between two nodes")
         names = {end: _resolve(scope, end) for edge in graph.edges for end in edge}
         self.repair(names, scope, place)
         before = len(self.edges)
         for src, dst in graph.edges:
-            sources = self.port(names[src], "outputs", src, _edge(src, dst))
-            targets = self.port(names[dst], "inputs", dst, _edge(src, dst))
+            sources = self.endpoint(names[src], "outputs", src, _edge(src, dst))
+            targets = self.endpoint(names[dst], "inputs", dst, _edge(src, dst))
             self.edges += [(s, t) for s in sources for t in targets]
         if len(self.edges) > MAX_EDGES:
             fail("SNN205", place, f"more than {MAX_EDGES} connections")
@@ -105,36 +134,54 @@ class _Flattener:
         scope.outputs = scope.outputs or _loose(scope, {src for src, _ in inside})
 
     def repair(self, names: dict[str, str | Scope | None], scope: Scope, place: str) -> None:
+        """Let a single unknown name in the edges mean the single node without an edge; report other unknown names.
+
+        Args:
+            names: what each name in the edges means, None where it is unknown; changed in place.
+        """
         unknown = [n for n, entry in names.items() if entry is None]
         touched = {id(entry) if isinstance(entry, Scope) else entry for entry in names.values()}
-        left = [n for n, e in scope.entries.items() if (id(e) if isinstance(e, Scope) else e) not in touched]
-        if len(unknown) == len(left) == 1:
-            names[unknown[0]] = scope.entries[left[0]]
-            self.found.warn("SNN102", place, f"its edges name {shorten(unknown[0])}, which is not there, and none "
-                            f"names its node {shorten(left[0])}", help="they were taken for the same node")
+        unconnected = [n for n, e in scope.entries.items() if (id(e) if isinstance(e, Scope) else e) not in touched]
+        if len(unknown) == len(unconnected) == 1:
+            names[unknown[0]] = scope.entries[unconnected[0]]
+            self.problems.warn("SNN102", place, f"its edges name {shorten(unknown[0])}, which does not exist, and none "
+                               f"names its node {shorten(unconnected[0])}", help="the name was taken to mean that node")
             return
         for name in unknown[:5]:
-            self.found.error("SNN201", place, f"an edge names {shorten(name)}, which does not exist")
+            self.problems.error("SNN201", place, f"an edge names {shorten(name)}, which does not exist")
 
-    def port(self, entry: str | Scope | None, side: str, name: str, place: str) -> list[str]:
-        """The nodes at which a connection to or from an endpoint really ends."""
+    def endpoint(self, entry: str | Scope | None, side: str, name: str, place: str) -> list[str]:
+        """The node at which a connection ends: the entry itself, or the only input or output of a nested graph.
+
+        Args:
+            entry: what the edge names; None where that is unknown.
+            side: `inputs` or `outputs`.
+            name: the name in the edge.
+
+        Returns:
+            The full name of one node; nothing where there was a problem, which is recorded.
+        """
         if entry is None or isinstance(entry, str):
             return [] if entry is None else [entry]
-        ports: list[str] = getattr(entry, side)
-        if len(ports) != 1:
-            self.found.error("SNN201", place, f"the nested graph {shorten(name)} has {len(ports)} {side}",
-                             "exactly one, or an edge that names which", f"name one as {shorten(name + '.port')}")
+        nodes: list[str] = getattr(entry, side)
+        if len(nodes) != 1:
+            self.problems.error("SNN201", place, f"the nested graph {shorten(name)} has {len(nodes)} {side}",
+                                "exactly one, or an edge that names the node", f"write {shorten(name + '.node')}")
             return []
-        return ports
+        return nodes
 
 
 def _loose(scope: Scope, used: Collection[str]) -> list[str]:
-    """The plain members of a graph that are not among those used."""
+    """The nodes of a graph, without those of nested graphs, that are not among those used."""
     return [n for n in scope.entries.values() if isinstance(n, str) and n not in used]
 
 
 def _resolve(scope: Scope, name: str, full: bool = True) -> str | Scope | None:
-    """What an endpoint of an edge names, seen from inside a graph; `full` allows it to be a full name."""
+    """The node or nested graph that an edge of a graph names; None where the name is unknown.
+
+    Args:
+        full: whether the name may be a full name, which begins with the graph's own.
+    """
     if name in scope.entries:
         return scope.entries[name]
     for dot in (m.start() for m in re.finditer(r"\.", name)):
@@ -161,13 +208,16 @@ def _edge(src: str, dst: str) -> str:
 
 
 def contract(edges: Iterable[tuple[str, str]], passing: Mapping[str, int | None]) -> tuple[Wire, ...]:
-    """Replace nodes that only pass on what they get by connections.
+    """Replace nodes that only pass values on by connections.
+
+    For edges a -> d and d -> b, where d delays by 3 ticks, the result is one connection a -> b of delay 3.
 
     Args:
-        passing: the nodes to replace; the ticks that a Delay node holds back, None for the ends of nested graphs.
+        passing: the nodes to replace. The value is the delay of a Delay node in ticks, and None for an Input or Output
+            node of a nested graph.
 
     Raises:
-        CompileError: SNN301 for a loop of such nodes alone, SNN205 where the connections would multiply.
+        CompileError: SNN301 for a loop of such nodes alone, SNN205 where there would be too many connections.
     """
     edges = tuple(edges)
     follow: dict[str, list[str]] = {name: [] for name in passing}
@@ -193,6 +243,7 @@ def contract(edges: Iterable[tuple[str, str]], passing: Mapping[str, int | None]
 
 
 def _inner_first(follow: Mapping[str, list[str]]) -> list[str]:
+    """The keys in an order in which each comes after the keys that follow it. Raises SNN301 for loops."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(follow)
     graph.add_edges_from((a, b) for a, after in follow.items() for b in after if b in follow)
@@ -200,7 +251,7 @@ def _inner_first(follow: Mapping[str, list[str]]) -> list[str]:
         return list(nx.topological_sort(graph))[::-1]
     except nx.NetworkXUnfeasible:
         loop = next(c for c in nx.strongly_connected_components(graph) if len(c) > 1 or graph.has_edge(*list(c) * 2))
-        fail("SNN301", f"node {shorten(min(loop))}", "a loop that holds nothing but delays and ends of nested graphs")
+        fail("SNN301", f"node {shorten(min(loop))}", "it lies in a loop of nothing but Delay, Input and Output nodes")
 
 
 # --- loops -----------------------------------------------------------------------------------------------
@@ -208,14 +259,20 @@ def _inner_first(follow: Mapping[str, list[str]]) -> list[str]:
 
 def recur(wires: tuple[Wire, ...], names: Iterable[str], inputs: Collection[str],
           stateful: Collection[str]) -> tuple[Wire, ...]:
-    """Give every loop without a Delay node one tick, where a recurrent layer has it.
+    """Give every loop without a delay a delay of one tick, at the place where recurrent layers have it.
 
-    A depth-first walk from the inputs finds the backward connections. The tick goes not on those themselves but
-    to the beginning of the way back: the connection that leaves the last neuron, so that the recurrent weights
-    see the spikes of the step before, and their bias acts from the first step on.
+    A depth-first walk from the inputs finds the backward connections. The delay is not put on these, but on the
+    connection behind the last neuron, at which the way back begins: in the loop lif -> w -> lif, entered at lif, not on
+    w -> lif but on lif -> w. So the recurrent weights see the spikes of the tick before, and their bias acts from the
+    first tick on.
+
+    Args:
+        names: all nodes.
+        inputs: the nodes at which the walk begins.
+        stateful: the neurons.
 
     Raises:
-        CompileError: SNN301 where a Delay node of no delay lies in a loop that has no other.
+        CompileError: SNN301 where a Delay node of 0 ticks lies in a loop without another delay.
     """
     instant = [w for w in wires if w.delay == 0]
     names = sorted(names, key=natural)
@@ -223,8 +280,8 @@ def recur(wires: tuple[Wire, ...], names: Iterable[str], inputs: Collection[str]
     inside = [w for w in instant if loops[w.src] == loops[w.dst]]
     for wire in inside:
         if wire.timed:
-            fail("SNN301", _edge(wire.src, wire.dst), "its Delay node says 0 ticks, and it lies in a loop",
-                 "a loop must hold at least one delay of 1 tick or more")
+            fail("SNN301", _edge(wire.src, wire.dst), "its Delay node has 0 ticks, and its loop no other delay",
+                 "at least one delay of 1 tick or more in every loop")
     if not inside:
         return wires
     backward, finished = _walk(instant, [n for n in names if n in inputs] + names)
@@ -233,7 +290,7 @@ def recur(wires: tuple[Wire, ...], names: Iterable[str], inputs: Collection[str]
 
 
 def _loop_of(wires: Iterable[Wire], names: Iterable[str]) -> dict[str, int]:
-    """A number for the loop that each node lies in, shared by nobody where it lies in none."""
+    """A number for each node, which two nodes share if and only if they lie in a loop together."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from((w.src, w.dst) for w in wires)
@@ -241,7 +298,7 @@ def _loop_of(wires: Iterable[Wire], names: Iterable[str]) -> dict[str, int]:
 
 
 def _walk(wires: Iterable[Wire], roots: Iterable[str]) -> tuple[set[tuple[str, str]], list[str]]:
-    """Backward connections of a depth-first walk, and the nodes in the order in which it left them."""
+    """The backward connections of a depth-first walk, and the nodes in the order in which the walk left them."""
     follow: dict[str, list[str]] = {}
     for wire in wires:
         follow.setdefault(wire.src, []).append(wire.dst)
@@ -269,7 +326,16 @@ def _walk(wires: Iterable[Wire], roots: Iterable[str]) -> tuple[set[tuple[str, s
 
 def _late(wires: Iterable[Wire], loops: Mapping[str, int], backward: set[tuple[str, str]], finished: list[str],
           keeping: Collection[str]) -> set[tuple[str, str]]:
-    """The connections to delay: backward ones, moved upstream through nodes that lead nowhere but back."""
+    """The connections to delay.
+
+    They are the backward connections, moved upstream past every node all of whose outgoing connections lead back.
+
+    Args:
+        loops: the number of each node's loop.
+        backward: the backward connections.
+        finished: the nodes in the order in which the walk left them.
+        keeping: nodes past which nothing is moved.
+    """
     follow: dict[str, list[Wire]] = {}
     for wire in wires:
         follow.setdefault(wire.src, []).append(wire)
@@ -296,7 +362,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def data_order(wires: Iterable[Wire], names: Iterable[str], inputs: Collection[str]) -> list[str]:
-    """The nodes in the order of a tick; among equals, those nearer to an input first."""
+    """The nodes in an order in which a tick can compute them; where that leaves a choice, nodes near an input first."""
     wires = tuple(wires)
     distance = _distances(wires, inputs)
     key = {n: (distance.get(n, len(wires) + 1), natural(n), n) for n in names}
@@ -319,6 +385,7 @@ def data_order(wires: Iterable[Wire], names: Iterable[str], inputs: Collection[s
 
 
 def _distances(wires: Iterable[Wire], inputs: Collection[str]) -> dict[str, int]:
+    """For every node that an input reaches, the number of connections on the shortest path."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(inputs)
     graph.add_edges_from((w.src, w.dst) for w in wires)

@@ -1,4 +1,8 @@
-"""ONNX: networks as step functions, their states going in and out. Needs the package `onnx`, and only here."""
+"""Reads and writes ONNX files that hold one step (one tick) of a network.
+
+Such a step function takes the inputs of a tick and all present states, and returns the outputs of the tick and all next
+states. This folder is the only one that needs the package `onnx`; it imports it only when a file is read or written.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,14 @@ from snncompile.ir.graph import Graph
 
 
 def load_onnx(path: str | Path, **options: Any) -> Graph:
-    """The graph of an ONNX file that holds one step of a network; see `read` for the options."""
+    """Read an ONNX file that holds one step of a network, and return its graph.
+
+    Args:
+        options: see `snncompile.frontends.onnx.read.read_onnx`.
+
+    Raises:
+        CompileError: SNN108 where the package `onnx` is missing; otherwise as `read_onnx` does.
+    """
     _needs_onnx()
     from snncompile.frontends.onnx.read import read_onnx
 
@@ -19,20 +30,24 @@ def load_onnx(path: str | Path, **options: Any) -> Graph:
 
 
 def export_onnx(graph: Graph, path: str | Path, dtype: Literal["float64", "float32"] = "float64") -> Path:
-    """Write a graph of any stage as an ONNX file. The file appears whole or not at all.
+    """Write a graph of any stage as an ONNX file. The file is either written completely or not at all.
 
     The file holds one step of the network: it takes the inputs of a tick, every state and every delayed value, and
-    gives the outputs of the tick and the next states and delayed values, all `[batch, *shape]`. Which belong
-    together stands in the metadata `snncompile.step`, with the first values; docs/onnx.md shows how to run it.
+    returns the outputs of the tick and the next states and delayed values. All have the shape `[batch, *shape]`. The
+    metadata `snncompile.step` say which input belongs to which output, and the initial values; docs/onnx.md shows
+    how to run such a file.
 
     Args:
-        dtype: the arithmetic of FLOAT and LEGAL graphs. In float64 the file computes what `run` does, windows being
-            gathered, since ONNX Runtime convolves float32 only; in float32 it uses Conv and AveragePool. INT graphs
-            are written in int64.
+        dtype: the arithmetic of FLOAT and LEGAL graphs; INT graphs are always written in int64. A float64 file computes
+            exactly what `run` computes, and gathers the windows of convolutions by constant indices, because ONNX
+            Runtime has Conv for float32 only. A float32 file uses Conv and AveragePool.
+
+    Returns:
+        The path that was written.
 
     Raises:
-        CompileError: SNN106 for weights without numbers and for more than 2 GB, SNN108 without the package `onnx`,
-            SNN602 where the file cannot be written.
+        CompileError: SNN106 where only the shape of a weight is known, or where weights exceed 2 GB; SNN108 where the
+            package `onnx` is missing; SNN404 for an unknown dtype; SNN602 where the file cannot be written.
     """
     _needs_onnx()
     from snncompile.frontends.onnx.export import write_onnx

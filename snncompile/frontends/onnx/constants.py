@@ -1,4 +1,7 @@
-"""Nodes whose inputs are all constant, worked out once and within bounds; weights on a grid keep their integers."""
+"""Evaluates ONNX nodes all of whose inputs are constant, and keeps the integers of quantized constants.
+
+Before a node is evaluated, the size of its result is bounded, so that a small file cannot demand much memory.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from snncompile.frontends.onnx.dataflow import Flow
 
 MAX_VALUES = 1 << 28
-GRIDS = {"Quant", "BipolarQuant", "Trunc", "DequantizeLinear"}
+QUANTIZERS = {"Quant", "BipolarQuant", "Trunc", "DequantizeLinear"}
 FOLDED = {
     "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "Cos", "DequantizeLinear",
     "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Greater", "GreaterOrEqual", "Identity", "Less",
@@ -27,50 +30,62 @@ FOLDED = {
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A constant that is `integers * step`; the step broadcasts against the integers."""
+class QuantizedConstant:
+    """A constant tensor with the values `integers * step`.
+
+    Attributes:
+        integers: the quantized values, with the zero point already subtracted.
+        step: the value of one integer step; it broadcasts against `integers` (one number, or one per channel).
+    """
 
     integers: Array
     step: Array
 
 
 def fold(flow: Flow, node: Node) -> list[Array]:
-    """The outputs of a node of constants. Raises SNN104 for operators that are not folded, SNN103 for huge results."""
+    """The values of all outputs of a node whose inputs are all constant.
+
+    Raises:
+        CompileError: SNN104 for an operator that is not evaluated here, SNN103 where the result would be too large.
+    """
     inputs = [flow.constants[n] if n else None for n in node.inputs]
     if node.op in ("Quant", "BipolarQuant", "Trunc"):
-        grid = quantized(node, inputs)
-        return [np.asarray(grid.integers * grid.step, np.float32)]
+        quantized = quantize(node, inputs)
+        return [np.asarray(quantized.integers * quantized.step, np.float32)]
     if node.op not in FOLDED:
-        fail("SNN104", node.place, f"the operator {shorten(node.op)[1:-1]} of constants")
-    size = _size(node, [i for i in inputs if i is not None])
+        fail("SNN104", node.place, f"the operator {shorten(node.op)[1:-1]} with constant inputs only",
+             "an operator that the compiler can evaluate")
+    size = _size_bound(node, [i for i in inputs if i is not None])
     if size > MAX_VALUES:
-        fail("SNN103", node.place, f"up to {size} values", f"at most {MAX_VALUES}")
+        fail("SNN103", node.place, f"a constant of up to {size} values", f"at most {MAX_VALUES} values")
     from onnx.reference import ReferenceEvaluator
 
     from onnx import helper
 
-    attributes = {k: list(v) if isinstance(v, tuple) else _tensor(v) for k, v in node.attributes.items()}
+    attributes = {k: list(v) if isinstance(v, tuple) else _as_tensor(v) for k, v in node.attributes.items()}
     proto = helper.make_node(node.op, list(node.inputs), list(node.outputs), **attributes)
     evaluator = ReferenceEvaluator(proto, opsets={"": flow.model.opset})
     with np.errstate(all="ignore"):
         results = evaluator.run(None, {n: v for n, v in zip(node.inputs, inputs, strict=True) if n})
-    return [_plain(np.asarray(r)) for r in results]
+    return [_in_numpy_dtype(np.asarray(r)) for r in results]
 
 
-def _tensor(value: Any) -> Any:
+def _as_tensor(value: Any) -> Any:
+    """An attribute in the form in which `onnx.helper` takes it: arrays become TensorProtos."""
     from onnx import numpy_helper
 
     return numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
 
 
-def _plain(array: Array) -> Array:
+def _in_numpy_dtype(array: Array) -> Array:
+    """The array, in float32 where its dtype is one of ONNX's that NumPy lacks (such as bfloat16)."""
     return array if array.dtype.kind in "biuf" else array.astype(np.float32)
 
 
-def _size(node: Node, inputs: list[Array]) -> int:
-    """A bound for the values that a node gives."""
+def _size_bound(node: Node, inputs: list[Array]) -> int:
+    """An upper bound for the number of values that a node returns."""
     if node.op in ("ConstantOfShape", "Expand"):
-        return math.prod(max(1, int(n)) for n in inputs[-1].ravel())  * (
+        return math.prod(max(1, int(n)) for n in inputs[-1].ravel()) * (
             inputs[0].size if node.op == "Expand" else 1)
     if node.op == "Range":
         start, limit, delta = (float(i.ravel()[0]) for i in inputs)
@@ -86,11 +101,15 @@ def _size(node: Node, inputs: list[Array]) -> int:
 # --- quantized constants ---------------------------------------------------------------------------------
 
 
-def grid_of(flow: Flow, node: Node) -> Grid | None:
-    """The integers and steps of a constant that is quantized, or rearranges one that is."""
-    if node.op in GRIDS:
-        return quantized(node, [flow.constants[n] if n else None for n in node.inputs])
-    source = flow.grids.get(node.inputs[0]) if node.inputs else None
+def quantized_output(flow: Flow, node: Node) -> QuantizedConstant | None:
+    """The integers and steps of a node's constant output.
+
+    The node either quantizes a constant itself, or only rearranges the values of a quantized one (Transpose, Reshape).
+    Otherwise the result is None.
+    """
+    if node.op in QUANTIZERS:
+        return quantize(node, [flow.constants[n] if n else None for n in node.inputs])
+    source = flow.quantized.get(node.inputs[0]) if node.inputs else None
     if source is None:
         return None
     if node.op in ("Identity", "Cast"):
@@ -98,34 +117,44 @@ def grid_of(flow: Flow, node: Node) -> Grid | None:
     if node.op == "Transpose":
         axes = node.attributes.get("perm", tuple(reversed(range(source.integers.ndim))))
         step = source.step.reshape((1,) * (source.integers.ndim - source.step.ndim) + source.step.shape)
-        return Grid(source.integers.transpose(axes), step.transpose(axes))
-    return Grid(source.integers.reshape(flow.constants[node.outputs[0]].shape), source.step) \
-        if node.op in ("Reshape", "Flatten") and source.step.size == 1 else None
+        return QuantizedConstant(source.integers.transpose(axes), step.transpose(axes))
+    if node.op in ("Reshape", "Flatten") and source.step.size == 1:
+        return QuantizedConstant(source.integers.reshape(flow.constants[node.outputs[0]].shape), source.step)
+    return None
 
 
-def quantized(node: Node, inputs: list[Array | None]) -> Grid:
-    """The grid of `DequantizeLinear`, or of QONNX's `Quant`, `BipolarQuant` and `Trunc`, on a constant."""
+def quantize(node: Node, inputs: list[Array | None]) -> QuantizedConstant:
+    """The integers and steps of a constant behind `DequantizeLinear` or QONNX's `Quant`, `BipolarQuant` or `Trunc`.
+
+    Args:
+        inputs: the values of the node's inputs in the operator's order, None where an optional one is left out:
+            the tensor, the step, the zero point, then bit widths where the operator has them.
+
+    Raises:
+        CompileError: SNN104 for one scale per block, and for an unknown rounding mode.
+        ValueError: where the integers do not fit 32 bits.
+    """
     x = np.asarray(inputs[0], np.float64)
     step = np.asarray(1.0 if len(inputs) < 2 or inputs[1] is None else inputs[1], np.float64)
     if node.op == "BipolarQuant":
-        return Grid(np.where(x >= 0, 1, -1).astype(np.int8), step)
+        return QuantizedConstant(np.where(x >= 0, 1, -1).astype(np.int8), step)
     zero = np.asarray(0.0 if len(inputs) < 3 or inputs[2] is None else inputs[2], np.float64)
     if node.op == "DequantizeLinear":
         if node.attributes.get("block_size", 0):
-            fail("SNN104", node.place, "blocks of one scale each", "a scale for the tensor, or one a channel")
+            fail("SNN104", node.place, "one scale per block of values", "one scale for the tensor, or one per channel")
         if step.ndim == 1 and step.size > 1:
             shape = [1] * x.ndim
             shape[node.attributes.get("axis", 1)] = -1
             step, zero = step.reshape(shape), zero.reshape(shape) if zero.ndim else zero
-        return Grid(_narrow(x - zero), step)
-    rounds = ROUNDINGS.get(node.attributes.get("rounding_mode", "FLOOR" if node.op == "Trunc" else "ROUND").upper())
-    if rounds is None:
+        return QuantizedConstant(_narrow(x - zero), step)
+    rounding = ROUNDINGS.get(node.attributes.get("rounding_mode", "FLOOR" if node.op == "Trunc" else "ROUND").upper())
+    if rounding is None:
         fail("SNN104", node.place, "an unknown rounding mode", ", ".join(ROUNDINGS))
     if node.op == "Trunc":
         dropped = 2.0 ** (_number(inputs, 3, 8) - _number(inputs, 4, 8))
-        return Grid(_narrow(rounds(np.rint(x / step + zero) / dropped) - zero), step * dropped)
+        return QuantizedConstant(_narrow(rounding(np.rint(x / step + zero) / dropped) - zero), step * dropped)
     low, high = quant_range(node, _number(inputs, 3, 8))
-    return Grid(_narrow(np.clip(rounds(x / step + zero), low, high) - zero), step)
+    return QuantizedConstant(_narrow(np.clip(rounding(x / step + zero), low, high) - zero), step)
 
 
 ROUNDINGS: dict[str, Any] = {
@@ -137,7 +166,7 @@ ROUNDINGS: dict[str, Any] = {
 
 
 def quant_range(node: Node, bits: float) -> tuple[float, float]:
-    """The smallest and largest integer of QONNX's `Quant`."""
+    """The smallest and largest integer that QONNX's `Quant` gives with this bit width."""
     narrow = bool(node.attributes.get("narrow", 0))
     if node.attributes.get("signed", 1):
         return -(2.0 ** (bits - 1)) + narrow, 2.0 ** (bits - 1) - 1
@@ -145,14 +174,15 @@ def quant_range(node: Node, bits: float) -> tuple[float, float]:
 
 
 def _number(inputs: list[Array | None], i: int, default: float) -> float:
-    found = inputs[i] if i < len(inputs) else None
-    return default if found is None else float(np.asarray(found).ravel()[0])
+    """The first value of input `i`, or the default where that input is left out."""
+    values = inputs[i] if i < len(inputs) else None
+    return default if values is None else float(np.asarray(values).ravel()[0])
 
 
 def _narrow(values: Array) -> Array:
-    """Whole numbers in the narrowest integers that hold them."""
+    """Whole numbers in the narrowest signed integer dtype that holds them all."""
     if not np.abs(values).max(initial=0) < 2**31:
-        raise ValueError("quantized values beyond 32 bits")
+        raise ValueError("quantized values that do not fit 32 bits")
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    kinds = [k for k in (np.int8, np.int16, np.int32) if np.iinfo(k).min <= low and high <= np.iinfo(k).max]
-    return values.astype(kinds[0])
+    fitting = [k for k in (np.int8, np.int16, np.int32) if np.iinfo(k).min <= low and high <= np.iinfo(k).max]
+    return values.astype(fitting[0])

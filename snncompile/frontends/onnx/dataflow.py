@@ -1,7 +1,8 @@
-"""A model as a flow of changing values: constants worked out, no-ops gone, every shape known without its batch axis.
+"""Reduces an ONNX model to the values that change from tick to tick.
 
-What changes from tick to tick is either an `Element`, computed value by value, or a `Layer`, a sum of operators'
-outputs. Which elements belong to neurons is decided in `regions`.
+Constants are evaluated, operators without effect are removed, and the shape of every value is inferred, without its
+batch axis. What remains is of two kinds: an `Element` is computed value by value (and may belong to a neuron), an
+`OperatorSum` is a sum of layer operators' outputs. Which elements belong to which neuron is decided in `regions`.
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from snncompile.diagnostics import Collector, CompileError, fail, shorten
-from snncompile.frontends.onnx.constants import Grid, fold, grid_of
+from snncompile.frontends.onnx.constants import QuantizedConstant, fold, quantized_output
 from snncompile.frontends.onnx.file import Model, Node
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.types import Array, Shape
 
 Kind = Literal["float", "int", "bool"]
+# The terms of a sum: for each, the name of the value it starts from, and the operators applied to it in order.
+Terms: TypeAlias = "list[tuple[str, tuple[Op, ...]]]"
 MAX_PROBLEMS = 20
 MAX_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a changing tensor: its shape without the batch axis, and what its numbers are."""
+    """A tensor that changes from tick to tick: its shape without the batch axis, and the kind of its numbers."""
 
     shape: Shape
     kind: Kind = "float"
@@ -34,7 +37,13 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Element:
-    """A value computed element by element; `inputs` are changing values or constants, "" where one is left out."""
+    """A value computed element by element.
+
+    Attributes:
+        node: the ONNX node that computes it.
+        output: the name of the value.
+        inputs: the names of changing values and of constants, "" where an optional input is left out.
+    """
 
     node: Node
     output: str
@@ -42,8 +51,14 @@ class Element:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A value that is the sum of its terms: each another value, through a chain of operators."""
+class OperatorSum:
+    """A value that is a sum of terms.
+
+    Attributes:
+        name: the name of the ONNX node, or of its output where it has none.
+        output: the name of the value.
+        terms: see `Terms`.
+    """
 
     name: str
     output: str
@@ -52,63 +67,86 @@ class Layer:
 
 @dataclass
 class Flow:
-    """A model while it is read.
+    """The values of a model, filled in node by node.
 
     Attributes:
-        constants: every tensor that never changes.
-        grids: those that are integers times a step, as integers and steps.
-        same: other names of values and constants.
+        constants: every tensor that never changes, by name.
+        values: shape and kind of every tensor that changes, by name.
+        quantized: the integers and steps of those constants that are quantized, by name.
+        same: for every name that stands for the same tensor as another, that other name.
+        elements: the values computed element by element, in the order of the nodes.
+        operator_sums: all other changing values but the inputs, in the order of the nodes.
     """
 
     model: Model
     constants: dict[str, Array]
     values: dict[str, Value] = field(default_factory=dict)
-    grids: dict[str, Grid] = field(default_factory=dict)
+    quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
-    layers: dict[str, Layer] = field(default_factory=dict)
+    operator_sums: dict[str, OperatorSum] = field(default_factory=dict)
 
     def named(self, name: str) -> str:
-        """The name under which a tensor is kept."""
+        """The name under which this tensor stands in `values` or `constants`."""
         return self.same.get(name, name)
 
     def constant(self, node: Node, i: int, default: Any = None) -> Any:
-        """A constant input of a node as an array; `default` where it is left out."""
+        """The value of input `i` of a node, or `default` where it is left out.
+
+        Raises:
+            CompileError: SNN104 where the input changes from tick to tick.
+        """
         if i >= len(node.inputs) or not node.inputs[i]:
             return default
         if node.inputs[i] not in self.constants:
-            fail("SNN104", node.place, f"its input {i + 1} changes from tick to tick", "a constant")
+            fail("SNN104", node.place, f"its input number {i + 1} changes from tick to tick", "a constant")
         return self.constants[node.inputs[i]]
 
     def numbers(self, name: str, axes: int) -> Array:
-        """A constant without the batch axis that it may have, for values of so many axes."""
+        """A constant for use with values of `axes` axes; a leading batch axis of length 1 is removed."""
         array = self.constants[name]
         return array[0] if array.ndim > axes and len(array) == 1 else array
 
 
-Reader = Callable[[Flow, Node], "list[tuple[str, tuple[Op, ...]]] | list[list[tuple[str, tuple[Op, ...]]]]"]
+# Reads a node: the terms of its output, or for a node of several outputs one list of terms for each.
+Reader = Callable[[Flow, Node], "Terms | list[Terms]"]
 
 
 def enter(model: Model, place: str) -> Flow:
-    """A flow of the model's inputs alone. Raises SNN104 for inputs without a batch axis of one sample."""
-    flow, found = Flow(model, dict(model.constants)), Collector()
-    for name, port in model.inputs.items():
-        if port.axes is None or len(port.axes) < 2 or port.axes[0] not in (None, 1) or \
-                any(not n or n < 0 for n in port.axes[1:]):
-            axes = "no shape" if port.axes is None else f"the shape {['?' if n is None else n for n in port.axes]}"
-            found.error("SNN104", f"{place}, input {shorten(name)}", axes,
-                        "a batch axis, free or 1, then at least one axis of known size")
+    """A flow that holds the model's constants and inputs only.
+
+    Raises:
+        CompileError: SNN104 for every input whose first axis is not a batch axis of length 1 or of free length.
+    """
+    flow, problems = Flow(model, dict(model.constants)), Collector()
+    for name, tensor in model.inputs.items():
+        if tensor.axes is None or len(tensor.axes) < 2 or tensor.axes[0] not in (None, 1) or \
+                any(not n or n < 0 for n in tensor.axes[1:]):
+            axes = "no shape" if tensor.axes is None else f"the shape {['?' if n is None else n for n in tensor.axes]}"
+            problems.error("SNN104", f"{place}, input {shorten(name)}", axes,
+                           "a batch axis of length 1 or of free length, then at least one axis of known length")
             continue
         kinds: dict[str, Kind] = {"f": "float", "b": "bool"}
-        shape = _bounded(f"{place}, input {shorten(name)}", tuple(n for n in port.axes[1:] if n))
-        flow.values[name] = Value(shape, kinds.get(port.dtype.kind, "int"))
-    found.finish()
+        shape = _bounded(f"{place}, input {shorten(name)}", tuple(n for n in tensor.axes[1:] if n))
+        flow.values[name] = Value(shape, kinds.get(tensor.dtype.kind, "int"))
+    problems.finish()
     return flow
 
 
 def follow(flow: Flow, elements: Mapping[str, Any], layers: Mapping[str, Reader], ignored: frozenset[str]) -> None:
-    """Follow the values through all nodes. Raises with everything that has no word here."""
-    found = Collector()
+    """Add the outputs of all nodes of the model to a flow.
+
+    Nodes that read the output of a refused node are skipped, so that only first causes are reported.
+
+    Args:
+        elements: the element-wise operators (only the keys are used).
+        layers: the readers of layer operators, by operator.
+        ignored: operators that return their first input unchanged.
+
+    Raises:
+        CompileError: SNN102, SNN103, SNN104 or SNN202 with every node that cannot be read, up to `MAX_PROBLEMS`.
+    """
+    problems = Collector()
     unknown: set[str] = set()
     for node in flow.model.nodes:
         plain = Node(node.name, node.op, tuple(flow.named(n) for n in node.inputs), node.outputs, node.attributes)
@@ -118,17 +156,17 @@ def follow(flow: Flow, elements: Mapping[str, Any], layers: Mapping[str, Reader]
         try:
             _follow(flow, plain, elements, layers, ignored)
         except CompileError as e:
-            found.found += e.diagnostics
+            problems.found += e.diagnostics
             unknown.update(node.outputs)
         except ShapeError as e:
-            found.error("SNN202", plain.place, e.found or "another shape arrives", e.expected)
+            problems.error("SNN202", plain.place, e.found or "an input of another shape", e.expected)
             unknown.update(node.outputs)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError) as e:
-            found.error("SNN102", plain.place, f"its attributes or inputs: {str(e)[:200]}")
+            problems.error("SNN102", plain.place, f"unusable attributes or inputs: {str(e)[:200]}")
             unknown.update(node.outputs)
-        if len(found.errors) >= MAX_PROBLEMS:
+        if len(problems.errors) >= MAX_PROBLEMS:
             break
-    found.finish()
+    problems.finish()
 
 
 def _follow(flow: Flow, node: Node, elements: Mapping[str, Any], layers: Mapping[str, Reader],
@@ -141,24 +179,24 @@ def _follow(flow: Flow, node: Node, elements: Mapping[str, Any], layers: Mapping
     elif not changing:
         for name, array in zip(node.outputs, fold(flow, node), strict=False):
             flow.constants[name] = array
-        grid = grid_of(flow, node)
-        if grid is not None:
-            flow.grids[node.outputs[0]] = grid
-    elif node.op in ignored or _keeps(flow, node):
+        quantized = quantized_output(flow, node)
+        if quantized is not None:
+            flow.quantized[node.outputs[0]] = quantized
+    elif node.op in ignored or _keeps_values(flow, node):
         if node.op == "Dropout" and np.any(flow.constant(node, 2, False)):
-            fail("SNN104", node.place, "a dropout in training mode", "eval mode, in which it does nothing")
+            fail("SNN104", node.place, "a dropout in training mode", "a dropout in eval mode, which has no effect")
         flow.same[node.outputs[0]] = node.inputs[0]
     elif node.op in elements:
         _element(flow, node)
     elif node.op in layers:
-        _layer(flow, node, layers[node.op])
+        _operator_sum(flow, node, layers[node.op])
     else:
         fail("SNN104", node.place, f"the operator {shorten(node.op)[1:-1]}",
-             help="docs/onnx.md lists what is read; leave it outside the exported step, or write it in those")
+             help="docs/onnx.md lists the operators that are read; express it by those, or keep it out of the step")
 
 
-def _keeps(flow: Flow, node: Node) -> bool:
-    """Whether a Cast changes no number: between floats, or of truths and whole numbers to numbers."""
+def _keeps_values(flow: Flow, node: Node) -> bool:
+    """Whether a node is a Cast that changes no value: any Cast to floats, to the same kind, or from bool to int."""
     if node.op != "Cast":
         return False
     wanted = cast_kind(node)
@@ -167,37 +205,40 @@ def _keeps(flow: Flow, node: Node) -> bool:
 
 
 def cast_kind(node: Node) -> Kind:
-    """What a Cast makes of numbers."""
+    """The kind of numbers that a Cast returns."""
     from onnx import helper
 
-    name = np.dtype(helper.tensor_dtype_to_np_dtype(node.attributes["to"])).kind
-    return "bool" if name == "b" else "int" if name in "iu" else "float"
+    dtype_kind = np.dtype(helper.tensor_dtype_to_np_dtype(node.attributes["to"])).kind
+    return "bool" if dtype_kind == "b" else "int" if dtype_kind in "iu" else "float"
 
 
+# Operators that return truth values.
 TRUTHS = {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "And", "Or", "Xor"}
 
 
 def _element(flow: Flow, node: Node) -> None:
     changing = [n for n in node.inputs if n in flow.values]
     if node.op == "Div" and all(flow.values[n].kind == "int" for n in changing):
-        fail("SNN104", node.place, "a division of whole numbers, which drops the rest", "a division of floats",
-             "cast to float, divide, and round with Floor or Cast")
+        fail("SNN104", node.place, "a division of whole numbers, which drops the remainder", "a division of floats",
+             "cast to float, divide, and round the quotient with Floor or Cast")
     axes = max(len(flow.values[n].shape) for n in changing)
     shapes = {flow.values[n].shape for n in changing}
-    still = [flow.numbers(n, axes).shape for n in node.inputs if n in flow.constants and node.op not in PER_AXIS]
-    full = np.broadcast_shapes(*shapes, *still)
+    constant_shapes = [flow.numbers(n, axes).shape for n in node.inputs
+                       if n in flow.constants and node.op not in PER_AXIS]
+    full = np.broadcast_shapes(*shapes, *constant_shapes)
     if shapes != {full}:
-        fail("SNN104", node.place, f"values of the shapes {sorted(map(list, {*shapes, *still}))}",
-             "equal shapes, or a constant that broadcasts")
+        fail("SNN104", node.place, f"inputs of the shapes {sorted(map(list, {*shapes, *constant_shapes}))}",
+             "changing inputs of one shape, and constants that broadcast to it")
     flow.values[node.outputs[0]] = Value(full, _kind(flow, node, changing))
     flow.elements[node.outputs[0]] = Element(node, node.outputs[0], node.inputs)
 
 
+# Operators whose constants lie along one axis of the tensor instead of broadcasting.
 PER_AXIS = {"QuantizeLinear", "DequantizeLinear"}
 
 
 def _kind(flow: Flow, node: Node, changing: list[str]) -> Kind:
-    """What an element gives: truths of comparisons, whole numbers of a quantizer, else what its last operand is."""
+    """The kind of an element's values: bool for comparisons, int for `QuantizeLinear`, otherwise its last operand's."""
     if node.op in TRUTHS:
         return "bool"
     if node.op == "QuantizeLinear":
@@ -208,9 +249,9 @@ def _kind(flow: Flow, node: Node, changing: list[str]) -> Kind:
     return "float" if last == "bool" or node.op == "DequantizeLinear" else last
 
 
-def _layer(flow: Flow, node: Node, reader: Reader) -> None:
-    found: Any = reader(flow, node)
-    for output, terms in zip(node.outputs, found if isinstance(found[0], list) else [found], strict=False):
+def _operator_sum(flow: Flow, node: Node, reader: Reader) -> None:
+    read: Any = reader(flow, node)
+    for output, terms in zip(node.outputs, read if isinstance(read[0], list) else [read], strict=False):
         shapes = []
         for source, chain in terms:
             shape = flow.values[source].shape
@@ -218,10 +259,10 @@ def _layer(flow: Flow, node: Node, reader: Reader) -> None:
                 shape = op.infer(shape)
             shapes.append(shape)
         flow.values[output] = Value(_bounded(node.place, shapes[0]), "float")
-        flow.layers[output] = Layer(node.name or output, output, tuple(terms))
+        flow.operator_sums[output] = OperatorSum(node.name or output, output, tuple(terms))
 
 
 def _bounded(place: str, shape: Shape) -> Shape:
     if math.prod(shape) > MAX_VALUES:
-        fail("SNN103", place, f"{math.prod(shape)} values a tick", f"at most {MAX_VALUES}")
+        fail("SNN103", place, f"{math.prod(shape)} values per tick", f"at most {MAX_VALUES}")
     return shape

@@ -1,4 +1,8 @@
-"""Graphs as step functions in ONNX. The metadata hold the graph itself, in the text form; see `read` for its use."""
+"""Writes a graph as an ONNX step function.
+
+The metadata `snncompile.graph` hold the graph itself in the text form, so that `read` can return it unchanged; the
+metadata `snncompile.step` describe inputs, outputs and states for whoever runs the file.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import numpy as np
 
 from onnx import ModelProto, checker, helper
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.onnx.write_cells import Cell
+from snncompile.frontends.onnx.write_cells import ProgramWriter
 from snncompile.frontends.onnx.write_layers import write_layer
 from snncompile.frontends.onnx.writer import IR_VERSION, OPSET, Writer
 from snncompile.ir.expr import Program
@@ -31,7 +35,7 @@ MAX_BYTES = (1 << 31) - (1 << 20)
 
 
 def write_onnx(graph: Graph, path: Path, dtype: str) -> Path:
-    """`snncompile.frontends.onnx.export_onnx`, once the package is known to be there."""
+    """Write a graph to a file; see `snncompile.frontends.onnx.export_onnx`, which first checks for the package."""
     model = onnx_model(graph, dtype)
     place = f"file {shorten(path.name)}"
     try:
@@ -50,17 +54,18 @@ def write_onnx(graph: Graph, path: Path, dtype: str) -> Path:
 
 
 def onnx_model(graph: Graph, dtype: str = "float64") -> ModelProto:
-    """The model of a graph; raises as `export_onnx` does."""
+    """The ONNX model of a graph. Raises as `export_onnx` does, except for SNN602."""
     if dtype not in ("float64", "float32"):
         fail("SNN404", "option dtype", shorten(dtype), "float64, float32")
     verify(graph)
     ops = [*graph.nodes.items(), *((e.label, op) for e in graph.edges for op in e.chain)]
     for name, op in ops:
         if any(isinstance(a, ShapeOnly) for a in op.arrays().values()):
-            fail("SNN106", f"node {shorten(name)}", "weights of which only the shape is known", "numbers")
+            fail("SNN106", f"node {shorten(name)}", "weights of which only the shape is known", "weights with values")
     size = sum(a.nbytes for a in arrays_of(graph).values())
     if size > MAX_BYTES:
-        fail("SNN106", f"graph {shorten(graph.name)}", f"{size} bytes of weights", f"at most {MAX_BYTES}, 2 GB")
+        fail("SNN106", f"graph {shorten(graph.name)}", f"{size} bytes of weights",
+             f"at most {MAX_BYTES} bytes, since protobuf files end at 2 GB")
     w = Writer(np.dtype(np.int64 if graph.stage >= Stage.INT else dtype))
     step = _Step(graph, w)
     step.write()
@@ -74,7 +79,14 @@ def onnx_model(graph: Graph, dtype: str = "float64") -> ModelProto:
 
 @dataclass
 class _Step:
-    """One tick of a graph while it is written."""
+    """Writes one tick of a graph.
+
+    Attributes:
+        w: receives the ONNX nodes.
+        values: the ONNX name of each graph node's present output, by the graph node's name.
+        late: the ONNX input that carries a node's output of `ago` ticks before, by `(node, ago)`.
+        about: the content of the metadata `snncompile.step`.
+    """
 
     graph: Graph
     w: Writer
@@ -101,13 +113,14 @@ class _Step:
         self._leave_states(nexts)
 
     def _enter_late(self) -> None:
-        """Inputs for what delayed edges deliver: a value of the last tick, of the one before, and so on."""
+        """Add an input for every past output that a delayed edge reads: of the last tick, the one before, and so on."""
         for edge in self.graph.edges:
             for ago in range(1, edge.delay + 1):
                 if (edge.src, ago) not in self.late:
                     self.late[edge.src, ago] = self.w.enter(f"{edge.src}.ago{ago}", self.graph.shapes[edge.src])
 
     def _leave_states(self, nexts: list[tuple[dict[str, Any], str, str]]) -> None:
+        """Add the outputs of all next states and past values, and describe each of them in `about`."""
         for about, name, value in nexts:
             shape = self.graph.shapes[about["node"]]
             self.about["states"].append({**about, "out": self.w.leave(f"{name}.next", value, shape)})
@@ -117,6 +130,11 @@ class _Step:
             self.about["states"].append({"node": src, "ago": ago, "in": entered, "initial": 0, "out": out})
 
     def _node(self, name: str, op: Op, nexts: list[tuple[dict[str, Any], str, str]]) -> str:
+        """Write a graph node, and return the ONNX name of its output.
+
+        Args:
+            nexts: receives, for each state of the node, its description, its name, and its next value's ONNX name.
+        """
         arriving = [self._arriving(e) for e in self.graph.edges_into[name]]
         x = arriving[0]
         for part in arriving[1:]:
@@ -125,17 +143,18 @@ class _Step:
             return write_layer(self.w, op, x, self.graph.arriving(self.graph.edges_into[name][0]))
         program, firsts = _behaviour(op)
         states = {n: self.w.enter(f"{name}.{n}", self.graph.shapes[name]) for n in firsts}
-        output, following = Cell(self.w, program, op.params, states, x).write()
+        output, following = ProgramWriter(self.w, program, op.params, states, x).write()
         for state, value in following.items():
             about = {"node": name, "state": state, "in": states[state], "initial": self._initial(firsts[state])}
             nexts.append((about, f"{name}.{state}", value))
         return output
 
     def _initial(self, value: Any) -> Any:
-        """A first value for the metadata: a number, or the name of an initializer."""
+        """An initial value for the metadata: a number, or the name of the initializer that holds the array."""
         return self.w.stored(value) if isinstance(value, np.ndarray) else value
 
     def _arriving(self, edge: Edge) -> str:
+        """The ONNX name of what an edge delivers in this tick, with the operators on the edge applied."""
         x = self.late[edge.src, edge.delay] if edge.delay else self.values[edge.src]
         shape = self.graph.shapes[edge.src]
         for op in edge.chain:
@@ -144,7 +163,7 @@ class _Step:
 
 
 def _behaviour(op: Neuron | Population) -> tuple[Program, dict[str, Any]]:
-    """The program of a cell, and the first values of its states."""
+    """The rule program of a neuron or integer population, and the initial values of its states by name."""
     if isinstance(op, Population):
         return op.program, {n: s.initial for n, s in op.states.items()}
     program = with_bias(op.traced.program) if "bias" in op.params else op.traced.program

@@ -1,7 +1,7 @@
-"""ONNX files as plain data: bounded, and distrustful of what they promise.
+"""Reads ONNX files into plain data, without trusting them.
 
-Sizes and counts are checked before anything large is allocated, external data are read from the model's own folder
-only, and what the nodes mean is decided elsewhere.
+Sizes and counts are checked before anything large is allocated, and external data are read from the model's own folder
+only. This module does not interpret the nodes; `dataflow` does.
 """
 
 from __future__ import annotations
@@ -35,14 +35,21 @@ MAX_NAME = 1_000
 MAX_AXES = 8
 MAX_METADATA = 1 << 28
 MAX_PROBLEMS = 20
-NO_ONNX = "write it with onnx.save or torch.onnx.export; a git-lfs pointer or a cut download is not a model"
+NO_ONNX = "write it with onnx.save or torch.onnx.export; check that it is not a git-lfs pointer or a cut download"
 QUANTIZED = "qonnx.custom_op.general"
 DOMAINS = ("", "ai.onnx", QUANTIZED, "onnx.brevitas")
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operation: its type (of ONNX, or of QONNX's domain), the names it reads and gives, its attributes."""
+    """An ONNX node.
+
+    Attributes:
+        op: the operator type, of ONNX or of QONNX's domain.
+        inputs: the names of the tensors it reads, "" where an optional one is left out.
+        outputs: the names of the tensors it computes.
+        attributes: numbers, texts, tuples of numbers, and arrays, by name.
+    """
 
     name: str
     op: str
@@ -56,8 +63,13 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or output of the model: axes, None where a size is free, and its dtype."""
+class TensorType:
+    """The type of a model's input or output.
+
+    Attributes:
+        axes: the length of each axis, None where it is free; None altogether where the file gives no shape.
+        dtype: the dtype of the values.
+    """
 
     axes: tuple[int | None, ...] | None
     dtype: np.dtype[Any]
@@ -65,23 +77,23 @@ class Port:
 
 @dataclass(frozen=True)
 class Model:
-    """A checked model as plain data; nodes are in an order in which they can be computed."""
+    """A checked model as plain data; every node comes after the nodes whose outputs it reads."""
 
     name: str
     opset: int
     nodes: tuple[Node, ...]
     constants: Mapping[str, Array]
-    inputs: Mapping[str, Port]
-    outputs: Mapping[str, Port]
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
     metadata: Mapping[str, str]
 
 
 def read_model(path: Path) -> Model:
-    """The model of a file.
+    """Read the model in a file.
 
     Raises:
-        CompileError: SNN101 for what is no ONNX file, SNN102 where its structure is wrong, SNN103 where it is too
-            large, SNN104 for control flow and for domains that are unknown.
+        CompileError: SNN101 where the file is not an ONNX file, SNN102 where its structure is wrong, SNN103 where it
+            exceeds a limit of this module, SNN104 for control flow and for unknown operator domains.
     """
     place = f"file {shorten(path.name)}"
     try:
@@ -100,18 +112,23 @@ def read_model(path: Path) -> Model:
 
 
 def plain(proto: ModelProto, place: str, folder: Path | None = None) -> Model:
-    """A model that was parsed, as plain data; raises as `read_model` does."""
+    """A parsed model as plain data. Raises as `read_model` does, except for SNN101.
+
+    Args:
+        place: the file's name in messages.
+        folder: where external data may lie; None where there is no such folder.
+    """
     _check_counts(proto, place)
     _gather_external(proto.graph, place, folder)
     proto = _inlined(proto, place)
     try:
         checker.check_model(proto)
     except (checker.ValidationError, ValueError, TypeError) as e:
-        fail("SNN102", place, f"onnx's checker: {' '.join(str(e).split())[:300]}")
+        fail("SNN102", place, f"onnx.checker says: {' '.join(str(e).split())[:300]}")
     try:
         constants = {t.name: _array(t) for t in proto.graph.initializer}
-        inputs = {v.name: _port(v) for v in proto.graph.input if v.name not in constants}
-        outputs = {v.name: _port(v) for v in proto.graph.output}
+        inputs = {v.name: _tensor_type(v) for v in proto.graph.input if v.name not in constants}
+        outputs = {v.name: _tensor_type(v) for v in proto.graph.output}
         nodes = tuple(_node(n) for n in proto.graph.node)
     except (ValueError, TypeError, KeyError, AttributeError) as e:
         fail("SNN102", place, str(e)[:200])
@@ -122,23 +139,23 @@ def plain(proto: ModelProto, place: str, folder: Path | None = None) -> Model:
 
 def _check_counts(proto: ModelProto, place: str) -> None:
     graph = proto.graph
-    for what, count in (("nodes", len(graph.node)), ("initializers", len(graph.initializer)),
-                        ("inputs and outputs", len(graph.input) + len(graph.output)),
-                        ("functions", len(proto.functions))):
+    for items, count in (("nodes", len(graph.node)), ("initializers", len(graph.initializer)),
+                         ("inputs and outputs", len(graph.input) + len(graph.output)),
+                         ("functions", len(proto.functions))):
         if count > MAX_NODES:
-            fail("SNN103", place, f"{count} {what}", f"at most {MAX_NODES}")
+            fail("SNN103", place, f"{count} {items}", f"at most {MAX_NODES}")
     if sum(len(p.key) + len(p.value) for p in proto.metadata_props) > MAX_METADATA:
-        fail("SNN103", place, "metadata", f"at most {MAX_METADATA} characters")
+        fail("SNN103", place, "longer metadata", f"at most {MAX_METADATA} characters")
     if graph.sparse_initializer:
-        fail("SNN104", place, "sparse initializers", "dense ones")
+        fail("SNN104", place, "sparse initializers", "dense initializers")
     nodes = [*graph.node, *(n for f in proto.functions for n in f.node)]
     if not all(isinstance(text, str) for text in _texts(proto, nodes)):
-        fail("SNN102", place, "names that are not UTF-8")
+        fail("SNN102", place, "names that are not UTF-8 text")
     _check_nodes(nodes, proto, place)
 
 
 def _texts(proto: ModelProto, nodes: list[Any]) -> Iterator[object]:
-    """Every name that is used; a damaged one is read as bytes."""
+    """Every name in the file. A name that is not UTF-8 is yielded as bytes, since protobuf returns it so."""
     graph = proto.graph
     yield from (graph.name, *(t.name for t in (*graph.initializer, *graph.input, *graph.output)))
     yield from (text for f in proto.functions for text in (f.name, f.domain, *f.input, *f.output))
@@ -149,25 +166,29 @@ def _texts(proto: ModelProto, nodes: list[Any]) -> Iterator[object]:
 
 
 def _check_nodes(nodes: list[Any], proto: ModelProto, place: str) -> None:
-    found = Collector()
+    problems = Collector()
     own = {(f.domain, f.name) for f in proto.functions}
     for node in nodes[:MAX_NODES]:
         where = f"node {shorten(node.name or ''.join(node.output[:1]))} ({shorten(node.op_type)[1:-1]})"
         if any(len(name) > MAX_NAME for name in (node.name, *node.input, *node.output)):
-            found.error("SNN103", where, "a very long name", f"at most {MAX_NAME} characters")
+            problems.error("SNN103", where, "a very long name", f"at most {MAX_NAME} characters")
         if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) or a.sparse_tensor.ByteSize()
                for a in node.attribute):
-            found.error("SNN104", where, "a graph inside a node", "a step without If, Loop or Scan",
-                        "export one tick of the network, its states as inputs and outputs")
+            problems.error("SNN104", where, "a graph inside a node", "a step without If, Loop or Scan",
+                           "export one tick of the network, with its states as inputs and outputs")
         elif node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
-            found.error("SNN104", where, f"the domain {shorten(node.domain)}", "ONNX's own operators and QONNX's")
-        if len(found.errors) >= MAX_PROBLEMS:
+            problems.error("SNN104", where, f"an operator of the domain {shorten(node.domain)}",
+                           "operators of ONNX's or QONNX's own domains")
+        if len(problems.errors) >= MAX_PROBLEMS:
             break
-    found.finish()
+    problems.finish()
 
 
 def _inlined(proto: ModelProto, place: str) -> ModelProto:
-    """The model with the calls of its own functions replaced by their nodes, if those are not too many."""
+    """The model with every call of one of its own functions replaced by the function's nodes.
+
+    The number of nodes after inlining is computed first, because functions that call functions can multiply it.
+    """
     if not proto.functions:
         return proto
     bodies = {(f.domain, f.name): [(n.domain, n.op_type) for n in f.node] for f in proto.functions}
@@ -179,14 +200,14 @@ def _inlined(proto: ModelProto, place: str) -> ModelProto:
         if not ready:
             break
     if len(sizes) < len(bodies):
-        fail("SNN102", place, "functions that call themselves")
+        fail("SNN102", place, "a function that calls itself, directly or through others")
     total = sum(sizes.get((n.domain, n.op_type), 1) for n in proto.graph.node)
     if total > MAX_NODES:
-        fail("SNN103", place, "more nodes than can be read once functions are inlined", f"at most {MAX_NODES}")
+        fail("SNN103", place, "too many nodes after its functions are inlined", f"at most {MAX_NODES}")
     try:
         return inliner.inline_local_functions(proto)
     except (RuntimeError, ValueError) as e:
-        fail("SNN102", place, f"its functions: {str(e)[:200]}")
+        fail("SNN102", place, f"functions that cannot be inlined: {str(e)[:200]}")
 
 
 # --- tensors ---------------------------------------------------------------------------------------------
@@ -202,7 +223,11 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
 
 
 def _gather_external(graph: GraphProto, place: str, folder: Path | None) -> None:
-    """Bring external data into the model, within the bound for a file."""
+    """Read external data into the model, at most `MAX_BYTES` in all.
+
+    Args:
+        folder: where external data may lie; None where there is no such folder.
+    """
     left = MAX_BYTES
     for tensor in _tensors(graph):
         where = f"{place}, tensor {shorten(tensor.name)}"
@@ -213,7 +238,7 @@ def _gather_external(graph: GraphProto, place: str, folder: Path | None) -> None
         size = _byte_count(tensor, where)
         left -= size
         if left < 0:
-            fail("SNN103", where, f"{size} bytes of external data", f"at most {MAX_BYTES} in all")
+            fail("SNN103", where, f"{size} more bytes of external data", f"at most {MAX_BYTES} in all")
         tensor.raw_data = _external(tensor, size, where, folder)
         tensor.ClearField("external_data")
         tensor.data_location = TensorProto.DEFAULT
@@ -223,7 +248,7 @@ def _byte_count(tensor: TensorProto, where: str) -> int:
     try:
         kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     except (KeyError, ValueError, TypeError):
-        fail("SNN102", where, f"the data type {tensor.data_type}", "numbers")
+        fail("SNN102", where, f"the data type {tensor.data_type}", "a data type of numbers")
     bits = 4 if tensor.data_type in (TensorProto.INT4, TensorProto.UINT4) else kind.itemsize * 8
     return int(math.prod(tensor.dims) * bits + 7) // 8
 
@@ -252,9 +277,9 @@ def _external(tensor: TensorProto, size: int, where: str, folder: Path | None) -
 
 
 def _array(tensor: TensorProto) -> Array:
-    """A tensor's numbers; types that NumPy lacks become ones that hold them exactly."""
+    """A tensor's values. Dtypes that NumPy lacks become int8 or float32, which hold their values exactly."""
     if tensor.data_type == TensorProto.STRING:
-        raise ValueError(f"tensor {shorten(tensor.name)} holds text")
+        raise ValueError(f"tensor {shorten(tensor.name)} holds text, not numbers")
     array = numpy_helper.to_array(tensor)
     if array.dtype.kind not in "biuf":
         whole = tensor.data_type in (TensorProto.INT4, TensorProto.UINT4)
@@ -262,12 +287,13 @@ def _array(tensor: TensorProto) -> Array:
     return np.asarray(array.astype(np.float32) if array.dtype == np.float16 else array)
 
 
-def _port(value: Any) -> Port:
+def _tensor_type(value: Any) -> TensorType:
     if not value.type.HasField("tensor_type"):
-        raise ValueError(f"{shorten(value.name)} is no tensor")
+        raise ValueError(f"{shorten(value.name)} is not a tensor")
     kind = value.type.tensor_type
     axes = tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim)
-    return Port(axes if kind.HasField("shape") else None, np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    return TensorType(axes if kind.HasField("shape") else None, dtype)
 
 
 def _node(node: Any) -> Node:

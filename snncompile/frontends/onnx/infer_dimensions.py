@@ -1,8 +1,12 @@
-"""What the parameters and states of a rule measure: found from where they meet the input, in sums and comparisons.
+"""Infers the dimension of every parameter and state of a rule program: a membrane quantity, a real number, or a count.
 
-Every step of a program may at first be a membrane quantity, a real number, a count, or (K) a bare constant.
-What the typing of rules (`passes.dimensions`) forbids is struck out until nothing changes; what is still open is
-then chosen, simplest first.
+ONNX files do not declare dimensions, but the neuron's input is a membrane quantity, and sums and comparisons need
+operands of one dimension. In `v' = decay * v + input`, the sum makes `decay * v` a membrane quantity; the state `v` is
+then one as well, and `decay` a real number.
+
+The algorithm is constraint propagation with search. Every step of the program starts with the set of all dimensions it
+could have. Combinations that the typing of rules forbids are removed until nothing changes. Where a parameter or state
+still has several dimensions, one is tried, in a fixed order of preference, and propagated in turn.
 """
 
 from __future__ import annotations
@@ -16,37 +20,44 @@ import numpy as np
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.rules import Dimension
 
+# A constant of the program (K) takes the dimension of what it is combined with.
 M, R, C, K = "membrane", "real", "count", "constant"
 MAX_TRIES = 64
+# For each step of a program, the dimensions that it may still have.
 Domains = list[set[str]]
 
 
 def measure(program: Program, params: Mapping[str, Any], spiking: bool | None = None
             ) -> tuple[dict[str, Dimension], bool] | None:
-    """The dimension of every parameter and state by `(op, name)` leaf, and whether the output is spikes.
+    """Infer the dimensions of a program's parameters and states.
 
     Args:
-        params: the parameters' values; whole numbers may be counts.
-        spiking: what the output is, where that is known.
+        params: the parameters' values. Only a parameter all of whose values are whole numbers may be a count.
+        spiking: True where the output is known to be spikes, False where it is known to be a membrane quantity, None
+            where it may be either.
 
     Returns:
-        None where no choice is well-typed.
+        The dimensions under the keys `param.NAME` and `state.NAME`, and whether the output is spikes. None where no
+        choice of dimensions is well-typed, or none was reached within `MAX_TRIES` choices.
     """
     out = {True: {C}, False: {M}, None: {C, M}}[spiking]
-    domains = [_first(step, params) for step in program.steps]
+    domains = [_initial_domain(step, params) for step in program.steps]
     domains[program.output] &= out
     leaves = [i for i, s in enumerate(program.steps) if s.op in ("param", "state")]
     tries = iter(range(MAX_TRIES))
     solved = _solve(program, domains, sorted(leaves, key=lambda i: program.steps[i].op), tries)
     if solved is None:
         return None
-    unread = {f"state.{name}": solved[i] - {K} for name, i in program.next_state}
-    found = {n: cast(Dimension, min(d)) for n, d in unread.items() if d}
-    found |= {f"{program.steps[i].op}.{program.steps[i].value}": cast(Dimension, next(iter(solved[i]))) for i in leaves}
-    return found, solved[program.output] == {C}
+    # A state that no step reads has no leaf; it has the dimension of its next value.
+    next_values = {f"state.{name}": solved[i] - {K} for name, i in program.next_state}
+    dimensions = {n: cast(Dimension, min(d)) for n, d in next_values.items() if d}
+    dimensions |= {f"{program.steps[i].op}.{program.steps[i].value}": cast(Dimension, next(iter(solved[i])))
+                   for i in leaves}
+    return dimensions, solved[program.output] == {C}
 
 
-def _first(step: Step, params: Mapping[str, Any]) -> set[str]:
+def _initial_domain(step: Step, params: Mapping[str, Any]) -> set[str]:
+    """The dimensions that a step may have, before it is known how the program combines it."""
     match step.op:
         case "input":
             return {M}
@@ -64,6 +75,12 @@ def _whole(value: Any) -> bool:
 
 
 def _solve(program: Program, domains: Domains, leaves: list[int], tries: Iterator[int]) -> Domains | None:
+    """Narrow all domains until every leaf has one dimension; None where that is impossible or `tries` are used up.
+
+    Args:
+        leaves: the steps that are parameters and states, in the order in which their dimensions are chosen.
+        tries: yields one item for each choice that may still be tried.
+    """
     domains = [set(d) for d in domains]
     if next(tries, None) is None or not _narrow(program, domains):
         return None
@@ -83,7 +100,11 @@ def _solve(program: Program, domains: Domains, leaves: list[int], tries: Iterato
 
 
 def _narrow(program: Program, domains: Domains) -> bool:
-    """Strike out what cannot be, until nothing changes; False where nothing is left for some step."""
+    """Remove impossible dimensions from all domains in place, until nothing changes.
+
+    Returns:
+        False where some step has no possible dimension left.
+    """
     states = {str(s.value): i for i, s in enumerate(program.steps) if s.op == "state"}
     changed = True
     while changed:
@@ -101,22 +122,25 @@ def _narrow(program: Program, domains: Domains) -> bool:
 
 
 def _fit(step: Step, i: int, domains: Domains) -> None:
-    """Keep what some combination of the operands allows."""
+    """Keep only those dimensions of a step and of its operands that occur together in some allowed combination."""
     kept: list[set[str]] = [set() for _ in step.args]
     results: set[str] = set()
     for kinds in product(*(domains[a] for a in step.args)):
         result = _result(step.op, kinds)
         if result is not None and result in domains[i]:
             results.add(result)
-            for place, kind in zip(kept, kinds, strict=True):
-                place.add(kind)
+            for allowed, kind in zip(kept, kinds, strict=True):
+                allowed.add(kind)
     domains[i] &= results
-    for a, place in zip(step.args, kept, strict=True):
-        domains[a] &= place
+    for a, allowed in zip(step.args, kept, strict=True):
+        domains[a] &= allowed
 
 
 def _fit_next(domains: Domains, following: int, state: int) -> None:
-    """A state's next value is what the state is, or a count that becomes a real number, or a constant."""
+    """Apply the constraint between a state and its next value.
+
+    The next value has the dimension of the state, or is a constant; a real state may also get a count.
+    """
     if domains[following] == {K}:
         return
     domains[following] &= {*domains[state], K, *({C} if R in domains[state] else ())}
@@ -125,7 +149,7 @@ def _fit_next(domains: Domains, following: int, state: int) -> None:
 
 
 def _result(op: str, kinds: tuple[str, ...]) -> str | None:
-    """What an operation makes of operands of these kinds; None where it may not be."""
+    """The dimension of an operation's result for operands of these dimensions; None where the typing forbids it."""
     match op:
         case "add" | "sub" | "min" | "max":
             return _common(*kinds)
@@ -145,6 +169,7 @@ def _result(op: str, kinds: tuple[str, ...]) -> str | None:
 
 
 def _common(a: str, b: str) -> str | None:
+    """The dimension of a sum or maximum; None where a membrane quantity meets a real number or a count."""
     if a == b or b == K:
         return a
     if a == K:
@@ -153,6 +178,10 @@ def _common(a: str, b: str) -> str | None:
 
 
 def _product(op: str, a: str, b: str) -> str | None:
+    """The dimension of a product or quotient.
+
+    None for a product of two membrane quantities, and for a quotient whose divisor alone is a membrane quantity.
+    """
     if op == "div" and b == M:
         return R if a == M else None
     if a == b == M:

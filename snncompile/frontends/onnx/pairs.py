@@ -1,4 +1,4 @@
-"""Which output of a step function gives the next value of which input: its states."""
+"""Finds the states of a step function: which output returns the next value of which input."""
 
 from __future__ import annotations
 
@@ -18,51 +18,61 @@ AFTER = re.compile(r"^(?:out|next|new)_|(?:_|\.)(?:out|next|new|output)$")
 
 
 def find_pairs(model: Model, place: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The state outputs by state input: as given, as our own metadata say, or by their names.
+    """The name of each state's output, by the name of its input.
 
-    By name, an output whose name without `out_`, `next_`, `new_`, `_out`, `_next`, `_new` (or with a dot) is an
-    input's, with or without `in_`, `prev_`, `old_`, `last_`, `cur_`, `_in`, `_prev`, ..., `_t`, is its next value.
+    The pairs come from the first of these that has any: the option `states`, the metadata `snncompile.step`, the names.
+    An output belongs to an input by name, if the two are equal once the output's prefix or suffix is removed (`out_`,
+    `next_`, `new_`, `_out`, `_next`, `_new`, `_output`; suffixes also with a dot) and, where there is one, the input's
+    (`in_`, `prev_`, `old_`, `last_`, `cur_`, and the same as suffixes, `_t` and `_input`). `mem` and `mem_out` are such
+    a pair, and so are `prev_v` and `next_v`.
+
+    Args:
+        place: the file's name in messages.
+        given: the option `states`, outputs by inputs.
 
     Raises:
-        CompileError: SNN404 where the option names what does not exist, SNN102 where shapes differ or a name fits
-            several.
+        CompileError: SNN404 where the option names an input or output that does not exist; SNN102 where the shapes of
+            a pair differ, or where a name fits several others.
     """
-    found = Collector()
+    problems = Collector()
     for before, after in given.items():
         if before not in model.inputs or after not in model.outputs:
-            found.error("SNN404", f"option states, {shorten(before)}: {shorten(after)}", "no such input or output",
-                        f"inputs {_few(model.inputs)}; outputs {_few(model.outputs)}")
-    found.finish()
+            problems.error("SNN404", f"option states, {shorten(before)}: {shorten(after)}", "no such input or output",
+                           f"inputs {_few(model.inputs)}; outputs {_few(model.outputs)}")
+    problems.finish()
     pairs = dict(given) or _by_metadata(model) or _by_name(model, place)
     for before, after in pairs.items():
         axes = model.inputs[before].axes, model.outputs[after].axes
-        if not _meet(*axes):
-            found.error("SNN102", f"{place}, state {shorten(before)}", f"goes in as {list(axes[0] or ())}, "
-                        f"comes out as {list(axes[1] or ())}", "equal shapes")
-    found.finish()
+        if not _compatible(*axes):
+            problems.error("SNN102", f"{place}, state {shorten(before)}",
+                           f"its input has the shape {list(axes[0] or ())}, its output {list(axes[1] or ())}",
+                           "equal shapes")
+    problems.finish()
     return pairs
 
 
 def _few(names: Mapping[str, object]) -> str:
+    """The first eight names for a message."""
     listed = [shorten(n, 30) for n in names]
     return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
 
 
-def _meet(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> bool:
+def _compatible(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> bool:
+    """Whether two shapes can be equal; None stands for a free length, or for a shape that the file does not give."""
     if a is None or b is None:
         return True
     return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
 
 
 def find_initial(model: Model) -> dict[str, Any]:
-    """The states' first values that our own metadata name, those that are 0 apart."""
-    found = {s["in"]: s.get("initial", 0) for s in _described(model)}
-    values = {n: model.constants.get(v) if isinstance(v, str) else v for n, v in found.items()}
+    """The initial values of states that the metadata `snncompile.step` give, by state input, without those of 0."""
+    given = {s["in"]: s.get("initial", 0) for s in _described(model)}
+    values = {n: model.constants.get(v) if isinstance(v, str) else v for n, v in given.items()}
     return {n: v for n, v in values.items() if isinstance(v, (int, float, np.ndarray)) and np.any(v)}
 
 
 def _described(model: Model) -> list[dict[str, Any]]:
-    """The states in our own metadata, each with an input and an output."""
+    """The states in the metadata `snncompile.step`; an empty list where the metadata are missing or damaged."""
     try:
         states = json.loads(model.metadata.get(STEP, "{}"))["states"]
         return [s for s in states if isinstance(s["in"], str) and isinstance(s["out"], str)]
@@ -87,7 +97,7 @@ def _by_name(model: Model, place: str) -> dict[str, str]:
         matches = inputs.get(base, []) if base != name else []
         if len(matches) > 1 or any(m in pairs for m in matches):
             fail("SNN102", f"{place}, output {shorten(name)}",
-                 "a name that fits several inputs, or one of several that fit an input", "one output a state",
-                 "say which belong together: states={'input': 'output', ...}")
+                 "its name fits several inputs, or an input to which another output fits too",
+                 "one output for each state", "say which belong together: states={'input': 'output', ...}")
         pairs.update(dict.fromkeys(matches, name))
     return pairs

@@ -1,4 +1,8 @@
-"""ONNX files to graphs. A file that `export_onnx` wrote holds its graph, which counts if it gives this very file."""
+"""Reads an ONNX file as a graph.
+
+A file that `export_onnx` wrote holds its graph in the metadata. That graph is returned if exporting it again gives the
+same nodes and weights; otherwise somebody changed the file, and the graph is built from the nodes.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +29,32 @@ def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial
     """The graph of a file that holds one step of a network.
 
     Args:
-        states: the output that gives each state's next value, by the state's input, or the same as a text
-            `in=out,...`; see docs/onnx.md for how pairs are found without it.
-        initial: first values by state input, numbers or arrays; 0 otherwise.
+        states: the output that returns each state's next value, by the state's input, or the same as a text
+            `in=out,...`. docs/onnx.md says how the pairs are found without this option.
+        initial: initial values by state input, numbers or arrays; other states start at 0.
         values: what the inputs carry, `spike` (the default) or `real`.
 
+    Returns:
+        A graph of the stage that was exported, where the file holds its graph; otherwise a FLOAT graph. Its notes say
+        (SNN109) where the graph in the metadata was not used.
+
     Raises:
-        CompileError: as `read_model` does; SNN104 with every node that the compiler has no word for, SNN404 for
-            options that do not fit the file.
+        CompileError: as `read_model` does; SNN104 with every node that the compiler cannot read; SNN404 for options
+            that do not exist or do not fit the file.
     """
     if unknown:
-        fail("SNN404", f"options {', '.join(map(shorten, unknown))}", "no options for ONNX files", ", ".join(OPTIONS))
+        fail("SNN404", f"options {', '.join(map(shorten, unknown))}", "ONNX files have no such option",
+             ", ".join(OPTIONS))
     model = read_model(path)
     notes: tuple[Diagnostic, ...] = ()
     if GRAPH in model.metadata and (states, initial, values) == (None, None, None):
-        found = _own(model)
-        if found is not None:
-            return found
-        notes = (Diagnostic("SNN109", f"file {shorten(path.name)}", "a graph in the metadata that gives another file",
-                            "the nodes count", "export the graph again", "warning"),)
+        embedded = _embedded_graph(model)
+        if embedded is not None:
+            return embedded
+        notes = (Diagnostic("SNN109", f"file {shorten(path.name)}",
+                            "the graph in the metadata does not fit the nodes of the file",
+                            "the graph was built from the nodes", "export the graph again",
+                            "warning"),)
     graph = step_graph(model, f"file {shorten(path.name)}", _pairs(states), initial or {}, values or "spike")
     return verify(graph).noting(notes)
 
@@ -51,18 +62,18 @@ def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial
 def _pairs(states: Mapping[str, str] | str | None) -> dict[str, str]:
     if not isinstance(states, str):
         return dict(states or {})
-    found = [pair.partition("=") for pair in states.split(",")]
-    if not all(before and after for before, _, after in found):
+    pairs = [pair.partition("=") for pair in states.split(",")]
+    if not all(before and after for before, _, after in pairs):
         fail("SNN404", "option states", shorten(states), "in=out,...")
-    return {before: after for before, _, after in found}
+    return {before: after for before, _, after in pairs}
 
 
-def _own(model: Model) -> Graph | None:
-    """The graph in the metadata, if exporting it gives this model."""
+def _embedded_graph(model: Model) -> Graph | None:
+    """The graph in the metadata if it is undamaged and exporting it gives this model, otherwise None."""
     arrays = {digest(a): a for a in model.constants.values()}
     try:
         graph = verify(from_text(model.metadata[GRAPH], arrays, where=f"metadata {GRAPH}"))
-        float32 = any(port.dtype == np.float32 for port in model.inputs.values())
+        float32 = any(tensor.dtype == np.float32 for tensor in model.inputs.values())
         again = plain(onnx_model(graph, "float32" if float32 else "float64"), "the graph in the metadata")
     except CompileError:
         return None

@@ -1,11 +1,15 @@
-"""Element-wise nodes as expressions of a neuron rule."""
+"""Translates element-wise ONNX nodes into expressions of a neuron rule; the table `ELEMENTS` lists the operators.
+
+A function of the table takes the node, the expressions of its inputs (None for an input that is left out), and a
+function `numbers`, which returns a constant input of the node as a number; see `expression`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from snncompile.diagnostics import fail
+from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.onnx.constants import quant_range
 from snncompile.frontends.onnx.dataflow import Element, cast_kind
 from snncompile.frontends.onnx.file import Node
@@ -29,8 +33,9 @@ def expression(element: Element, args: Sequence[Expr | None], numbers: Callable[
     """The expression of an element.
 
     Args:
-        args: of its inputs, None where one is left out.
-        numbers: gives a constant input as a number, or None where it is left out.
+        args: the expressions of its inputs, None where an optional one is left out.
+        numbers: returns the constant input of an index as a number, or None where it is left out or not one number. For
+            the word "type", it returns the smallest and largest integer of `QuantizeLinear`'s output.
     """
     built: Expr = ELEMENTS[element.node.op](element.node, args, numbers)
     return built
@@ -49,7 +54,7 @@ def equal(a: Expr, b: Expr) -> Expr:
 
 
 def half_even(a: Expr) -> Expr:
-    """To the nearest whole number, halves to the even one: as ONNX and NumPy round."""
+    """Round to the nearest whole number, and halves to the even one, as ONNX and NumPy do."""
     up = floor(a + 0.5)
     odd = up - (up // 2) * 2 >= 1
     return up - select(both(up >= a + 0.5, odd), one(), 0)
@@ -60,10 +65,12 @@ def ceiling(a: Expr) -> Expr:
 
 
 def truncated(a: Expr) -> Expr:
+    """Round toward zero."""
     return select(a >= 0, floor(a), ceiling(a))
 
 
 def _folded(op: str) -> Callable[..., Expr]:
+    """An operation of two operands, applied from left to right to any number of them."""
     def build(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
         total = args[0]
         for arg in args[1:]:
@@ -74,7 +81,7 @@ def _folded(op: str) -> Callable[..., Expr]:
 
 
 def _summed(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
-    """A sum without its zeros, which would measure nothing."""
+    """A sum without its constant zeros, which would leave the dimension of the sum open."""
     return _folded("add")(node, [a for a in args if not is_zero(a)] or args[:1], numbers)
 
 
@@ -88,7 +95,12 @@ def _plain(make: Callable[..., Expr]) -> Callable[..., Expr]:
 
 
 def _compared(op: str, swap: bool = False) -> Callable[..., Expr]:
-    """A comparison; of a difference with zero, of its two sides: the same in floating point, and simpler."""
+    """A comparison; `a - b > 0` becomes `a > b`, which is simpler and true for the same floating-point numbers.
+
+    Args:
+        op: `gt` or `ge`.
+        swap: whether the operands change places, as for `Less`.
+    """
 
     def build(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
         a, b = reversed(args) if swap else args
@@ -118,7 +130,7 @@ def _clip(node: Node, args: Sequence[Any], numbers: Any) -> Expr:
 def _pow(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
     power: float | None = numbers(1)
     if power is None or power not in (1, 2, 3, 4, -1):
-        fail("SNN104", node.place, f"the power {power}", "1, 2, 3, 4 or -1: products and a quotient")
+        fail("SNN104", node.place, f"the power {power}", "a constant power of 1, 2, 3, 4 or -1")
     if power == -1:
         return one() / args[0]
     value = args[0]
@@ -151,7 +163,7 @@ def _modulo(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
 
 
 def _scaled(node: Node, args: Sequence[Any]) -> tuple[Expr, Expr, Expr]:
-    """A value, its step, and the integer that means 0."""
+    """The first three inputs of a quantizer: the value, its step, and its zero point (0 where it is left out)."""
     zero = args[2] if len(args) > 2 and args[2] is not None else Expr("const", (), 0)
     return args[0], args[1], zero
 
@@ -191,7 +203,7 @@ def _bipolar(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
 def _rounded(node: Node, a: Expr, default: str) -> Expr:
     mode = node.attributes.get("rounding_mode", default).upper()
     if mode not in ROUNDINGS:
-        fail("SNN104", node.place, f"the rounding mode {mode[:20]}", ", ".join(ROUNDINGS))
+        fail("SNN104", node.place, f"the rounding mode {shorten(mode, 20)}", ", ".join(ROUNDINGS))
     rounded: Expr = ROUNDINGS[mode](a)
     return rounded
 

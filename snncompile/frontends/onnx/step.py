@@ -1,4 +1,8 @@
-"""A step function as a graph: neurons out of element-wise nodes, layers as operators, states as loops of one tick."""
+"""Builds the graph of a step function.
+
+Regions of element-wise nodes become neurons, other nodes become layer operators, and a state that belongs to no neuron
+becomes a delay of one tick on an edge.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,24 @@ INPUTS = {"spike": (0, 1), "real": (-1, 1)}
 
 
 def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Mapping[str, Any], values: str) -> Graph:
-    """The FLOAT graph of a model; the options as `read_onnx` takes them."""
+    """The FLOAT graph of a model.
+
+    Args:
+        place: the file's name in messages.
+        states: output by state input; empty where the option was not given.
+        initial: initial values by state input.
+        values: what the inputs carry, `spike` or `real`.
+
+    Raises:
+        CompileError: SNN404 for options that do not fit the model; otherwise as `read_onnx` does.
+    """
     if values not in INPUTS:
         fail("SNN404", "option values", shorten(values), ", ".join(INPUTS))
     pairs = find_pairs(model, place, states)
     for name in initial:
         if name not in pairs:
-            fail("SNN404", f"option initial, {shorten(name)}", "no state of that name", ", ".join(map(shorten, pairs)))
+            fail("SNN404", f"option initial, {shorten(name)}", "there is no state of this name",
+                 ", ".join(map(shorten, pairs)))
     flow = enter(model, place)
     follow(flow, ELEMENTS, LAYERS, IGNORED)
     leaving = tuple(n for n in model.outputs if n not in pairs.values())
@@ -43,6 +58,17 @@ def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Map
 
 @dataclass
 class _Builder:
+    """Builds the graph of a model whose elements are divided among neurons.
+
+    Attributes:
+        states: the inputs of the model that are states.
+        initial: initial values by state input, numbers or arrays.
+        nodes: the nodes of the graph so far.
+        edges: the edges of the graph so far.
+        owners: the graph node that computes each value, by the value's name in the file.
+        reserved: names that are kept for the graph's outputs.
+    """
+
     model: Model
     flow: Flow
     regions: Regions
@@ -62,27 +88,28 @@ class _Builder:
                 self.owners[name] = self._name(name)
                 self.nodes[self.owners[name]] = Input(flow.values[name].shape, self.values, *INPUTS[self.values])
         terms: dict[str, list[tuple[str, tuple[Op, ...]]]] = {}
-        inside = {n for r in regions.found for n in r.elements}
-        for region in regions.found:
+        in_neurons = {n for r in regions.neurons for n in r.elements}
+        for region in regions.neurons:
             name = self.owners[region.exit] = self._name(_population_name(region))
             self.nodes[name] = make_neuron(flow, regions.pairs, region, name, self.initial)
             terms[name] = [(v, () if sign > 0 else (Scale(-1.0),)) for v, sign in region.terms]
-        for output, layer in regions.layers.items():
-            self._place(layer.name, output, list(layer.terms), terms)
+        for output, total in regions.operator_sums.items():
+            self._place(total.name, output, list(total.terms), terms)
         for output, element in regions.elements.items():
-            if output not in inside:
+            if output not in in_neurons:
                 self._place(element.node.name or output, output, self._operators(element), terms)
         for name, parts in terms.items():
             self._connect(name, parts)
         self.reserved = set()
-        for given in leaving:
-            name = self._name(given)
+        for output in leaving:
+            name = self._name(output)
             self.nodes[name] = Output()
-            source, delay = self._source(self.flow.named(given))
+            source, delay = self._source(self.flow.named(output))
             self.edges.append(Edge(source, name, delay))
         return Graph(self.model.name or "onnx", self.nodes, tuple(self.edges))
 
     def _name(self, wanted: str) -> str:
+        """The wanted name, with a number behind it where it is taken."""
         name, count = wanted or "_", 1
         while name in self.nodes or name in self.reserved:
             count += 1
@@ -91,13 +118,23 @@ class _Builder:
 
     def _place(self, wanted: str, output: str, parts: list[tuple[str, tuple[Op, ...]]],
                terms: dict[str, list[tuple[str, tuple[Op, ...]]]]) -> None:
-        """A node for a layer: its last operator, or the sum of its terms."""
+        """Add the node that computes a sum of terms.
+
+        A single term's last operator becomes the node itself; several terms are added by an `Identity`.
+
+        Args:
+            wanted: the node's name, if it is free.
+            output: the value's name in the file.
+            parts: the terms.
+            terms: receives, under the node's name, the terms that edges must bring to it.
+        """
         name = self.owners[output] = self._name(wanted.strip("/") or output)
         single = len(parts) == 1 and parts[0][1]
         self.nodes[name] = parts[0][1][-1] if single else Identity()
         terms[name] = [(parts[0][0], parts[0][1][:-1])] if single else parts
 
     def _connect(self, name: str, parts: list[tuple[str, tuple[Op, ...]]]) -> None:
+        """Add the edges that bring terms to a node, and a node for each operator on the way."""
         for value, chain in parts:
             source, delay = self._source(value)
             for op in chain:
@@ -108,21 +145,27 @@ class _Builder:
             self.edges.append(Edge(source, name, delay))
 
     def _source(self, value: str) -> tuple[str, int]:
-        """The node that a value comes from, and how many ticks late."""
+        """The graph node that computes a value, and how many ticks before.
+
+        Raises:
+            CompileError: SNN104 where no node computes it, or where a state on the way cannot be a plain delay.
+        """
         delay, pairs = 0, self.regions.pairs
         while value in pairs:
             if delay > len(pairs):
-                fail("SNN104", f"state {shorten(value)}", "it is its own next value", "a state that something changes")
+                fail("SNN104", f"state {shorten(value)}", "it is its own next value",
+                     "a next value that depends on something else")
             if np.any(self.initial.get(value, 0)):
-                fail("SNN104", f"state {shorten(value)}", "a first value other than 0, read a tick late", "0")
+                fail("SNN104", f"state {shorten(value)}", "an initial value other than 0; the state is only a delay",
+                     "an initial value of 0")
             value, delay = pairs[value], delay + 1
         if value not in self.owners:
-            what = "a constant" if value in self.flow.constants else "nothing that has an operator"
-            fail("SNN104", f"value {shorten(value)}", f"it is {what}", "values that depend on the input")
+            problem = "it is a constant" if value in self.flow.constants else "no operator of the graph computes it"
+            fail("SNN104", f"value {shorten(value)}", problem, "a value that depends on the input")
         return self.owners[value], delay
 
     def _operators(self, element: Element) -> list[tuple[str, tuple[Op, ...]]]:
-        """An element outside neurons, as a layer."""
+        """The terms of an element outside of neurons; a constant term becomes the bias of a `Scale`."""
         flow, op = self.flow, element.node.op
         axes = len(flow.values[element.output].shape)
         parts: list[tuple[str, tuple[Op, ...]]] = []
@@ -137,11 +180,13 @@ class _Builder:
         if bias is not None:
             factor = 1.0 if len(parts) > 1 or not parts[0][1] else -1.0
             if len(parts) > 1:
-                fail("SNN104", element.node.place, "constants among the terms of a sum", "values, or one and constants")
+                fail("SNN104", element.node.place, "constants and several values in one sum",
+                     "several values, or one value and constants")
             return [(parts[0][0], (Scale(factor, _scalar(bias)),))]
         return parts if op in ("Add", "Sub", "Sum", "Neg") else [(parts[0][0], (self._unary(element, axes),))]
 
     def _unary(self, element: Element, axes: int) -> Op:
+        """The operator of an element that rectifies one value, or scales it by constants."""
         op = element.node.op
         if op in ("Relu", "Max", "Min"):
             return Rectify(-1 if op == "Min" else 1)
@@ -154,12 +199,17 @@ class _Builder:
 
 
 def _scalar(value: Any) -> Any:
+    """A float where the array holds one value, otherwise the array."""
     array = np.asarray(value)
     return float(array.ravel()[0]) if array.size == 1 else array
 
 
 def _population_name(region: Region) -> str:
-    """A neuron's name: what its first state is called, without what says that it goes in; or its last node's."""
+    """The name of a region's neuron.
+
+    It is the name of the first state without the parts that mark it as an input or as a membrane (`lif1.mem` gives
+    `lif1`, `prev_v` gives `v`). Without states, it is the name of the node whose value leaves the region.
+    """
     if not region.states:
         element = region.elements.get(region.exit)
         return (element.node.name if element and element.node.name else region.exit).strip("/")

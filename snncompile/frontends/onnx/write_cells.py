@@ -1,4 +1,4 @@
-"""Neurons and integer populations in ONNX: their programs, step by step."""
+"""Writes the rule programs of neurons and integer populations as ONNX nodes, one program step at a time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ BOOLEAN = {"ge": "GreaterOrEqual", "gt": "Greater", "and": "And", "or": "Or", "n
 
 
 @dataclass
-class Cell:
-    """One program while it is written.
+class ProgramWriter:
+    """Writes one program.
 
     Attributes:
-        states: names of the states' present values.
-        x: name of the input.
+        w: receives the ONNX nodes.
+        params: the values of the program's parameters and tables, by name.
+        states: the ONNX names of the states' present values, by state.
+        x: the ONNX name of the input.
+        values: the ONNX name of each step's result so far, as a number.
+        truths: the ONNX name of a step's result as a bool tensor, for steps that have one.
+        known: for each step so far, its value where it depends on constants and parameters alone, otherwise None.
     """
 
     w: Writer
@@ -39,14 +44,17 @@ class Cell:
     known: list[Any] = field(default_factory=list)
 
     def write(self) -> tuple[str, dict[str, str]]:
-        """The names of what leaves the neuron, and of the states' next values."""
+        """Write all steps; return the ONNX names of the output, and of the next values by state."""
         for i, step in enumerate(self.program.steps):
             self.known.append(self._known(step))
             self.values.append(self._value(i, step))
         return self._full(self.program.output), {n: self._full(i) for n, i in self.program.next_state}
 
     def _known(self, step: Step) -> Any:
-        """The value of a curve of parameters alone: worked out here, since libraries differ in its last bit."""
+        """The value of a step that depends on constants and parameters alone, in float64; None for all other steps.
+
+        It is used for exp and tanh, because the last bit of their results differs between libraries.
+        """
         args = [self.known[a] for a in step.args]
         value: Any = step.value
         if step.op == "const":
@@ -57,7 +65,7 @@ class Cell:
         return OPERATIONS[step.op].apply(*args) if worked_out else None
 
     def _full(self, i: int) -> str:
-        """A step as a tensor of the layer's shape, also where neither input nor state is in it."""
+        """The ONNX name of a step's result, expanded to the layer's shape where it depends on parameters alone."""
         moving: set[int] = set()
         for k, step in enumerate(self.program.steps[: i + 1]):
             if step.op in ("state", "input") or moving.intersection(step.args):
@@ -65,6 +73,7 @@ class Cell:
         return self.values[i] if i in moving else self.w.op("Expand", self.values[i], self.w.op("Shape", self.x))
 
     def _value(self, i: int, step: Step) -> str:
+        """Write step `i`, and return the ONNX name of its result."""
         w, args = self.w, [self.values[a] for a in step.args]
         value: Any = step.value
         known: Array | None = self.known[i]
@@ -90,14 +99,22 @@ class Cell:
         return self._logic(i, step, args) if step.op in BOOLEAN else w.op(NAMES[step.op], *args)
 
     def _extreme(self, op: str, a: str, b: str) -> str:
-        """The larger or smaller of two integers; ONNX Runtime 1.31 takes int64 for 32 bits in some Max and Min."""
+        """The larger or smaller of two integers.
+
+        This avoids Max and Min, because ONNX Runtime 1.31 computes some of them in 32 bits for int64.
+        """
         return self.w.op("Where", self.w.op("Less" if op == "min" else "Greater", a, b), a, b)
 
     def _truth(self, i: int) -> str:
+        """The ONNX name of a step's result as a bool tensor."""
         return self.truths[i] if i in self.truths else self.w.cast(self.values[i], np.bool_)
 
     def _logic(self, i: int, step: Step, args: list[str]) -> str:
-        """Comparisons, and what is said of them; of numbers, `and` is a product, `or` a maximum, `not` 1 - a."""
+        """A comparison or logical operation.
+
+        Operands that exist as bool tensors are combined by ONNX's logical operators. Of other operands, which are
+        numbers 0 and 1, `and` is the product, `or` the maximum, and `not a` is `1 - a`.
+        """
         w = self.w
         if step.op not in ("ge", "gt"):
             if not all(a in self.truths for a in step.args):
@@ -108,29 +125,42 @@ class Cell:
         return w.cast(self.truths[i], w.dtype)
 
     def _floor_divided(self, a: str, b: str) -> str:
+        """`floor(a / b)`; for integers as `(a - a mod b) / b`, since ONNX's Div rounds toward zero."""
         w = self.w
         return w.op("Div", w.op("Sub", a, w.op("Mod", a, b)), b) if w.whole else w.op("Floor", w.op("Div", a, b))
 
     def _shifted(self, a: str, value: Any) -> str:
-        """`a / 2**bits`, rounded; ONNX Runtime shifts no signed numbers."""
+        """`a / 2**bits`, rounded by a mode of the rule program, written as a division.
+
+        ONNX Runtime has no shift for signed integers.
+
+        Args:
+            value: `(bits, rounding)` with a rounding of `floor`, `zero` or `nearest`.
+        """
         w, (bits, rounding) = self.w, value
         if bits and rounding == "zero":
-            short = w.op("Where", w.op("Less", a, w.constant(0)), w.constant((1 << bits) - 1), w.constant(0))
-            a = w.op("Add", a, short)
+            offset = w.op("Where", w.op("Less", a, w.constant(0)), w.constant((1 << bits) - 1), w.constant(0))
+            a = w.op("Add", a, offset)
         elif bits and rounding == "nearest":
             a = w.op("Add", a, w.constant(1 << (bits - 1)))
         return self._floor_divided(a, w.constant(1 << bits)) if bits else a
 
     def _wrapped(self, a: str, bits: int) -> str:
+        """`a` wrapped around to a signed integer of so many bits."""
         w, half = self.w, self.w.constant(1 << (bits - 1))
         return w.op("Sub", w.op("Mod", w.op("Add", a, half), w.constant(1 << bits)), half)
 
     def _looked_up(self, a: str, value: Any) -> str:
+        """The entry of a table at `(a - low) >> shift`, or its first or last entry beyond the ends.
+
+        Args:
+            value: `(name, low, shift)`, where `name` names the table among the parameters.
+        """
         w, (name, low, shift) = self.w, value
-        place = self._shifted(w.op("Sub", a, w.constant(low)), (shift, "floor"))
+        index = self._shifted(w.op("Sub", a, w.constant(low)), (shift, "floor"))
         last = len(self.params[name]) - 1
-        inside = self._extreme("min", self._extreme("max", place, w.constant(0)), w.constant(last))
+        inside = self._extreme("min", self._extreme("max", index, w.constant(0)), w.constant(last))
         return w.op("Gather", w.constant(self.params[name]), inside, axis=0)
 
 
-INTEGER = {"shr": Cell._shifted, "wrap": Cell._wrapped, "lut": Cell._looked_up}
+INTEGER = {"shr": ProgramWriter._shifted, "wrap": ProgramWriter._wrapped, "lut": ProgramWriter._looked_up}

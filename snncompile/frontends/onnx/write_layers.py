@@ -1,6 +1,7 @@
-"""Layers in ONNX: native operators in float32, and in float64 and int64 what ONNX Runtime can compute exactly.
+"""Writes layer operators as ONNX nodes.
 
-ONNX Runtime has no convolution and no average pooling in those; windows are gathered by constant indices instead.
+In float32 a layer becomes ONNX's own operator. ONNX Runtime has no convolution and no average pooling in float64 and
+int64; there, the windows are gathered by constant indices, and multiplied or summed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ from snncompile.ir.types import Shape
 
 
 def write_layer(w: Writer, op: Op, x: str, shape: Shape) -> str:
-    """The value of a layer whose input is `x`, of `shape` without the batch axis."""
+    """Write a layer, and return the ONNX name of its output.
+
+    Args:
+        x: the ONNX name of the input.
+        shape: the input's shape without the batch axis.
+    """
     return WRITERS[type(op)](w, op, x, shape)
 
 
@@ -42,7 +48,11 @@ def _same(w: Writer, op: Op, x: str, shape: Shape) -> str:
 
 
 def _biased(w: Writer, y: str, bias: Any, axes: int) -> str:
-    """A value plus one number a channel."""
+    """The ONNX name of `y` plus a bias of one number per channel; `y` itself where there is none.
+
+    Args:
+        axes: how many axes `y` has without the batch axis.
+    """
     if bias is None:
         return y
     b = w.constant(bias)
@@ -59,17 +69,22 @@ def _conv(w: Writer, op: Conv, x: str, shape: Shape) -> str:
         bias = [] if op.bias is None else [w.constant(op.bias)]
         return w.op("Conv", x, weight, *bias, strides=op.stride, pads=_ends(op.padding), dilations=op.dilation,
                     group=op.groups, kernel_shape=op.kernel)
-    taps, places = math.prod(op.kernel), math.prod(out[1:])
+    taps, positions = math.prod(op.kernel), math.prod(out[1:])
     patches = _windows(w, x, shape, op.kernel, op.stride, op.padding, op.dilation, 0)
     fan_in = shape[0] // op.groups * taps
-    columns = w.reshape(patches, op.groups, fan_in, places)
+    columns = w.reshape(patches, op.groups, fan_in, positions)
     rows = w.op("Reshape", weight, w.integers(op.groups, out[0] // op.groups, fan_in))
     return _biased(w, w.reshape(w.op("MatMul", rows, columns), *out), op.bias, len(out))
 
 
 def _windows(w: Writer, x: str, shape: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape,
              fill: float) -> str:
-    """The windows over the last axes of `x`: `[batch, channel, tap, place]`."""
+    """Gather the windows over all axes of `x` but batch and channel, as `[batch, channel, tap, position]`.
+
+    Args:
+        shape: of `x`, without the batch axis.
+        fill: the value of the padding.
+    """
     if any(map(any, padding)):
         amounts = _ends(((0, 0), (0, 0), *padding))
         x = w.op("Pad", x, w.integers(*amounts), w.constant(fill))
@@ -84,7 +99,7 @@ def _windows(w: Writer, x: str, shape: Shape, kernel: Shape, stride: Shape, padd
 
 
 def _ends(padding: Pads) -> list[int]:
-    """Pads as ONNX writes them: all before, then all after."""
+    """Pads in ONNX's order: those before each axis, then those after each axis."""
     return [p[side] for side in (0, 1) for p in padding]
 
 
@@ -110,6 +125,7 @@ def _max_pool(w: Writer, op: MaxPool, x: str, shape: Shape) -> str:
 
 
 def _reduced(w: Writer, op: Pool, x: str, shape: Shape, kind: str, fill: float) -> str:
+    """The windows of a pool, each reduced to one value by the ONNX operator `kind`; `fill` is the padding's value."""
     windows = _windows(w, x, shape, op.kernel, op.stride, op.padding, (1,) * len(op.kernel), fill)
     return w.reshape(w.op(kind, windows, w.integers(2), keepdims=0), *op.infer(shape))
 

@@ -1,4 +1,4 @@
-"""ONNX nodes and initializers while they are written, under names that no two share."""
+"""Collects the nodes, initializers, inputs and outputs of an ONNX model, and gives each a name of its own."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ IR_VERSION = 9
 
 @dataclass
 class Writer:
-    """A step function under construction; tensors are known by their names and begin with a batch axis.
+    """A step function under construction.
+
+    Its methods take and return names of ONNX tensors, whose first axis is the batch axis.
 
     Attributes:
-        dtype: of all arithmetic: float64, float32 or int64.
+        dtype: the dtype of all arithmetic: float64, float32 or int64.
+        initializers: the constant arrays, by name.
+        taken: all names in use.
     """
 
     dtype: np.dtype[Any]
@@ -32,16 +36,16 @@ class Writer:
 
     @property
     def whole(self) -> bool:
-        """Whether the arithmetic is that of integers."""
+        """Whether the arithmetic is in integers."""
         return self.dtype.kind == "i"
 
     @property
     def native(self) -> bool:
-        """Whether ONNX Runtime has every layer in this arithmetic; it convolves float32 only."""
+        """Whether ONNX Runtime has every layer operator in this dtype; it has Conv for float32 only."""
         return self.dtype == np.float32
 
     def fresh(self, name: str) -> str:
-        """A name nothing has yet."""
+        """The name, with a number behind it where it is taken; marks the result as taken."""
         new, count = name or "_", 1
         while new in self.taken:
             count += 1
@@ -50,7 +54,7 @@ class Writer:
         return new
 
     def op(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Add a node of one output, and give that output's name."""
+        """Add a node of one output, and return that output's name."""
         output = self.fresh(name or kind.lower())
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
@@ -59,7 +63,7 @@ class Writer:
         return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def stored(self, array: Array) -> str:
-        """An initializer with these very values, named as the text form names them."""
+        """The name of an initializer with exactly these values; it is their digest, as in the text form."""
         name = digest(array)
         if name not in self.initializers:
             self.taken.add(name)
@@ -67,28 +71,28 @@ class Writer:
         return name
 
     def constant(self, value: Any) -> str:
-        """A number or an array in the dtype of the arithmetic."""
+        """The name of a number or array, cast to the dtype of the arithmetic where it has another one."""
         array = np.asarray(value)
         if array.ndim == 0:
             return self.stored(array.astype(self.dtype))
         return self.stored(array) if array.dtype == self.dtype else self.cast(self.stored(array), self.dtype)
 
     def integers(self, *values: int) -> str:
-        """A list of integers: a shape, axes, amounts."""
+        """The name of an int64 vector, such as a shape, axes, or amounts of padding."""
         return self.stored(np.array(values, np.int64))
 
     def reshape(self, value: str, *shape: int) -> str:
-        """The same values under another shape, the batch axis apart."""
+        """A value in another shape, which is given without the batch axis."""
         return self.op("Reshape", value, self.integers(0, *shape))
 
     def enter(self, name: str, shape: Shape) -> str:
-        """A new input of the step function."""
+        """Add an input to the step function, of a shape without the batch axis, and return its name."""
         fresh = self.fresh(name)
         self.inputs.append(self._about(fresh, shape))
         return fresh
 
     def leave(self, name: str, value: str, shape: Shape) -> str:
-        """A new output of the step function."""
+        """Add an output to the step function, of a shape without the batch axis, and return its name."""
         fresh = self.op("Identity", value, name=name)
         self.outputs.append(self._about(fresh, shape))
         return fresh

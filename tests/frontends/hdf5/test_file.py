@@ -1,4 +1,4 @@
-"""The HDF5 reader finds what h5py wrote, and ends on whatever it is given."""
+"""The HDF5 reader reads what h5py wrote, and comes to an end for every file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from snncompile.frontends.hdf5.file import MAX_STEPS, Dataset, File, Hdf5Error, TooLarge
+from snncompile.frontends.hdf5.dataset import Dataset
+from snncompile.frontends.hdf5.file import MAX_STEPS, File, Hdf5Error, TooLarge
 from snncompile.frontends.hdf5.groups import Group, open_object
 
 
@@ -30,15 +31,15 @@ def of(data: bytes) -> File:
 
 
 def root(file: File) -> Group:
-    found = open_object(file, file.root)
-    assert isinstance(found, Group)
-    return found
+    opened = open_object(file, file.root)
+    assert isinstance(opened, Group)
+    return opened
 
 
 def dataset(file: File, name: str = "x") -> Dataset:
-    found = open_object(file, root(file).addresses(1000)[name])
-    assert isinstance(found, Dataset)
-    return found
+    opened = open_object(file, root(file).addresses(1000)[name])
+    assert isinstance(opened, Dataset)
+    return opened
 
 
 DTYPES = st.sampled_from(["i1", "u1", "<i2", ">i4", "<u8", "<f2", ">f4", "<f4", "<f8", ">f8"]).map(np.dtype)
@@ -47,11 +48,11 @@ ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0,
 
 @given(ARRAYS)
 def test_numbers_of_every_type_and_shape(array: Any) -> None:
-    found = dataset(written(lambda f: f.create_dataset("x", data=array))).numbers()
-    assert found.shape == array.shape
-    assert found.dtype == array.dtype.newbyteorder("=")
-    assert np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
-    assert not found.flags.writeable
+    read = dataset(written(lambda f: f.create_dataset("x", data=array))).numbers()
+    assert read.shape == array.shape
+    assert read.dtype == array.dtype.newbyteorder("=")
+    assert np.array_equal(read, array, equal_nan=array.dtype.kind == "f")
+    assert not read.flags.writeable
 
 
 @given(ARRAYS.filter(lambda a: a.ndim > 0 and a.size > 0), st.data())
@@ -59,8 +60,8 @@ def test_chunks_and_filters(array: Any, data: st.DataObject) -> None:
     chunks = tuple(data.draw(st.integers(1, n)) for n in array.shape)
     how = {"compression": data.draw(st.sampled_from([None, "gzip"])), "shuffle": data.draw(st.booleans()),
            "fletcher32": data.draw(st.booleans())}
-    found = dataset(written(lambda f: f.create_dataset("x", data=array, chunks=chunks, **how))).numbers()
-    assert np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
+    read = dataset(written(lambda f: f.create_dataset("x", data=array, chunks=chunks, **how))).numbers()
+    assert np.array_equal(read, array, equal_nan=array.dtype.kind == "f")
 
 
 def test_more_chunks_than_one_tree_node_holds() -> None:
@@ -90,9 +91,9 @@ def test_groups_of_every_size_and_layout(how: dict[str, Any], word: str, count: 
     file = written(fill, **how)
     group = open_object(file, root(file).addresses(10)["g"])
     assert isinstance(group, Group)
-    found = {n: open_object(file, a) for n, a in group.addresses(count).items()}
-    assert list(found) == sorted(f"{word}{i}" for i in range(count))
-    assert all(isinstance(d, Dataset) and d.numbers() == int(n[1:]) for n, d in found.items())
+    members = {n: open_object(file, a) for n, a in group.addresses(count).items()}
+    assert list(members) == sorted(f"{word}{i}" for i in range(count))
+    assert all(isinstance(d, Dataset) and d.numbers() == int(n[1:]) for n, d in members.items())
 
 
 def test_an_object_with_more_messages_than_its_first_block_holds() -> None:
@@ -175,9 +176,9 @@ def test_a_group_that_holds_itself_costs_no_more_than_the_step_limit() -> None:
         stack = [root(file)]
         while stack:
             for address in stack.pop().addresses(10).values():
-                found = open_object(file, address)
-                assert isinstance(found, Group)
-                stack.append(found)
+                member = open_object(file, address)
+                assert isinstance(member, Group)
+                stack.append(member)
             file.step(MAX_STEPS // 100)
 
     with pytest.raises(TooLarge, match="entries"):
@@ -185,7 +186,7 @@ def test_a_group_that_holds_itself_costs_no_more_than_the_step_limit() -> None:
 
 
 def test_a_damaged_global_heap_ends() -> None:
-    """A free object of size 0 in the middle of a heap makes the HDF5 library loop for ever."""
+    """A free object of size 0 inside a heap makes the HDF5 library loop for ever."""
     def fill(file: Any) -> None:
         for i in range(5):
             file[f"x{i}"] = "some text"

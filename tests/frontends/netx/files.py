@@ -1,4 +1,4 @@
-"""NetX files as lava-dl writes them, and what NetX makes of them in plain NumPy."""
+"""Writes NetX files in the form of lava-dl, and computes in plain NumPy what NetX computes from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEURON = {"type": "CUBA", "iDecay": 4096, "vDecay": 1024, "vThMant": 25, "refDel
 
 @dataclass
 class Layer:
-    """A layer of a file: its kind, its fields, and its neuron's fields."""
+    """A layer of a file, with its kind, its fields, and the fields of its neuron."""
 
     kind: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Layer:
 
 
 def write(path: Path, layers: list[Layer]) -> Path:
-    """Write layers in the way of lava-dl's `export_hdf5`: types as arrays of fixed strings, or as text."""
+    """Write layers as `export_hdf5` of lava-dl does; layer types are arrays of fixed-length strings."""
     with h5py.File(path, "w") as file:
         for i, layer in enumerate(layers):
             group = file.create_group(f"layer/{i}")

@@ -1,4 +1,4 @@
-"""Broken and hostile NetX files end in diagnostics, all of them at once."""
+"""Damaged and hostile NetX files are refused, and all problems of a file are reported at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.frontends.netx.files import NEURON, Layer, write
 
 
 def net() -> list[Layer]:
-    """An input, a convolution, flatten, a dense and a recurrent layer."""
+    """The layers of a small network: input, convolution, flatten, dense, recurrent."""
     conv = {"shape": [2, 3, 3], "weight": np.ones((2, 1, 2, 2)), "stride": [1, 1], "padding": [0, 0], "dilation": 1,
             "groups": 1, "bias": np.zeros(2)}
     return [Layer("input", {"shape": [1, 4, 4]}), Layer("conv", conv, dict(NEURON)), Layer("flatten"),
@@ -103,8 +103,8 @@ def _kind(at: int, kind: str) -> Callable[[list[Layer]], None]:
 def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[list[Layer]], Any], code: str, place: str) -> None:
     layers = net()
     spoil(layers)
-    found = refusal(write(tmp_path / "bad.net", layers))
-    assert (code, True) in [(d.code, place in d.place) for d in found]
+    diagnostics = refusal(write(tmp_path / "bad.net", layers))
+    assert (code, True) in [(d.code, place in d.place) for d in diagnostics]
 
 
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
@@ -134,6 +134,19 @@ def test_what_a_file_declares_is_bounded(tmp_path: Path) -> None:
                                      {"reset_offset": "a"}])
 def test_options_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
     assert codes(write(tmp_path / "net.net", net()), **options) == ["SNN404"]
+
+
+@pytest.mark.parametrize(("option", "largest"), [("reset_interval", 1 << 30), ("reset_offset", 1 << 30)])
+def test_options_end_at_their_largest_value(tmp_path: Path, option: str, largest: int) -> None:
+    path = write(tmp_path / "net.net", net())
+    assert load(path, **{option: largest})
+    assert codes(path, **{option: largest + 1}) == ["SNN404"]
+
+
+def test_as_many_layers_may_be_skipped_as_the_option_allows(tmp_path: Path) -> None:
+    path = write(tmp_path / "net.net", net())
+    assert codes(path, skip_layers=1 << 16) == ["SNN102"]  # the value is allowed, but no layer is left
+    assert codes(path, skip_layers=(1 << 16) + 1) == ["SNN404"]
 
 
 def test_a_network_whose_layers_are_all_skipped_is_refused(tmp_path: Path) -> None:

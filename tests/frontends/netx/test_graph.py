@@ -1,4 +1,4 @@
-"""NetX files mean what NetX computes from them, tick for tick."""
+"""The graph of a NetX file computes what NetX computes, tick by tick."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def check(pick: Choices, path: Path, seed: int, emitted: bool) -> None:
     x = rng.integers(-128, 128, (2, TICKS, *shape)) / 64 if layers[0].neuron else rng.random((2, TICKS, *shape)) < 0.4
     resets = {"reset_interval": pick.integer(1, 7), "reset_offset": pick.integer(0, 9)} if pick.chance(40) else {}
     model = sc.compile(write(path, layers), load_options=resets)
-    wanted = [netx(layers, one, *resets.values()) for one in x]
+    wanted = [netx(layers, sample, *resets.values()) for sample in x]
     inside = run(model.graph, integers(model.graph, x), record=True, states=True)
     assert np.array_equal(inside.outputs["output"], wanted)
     if emitted:
@@ -128,9 +128,9 @@ def two_layers() -> list[Layer]:
 def test_a_layer_takes_a_tick(tmp_path: Path) -> None:
     x = np.zeros((1, 5, 3))
     x[0, 0] = 1
-    found = run(sc.load(write(tmp_path / "two.net", two_layers())), x, record=True)
-    assert found.emitted["dense1"][0].tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [0, 0]]
-    assert found.outputs["output"][0].ravel().tolist() == [0, 0, 1, 0, 0]
+    traces = run(sc.load(write(tmp_path / "two.net", two_layers())), x, record=True)
+    assert traces.emitted["dense1"][0].tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [0, 0]]
+    assert traces.outputs["output"][0].ravel().tolist() == [0, 0, 1, 0, 0]
 
 
 def test_skipped_layers_leave_their_spikes_to_be_given(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_skipped_layers_leave_their_spikes_to_be_given(tmp_path: Path) -> None:
 
 
 def test_weights_stand_as_they_stand_in_the_file(tmp_path: Path) -> None:
-    """Odd weights of both signs too, which NetX doubles and then halves."""
+    """This includes odd weights of both signs; NetX doubles such weights and halves the sum."""
     layers = two_layers()
     layers[1].fields["weight"] = np.array([[-3, 5, 1], [7, 0, -2]], np.float32)
     (edge,) = sc.load(write(tmp_path / "odd.net", layers)).edges_into["dense1"]
@@ -153,7 +153,7 @@ def test_weights_stand_as_they_stand_in_the_file(tmp_path: Path) -> None:
 
 
 def test_an_input_layer_with_neurons_takes_numbers(tmp_path: Path) -> None:
-    """Its bias is `weight x + bias`: PilotNet's frames in their normalized range."""
+    """The membranes of the input layer are driven by `weight x + bias`, as with PilotNet's normalized frames."""
     layers = [Layer("input", {"shape": [2], "weight": 36, "bias": 10}, dict(NEURON)), *two_layers()[1:]]
     layers[1].fields["weight"] = np.full((2, 2), 40)
     model = sc.compile(write(tmp_path / "in.net", layers))

@@ -1,6 +1,6 @@
-"""PilotNet, trained by Intel, against what Intel's own runs recorded.
+"""PilotNet, which Intel trained, gives the spikes and membranes that Intel recorded.
 
-The files, and what they turn out to be:
+The files contain:
 
 - `network.net`: an input layer, five convolutions, flatten, four dense layers, all LOIHI neurons without current filter
   (iDecay 4096), vDecay 1024, vThMant 25; weights are even, so that no rule of rounding for mixed signs matters.
@@ -39,17 +39,17 @@ RUNS = [
 
 
 def spikes(folder: Path) -> Array:
-    """The input, [1, 25, channel, height, width], its last tick silent."""
+    """The input `[1, 25, channel, height, width]`, whose last tick has no spikes."""
     x = np.load(folder / "input.npy").transpose(3, 2, 1, 0)[None].astype(np.uint8)
     return np.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0)))
 
 
-def same_as_recorded(found: Traces, folder: Path, layer: str) -> None:
+def same_as_recorded(traces: Traces, folder: Path, layer: str) -> None:
     fired = np.load(folder / (f"{layer}-s.npy" if layer == "fc-3" else f"{layer}.npy")).T
     membrane = np.load(folder / f"{layer}-v.npy").T
     name = f"dense{7 + int(layer[-1])}"
     ticks = len(fired)
-    emitted, v = found.emitted[name][0, :ticks], found.states[name]["v"][0, :ticks]
+    emitted, v = traces.emitted[name][0, :ticks], traces.states[name]["v"][0, :ticks]
     assert ticks >= 24
     assert np.count_nonzero(emitted != fired) == 0
     assert np.count_nonzero(np.where(emitted, AFTER_A_SPIKE, v) != membrane) == 0
@@ -66,13 +66,13 @@ def pilotnet(shared_data: Path) -> Path:
 
 @pytest.mark.parametrize(("resets", "layers"), RUNS)
 def test_the_dense_layers_are_what_intel_recorded(pilotnet: Path, resets: dict[str, int], layers: list[str]) -> None:
-    """From the input through all convolutions, in the interpreter and in the emitted C, without one difference."""
+    """The input goes through all convolutions, in the interpreter and in the emitted C, without any difference."""
     model, x = compiled(pilotnet, resets), spikes(pilotnet)
     wanted = run(model.graph, x, record=True, states=True)
     for layer in layers:
         same_as_recorded(wanted, pilotnet, layer)
     if compiler() is not None:
-        got = model.trace(x)
-        assert inside_differences(wanted, got) == []
+        emitted = model.trace(x)
+        assert inside_differences(wanted, emitted) == []
         for layer in layers:
-            same_as_recorded(got, pilotnet, layer)
+            same_as_recorded(emitted, pilotnet, layer)

@@ -1,4 +1,4 @@
-"""NIR files written straight with h5py, as other tools and other versions of NIR write them."""
+"""Writes NIR files directly with h5py, in the forms that other tools and other versions of NIR use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def inner(nodes: Mapping[str, Any], edges: Edges) -> dict[str, Any]:
 
 def write(path: Path, nodes: Mapping[str, Any], edges: Edges, metadata: Mapping[str, Any] | None = None,
           **how: Any) -> Path:
-    """A NIR file of these nodes; `how` is passed to h5py."""
+    """Write a NIR file of these nodes; `how` is passed to h5py."""
     with h5py.File(path, "w", **how) as file:
         file["version"] = "1.0.8"
         _fill(file.create_group("node"), {**inner(nodes, edges), **({"metadata": metadata} if metadata else {})})
@@ -48,7 +48,7 @@ def _fill(group: Any, fields: Mapping[str, Any]) -> None:
 
 def chain(path: Path, shape: tuple[int, ...], *nodes: Mapping[str, Any], out: tuple[int, ...] = (),
           metadata: Mapping[str, Any] | None = None) -> Path:
-    """A file of nodes `n0`, `n1`, ... one after another, between `input` and `output`."""
+    """Write a file with a chain of nodes `n0`, `n1`, ... between `input` and `output`."""
     named: dict[str, Any] = {"input": node("Input", shape=np.array(shape))}
     named |= {f"n{i}": n for i, n in enumerate(nodes)}
     named["output"] = node("Output", shape=np.array(out, np.int64))
@@ -72,7 +72,7 @@ def affine(weight: Any, bias: Any = None) -> dict[str, Any]:
 
 
 def codes(path: Path, **options: Any) -> list[str]:
-    """The codes with which loading a file is refused; empty where it loads."""
+    """The codes of the diagnostics when a file is loaded; empty where it loads."""
     try:
         load(path, **options)
     except CompileError as e:
@@ -81,7 +81,7 @@ def codes(path: Path, **options: Any) -> list[str]:
 
 
 def refusal(path: Path, **options: Any) -> str:
-    """The whole message with which loading a file is refused."""
+    """The whole message with which a file is refused."""
     try:
         load(path, **options)
     except CompileError as e:
@@ -90,7 +90,7 @@ def refusal(path: Path, **options: Any) -> str:
 
 
 def canonical(graph: Graph) -> str:
-    """A network's text with its nodes numbered, its name left out: equal for equal structure and numbers."""
+    """A network's text without names, which is equal for networks of equal structure and numbers."""
     numbers = {name: f"n{i}" for i, name in enumerate(graph.nodes)}
     nodes = {numbers[n]: op for n, op in graph.nodes.items()}
     edges = tuple(type(e)(numbers[e.src], numbers[e.dst], e.delay, e.chain) for e in graph.edges)

@@ -1,4 +1,4 @@
-"""Random FLOAT graphs of which NIR can say every node: layers, skips, loops, delays, odd names."""
+"""Random FLOAT graphs that NIR can express, with layers, skips, loops, delays and unusual names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRADED = ("li", "integrator", "cubali", "accumulator", "euler_li")
 
 @dataclass
 class Growing:
-    """A graph while it grows."""
+    """A graph to which nodes are added one by one."""
 
     pick: Choices
     nodes: dict[str, Op] = field(default_factory=dict)
@@ -40,13 +40,13 @@ class Growing:
 
 
 @st.composite
-def sayable_graphs(draw: st.DrawFn) -> Graph:
-    """Graphs for which `export_nir` has a word everywhere."""
-    return sayable(Choices(Drawn(draw)))
+def expressible_graphs(draw: st.DrawFn) -> Graph:
+    """Well-formed graphs that `export_nir` can write."""
+    return expressible(Choices(Drawn(draw)))
 
 
-def sayable(pick: Choices) -> Graph:
-    """A well-formed graph for which `export_nir` has a word everywhere."""
+def expressible(pick: Choices) -> Graph:
+    """A well-formed graph that `export_nir` can write."""
     g = Growing(pick)
     shape = pick.one([(3,), (2, 4, 4), (1, 5, 3), (2, 6)])
     last = g.add(pick.one([Input(shape), Input(shape, high=3), Input(shape, "real", -0.5, 0.5, 0.25)]), None, shape)
@@ -64,7 +64,7 @@ def sayable(pick: Choices) -> Graph:
 
 
 def _join(g: Growing, last: str) -> None:
-    """More edges between nodes of one shape: sums, skips, loops, and the same edge twice."""
+    """Add edges between nodes of equal shape: sums, skips, loops, and repeated edges."""
     same = [n for n in g.nodes if g.shapes[n] == g.shapes[last]]
     for _ in range(g.pick.integer(0, 2)):
         source = g.pick.one(same)
@@ -104,7 +104,7 @@ def _spatial(pick: Choices, shape: Shape) -> Op:
 
 
 def neuron(pick: Choices, shape: Shape) -> Neuron:
-    """A neuron of a rule that NIR has an equation for."""
+    """A neuron of a rule for which NIR has an equation."""
     rule = pick.one(SPIKING * 2 + GRADED)
     params = {name: _param(pick, shape, low) for name, low in {
         "if": {"gain": 1}, "lif": {"decay": 0, "gain": 1}, "plif": {"w": -60}, "li": {"decay": 0, "gain": 1},

@@ -1,4 +1,4 @@
-"""What NIR leaves open is taken from options, metadata, presets and defaults, in this order, and said aloud."""
+"""What NIR leaves open is answered by options, metadata, presets and defaults, in this order; defaults are reported."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def neuron(path: Path, **options: Any) -> Neuron:
     return op
 
 
-def found(path: Path, **options: Any) -> list[str]:
+def notes_of(path: Path, **options: Any) -> list[str]:
     return [n.found for n in load(path, **options).notes]
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """One LIF neuron of an old file: nothing is said."""
+    """One LIF neuron of a file without metadata, which answers no question."""
     return chain(tmp_path / "bare.nir", (1,), lif(v_threshold=2.0))
 
 
@@ -77,7 +77,7 @@ def test_metadata_of_the_graph_speak_for_all_nodes(tmp_path: Path) -> None:
 # --- notes -----------------------------------------------------------------------------------------------
 
 
-def test_every_assumption_is_said_once_with_the_option_that_sets_it(bare: Path) -> None:
+def test_every_assumption_is_reported_once_with_the_option_that_sets_it(bare: Path) -> None:
     graph = load(bare)
     assert all(n.code == "SNN105" and n.severity == "warning" and '"n0"' in n.place for n in graph.notes)
     flags = [n.help.split()[0] for n in graph.notes]
@@ -98,12 +98,12 @@ def test_the_time_step_is_not_asked_for_where_nothing_is_timed(tmp_path: Path) -
 
 
 def test_a_gain_in_units_of_time_asks_for_the_time_step(tmp_path: Path) -> None:
-    assert any("time step" in f for f in found(chain(tmp_path / "x.nir", (1,), if_(1, r=500.0))))
+    assert any("time step" in f for f in notes_of(chain(tmp_path / "x.nir", (1,), if_(1, r=500.0))))
 
 
 def test_a_reset_potential_in_the_file_answers_the_question(tmp_path: Path) -> None:
     path = chain(tmp_path / "x.nir", (1,), lif(v_reset=-0.5))
-    assert not any("reset of the membrane" in f for f in found(path))
+    assert not any("reset of the membrane" in f for f in notes_of(path))
     assert neuron(path).params["v_reset"] == -0.5
     assert "v_reset" not in neuron(path, reset="zero").params
     assert "v_reset" not in neuron(chain(tmp_path / "x.nir", (1,), lif(v_reset=0.0))).params
@@ -113,9 +113,9 @@ def test_a_reset_potential_in_the_file_answers_the_question(tmp_path: Path) -> N
 def test_a_preset_leaves_only_the_time_step_open(tmp_path: Path, bare: Path, preset: str) -> None:
     cuba = node("CubaLIF", tau_syn=[2.0], tau_mem=[3.0], r=[1.0], v_leak=[0.0], v_threshold=[1.0])
     open_ = {"norse", "rockpool"}
-    notes = found(chain(tmp_path / "x.nir", (1,), cuba), as_=preset, **({} if preset == "sinabs" else {"dt": 1.0}))
+    notes = notes_of(chain(tmp_path / "x.nir", (1,), cuba), as_=preset, **({} if preset == "sinabs" else {"dt": 1.0}))
     assert [n for n in notes if "assumed" in n] == []
-    assert any("time step" in n for n in found(bare, as_=preset, discretization="exp")) == (preset in open_)
+    assert any("time step" in n for n in notes_of(bare, as_=preset, discretization="exp")) == (preset in open_)
 
 
 def test_snntorch_files_may_have_lost_their_reset(bare: Path) -> None:
@@ -163,7 +163,7 @@ def test_lowest_membrane(bare: Path, given: Any, expected: Any) -> None:
 def test_first_membrane(tmp_path: Path, given: Any, expected: Any) -> None:
     path = chain(tmp_path / "x.nir", (1,), lif(v_leak=0.25, v_reset=-0.5))
     assert neuron(path, v_init=given).initial.get("v") == expected
-    assert any("starts at 0" in f for f in found(path))
+    assert any("starts at 0" in f for f in notes_of(path))
 
 
 def test_values_and_decoding(bare: Path) -> None:
@@ -175,7 +175,7 @@ def test_values_and_decoding(bare: Path) -> None:
 def test_the_order_of_the_synaptic_filter(tmp_path: Path) -> None:
     cuba = node("CubaLIF", tau_syn=[1.0], tau_mem=[1.0], r=[1.0], v_leak=[0.0], v_threshold=[1.0])
     path = chain(tmp_path / "x.nir", (1,), cuba)
-    assert any("synaptic current" in f for f in found(path))
+    assert any("synaptic current" in f for f in notes_of(path))
     assert neuron(path, filter="add-first").options == {"filter": "add-first"}
 
 

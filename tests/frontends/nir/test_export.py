@@ -1,4 +1,4 @@
-"""What is written as NIR is read back as the same network, by us and as far as it can be by the NIR package."""
+"""A network that is written as NIR is read back unchanged, and the NIR package reads the file too."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Membrane, Real, neuron_rule
 from snncompile.ir.types import Shape, ShapeOnly, Stage
 from tests.frontends.nir.files import chain, if_, lif, spikes
+from tests.frontends.nir.graphs import expressible, expressible_graphs
 from tests.frontends.nir.graphs import neuron as random_neuron
-from tests.frontends.nir.graphs import sayable, sayable_graphs
 from tests.strategies import Choices, Dice, inputs_for
 
 
 def line(shape: Shape, *ops: Op, **about: Any) -> Graph:
-    """Operators one after another."""
+    """A graph with a chain of operators."""
     nodes: dict[str, Op] = {"in": Input(shape), **{f"n{i}": op for i, op in enumerate(ops)}, "out": Output()}
     names = list(nodes)
     return Graph("net", nodes, tuple(Edge(a, b) for a, b in itertools.pairwise(names)), **about)
@@ -41,7 +41,7 @@ def again(graph: Graph, tmp_path: Path, **options: Any) -> Graph:
 
 
 @settings(max_examples=150)
-@given(sayable_graphs())
+@given(expressible_graphs())
 def test_random_graphs_survive_the_round_trip(tmp_path_factory: pytest.TempPathFactory, graph: Graph) -> None:
     back = again(graph, tmp_path_factory.getbasetemp())
     assert str(back) == str(graph)
@@ -51,23 +51,23 @@ def test_random_graphs_survive_the_round_trip(tmp_path_factory: pytest.TempPathF
 @pytest.mark.slow
 def test_many_random_graphs_survive_the_round_trip(tmp_path: Path) -> None:
     for seed in range(300):
-        graph = sayable(Choices(Dice(seed)))
+        graph = expressible(Choices(Dice(seed)))
         assert str(again(graph, tmp_path)) == str(graph), f"seed {seed}"
 
 
 def test_fields_alone_mean_the_same_neurons(tmp_path: Path) -> None:
-    """Without exact constants in the metadata, the equations give them back to rounding."""
+    """Without exact constants in the metadata, the equations give the same constants up to rounding."""
     for seed in range(120):
         graph = line((4,), random_neuron(Choices(Dice(seed)), (4,)))
         path = export_nir(graph, tmp_path / "x.nir")
         with h5py.File(path, "a") as file:
             del file["node/nodes/n0/metadata/snncompile/neuron"]
-        op, found = graph.nodes["n0"], load(path).nodes["n0"]
+        op, reread = graph.nodes["n0"], load(path).nodes["n0"]
         assert isinstance(op, Neuron)
         if op.rule.name == "accumulator":
-            assert isinstance(found, Scale)
+            assert isinstance(reread, Scale)
             continue
-        assert isinstance(found, Neuron)
+        assert isinstance(reread, Neuron)
         plain = {k: v for k, v in op.params.items() if k not in ("bias", "v_min", "w", "v_reset")}
         if op.rule.name == "threshold":
             plain = {"gain": 1.0, "threshold": op.params["threshold"] / op.params["gain"]}
@@ -77,15 +77,15 @@ def test_fields_alone_mean_the_same_neurons(tmp_path: Path) -> None:
                 {"decay_syn": 1 - plain["rate_syn"], "gain_syn": 1.0} if "rate_syn" in plain else {})
         if op.rule.name != "plif":
             for key, value in plain.items():
-                assert np.allclose(np.broadcast_to(found.params[key], 4), value, rtol=1e-9), (seed, key)
+                assert np.allclose(np.broadcast_to(reread.params[key], 4), value, rtol=1e-9), (seed, key)
 
 
 def test_a_file_keeps_what_an_option_does_not_override(tmp_path: Path) -> None:
     op = Neuron.of("lif", Firing(">", "subtract", "after-decay", None), decay=0.7, gain=0.3, threshold=1.25, v_min=-2.0)
-    found = again(line((3,), op), tmp_path, compare=">=", v_min=None).nodes["n0"]
-    assert isinstance(found, Neuron)
-    assert found.firing == Firing(">=", "subtract", "after-decay", None)
-    assert dict(found.params) == {"decay": 0.7, "gain": 0.3, "threshold": 1.25}
+    reread = again(line((3,), op), tmp_path, compare=">=", v_min=None).nodes["n0"]
+    assert isinstance(reread, Neuron)
+    assert reread.firing == Firing(">=", "subtract", "after-decay", None)
+    assert dict(reread.params) == {"decay": 0.7, "gain": 0.3, "threshold": 1.25}
 
 
 def test_another_time_step_discretizes_the_equations_anew(tmp_path: Path) -> None:
@@ -136,15 +136,15 @@ def test_a_recurrence_is_written_as_nir_writes_it(tmp_path: Path) -> None:
 
 
 def test_the_bytes_of_a_file_depend_on_the_graph_alone() -> None:
-    graph = sayable(Choices(Dice(3)))
+    graph = expressible(Choices(Dice(3)))
     assert bytes(nir_bytes(graph)) == bytes(nir_bytes(graph))
 
 
-# --- what NIR cannot say ---------------------------------------------------------------------------------
+# --- what NIR cannot express -----------------------------------------------------------------------------
 
 
 def namesake() -> Neuron:
-    """A neuron of a user's own rule that happens to be called `lif`."""
+    """A neuron of a user's own rule that has the name of the library's `lif`."""
 
     @neuron_rule(decay=Real(0.5), threshold=Membrane(1.0))
     def lif(state: Any, x: Any, p: Any) -> Any:
@@ -154,7 +154,7 @@ def namesake() -> Neuron:
     return Neuron(lif)
 
 
-UNSAYABLE: list[tuple[Shape, Op]] = [
+INEXPRESSIBLE: list[tuple[Shape, Op]] = [
     ((3,), Neuron.of("alif")),
     ((3,), namesake()),
     ((3,), Neuron.of("lif", decay=1.5)),
@@ -175,17 +175,18 @@ UNSAYABLE: list[tuple[Shape, Op]] = [
     ((1, 4, 4), Upsample((2, 2))),
     ((1, 4, 4), Conv(np.ones((1, 1, 2, 2)), padding=((1, 0), (1, 0)))),
 ]
+KINDS = [op.kind() + str(i) for i, (_, op) in enumerate(INEXPRESSIBLE)]
 
 
-@pytest.mark.parametrize(("shape", "op"), UNSAYABLE, ids=[op.kind() + str(i) for i, (_, op) in enumerate(UNSAYABLE)])
-def test_what_nir_has_no_word_for_is_named_and_nothing_is_written(tmp_path: Path, shape: Shape, op: Op) -> None:
+@pytest.mark.parametrize(("shape", "op"), INEXPRESSIBLE, ids=KINDS)
+def test_what_nir_cannot_express_is_named_and_nothing_is_written(tmp_path: Path, shape: Shape, op: Op) -> None:
     with pytest.raises(CompileError) as e:
         export_nir(line(shape, op), tmp_path / "x.nir")
     assert [(d.code, d.place) for d in e.value.diagnostics] == [("SNN106", 'node "n0"')]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_unsayable_nodes_are_named_together(tmp_path: Path) -> None:
+def test_all_inexpressible_nodes_are_named_together(tmp_path: Path) -> None:
     with pytest.raises(CompileError) as e:
         export_nir(line((3,), Rectify(), Identity(), Rectify()), tmp_path / "x.nir")
     assert [d.place for d in e.value.diagnostics] == ['node "n0"', 'node "n2"']
@@ -227,14 +228,14 @@ def test_an_existing_file_is_replaced_whole_or_left_alone(tmp_path: Path) -> Non
 
 # --- the NIR package -------------------------------------------------------------------------------------
 
-# Fields of our files that the package calls otherwise, or that it computes.
+# Fields that the package computes itself or names differently.
 OURS_ALONE = {"shape", "input_type"}
 
 
 def test_the_nir_package_reads_our_files(tmp_path: Path) -> None:
     nir = pytest.importorskip("nir")
     for seed in range(60):
-        graph = sayable(Choices(Dice(seed)))
+        graph = expressible(Choices(Dice(seed)))
         path = export_nir(graph, tmp_path / "x.nir")
         theirs = nir.read(path, type_check=False)
         ours = read_nir(path)
@@ -261,7 +262,7 @@ def test_the_nir_package_agrees_on_types_and_writes_what_we_read(tmp_path: Path)
 
 
 def test_networks_without_metadata_run_the_same(tmp_path: Path) -> None:
-    """Everything that changes spikes is in the options, once the metadata are gone."""
+    """Without metadata, options can say everything that changes the spikes."""
     graph = line((3,), Linear(np.array([[1.0, 0.5, 0.25]])), Neuron.of("lif", Firing(">"), decay=0.5, gain=1.0))
     path = export_nir(graph, tmp_path / "x.nir")
     with h5py.File(path, "a") as file:
@@ -273,7 +274,7 @@ def test_networks_without_metadata_run_the_same(tmp_path: Path) -> None:
 
 def test_exported_graphs_run_the_same(tmp_path: Path) -> None:
     for seed in range(30):
-        graph = sayable(Choices(Dice(seed)))
+        graph = expressible(Choices(Dice(seed)))
         x = inputs_for(graph)
         first, second = run(graph, x), run(to_graph(read_nir(export_nir(graph, tmp_path / "x.nir")), {}, ""), x)
         assert all(np.array_equal(first.outputs[n], second.outputs[n], equal_nan=True) for n in graph.outputs)

@@ -1,4 +1,4 @@
-"""Damaged and hostile NIR files end in a diagnostic, quickly, and nothing else."""
+"""Damaged and hostile NIR files are refused quickly with a diagnostic, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def net(tmp_path: Path) -> Path:
 
 
 def survives(path: Path) -> bool:
-    """Whether a file loads; anything but loading or a diagnostic is an error of the test."""
+    """Whether a file loads; an exception other than a diagnostic fails the test."""
     try:
         load(path)
     except CompileError:
@@ -141,7 +141,7 @@ def test_too_many_nodes_are_refused_before_they_are_read(tmp_path: Path) -> None
 
 
 def test_a_million_nodes_out_of_a_small_file(tmp_path: Path) -> None:
-    """Ten nested graphs, each holding the next one ten times."""
+    """Ten levels of graphs, each of which holds the next level ten times."""
     with h5py.File(tmp_path / "x.nir", "w") as file:
         last = file.create_group("leaf")
         last["type"] = "Input"

@@ -1,4 +1,4 @@
-"""Every node type and every version of NIR, as the operators they mean."""
+"""Every node type of every version of NIR becomes the right operator."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_one_channel_is_no_batch_axis(tmp_path: Path) -> None:
 
 
 def test_a_network_that_fits_neither_way_is_refused_as_it_stands(tmp_path: Path) -> None:
-    assert "[1, 2, 6, 6] arrives" in refusal(chain(tmp_path / "x.nir", (1, 2, 6, 6), conv((4, 3, 3, 3))))
+    assert "shape [1, 2, 6, 6]" in refusal(chain(tmp_path / "x.nir", (1, 2, 6, 6), conv((4, 3, 3, 3))))
 
 
 # --- neurons ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Networks that others trained and recorded, read and run as their frameworks run them."""
+"""Networks that others trained and recorded give the recorded membranes and spikes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SOFT = {"as_": "sinabs", "max_spikes": 1, "v_min": None}
 
 
 def trace(shared_data: Path, platform: str) -> tuple[Array, Array, Array]:
-    """Input spikes `[1, tick, 1]`, membrane and spike ticks that a platform recorded."""
+    """The input spikes `[1, tick, 1]` of a recording, the membranes, and the ticks of the spikes."""
     x, v, s = np.loadtxt(shared_data / "nir" / "lif_traces" / f"lif_{platform}.csv", delimiter=",").T
     return (x > 0).astype(float)[None, :, None], v, np.flatnonzero(s)
 
 
 def simulate(graph: Graph, x: Array, dtype: Any) -> tuple[Array, Array]:
     name, = graph.populations
-    found = run(graph, x, record=True, states=True, dtype=dtype)
-    return found.states[name]["v"][0, :, 0], np.flatnonzero(found.emitted[name][0, :, 0])
+    traces = run(graph, x, record=True, states=True, dtype=dtype)
+    return traces.states[name]["v"][0, :, 0], np.flatnonzero(traces.emitted[name][0, :, 0])
 
 
 @pytest.mark.parametrize(("platform", "options"), [
@@ -43,7 +43,7 @@ def test_one_neuron_fires_when_the_platform_recorded_it(shared_data: Path, platf
     membrane, fired = simulate(load(shared_data / "nir" / "lif_norse.nir", dt=1e-4, **options), x, dtype)
     assert fired.tolist() == ticks.tolist()
     assert len(ticks) == 4
-    # The exact solution resets between two ticks, which no network of ticks can.
+    # The exact solution resets between two ticks, which a network that computes in ticks cannot.
     compared = slice(ticks[0] if platform == "exact" else None)
     assert np.allclose(membrane[compared], v[compared], atol=2e-6)
 
@@ -56,7 +56,7 @@ def test_in_32_bits_the_membrane_is_that_of_the_framework_to_the_last_bit(shared
 
 
 def test_a_neuron_as_rockpool_exports_it(shared_data: Path, tmp_path: Path) -> None:
-    """A weight of 0.04, and r = tau exp(-dt / tau) / dt."""
+    """Rockpool writes a weight of 0.04 and r = tau exp(-dt / tau) / dt."""
     x, v, ticks = trace(shared_data, "rockpool")
     path = chain(tmp_path / "x.nir", (1,), affine([[0.04]]), lif(tau=2.5e-3, r=25 * np.exp(-0.04), v_threshold=0.1))
     membrane, fired = simulate(load(path, dt=1e-4, as_="rockpool"), x, np.float64)
@@ -118,7 +118,7 @@ def test_real_networks_survive_the_round_trip(shared_data: Path, tmp_path: Path,
 
 
 def recording(shared_data: Path, name: str) -> Array:
-    """One recording as counts `[1, tick, polarity, y, x]`; what comes after the last tick is added to it."""
+    """One recording as counts `[1, tick, polarity, y, x]`; events after the last tick are counted in the last tick."""
     raw = np.fromfile(shared_data / "nmnist" / name, np.uint8).reshape(-1, 5).astype(np.int64)
     micros = (raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]
     counts = np.zeros((1, TICKS, 2, 34, 34), np.float32)
@@ -132,9 +132,9 @@ def listed(shared_data: Path) -> list[tuple[str, int]]:
 
 
 def fired(graph: Graph, x: Array) -> tuple[list[int], int]:
-    """Spikes of every population in one sample, and the decision."""
-    found = run(graph, x, record=True, dtype=np.float32)
-    return [int(found.emitted[n].sum()) for n in graph.populations], int(found.outputs["output"][0].sum(0).argmax())
+    """The number of spikes of every population in one sample, and the decision."""
+    traces = run(graph, x, record=True, dtype=np.float32)
+    return [int(traces.emitted[n].sum()) for n in graph.populations], int(traces.outputs["output"][0].sum(0).argmax())
 
 
 @pytest.mark.parametrize(("options", "counts"), [
@@ -149,7 +149,7 @@ def test_spikes_of_two_recordings(shared_data: Path, options: Any, counts: list[
 
 @pytest.mark.slow
 def test_mean_spikes_and_accuracy_of_all_recordings(shared_data: Path) -> None:
-    """The float reference: soft reset, one spike a step, no lowest membrane, `>=`."""
+    """The neurons subtract the threshold at `>=`, give one spike per step, and have no lowest membrane."""
     graph = load(shared_data / "nir" / "cnn_sinabs.nir", **SOFT)
     results = [(*fired(graph, recording(shared_data, name)), label) for name, label in listed(shared_data)]
     means = np.mean([counts for counts, _, _ in results], 0)

@@ -16,9 +16,9 @@ IN, OUT = NirNode("Input", {}), NirNode("Output", {})
 
 
 def flat(top: NirGraph) -> tuple[set[str], set[tuple[str, str]]]:
-    found = Collector()
-    result = flatten(top, found)
-    found.finish()
+    problems = Collector()
+    result = flatten(top, problems)
+    problems.finish()
     wires = contract(result.edges, dict.fromkeys(result.ends))
     return set(result.nodes) - result.ends, {(w.src, w.dst) for w in wires}
 
@@ -66,11 +66,11 @@ def test_a_nested_graph_without_ends_is_entered_and_left_at_its_loose_nodes() ->
 
 def test_one_edge_name_and_one_node_that_differ_are_the_same_with_a_warning() -> None:
     nested = NirGraph({"input": IN, "lif1": EMPTY, "output": OUT}, (("input", "lif"), ("lif", "output")))
-    found = Collector()
-    result = flatten(outer(nested, ("a", "rnn"), ("rnn", "b")), found)
+    problems = Collector()
+    result = flatten(outer(nested, ("a", "rnn"), ("rnn", "b")), problems)
     assert ("rnn.input", "rnn.lif1") in result.edges
-    assert [d.code for d in found.notes] == ["SNN102"]
-    assert "lif1" in found.notes[0].found
+    assert [d.code for d in problems.notes] == ["SNN102"]
+    assert "lif1" in problems.notes[0].found
 
 
 def test_names_that_collide_after_opening_stay_distinct() -> None:
@@ -79,9 +79,9 @@ def test_names_that_collide_after_opening_stay_distinct() -> None:
 
 
 def errors(top: NirGraph) -> list[str]:
-    found = Collector()
-    flatten(top, found)
-    return [d.code for d in found.errors]
+    problems = Collector()
+    flatten(top, problems)
+    return [d.code for d in problems.errors]
 
 
 def test_edges_to_missing_nodes_are_errors() -> None:

@@ -1,4 +1,4 @@
-"""Hand-written step functions, as exporters give them."""
+"""Hand-written step functions in the form in which exporters write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
-    """A node of names in words; "_" stands for an input that is left out."""
+    """A node; its inputs and outputs are lists of names separated by spaces, "_" for an input that is left out."""
     names = ["" if n == "_" else n for n in inputs.split()]
     return helper.make_node(kind, names, outputs.split(), name=f"{kind}.{outputs.split()[0]}", **attributes)
 
@@ -21,22 +21,22 @@ def model(nodes: Sequence[onnx.NodeProto], inputs: Mapping[str, Sequence[Any]], 
           constants: Mapping[str, Any] | None = None, opset: int = 18, dtype: int = TensorProto.FLOAT,
           **more: Any) -> onnx.ModelProto:
     """A model; plain numbers become float32 constants."""
-    made = {n: np.asarray(v, np.float32) if not isinstance(v, np.ndarray) else v for n, v in (constants or {}).items()}
+    arrays = {n: v if isinstance(v, np.ndarray) else np.asarray(v, np.float32) for n, v in (constants or {}).items()}
     graph = helper.make_graph(
         list(nodes), "step", [helper.make_tensor_value_info(n, dtype, list(s)) for n, s in inputs.items()],
         [helper.make_tensor_value_info(n, dtype, list(s)) for n, s in outputs.items()],
-        [numpy_helper.from_array(v, n) for n, v in made.items()])
+        [numpy_helper.from_array(v, n) for n, v in arrays.items()])
     opsets = [helper.make_opsetid("", opset), *more.pop("opsets", [])]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9, **more)
 
 
-def save(made: onnx.ModelProto, path: Path) -> Path:
-    path.write_bytes(made.SerializeToString())
+def save(proto: onnx.ModelProto, path: Path) -> Path:
+    path.write_bytes(proto.SerializeToString())
     return path
 
 
 def lif_model(batch: Any = 1, compare: str = "Greater") -> onnx.ModelProto:
-    """A linear layer and a leaky neuron, as tracing a step gives them: `mem` in, `mem_out` out."""
+    """A linear layer and a leaky neuron as a traced step, with the state `mem` and its next value `mem_out`."""
     rng = np.random.default_rng(1)
     return model(
         [node("Gemm", "x w b", "current", transB=1), node("Mul", "mem beta", "kept"),

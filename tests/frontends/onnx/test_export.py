@@ -1,4 +1,4 @@
-"""Graphs as ONNX step functions: ONNX Runtime computes what the interpreter does."""
+"""ONNX Runtime computes from an exported graph what the interpreter computes from the graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.frontends.onnx.running import differences, oracle
 from tests.strategies import inputs_for, random_graph
 
 CURVED = {"llif", "slif"}
-# Libraries differ in the last bit of tanh and exp; everything else is equal to the last bit.
+# The last bit of tanh and exp differs between libraries; everything else must be equal.
 LAST_BITS = 1e-12
 
 
@@ -66,8 +66,8 @@ def test_native_layers_of_float32_agree():
     graph = image_net()
     x = inputs_for(graph)
     wanted = run(graph, x, dtype=np.float32)
-    got = oracle(graph, {n: v.astype(np.float32) for n, v in x.items()}, "float32")
-    assert np.array_equal(wanted.outputs["y"], got.outputs["y"])
+    computed = oracle(graph, {n: v.astype(np.float32) for n, v in x.items()}, "float32")
+    assert np.array_equal(wanted.outputs["y"], computed.outputs["y"])
     assert wanted.outputs["y"].any()
 
 
@@ -84,8 +84,8 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path):
 
 
 def test_equal_graphs_give_equal_bytes(tmp_path):
-    one, two = (sc.export_onnx(random_graph(4), tmp_path / n).read_bytes() for n in ("a.onnx", "b.onnx"))
-    assert one == two
+    first, second = (sc.export_onnx(random_graph(4), tmp_path / n).read_bytes() for n in ("a.onnx", "b.onnx"))
+    assert first == second
 
 
 def test_an_unknown_dtype_is_refused(tmp_path):

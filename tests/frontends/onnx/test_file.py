@@ -1,4 +1,4 @@
-"""ONNX files that are broken, hostile, or too large: a diagnostic, whatever they hold."""
+"""ONNX files that are damaged, hostile or too large are refused with a diagnostic, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_text_is_refused(tmp_path):
 
 
 def with_functions(depth: int, calls: int) -> onnx.ModelProto:
-    """A model whose function calls another several times, and so on: `calls ** depth` additions."""
+    """A model with a chain of functions, each of which calls the next several times: `calls ** depth` nodes in all."""
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
     functions = []
     for i in range(depth):

@@ -1,4 +1,4 @@
-"""Layers of ONNX as operators: ONNX Runtime gives the same numbers, and what cannot be said is refused by name."""
+"""Layers that are read from ONNX give the numbers of ONNX Runtime; other layers are refused by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def longs(*values: int) -> np.ndarray:
 
 
 def shape_of(made, shape):
-    """The shape of what a model gives, by ONNX's own reference; any where it gives nothing."""
+    """The shape of a model's output, from ONNX's reference implementation; `[1, "n"]` where that refuses the model."""
     try:
         return ReferenceEvaluator(made).run(None, {"x": np.zeros((1, *shape), np.float32)})[0].shape
     except (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError):
@@ -37,7 +37,7 @@ def shape_of(made, shape):
 
 
 def loaded(path, nodes, shape, constants=None, opset=18, **options):
-    """The graph of a chain from `x` to `y`, and its file."""
+    """A model of nodes from the input `x` to the output `y`, and the graph that is loaded from it."""
     rank = shape_of(model(nodes, {"x": [1, *shape]}, {"y": []}, constants, opset), shape)
     made = model(nodes, {"x": [1, *shape]}, {"y": rank}, constants, opset)
     return made, sc.load(save(made, path / "net.onnx"), values="real", **options)
@@ -47,9 +47,9 @@ def agree(path, nodes, shape, constants=None, opset=18, tolerance=0.0):
     made, graph = loaded(path, nodes, shape, constants, opset)
     x = (np.random.default_rng(1).integers(-16, 17, (1, 3, *shape)) / 16).astype(np.float32)
     wanted = np.concatenate([steps(made, {"x": x[:, t:t + 1]}, {})["y"] for t in range(3)], 1)
-    (got,) = run(graph, {next(iter(graph.inputs)): x}, dtype=np.float32).outputs.values()
-    assert got.shape == wanted.shape
-    assert np.allclose(got, wanted, rtol=tolerance, atol=tolerance)
+    (computed,) = run(graph, {next(iter(graph.inputs)): x}, dtype=np.float32).outputs.values()
+    assert computed.shape == wanted.shape
+    assert np.allclose(computed, wanted, rtol=tolerance, atol=tolerance)
     return graph
 
 
@@ -164,7 +164,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_said_is_refused_by_name(tmp_path, name):
+def test_layers_without_an_operator_are_refused_by_name(tmp_path, name):
     nodes, *rest = REFUSED[name]
     with pytest.raises(CompileError, match=r"SNN104|SNN202") as e:
         loaded(tmp_path, nodes, *rest)
@@ -227,8 +227,33 @@ def test_qonnx_weights_keep_their_integers(tmp_path, kind, inputs, attributes, c
     assert np.array_equal(linear.weight.T, codes(weights))
 
 
+def truncated_membrane(tmp_path, out_bits):
+    """The membrane that QONNX's Trunc (version 1: step 0.25, zero point 3, 6 bits in) keeps of `x`, and `x`."""
+    from onnx import helper
+
+    trunc = helper.make_node("Trunc", ["v", "s", "z", "in", "out"], ["mem_out"], "trunc", rounding_mode="FLOOR",
+                             domain="qonnx.custom_op.general")
+    made = model([node("Add", "mem x", "v"), trunc, node("Identity", "mem_out", "y")], {"x": [1, 4], "mem": [1, 4]},
+                 {"y": [1, 4], "mem_out": [1, 4]}, {"s": 0.25, "z": 3.0, "in": 6.0, "out": out_bits},
+                 opsets=[helper.make_opsetid("qonnx.custom_op.general", 1)])
+    x = RNG.integers(-64, 65, (1, 1, 4)) / 16
+    return run(sc.load(save(made, tmp_path / "net.onnx"), values="real"), x).outputs["y"], x
+
+
+def test_a_truncation_of_no_bits_rounds_around_the_zero_point(tmp_path):
+    membrane, x = truncated_membrane(tmp_path, 6.0)
+    assert np.array_equal(membrane, (np.floor(np.rint(x / 0.25 + 3)) - 3) * 0.25)
+
+
+@pytest.mark.xfail(strict=True, reason="version 1 of Trunc keeps the step; ours multiplies it by 2 ** (bits in - out)")
+def test_a_truncation_keeps_the_step(tmp_path):
+    """The operator's definition in QONNX, version 1: `(floor(round(x / s + z) / 2 ** (in - out)) - z) * s`."""
+    membrane, x = truncated_membrane(tmp_path, 4.0)
+    assert np.array_equal(membrane, (np.floor(np.rint(x / 0.25 + 3) / 4) - 3) * 0.25)
+
+
 def test_a_quantized_membrane_is_part_of_the_rule(tmp_path):
-    """Q/DQ on a state: the neuron's membrane lies on a grid, and the integer network computes it."""
+    """A state that is quantized and dequantized in every tick stays a multiple of the step, also in integers."""
     made = model(
         [node("Add", "mem x", "v"), node("QuantizeLinear", "v s z", "q"), node("DequantizeLinear", "q s z", "g"),
          node("Greater", "g theta", "f"), node("Cast", "f", "spk", to=1), node("Where", "f zero g", "mem_out")],

@@ -1,4 +1,4 @@
-"""What parameters and states measure is found from the program alone."""
+"""The dimensions of parameters and states are inferred from the program alone."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def param(name: str) -> Expr:
 
 
 @pytest.mark.parametrize("make", [spiking, readout])
-def test_every_rule_is_well_typed_with_what_was_found(make):
-    """Library rules and random ones, with nothing said about what their parameters and states are."""
+def test_every_rule_is_well_typed_with_the_inferred_dimensions(make):
+    """Rules of the library and random rules, without the dimensions that they declare."""
     for seed in range(150):
         neuron = make(Choices(Dice(seed)), (3,), Features())
         program, params = neuron.traced.program, neuron.params
-        found = measure(program, params)
-        assert found is not None, (seed, neuron.rule.name)
-        dimensions, is_spiking = found
+        measured = measure(program, params)
+        assert measured is not None, (seed, neuron.rule.name)
+        dimensions, is_spiking = measured
         assert is_spiking == neuron.rule.spiking
         rule = fixed_rule("again", program, {n: Quantity(dimensions.get(f"param.{n}", "real")) for n in params},
                           {n: Quantity(dimensions.get(f"state.{n}", "membrane")) for n in neuron.traced.states},
@@ -49,9 +49,9 @@ def test_every_rule_is_well_typed_with_what_was_found(make):
 ])
 def test_sums_and_products_say_what_is_what(step, wanted):
     program = flatten(step, {"s": step})
-    found = measure(program, {"p": 0.3, "q": 0.7})
-    assert found is not None
-    assert found[0] == wanted
+    measured = measure(program, {"p": 0.3, "q": 0.7})
+    assert measured is not None
+    assert measured[0] == wanted
 
 
 def test_a_trace_of_spikes_is_a_number_and_a_countdown_a_count():

@@ -1,4 +1,4 @@
-"""Our own files: the graph in the metadata counts if it gives the file; other files are read from their nodes."""
+"""The graph in a file's metadata is used only if exporting it gives the file; otherwise the nodes are read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_exported_graph_reads_back_as_it_was(tmp_path, first):
 
 
 def stripped(graph, path, keep=()):
-    """The file of a graph without its metadata, how its states go, and what its inputs and outputs are called."""
+    """Write a graph without metadata; return the state pairs, the initial values, and the description of the step."""
     model = onnx_model(graph, "float32")
     about = json.loads({p.key: p.value for p in model.metadata_props}[STEP])
     kept = [p for p in model.metadata_props if p.key in keep]
@@ -49,30 +49,30 @@ def stripped(graph, path, keep=()):
 
 
 def reread(graph, path, x) -> Traces:
-    """What the network says that is read from the nodes alone."""
+    """The outputs of the network that is read from the nodes alone."""
     pairs, initial, about = stripped(graph, path)
     values = "real" if any(op.values == "real" for op in graph.inputs.values()) else "spike"
     again = sc.load(path, states=pairs, initial=initial, values=values)
-    found = run(again, {about["inputs"][n]: v for n, v in x.items() if about["inputs"][n] in again.inputs})
-    by_name = dict(zip(about["outputs"], found.outputs.values(), strict=True))
+    traces = run(again, {about["inputs"][n]: v for n, v in x.items() if about["inputs"][n] in again.inputs})
+    by_name = dict(zip(about["outputs"], traces.outputs.values(), strict=True))
     return Traces(by_name)
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))
 def test_nodes_alone_give_the_same_spikes(tmp_path, first):
-    """Without metadata. Of some networks, neurons feed each other so closely that they cannot be told apart."""
+    """Few networks are refused: those in which the elements of several neurons cannot be separated."""
     refused = 0
     for seed in range(first, first + 50):
         graph = random_graph(seed)
         x = inputs_for(graph, seed)
         wanted = run(graph, x).outputs
         try:
-            got = reread(graph, tmp_path / "net.onnx", x).outputs
+            reread_outputs = reread(graph, tmp_path / "net.onnx", x).outputs
         except CompileError as e:
             refused += {d.code for d in e.diagnostics} == {"SNN104"}
             continue
         for name, value in wanted.items():
-            assert np.allclose(value, got[name], rtol=1e-4, atol=1e-4), (seed, name)
+            assert np.allclose(value, reread_outputs[name], rtol=1e-4, atol=1e-4), (seed, name)
     assert refused <= 3
 
 
@@ -105,5 +105,5 @@ def test_pairs_are_found_in_our_metadata(tmp_path):
     graph = random_graph(3, PLAIN)
     stripped(graph, tmp_path / "net.onnx", keep=(STEP,))
     x = inputs_for(graph)
-    got = run(sc.load(tmp_path / "net.onnx"), x).outputs
-    assert all(np.allclose(v, w) for v, w in zip(run(graph, x).outputs.values(), got.values(), strict=True))
+    outputs = run(sc.load(tmp_path / "net.onnx"), x).outputs
+    assert all(np.allclose(v, w) for v, w in zip(run(graph, x).outputs.values(), outputs.values(), strict=True))

@@ -1,4 +1,4 @@
-"""Step functions as graphs: states find their next values, element-wise nodes become neurons."""
+"""Step functions become graphs: states are paired with their next values, element-wise nodes become neurons."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from tests.frontends.onnx.running import steps
 
 
 def agree(made, path, pairs, ticks=12, initial=None, values="spike"):
-    """The graph of a model, once it gave what ONNX Runtime gives: float32 sums of dyadic numbers, equal to the bit."""
+    """The graph of a model, after a check that it gives exactly the outputs of ONNX Runtime.
+
+    All numbers are small multiples of powers of two, whose float32 sums are exact.
+    """
     graph = sc.load(save(made, path / "net.onnx"), values=values, **({"initial": initial} if initial else {}))
     rng = np.random.default_rng(0)
     x = {n: (rng.integers(0, 2, (2, ticks, *op.shape)) if values == "spike"
              else rng.integers(-16, 17, (2, ticks, *op.shape)) / 16).astype(np.float32)
          for n, op in graph.inputs.items()}
-    for sample in range(2):  # a batch of one, as the model may ask for
-        one = {n: v[sample:sample + 1] for n, v in x.items()}
-        wanted = steps(made, one, {n: (o, (initial or {}).get(n, 0.0)) for n, o in pairs.items()})
-        got = run(graph, one, dtype=np.float32)
-        for name, value in got.outputs.items():
+    for sample in range(2):  # the model may require a batch of 1
+        single = {n: v[sample:sample + 1] for n, v in x.items()}
+        wanted = steps(made, single, {n: (o, (initial or {}).get(n, 0.0)) for n, o in pairs.items()})
+        traces = run(graph, single, dtype=np.float32)
+        for name, value in traces.outputs.items():
             key = name if name in wanted else name.rsplit("_", 1)[0]
             assert np.array_equal(value, wanted[key]), name
     return graph
@@ -85,7 +88,7 @@ def test_a_first_value_is_that_of_the_state(tmp_path):
 
 
 def recurrent_model():
-    """Spikes of the last tick go through weights into the same neurons; the sums are in one expression."""
+    """Neurons that receive their own spikes of the last tick through weights, all added in one expression."""
     rng = np.random.default_rng(2)
     return model(
         [node("MatMul", "x w", "h"), node("MatMul", "spk_in r", "back"), node("Mul", "mem beta", "kept"),
@@ -104,7 +107,7 @@ def test_a_recurrent_spike_becomes_an_edge_of_one_tick(tmp_path):
 
 
 def custom_model():
-    """A neuron of the user's own: it rests two ticks after a spike, its threshold adapts, per-neuron constants."""
+    """A user's own neuron with a refractory time of two ticks, an adaptive threshold, and a leak for each neuron."""
     return model(
         [node("MatMul", "x w", "h"), node("LessOrEqual", "left zero", "free"), node("Mul", "mem leak", "kept"),
          node("Add", "kept h", "v"), node("Mul", "a jump", "more"), node("Add", "theta more", "threshold"),
@@ -157,7 +160,7 @@ def test_a_synaptic_current_belongs_to_the_neuron_it_drives(tmp_path):
 
 
 def test_spikes_end_a_neuron(tmp_path):
-    """Two neurons without weights between them stay two."""
+    """Two populations without weights between them are not merged."""
     made = model(
         [node("Add", "m1 x", "v1"), node("Greater", "v1 one", "f1"), node("Cast", "f1", "s1", to=TensorProto.FLOAT),
          node("Sub", "v1 s1", "m1_out"), node("Mul", "m2 beta", "k2"), node("Add", "k2 s1", "v2"),
@@ -170,7 +173,7 @@ def test_spikes_end_a_neuron(tmp_path):
 
 
 def test_a_reset_to_zero_by_a_product_measures_what_it_should(tmp_path):
-    """`(1 - z) v + z v_reset`, the reset being 0, as some frameworks write it."""
+    """Some frameworks write the reset as `(1 - z) v + z v_reset`, here with `v_reset = 0`."""
     made = model(
         [node("Mul", "mem beta", "kept"), node("Add", "kept x", "v"), node("Sub", "v theta", "over"),
          node("Greater", "over zero", "f"), node("Cast", "f", "z", to=TensorProto.FLOAT), node("Sub", "one z", "keep"),

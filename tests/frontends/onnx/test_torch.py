@@ -1,4 +1,4 @@
-"""One network through PyTorch, NIR and ONNX: the same populations and the same spikes."""
+"""A network that goes through PyTorch, NIR and ONNX keeps its populations and its spikes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHAPES = {"lif1.mem": (2, 6, 6), "lif2.mem": (5,)}
 
 
 class Net(torch.nn.Module):
-    """A convolution, a dense layer, two kinds of reset; its weights are multiples of 1/16."""
+    """A convolution and a dense layer with two kinds of reset; all weights are multiples of 1/16."""
 
     def __init__(self, seed):
         super().__init__()
@@ -49,7 +49,7 @@ class Net(torch.nn.Module):
 
 
 class Plain(Net):
-    """The same layers with neurons in PyTorch's own operators: its newer exporter cannot follow snnTorch's."""
+    """The same layers with neurons written in PyTorch's operators, since its newer exporter fails on snnTorch's."""
 
     @staticmethod
     def lif(x, mem, leak, threshold):
@@ -64,7 +64,7 @@ class Plain(Net):
 
 
 class Step(torch.nn.Module):
-    """One tick of a network, its membranes going in and out."""
+    """One tick of a network, which takes and returns the membranes."""
 
     def __init__(self, net):
         super().__init__()
@@ -75,7 +75,7 @@ class Step(torch.nn.Module):
 
 
 def exported(net, path, dynamo=False):
-    """What one of PyTorch's own exporters makes of a step."""
+    """Write one step of a network with one of PyTorch's exporters."""
     example = (torch.zeros(1, 1, 6, 6), *(torch.zeros(1, *s) for s in SHAPES.values()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -96,9 +96,9 @@ def test_a_network_is_the_same_through_pytorch_nir_and_onnx(tmp_path, seed):
             "onnx": sc.load(sc.export_onnx(graph, tmp_path / "net.onnx")),
             "torch.onnx": sc.load(exported(net, tmp_path / "step.onnx"))}
     assert wanted.any()
-    for way, found in ways.items():
-        assert set(found.populations) == {"lif1", "lif2"}, way
-        (spikes,) = run(found, x).outputs.values()
+    for way, loaded in ways.items():
+        assert set(loaded.populations) == {"lif1", "lif2"}, way
+        (spikes,) = run(loaded, x).outputs.values()
         assert np.array_equal(spikes[0], wanted), way
 
 
@@ -110,7 +110,7 @@ def test_a_step_that_pytorch_exports_compiles(tmp_path, kind, dynamo):
     graph = sc.load(exported(net, tmp_path / "step.onnx", dynamo))
     x = np.random.default_rng(0).integers(0, 2, (4, 10, 1, 6, 6)).astype(float)
     with torch.no_grad():
-        wanted = np.stack([net(torch.tensor(one[:, None], dtype=torch.float32))[:, 0].numpy() for one in x])
+        wanted = np.stack([net(torch.tensor(sample[:, None], dtype=torch.float32))[:, 0].numpy() for sample in x])
     (spikes,) = run(graph, x).outputs.values()
     assert wanted.any()
     assert np.array_equal(spikes, wanted)
