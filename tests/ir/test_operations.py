@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from snncompile.backends.c import expressions as in_c
 from snncompile.backends.lava import expressions as in_lava
+from snncompile.frontends.onnx import write_cells as in_onnx
 from snncompile.ir.operations import INTEGER_OPERATIONS, LEAVES, OPERATIONS, ROUNDINGS, arity, shift_right, wrap
 
 CONSTANTS: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
@@ -63,6 +64,10 @@ def test_wrapping_keeps_a_number_modulo_its_width(value, bits):
 @pytest.mark.parametrize("printers", [in_c.PRINTERS, in_lava.PRINTERS], ids=["C", "Lava"])
 def test_every_printer_knows_every_operation_of_integer_programs_and_no_other(printers):
     assert set(printers) == set(INTEGER_OPERATIONS)
+
+
+def test_the_onnx_writer_knows_every_operation():
+    assert set(in_onnx.WRITERS) == set(OPERATIONS)
 
 
 def test_only_operations_of_integer_programs_have_intervals():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from snncompile.frontends.onnx.dataflow import Flow
 
 MAX_VALUES = 1 << 28
+TRUNC_INPUTS = 5
 QUANTIZERS = {"Quant", "BipolarQuant", "Trunc", "DequantizeLinear"}
 FOLDED = {
     "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "Cos", "DequantizeLinear",
@@ -151,10 +152,24 @@ def quantize(node: Node, inputs: list[Array | None]) -> QuantizedConstant:
     if rounding is None:
         fail("SNN104", node.place, "an unknown rounding mode", ", ".join(ROUNDINGS))
     if node.op == "Trunc":
+        expect_first_trunc(node)
         dropped = 2.0 ** (_number(inputs, 3, 8) - _number(inputs, 4, 8))
-        return QuantizedConstant(_narrow(rounding(np.rint(x / step + zero) / dropped) - zero), step * dropped)
+        return QuantizedConstant(_narrow(rounding(np.rint(x / step + zero) / dropped) - zero), step)
     low, high = quant_range(node, _number(inputs, 3, 8))
     return QuantizedConstant(_narrow(np.clip(rounding(x / step + zero), low, high) - zero), step)
+
+
+def expect_first_trunc(node: Node) -> None:
+    """Refuse QONNX's `Trunc` but in its first version, `(round_mode(round(x / s + z) / 2**(in - out)) - z) * s`.
+
+    The second version has an output scale in the place of the output's width, and more inputs behind it.
+
+    Raises:
+        CompileError: SNN104 for another number of inputs than five.
+    """
+    if len(node.inputs) != TRUNC_INPUTS:
+        fail("SNN104", node.place, f"Trunc with {len(node.inputs)} inputs", f"version 1, with {TRUNC_INPUTS} inputs",
+             "export with version 1 of QONNX's operators, or use Quant")
 
 
 ROUNDINGS: dict[str, Any] = {

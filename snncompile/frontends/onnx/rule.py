@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.onnx.constants import quant_range
+from snncompile.frontends.onnx.constants import expect_first_trunc, quant_range
 from snncompile.frontends.onnx.dataflow import Element, cast_kind
 from snncompile.frontends.onnx.file import Node
 from snncompile.ir.expr import (
@@ -189,11 +189,12 @@ def _quant(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
 
 
 def _trunc(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:
+    expect_first_trunc(node)
     x, scale, zero = _scaled(node, args)
     dropped: float = 2.0 ** (float(numbers(3)) - float(numbers(4)))
     steps = half_even(x / scale if is_zero(zero) else x / scale + zero)
     kept = _rounded(node, steps / dropped, "FLOOR")
-    return (kept if is_zero(zero) else kept - zero) * (scale * dropped)
+    return (kept if is_zero(zero) else kept - zero) * scale
 
 
 def _bipolar(node: Node, args: Sequence[Expr], numbers: Any) -> Expr:

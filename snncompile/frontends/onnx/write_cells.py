@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,6 @@ from snncompile.frontends.onnx.writer import Writer
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.operations import OPERATIONS
 from snncompile.ir.types import Array
-
-NAMES = {
-    "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "min": "Min", "max": "Max", "neg": "Neg", "abs": "Abs",
-    "sign": "Sign", "exp": "Exp", "tanh": "Tanh", "floor": "Floor",
-}
-BOOLEAN = {"ge": "GreaterOrEqual", "gt": "Greater", "and": "And", "or": "Or", "not": "Not"}
 
 
 @dataclass
@@ -76,7 +70,6 @@ class ProgramWriter:
         """Write step `i`, and return the ONNX name of its result."""
         w, args = self.w, [self.values[a] for a in step.args]
         value: Any = step.value
-        known: Array | None = self.known[i]
         match step.op:
             case "const":
                 return w.constant(value)
@@ -86,43 +79,41 @@ class ProgramWriter:
                 return self.states[value]
             case "input":
                 return self.x
-            case "exp" | "tanh" if known is not None:
-                return w.constant(known)
-            case "select":
-                return w.op("Where", self._truth(step.args[0]), *args[1:])
-            case "min" | "max" if w.whole:
-                return self._extreme(step.op, *args)
-            case "floordiv":
-                return self._floor_divided(*args)
-        if step.op in INTEGER:
-            return INTEGER[step.op](self, args[0], value)
-        return self._logic(i, step, args) if step.op in BOOLEAN else w.op(NAMES[step.op], *args)
+        known: Array | None = self.known[i]
+        if step.op in ("exp", "tanh") and known is not None:
+            return w.constant(known)
+        return WRITERS[step.op](self, i, step, *args)
+
+    def _chosen(self, i: int, step: Step, condition: str, then: str, otherwise: str) -> str:
+        return self.w.op("Where", self._truth(step.args[0]), then, otherwise)
 
     def _extreme(self, op: str, a: str, b: str) -> str:
-        """The larger or smaller of two integers.
+        """The larger or smaller of two numbers.
 
-        This avoids Max and Min, because ONNX Runtime 1.31 computes some of them in 32 bits for int64.
+        For integers this avoids Max and Min, because ONNX Runtime 1.31 computes some of them in 32 bits for int64.
         """
+        if not self.w.whole:
+            return self.w.op("Min" if op == "min" else "Max", a, b)
         return self.w.op("Where", self.w.op("Less" if op == "min" else "Greater", a, b), a, b)
 
     def _truth(self, i: int) -> str:
         """The ONNX name of a step's result as a bool tensor."""
         return self.truths[i] if i in self.truths else self.w.cast(self.values[i], np.bool_)
 
-    def _logic(self, i: int, step: Step, args: list[str]) -> str:
-        """A comparison or logical operation.
+    def _compared(self, i: int, name: str, a: str, b: str) -> str:
+        self.truths[i] = self.w.op(name, a, b)
+        return self.w.cast(self.truths[i], self.w.dtype)
 
-        Operands that exist as bool tensors are combined by ONNX's logical operators. Of other operands, which are
-        numbers 0 and 1, `and` is the product, `or` the maximum, and `not a` is `1 - a`.
+    def _logic(self, i: int, step: Step, name: str, numbers: Callable[[], str]) -> str:
+        """A logical operation.
+
+        Operands that exist as bool tensors are combined by ONNX's logical operator of this name. Others, which are
+        numbers 0 and 1, are combined by `numbers`: `and` is the product, `or` the maximum, and `not a` is `1 - a`.
         """
-        w = self.w
-        if step.op not in ("ge", "gt"):
-            if not all(a in self.truths for a in step.args):
-                return {"and": lambda: w.op("Mul", *args), "or": lambda: w.op("Max", *args),
-                        "not": lambda: w.op("Sub", w.constant(1), *args)}[step.op]()
-            args = [self.truths[a] for a in step.args]
-        self.truths[i] = w.op(BOOLEAN[step.op], *args)
-        return w.cast(self.truths[i], w.dtype)
+        if not all(a in self.truths for a in step.args):
+            return numbers()
+        self.truths[i] = self.w.op(name, *(self.truths[a] for a in step.args))
+        return self.w.cast(self.truths[i], self.w.dtype)
 
     def _floor_divided(self, a: str, b: str) -> str:
         """`floor(a / b)`; for integers as `(a - a mod b) / b`, since ONNX's Div rounds toward zero."""
@@ -163,4 +154,31 @@ class ProgramWriter:
         return w.op("Gather", w.constant(self.params[name]), inside, axis=0)
 
 
-INTEGER = {"shr": ProgramWriter._shifted, "wrap": ProgramWriter._wrapped, "lut": ProgramWriter._looked_up}
+def _plain(name: str) -> Callable[..., str]:
+    """An operation that ONNX has under this name."""
+    return lambda writer, i, step, *args: writer.w.op(name, *args)
+
+
+def _with_constants(method: Callable[[ProgramWriter, str, Any], str]) -> Callable[..., str]:
+    return lambda writer, i, step, a: method(writer, a, step.value)
+
+
+WRITERS: dict[str, Callable[..., str]] = {
+    "add": _plain("Add"), "sub": _plain("Sub"), "mul": _plain("Mul"), "div": _plain("Div"), "neg": _plain("Neg"),
+    "abs": _plain("Abs"), "sign": _plain("Sign"), "exp": _plain("Exp"), "tanh": _plain("Tanh"),
+    "floor": _plain("Floor"),
+    "min": lambda writer, i, step, a, b: writer._extreme("min", a, b),
+    "max": lambda writer, i, step, a, b: writer._extreme("max", a, b),
+    "floordiv": lambda writer, i, step, a, b: writer._floor_divided(a, b),
+    "ge": lambda writer, i, step, a, b: writer._compared(i, "GreaterOrEqual", a, b),
+    "gt": lambda writer, i, step, a, b: writer._compared(i, "Greater", a, b),
+    "and": lambda writer, i, step, a, b: writer._logic(i, step, "And", lambda: writer.w.op("Mul", a, b)),
+    "or": lambda writer, i, step, a, b: writer._logic(i, step, "Or", lambda: writer.w.op("Max", a, b)),
+    "not": lambda writer, i, step, a: writer._logic(
+        i, step, "Not", lambda: writer.w.op("Sub", writer.w.constant(1), a)),
+    "select": ProgramWriter._chosen,
+    "shr": _with_constants(ProgramWriter._shifted),
+    "wrap": _with_constants(ProgramWriter._wrapped),
+    "lut": _with_constants(ProgramWriter._looked_up),
+}
+"""What writes each operation of a rule program: a writer, the step's number, the step, and its arguments' names."""

@@ -245,11 +245,43 @@ def test_a_truncation_of_no_bits_rounds_around_the_zero_point(tmp_path):
     assert np.array_equal(membrane, (np.floor(np.rint(x / 0.25 + 3)) - 3) * 0.25)
 
 
-@pytest.mark.xfail(strict=True, reason="version 1 of Trunc keeps the step; ours multiplies it by 2 ** (bits in - out)")
 def test_a_truncation_keeps_the_step(tmp_path):
     """The operator's definition in QONNX, version 1: `(floor(round(x / s + z) / 2 ** (in - out)) - z) * s`."""
     membrane, x = truncated_membrane(tmp_path, 4.0)
     assert np.array_equal(membrane, (np.floor(np.rint(x / 0.25 + 3) / 4) - 3) * 0.25)
+
+
+def test_constants_are_truncated_with_the_same_step(tmp_path):
+    from onnx import helper
+
+    weights = dyadic(3, 5) * 4
+    trunc = helper.make_node("Trunc", ["w", "s", "z", "in", "out"], ["d"], "trunc", domain="qonnx.custom_op.general")
+    made = model([trunc, node("MatMul", "x d", "y")], {"x": [1, 3]}, {"y": [1, 5]},
+                 {"w": weights, "s": 0.25, "z": 0.0, "in": 6.0, "out": 4.0},
+                 opsets=[helper.make_opsetid("qonnx.custom_op.general", 1)])
+    graph = sc.load(save(made, tmp_path / "net.onnx"))
+    x = np.eye(3)[None]
+    assert np.array_equal(run(graph, x).outputs["y"][0], np.floor(np.rint(weights / 0.25) / 4) * 0.25)
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_the_second_version_of_a_truncation_is_refused(tmp_path, constant):
+    from onnx import helper
+
+    source = "w" if constant else "v"
+    trunc = helper.make_node("Trunc", [source, "s", "z", "in", "so", "out"], ["d"], "trunc",
+                             domain="qonnx.custom_op.general")
+    numbers = {"s": 0.25, "z": 0.0, "in": 6.0, "so": 1.0, "out": 4.0}
+    nodes, weights = ([trunc, node("MatMul", "x d", "y")], {"w": dyadic(4, 4)}) if constant else (
+        [node("Add", "mem x", "v"), trunc, node("Identity", "d", "y")], {})
+    states = {} if constant else {"mem": [1, 4]}
+    made = model(nodes, {"x": [1, 4], **states}, {"y": [1, 4], **({} if constant else {"d": [1, 4]})},
+                 {**numbers, **weights}, opsets=[helper.make_opsetid("qonnx.custom_op.general", 2)])
+    options = {} if constant else {"states": {"mem": "d"}}
+    with pytest.raises(sc.CompileError) as caught:
+        sc.load(save(made, tmp_path / "net.onnx"), values="real", **options)
+    assert "SNN104" in [d.code for d in caught.value.diagnostics]
+    assert "version 1" in str(caught.value)
 
 
 def test_a_quantized_membrane_is_part_of_the_rule(tmp_path):
