@@ -101,7 +101,7 @@ def _changes(neuron: Neuron) -> bool:
     """
     if any(isinstance(v, ShapeOnly) for v in neuron.arrays().values()):
         return False
-    threshold = float(np.min(neuron.params.get("threshold", 1.0)))
+    threshold = 1.0 if neuron.threshold is None else float(np.min(neuron.threshold))
     states = {n: np.asarray(BELOW_THRESHOLD * threshold if q.dimension == "membrane" else q.default, np.float64)
               for n, q in neuron.traced.states.items()}
     params = {n: np.asarray(v, np.float64) for n, v in neuron.params.items()}

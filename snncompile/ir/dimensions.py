@@ -15,7 +15,7 @@ import numpy as np
 
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.operations import OPERATIONS, Kind
-from snncompile.ir.rules import Quantity
+from snncompile.ir.rules import BIAS, Quantity
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _kind(step: Step, args: list[Kind], quantities: Mapping[str, Quantity], stat
         case "input":
             return "membrane"
         case "param":
-            return "membrane" if step.value == "bias" else quantities[str(step.value)].dimension
+            return "membrane" if step.value == BIAS else quantities[str(step.value)].dimension
         case "state":
             return states[str(step.value)].dimension
     return OPERATIONS[step.op].dimension(args, step.op, place)

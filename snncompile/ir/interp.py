@@ -19,6 +19,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input
 from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.rules import BIAS
 from snncompile.ir.types import Array, Shape, Stage
 
 CHUNK_VALUES = 40_000_000
@@ -174,7 +175,7 @@ class _Runner:
                  else {n: s.initial for n, s in op.states.items()})
         states = {n: np.broadcast_to(np.asarray(v, self.dtype), shape) for n, v in first.items()}
         keep = self.keep_states and name in self.record
-        program = with_bias(program) if isinstance(op, Neuron) and "bias" in op.params else program
+        program = with_bias(program) if isinstance(op, Neuron) and op.bias is not None else program
         return Cell(program, op.params, states, {n: [] for n in states} if keep else None)
 
     def _keep_states(self, name: str, cell: Cell) -> None:
@@ -201,7 +202,7 @@ def with_bias(program: Program) -> Program:
         steps.append(Step(step.op, tuple(moved[a] for a in step.args), step.value))
         moved[i] = len(steps) - 1
         if step.op == "input":
-            steps += [Step("param", (), "bias"), Step("add", (moved[i], moved[i] + 1))]
+            steps += [Step("param", (), BIAS), Step("add", (moved[i], moved[i] + 1))]
             moved[i] += 2
     return Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state))
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from snncompile.ir.expr import Expr, Operand, as_expr, clip, flatten, maximum, select
 from snncompile.ir.populations import IntState, Population
+from snncompile.ir.rules import BIAS, THRESHOLD
 from snncompile.ir.types import Array
 
 DECAY_BITS = 12
@@ -77,9 +78,9 @@ class LoihiLif:
             nexts["u"], states["u"] = u, IntState(STATE_BITS + 1)
         before = registers.kept("v", self.voltage_decay, due)
         v = u if before is None else before + u
-        v = v + registers.named("bias", self.bias) if np.any(np.asarray(self.bias)) else v
+        v = v + registers.named(BIAS, self.bias) if np.any(np.asarray(self.bias)) else v
         v = clip(v, -MAX_STATE, MAX_STATE)
-        spike = v > registers.named("threshold", np.asarray(self.threshold, np.int64) << INPUT_SHIFT)
+        spike = v > registers.named(THRESHOLD, np.asarray(self.threshold, np.int64) << INPUT_SHIFT)
         nexts["v"], states["v"] = select(spike, 0, v), IntState(STATE_BITS)
         return Population(flatten(spike, nexts), registers.values, states, rule=LOIHI)
 

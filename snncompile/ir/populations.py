@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 from snncompile.ir.expr import Program
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op, broadcasts
-from snncompile.ir.rules import Firing, Rule, Traced
+from snncompile.ir.rules import BIAS, THRESHOLD, Firing, Rule, Traced
 from snncompile.ir.types import Shape, ShapeOnly, Weight, freeze_arrays
 
 
@@ -53,6 +54,21 @@ class Neuron(Op):
     def traced(self) -> Traced:
         """The rule's program for the parameters this instance has."""
         return self.rule.trace(frozenset(self.params), self.firing, self.options)
+
+    @property
+    def threshold(self) -> Any:
+        """The threshold, a number or an array; None for a rule without one."""
+        return None if self.rule.threshold is None else self.params.get(self.rule.threshold)
+
+    @property
+    def bias(self) -> Any:
+        """What is added to the input before the rule sees it, a number or an array; None for nothing."""
+        return self.params.get(BIAS)
+
+    def with_bias(self, bias: Any) -> Neuron:
+        """The neuron with another bias; None for none."""
+        others = {n: v for n, v in self.params.items() if n != BIAS}
+        return dataclasses.replace(self, params=others if bias is None else {**others, BIAS: bias})
 
     def first(self, state: str) -> Any:
         """The initial value of a state."""
@@ -100,6 +116,16 @@ class Population(Op):
         object.__setattr__(self, "params", freeze_arrays(self.params))
         unit = freeze_arrays({"unit": self.unit})["unit"]
         object.__setattr__(self, "unit", unit)
+
+    @property
+    def threshold(self) -> Any:
+        """The threshold in membrane steps, an integer or an array; None where the program has none."""
+        return self.params.get(THRESHOLD)
+
+    @property
+    def bias(self) -> Any:
+        """What the program adds to its input, an integer or an array; None for nothing."""
+        return self.params.get(BIAS)
 
     @cached_property
     def tables(self) -> frozenset[str]:

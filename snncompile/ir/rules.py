@@ -33,6 +33,11 @@ Compare: TypeAlias = Literal[">=", ">"]
 Reset: TypeAlias = Literal["subtract", "value", "none"]
 When: TypeAlias = Literal["same", "before-decay", "after-decay", "drop-input", "carried"]
 
+BIAS = "bias"
+"""The parameter that every neuron may have besides those of its rule: a constant that is added to its input."""
+THRESHOLD = "threshold"
+"""The name by which a rule declares its threshold."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -140,7 +145,15 @@ class Traced:
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """A neuron model: its name, its parameters, its states, the options it knows, its function or its program."""
+    """A neuron model.
+
+    Attributes:
+        params, states: what each of its parameters and states measures.
+        options: static choices by name, each with its values.
+        function: the function that is traced, or the program itself where all choices are made.
+        spiking: whether the output is spikes or a graded membrane quantity.
+        threshold: the parameter that the membrane has to reach for a spike; None for a rule without one.
+    """
 
     name: str
     params: Mapping[str, Quantity]
@@ -148,6 +161,7 @@ class Rule:
     options: Mapping[str, tuple[str, ...]]
     function: RuleFunction | Traced = field(repr=False)
     spiking: bool = True
+    threshold: str | None = None
 
     def trace(self, present: frozenset[str], firing: Firing, options: Mapping[str, str]) -> Traced:
         """The program of an instance with these parameters present."""
@@ -180,12 +194,13 @@ def neuron_rule(
         states: states that are not membrane quantities starting at 0; others appear when first used.
         options: static choices by name, the first value being the default; read as `p.options[name]`.
         spiking: whether the output is spikes (a comparison or a count) or a graded membrane quantity.
-        params: the parameters, each a `Membrane`, `Real` or `Count` quantity with its default.
+        params: the parameters, each a `Membrane`, `Real` or `Count` quantity with its default. The one that is called
+            `threshold` is the rule's threshold.
     """
 
     def make(function: RuleFunction) -> Rule:
         name = function.__name__.strip("_")
-        return Rule(name, params, states or {}, options or {}, function, spiking)
+        return Rule(name, params, states or {}, options or {}, function, spiking, _threshold_of(params))
 
     return make
 
@@ -197,7 +212,12 @@ def fixed_rule(name: str, program: Program, params: Mapping[str, Quantity], stat
     Args:
         params, states: what every parameter and state of the program measures.
     """
-    return Rule(name, params, states, options or {}, Traced(program, states), spiking)
+    return Rule(name, params, states, options or {}, Traced(program, states), spiking, _threshold_of(params))
+
+
+def _threshold_of(params: Mapping[str, Quantity]) -> str | None:
+    """The parameter that a rule declares as its threshold: the one of that name."""
+    return THRESHOLD if THRESHOLD in params else None
 
 
 def fires(v: Expr, p: Any, threshold: Expr | None = None) -> Expr:

@@ -13,6 +13,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import AvgPool, Input, Output
 from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.rules import BIAS
 from snncompile.ir.types import Stage
 from snncompile.ir.wellformed import problems
 
@@ -193,7 +194,7 @@ def _check_numbers(graph: Graph, found: Collector) -> None:
 
 
 def _check_neuron(place: str, op: Neuron, found: Collector) -> None:
-    unknown = set(op.params) - set(op.rule.params) - {"bias"}
+    unknown = set(op.params) - set(op.rule.params) - {BIAS}
     if unknown:
         found.error("SNN203", place, f"parameters {sorted(unknown)}", f"{op.rule.name} has {sorted(op.rule.params)}")
     missing = {n for n, q in op.rule.params.items() if q.default is not None} - set(op.params)
@@ -203,7 +204,7 @@ def _check_neuron(place: str, op: Neuron, found: Collector) -> None:
     if late and not (unknown or missing) and op.traced.states and "spike" not in op.traced.states:
         found.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets in the same step only")
     several = op.rule.spiking and op.firing.max_spikes != 1
-    threshold = op.params.get("threshold")
+    threshold = op.threshold
     if several and threshold is not None and isinstance(threshold, (int, float, np.ndarray)) and np.min(threshold) <= 0:
         found.error("SNN203", f"{place}, threshold", f"{np.min(threshold)}",
                     "above 0, since several spikes a step are allowed")

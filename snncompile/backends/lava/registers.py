@@ -45,10 +45,10 @@ def standard(graph: Graph, name: str) -> dict[str, Any] | None:
 
 
 def _registers(op: Population) -> LoihiLif | None:
-    if "threshold" not in op.params or op.tables:
+    if op.threshold is None or op.tables:
         return None
     used = op.program.names("state")
-    threshold = np.asarray(op.params["threshold"], np.int64) >> INPUT_SHIFT
+    threshold = np.asarray(op.threshold, np.int64) >> INPUT_SHIFT
     decays = []
     for state in ("u", "v"):
         keep = np.asarray(op.params.get(f"keep_{state}", NO_MEMORY if state in used else 0), np.int64)
@@ -57,7 +57,7 @@ def _registers(op: Population) -> LoihiLif | None:
     if not all(np.all(n == n.flat[0]) for n in numbers):
         return None
     one = [int(n.flat[0]) for n in numbers]
-    return LoihiLif(one[0], one[1], one[2], op.params.get("bias", 0))
+    return LoihiLif(one[0], one[1], one[2], 0 if op.bias is None else op.bias)
 
 
 def _arguments(registers: LoihiLif) -> dict[str, Any] | None:

@@ -166,5 +166,5 @@ def _behaviour(op: Neuron | Population) -> tuple[Program, dict[str, Any]]:
     """The rule program of a neuron or integer population, and the initial values of its states by name."""
     if isinstance(op, Population):
         return op.program, {n: s.initial for n, s in op.states.items()}
-    program = with_bias(op.traced.program) if "bias" in op.params else op.traced.program
+    program = with_bias(op.traced.program) if op.bias is not None else op.traced.program
     return program, {n: op.first(n) for n in op.traced.states}

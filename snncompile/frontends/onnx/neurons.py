@@ -16,7 +16,7 @@ from snncompile.frontends.onnx.regions import SUMS, Region
 from snncompile.frontends.onnx.rule import expression
 from snncompile.ir.expr import Expr, Program, Step, flatten
 from snncompile.ir.populations import Neuron
-from snncompile.ir.rules import Dimension, Quantity, fixed_rule
+from snncompile.ir.rules import BIAS, THRESHOLD, Dimension, Quantity, fixed_rule
 from snncompile.ir.types import Array, Shape
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
@@ -171,8 +171,8 @@ def _names(sources: Mapping[str, Source], threshold: str | None) -> dict[Source,
             continue
         name = NOT_IN_NAMES.sub("_", source[0].rsplit("/", 1)[-1].rsplit(".", 1)[-1]).strip("_")
         name = f"c{len(names)}" if not name or name[0].isdigit() else name
-        name = f"{name}_" if name in ("bias", "threshold") else name
-        name = "threshold" if threshold is not None and source == sources[threshold] else name
+        name = f"{name}_" if name in (BIAS, THRESHOLD) else name
+        name = THRESHOLD if threshold is not None and source == sources[threshold] else name
         while name in names.values():
             name += "_"
         names[source] = name

@@ -183,13 +183,11 @@ class _Former:
             return op
         constant = self._constant(name)
         if not isinstance(op, Neuron):
-            return Neuron(RULES["accumulator"], {} if constant is None else {"bias": constant})
-        own = op.params.get("bias", 0.0)
-        if constant is None or isinstance(own, ShapeOnly):
+            return Neuron(RULES["accumulator"]).with_bias(constant)
+        if constant is None or isinstance(op.bias, ShapeOnly):
             return op
-        others = {n: v for n, v in op.params.items() if n != "bias"}
-        bias = collapse(np.broadcast_to(own + np.asarray(constant), self.graph.shapes[name]))
-        return dataclasses.replace(op, params=others if bias is None else {**others, "bias": bias})
+        own = 0.0 if op.bias is None else op.bias
+        return op.with_bias(collapse(np.broadcast_to(own + np.asarray(constant), self.graph.shapes[name])))
 
     def projections(self, name: str) -> Iterator[Edge]:
         """One edge for each path into a node, with the operators on the way and the sum of their delays."""

@@ -11,6 +11,7 @@ import numpy as np
 from snncompile.ir.graph import Graph
 from snncompile.ir.library import RULES
 from snncompile.ir.populations import Neuron
+from snncompile.ir.rules import BIAS, THRESHOLD
 from snncompile.ir.types import Stage
 
 PLAIN = {"euler_lif": ("lif", "cubalif"), "euler_li": ("li", "cubali")}
@@ -49,11 +50,11 @@ def _plain(neuron: Neuron) -> Neuron:
     initial: Mapping[str, Any] = neuron.initial
     if rate_syn is None:
         if rest is not None:
-            params["bias"] = params.get("bias", 0.0) + (rate * rest if whole else rest)
+            params[BIAS] = params.get(BIAS, 0.0) + (rate * rest if whole else rest)
         return Neuron(RULES[without], params, neuron.firing, {}, initial)
     if rest is not None:
         if not neuron.rule.spiking or neuron.firing.reset == "subtract" or neuron.firing.max_spikes != 1:
             return neuron
-        params |= {n: params.get(n, 0.0) - rest for n in {"threshold", "v_reset", *(params.keys() & {"v_min"})}}
+        params |= {n: params.get(n, 0.0) - rest for n in {THRESHOLD, "v_reset", *(params.keys() & {"v_min"})}}
         initial = {**initial, "v": neuron.first("v") - rest}
     return Neuron(RULES[behind], {**params, "decay_syn": 1 - rate_syn}, neuron.firing, {"filter": "add-first"}, initial)

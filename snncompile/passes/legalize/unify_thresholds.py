@@ -13,6 +13,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Neuron
+from snncompile.ir.rules import BIAS
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.passes.quantize.neuron_program import is_curved, typed_program
 
@@ -52,7 +53,7 @@ class UnifyThresholds:
         op = graph.nodes[name]
         if self.most is None or not isinstance(op, Neuron) or not op.rule.spiking:
             return None
-        threshold = op.params.get("threshold")
+        threshold = op.threshold
         if not isinstance(threshold, np.ndarray) or len(np.unique(threshold)) <= self.most or np.any(threshold <= 0):
             return None
         if any(isinstance(v, ShapeOnly) for v in op.arrays().values()):
@@ -69,9 +70,10 @@ class UnifyThresholds:
 def _scaled(op: Op, scale: Array) -> Neuron:
     """The neuron with all membrane quantities scaled. Its threshold is the largest of those that it had."""
     assert isinstance(op, Neuron)
-    membrane = {n for n, q in op.rule.params.items() if q.dimension == "membrane"} | {"bias"}
+    membrane = {n for n, q in op.rule.params.items() if q.dimension == "membrane"} | {BIAS}
     params = {n: _times(v, scale) if n in membrane else v for n, v in op.params.items()}
-    params["threshold"] = float(np.max(op.params["threshold"]))
+    assert op.rule.threshold is not None
+    params[op.rule.threshold] = float(np.max(op.threshold))
     initial = {n: _times(v, scale) if op.traced.states[n].dimension == "membrane" else v
                for n, v in op.initial.items()}
     return dataclasses.replace(op, params=params, initial=initial)

@@ -178,7 +178,7 @@ def fit(neuron: Neuron, typed: Typed) -> Fit | None:
     after = sums[nexts[current[0]]] if current else {}
     if after is None or not _is_filter(charged, after, membrane, *current):
         return None
-    bias = neuron.params.get("bias", 0.0)
+    bias = 0.0 if neuron.bias is None else neuron.bias
     if current and np.any(bias):  # it would have to pass the filter; a register's bias does not
         return None
     drive = charged.get("", 0.0) + bias * charged.get("input", 0.0)

@@ -19,7 +19,7 @@ from snncompile.ir.expr import Expr, Program, clip, flatten, maximum
 from snncompile.ir.operations import Interval, Kind, width
 from snncompile.ir.populations import IntState, Neuron
 from snncompile.ir.ranges import intervals
-from snncompile.ir.rules import Quantity
+from snncompile.ir.rules import BIAS, Quantity
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.lookup_tables import Curves, find_curves, tabulate
 from snncompile.targets.arithmetic import Arithmetic
@@ -220,7 +220,7 @@ class _Lowering:
         match step.op:
             case "input":
                 x = Expr("input")
-                x = x if self.entry.bias is None else x + self.parameter("bias", self.entry.bias)
+                x = x if self.entry.bias is None else x + self.parameter(BIAS, self.entry.bias)
                 return Expr("shr", (x,), (self.entry.shift, self.arithmetic.rounding)) if self.entry.shift else x
             case "state":
                 return Expr("state", (), step.value)

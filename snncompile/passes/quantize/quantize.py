@@ -215,7 +215,8 @@ class _PopulationQuantizer:
         if unit is None:
             coarse = WeightGrid(self.arithmetic.weight_bits).coarse
             unit = choose_unit(scales, self.arithmetic, self._peak(), coarse)
-        numbers = [threshold, self._peak(), self.neuron.params.get("bias", 0.0) * np.max(np.abs(gain)),
+        bias = 0.0 if self.neuron.bias is None else self.neuron.bias
+        numbers = [threshold, self._peak(), bias * np.max(np.abs(gain)),
                    *(s.largest for s in codes.values())]
         largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
         fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, GivenCodes) else s.step
@@ -274,7 +275,7 @@ class _PopulationQuantizer:
 
         None where the population does not fire, or where a threshold is 0.
         """
-        value = self.neuron.params.get("threshold")
+        value = self.neuron.threshold
         if value is None or not self.neuron.rule.spiking:
             return None
         full = np.abs(np.broadcast_to(np.asarray(value, np.float64), self.graph.shapes[self.name]))
@@ -295,16 +296,16 @@ class _PopulationQuantizer:
         peak = self._peak()
         if peak is None or not neuron.rule.spiking:
             return UNCALIBRATED_BITS
-        threshold = float(np.max(np.abs(neuron.params.get("threshold", 0.0))))
+        threshold = 0.0 if neuron.threshold is None else float(np.max(np.abs(neuron.threshold)))
         steps = max(2 * peak, threshold) / float(np.min(unit))
         return next((bits for bits in MEMBRANE_BITS if steps < 1 << (bits - 1)), MEMBRANE_BITS[-1])
 
     def _bias(self, unit: Any, gain: Array) -> Any:
         """The bias in units of the sum of the synapses: one integer, an array, or None where there is none."""
-        bias = self.neuron.params.get("bias")
-        if bias is None:
+        if self.neuron.bias is None:
             return None
-        exact = np.asarray(bias, np.float64) * _broadcastable(gain, len(self.graph.shapes[self.name])) / unit
+        exact = np.asarray(self.neuron.bias, np.float64) * _broadcastable(gain, len(self.graph.shapes[self.name]))
+        exact = exact / unit
         whole = np.rint(exact)
         if np.abs(whole).max(initial=0) >= 2**40:
             fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**40")
