@@ -124,6 +124,6 @@ NOT_NETWORKS = {
     **dict.fromkeys((".pt", ".pth"), "the file holds weights or a pickled object, and not the code of the network"),
     ".py": "a Python file without the name of a function",
 }
-READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Graph]] = {
+READERS: dict[str, Callable[[Path, Mapping[str, Any]], Graph]] = {
     ".nir": _load_nir, ".onnx": _load_onnx, ".net": _load_net, ".snn": _load_text,
 }

@@ -32,9 +32,16 @@ def expect(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """What stands at a node, or in the chain of a projection."""
+    """What stands at a node, or in the chain of a projection.
+
+    Attributes:
+        linear: whether the output is a linear function of the input.
+        moves: whether the operator only moves, repeats and drops values, and puts zeros between them: what it makes of
+            the numbers 1 to n then says all of it.
+    """
 
     linear: ClassVar[bool] = True
+    moves: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name, value in self.attributes():

@@ -185,6 +185,7 @@ class MaxPool(Pool):
 class Upsample(Op):
     """Nearest-neighbour upsampling by whole factors."""
 
+    moves: ClassVar[bool] = True
     factor: Shape
 
     def infer(self, shape: Shape) -> Shape:
@@ -232,6 +233,7 @@ class Scale(Op):
 class Reshape(Op):
     """The same numbers, in row-major order, under another shape."""
 
+    moves: ClassVar[bool] = True
     shape: Shape
 
     def infer(self, shape: Shape) -> Shape:
@@ -267,6 +269,7 @@ class Pad(Op):
     The concatenation of tensors along an axis is the sum of each one padded to its place.
     """
 
+    moves: ClassVar[bool] = True
     amounts: Pads
 
     def infer(self, shape: Shape) -> Shape:

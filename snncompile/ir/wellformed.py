@@ -10,6 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ from snncompile.diagnostics import shorten
 from snncompile.ir.expr import Program, Step
 from snncompile.ir.op import Op
 from snncompile.ir.operations import OPERATIONS, ROUNDINGS, arity
-from snncompile.ir.operators import OPERATORS
 from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing, Quantity, Traced
@@ -92,18 +92,21 @@ def describe(value: Any) -> str:
     return shorten(value)
 
 
-HINTS: dict[type, dict[str, Any]] = {
-    kind: typing.get_type_hints(kind) for kind in (*OPERATORS.values(), Firing, Quantity)}
-CHECKS: dict[type, tuple[tuple[str, str, Callable[[Any], bool]], ...]] = {
-    kind: tuple((f.name, str(f.type), checker(hints[f.name])) for f in dataclasses.fields(kind))
-    for kind, hints in HINTS.items()}
-"""The fields of each class: name, type in words, and what tells whether a value is of that type."""
+@cache
+def checks_of(kind: Any) -> tuple[tuple[str, str, Callable[[Any], bool]], ...]:
+    """The fields of a class: name, type in words, and what tells whether a value is of that type."""
+    hints = typing.get_type_hints(kind)
+    return tuple((f.name, str(f.type), checker(hints[f.name])) for f in dataclasses.fields(kind))
+
+
+FIRING_HINTS = typing.get_type_hints(Firing)
 NUMBERS, REAL, WHOLE, TEXT = checker(Weight | float), checker(float), checker(int), checker(str)
 SHIFTED, LOOKED_UP = checker(tuple[int, str]), checker(tuple[str, int, int])
 
 
 def _mistyped(instance: Op | Firing | Quantity) -> list[Problem]:
-    return [Problem(name, describe(getattr(instance, name)), words) for name, words, check in CHECKS[type(instance)]
+    kind: Any = type(instance)
+    return [Problem(name, describe(getattr(instance, name)), words) for name, words, check in checks_of(kind)
             if not check(getattr(instance, name))]
 
 
@@ -172,7 +175,7 @@ def _neuron(op: Neuron) -> Iterator[Demand]:
         if not NUMBERS(value):
             yield name, False, f"{name}: a number or an array, not {describe(value)}"
     for wrong in _mistyped(op.firing):
-        yield "firing", False, f"{wrong.attribute}: {HINTS[Firing][wrong.attribute]}"
+        yield "firing", False, f"{wrong.attribute}: {FIRING_HINTS[wrong.attribute]}"
     if isinstance(op.firing.max_spikes, int):
         yield "firing", op.firing.max_spikes >= 1, "max_spikes: 1 or more"
     allowed = all(n in op.rule.options and v in op.rule.options[n] for n, v in op.options.items())

@@ -5,20 +5,19 @@ Names come from the user's files, so every value is escaped, and characters that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snncompile import __version__
-from snncompile.cost.estimate import prefixed
 from snncompile.diagnostics import printable
 from snncompile.mapping.chip import CoreUse
 from snncompile.report.chip_svg import drawable
 from snncompile.report.chip_svg import to_svg as chip_picture
+from snncompile.report.figures import figures
 from snncompile.report.graph_svg import to_svg
 from snncompile.report.report import PopulationReport, Report
-from snncompile.report.steps import line, percent, size
+from snncompile.report.steps import line, percent
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -111,28 +110,6 @@ def summary(report: Report) -> str:
     return environment().get_template("report/summary.html.j2").render(
         name=report.name, target=report.target, rows=[_row(p) for p in report.populations],
         figures=figures(report), measured=report.agreement is not None)
-
-
-def figures(report: Report) -> Mapping[str, str]:
-    """The most important figures of a report, as text under a short name each."""
-    shown = {"populations": _whole(len(report.populations)),
-             "neurons": _whole(sum(p.neurons for p in report.populations)),
-             "synapses": _whole(sum(p.synapses for p in report.populations))}
-    known = {"weights": "weights", "total_one_tick": "working memory"}
-    shown |= {words: size(report.sizes_bytes[n]) for n, words in known.items() if n in report.sizes_bytes}
-    if report.cost:
-        shown["synaptic operations a sample"] = _whole(round(report.cost.synaptic_operations))
-    if report.cost and report.cost.total_pj is not None:
-        shown[f"energy a sample, {report.cost.profile}"] = f"{prefixed(report.cost.total_pj * 1e-12)}J"
-    agreement = report.agreement
-    if agreement is None:
-        return shown
-    shown |= {"spikes equal": percent(agreement.spikes_equal), "spikes shared": percent(agreement.spikes_shared),
-              "decisions equal": f"{agreement.decisions_equal:,} of {agreement.samples:,}"}
-    if agreement.float_correct is not None:
-        shown |= {"correct, integer": f"{agreement.integer_correct:,} of {agreement.samples:,}",
-                  "correct, float": f"{agreement.float_correct:,} of {agreement.samples:,}"}
-    return shown
 
 
 def _row(p: PopulationReport) -> Row:

@@ -23,7 +23,7 @@ from snncompile.backends.plan.kernels.table import choose
 from snncompile.backends.plan.layouts import Geometry, channels_last, per_channel
 from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval
-from snncompile.ir.ops import Conv, Linear, Pad, Pool, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.ops import Conv, Linear, Pool, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.types import Array, Shape
 
 
@@ -86,8 +86,8 @@ class Builder:
     def _plain(self, op: Op, signal: Signal, shape: Shape) -> Signal:
         if isinstance(op, Reshape):
             return Signal(signal.buffer, shape, signal.order, signal.rate)
-        if isinstance(op, Pad):
-            return self._pad(op, signal, shape)
+        if op.moves and not isinstance(op, Upsample):
+            return self._moved(op, signal, shape)
         signal = self._ordered(signal)
         # Upsampling copies whole places, so that its buffer is of the same kind as its source.
         adds = isinstance(op, Upsample) and signal.buffer.adds
@@ -107,14 +107,14 @@ class Builder:
             raise AssertionError(f"no kernel for {op.kind()}")
         return Signal(dst, shape, channels_last(shape), rate)
 
-    def _pad(self, op: Pad, signal: Signal, shape: Shape) -> Signal:
-        """Zeros around a tensor: a gather with holes."""
+    def _moved(self, op: Op, signal: Signal, shape: Shape) -> Signal:
+        """An operator that only moves values and puts zeros: a gather, with holes for the zeros."""
         size = signal.buffer.size
-        index = np.pad(np.arange(size).reshape(signal.shape), op.amounts, constant_values=size)
-        order = channels_last(shape)
+        numbered = op.apply(np.arange(1, size + 1).reshape(1, *signal.shape)).reshape(-1)
+        index, order = np.where(numbered > 0, numbered - 1, size), channels_last(shape)
         dst = self._fresh(signal.buffer.range, index.size, False)
-        self.kernels.append(self._gather(signal, dst, index.reshape(-1)[order], adds=False))
-        return Signal(dst, shape, order, signal.rate * size / index.size)
+        self.kernels.append(self._gather(signal, dst, index[order], adds=False))
+        return Signal(dst, shape, order, signal.rate * np.count_nonzero(numbered) / index.size)
 
     # --- operators with weights ------------------------------------------------------------------
 
