@@ -2,8 +2,9 @@
 
     canonicalize,form-populations{shared=flatten},quantize{weight_bits=4 rounding=floor},retime{hop_ticks=2}
 
-Passes are separated by commas, the options of a pass by spaces. An option is `NAME=VALUE`; a value is a whole number,
-`true`, `false`, `none`, a word, or a list of these separated by commas. Nothing after the `=` is the empty list.
+Passes are separated by commas, the options of a pass by spaces. An option is `NAME=VALUE`; a value is a number
+(`4`, `0.25`, `1e-3`), `true`, `false`, `none`, a word, or a list of these separated by commas. Nothing after the `=` is
+the empty list.
 
 The options of a pass are the fields of its dataclass. A field that holds an `Arithmetic` contributes the fields of that
 instead (`weight_bits` and the others), and a field that holds measured data (a `Calibration`) cannot be written.
@@ -12,6 +13,7 @@ instead (`weight_bits` and the others), and a field that holds measured data (a 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,12 +27,13 @@ from snncompile.passes.table import PASSES, Choices
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.figures import value_of
 
-Value: TypeAlias = "int | bool | str | None"
+Value: TypeAlias = "int | float | bool | str | None"
 
 MAX_LENGTH = 10_000
 """Longest text, in characters, that is read as a pipeline."""
 PASS = re.compile(r"\s*([^\s,{}=]+)\s*(?:\{([^{}]*)\}\s*)?(,|\Z)")
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,25})?(e[+-]?[0-9]{1,3})?")
 CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "none": None}
 FORM = "NAME or NAME{OPTION=VALUE OPTION=VALUE}, with commas between passes"
 
@@ -88,7 +91,11 @@ def _options(text: str, name: str, place: str) -> dict[str, tuple[Value, ...]]:
 
 
 def _value(text: str) -> Value:
-    return int(text) if WHOLE_NUMBER.fullmatch(text) else CONSTANTS.get(text, text)
+    if WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    if NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    return CONSTANTS.get(text, text)
 
 
 def _value_text(value: Value) -> str:
@@ -228,7 +235,10 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    """Whether a value has an annotated type, which may consist of int, bool, str, None, `Literal`, `|` and `tuple`."""
+    """Whether a value has an annotated type.
+
+    The type may consist of int, float, bool, str, None, `Literal`, `|` and `tuple`.
+    """
     parts = get_args(hint)
     if get_origin(hint) is Literal:
         return any(value == part and type(value) is type(part) for part in parts)
@@ -236,7 +246,7 @@ def _fits(hint: Any, value: Any) -> bool:
         return any(_fits(part, value) for part in parts)
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(parts[0], v) for v in value)
-    return type(value) is hint
+    return type(value) is hint or (hint is float and type(value) is int)
 
 
 def _in_words(hint: Any) -> str:
@@ -247,4 +257,4 @@ def _in_words(hint: Any) -> str:
         return " or ".join(map(_in_words, parts))
     if get_origin(hint) is tuple:
         return f"a list of {_in_words(parts[0]).removeprefix('a ')}s"
-    return {int: "a whole number", bool: "true or false", str: "a word"}.get(hint, "none")
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, "none")

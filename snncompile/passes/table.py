@@ -83,7 +83,7 @@ def _retime(choices: Choices) -> Pass | None:
 
 
 # The comment at the end of a line says why the pass stands where it does.
-PASSES: tuple[PassEntry, ...] = (
+PASSES: list[PassEntry] = [
     PassEntry(Canonicalize, "legalize", lambda c: Canonicalize(),      # first, so that the other passes see fewer nodes
               "removes operators that do nothing, and (with a warning) nodes from which no output is reached"),
     PassEntry(PlainNeurons, "legalize", lambda c: PlainNeurons(),      # its gains are folded into weights later
@@ -108,7 +108,7 @@ PASSES: tuple[PassEntry, ...] = (
               "effect within them"),
     PassEntry(Retime, "retime", _retime,
               "gives every projection the delay that it has on the hardware; see [time on hardware](retime.md)"),
-)
+]
 
 
 def passes_of(choices: Choices, *steps: str) -> tuple[Pass, ...]:

@@ -19,11 +19,11 @@ from snncompile.targets.hardware_rule import (
 from snncompile.targets.layer_table import (
     ABSENT,
     COMPARE_WORDS,
-    OPERATOR_WORDS,
     RESET_WORDS,
     RULE_WORDS,
     WHEN_WORDS,
     Table,
+    operator_bits,
 )
 from snncompile.targets.memory import fitting_cores, least_cores, synapse_bits
 from snncompile.targets.target import Target
@@ -99,7 +99,7 @@ def state_width(table: Table, target: Target) -> Measured:
 def _operators(table: Table, target: Target, row: int) -> tuple[str, str]:
     used = int(table.projections.operators[row])
     allowed = target.network.operators or ()
-    wrong = [w for i, w in enumerate(OPERATOR_WORDS) if used >> i & 1 and w not in allowed]
+    wrong = [word for word, bit in operator_bits() if used & bit and word not in allowed]
     return ", ".join(wrong), ", ".join(allowed)
 
 
@@ -109,7 +109,7 @@ def operators(table: Table, target: Target) -> Measured:
     allowed = target.network.operators
     if allowed is None:
         return None
-    wrong = sum(1 << i for i, w in enumerate(OPERATOR_WORDS) if w not in allowed)
+    wrong = sum(bit for word, bit in operator_bits() if word not in allowed)
     return (table.projections.operators & wrong != 0).astype(np.int64), 0
 
 

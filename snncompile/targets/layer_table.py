@@ -28,11 +28,15 @@ from snncompile.targets.reach import Reach, grid, reach_of
 
 RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
-OPERATOR_WORDS = tuple(OPERATORS)
 DENSE, SPARSE, KERNEL = range(3)
 """How the synapses of a projection are listed: all of the sources', some, or as a kernel that neurons share."""
 ABSENT = -1
 """A column's value where the row has none: a word that is not known, a geometry that does not apply."""
+
+
+def operator_bits() -> list[tuple[str, int]]:
+    """The word of each operator, and the bit that stands for it in `Projections.operators`."""
+    return [(word, 1 << i) for i, word in enumerate(OPERATORS)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Projections(Columns):
     Attributes:
         source, target: rows of the populations.
         listing: DENSE, SPARSE or KERNEL.
-        operators: a bit for each word of `OPERATOR_WORDS` that occurs in it.
+        operators: which operators occur in it, in the bits that `operator_bits` gives them.
         weights: numbers that have to be stored where kernels are shared; `synapses` where they are not.
         weight_bits: width that holds each of them as a signed integer.
         mixed: whether it has weights of both signs, or may have.
@@ -227,7 +231,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
     layers = [op for op in ops if isinstance(op, (Linear, Conv))]
     kernels = [i for i, op in enumerate(ops) if isinstance(op, Conv)]
     row = {"delay": edge.delay, "synapses": reach.synapses, "fan_in": reach.fan_in,
-           "operators": sum(1 << OPERATOR_WORDS.index(op) for op in {o.kind() for o in ops}),
+           "operators": sum(bit for word, bit in operator_bits() if any(op.kind() == word for op in ops)),
            "listing": KERNEL if kernels else DENSE if layers else SPARSE,
            "weights": sum(op.weight.size for op in layers) or 1, "pool_side": _pool_side(ops)}
     row |= _numbers(ops, layers, reach, weight_bits)

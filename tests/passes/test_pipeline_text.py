@@ -38,8 +38,9 @@ ENTRIES = {entry.name: entry for entry in PASSES}
 words = st.text(st.characters(codec="utf-8", exclude_characters=",{}", exclude_categories=["Z", "C"]), min_size=1,
                 max_size=8)
 names = words.filter(lambda w: "=" not in w)
-constants = st.none() | st.booleans() | st.integers(0, 10**18 - 1)
-values = constants | words.filter(lambda w: w not in ("none", "true", "false") and not re.fullmatch("[0-9]+", w))
+numbers = st.integers(0, 10**18 - 1) | st.floats(-1e15, 1e15)
+constants = st.none() | st.booleans() | numbers
+values = constants | words.filter(lambda w: w not in ("none", "true", "false") and not re.match("-?[0-9]", w))
 written = st.lists(st.builds(PassText, names, st.dictionaries(names, st.lists(values, max_size=3).map(tuple),
                                                               max_size=3)), min_size=1, max_size=4)
 
@@ -58,6 +59,11 @@ def refusal(text: str, choices: Choices = C99) -> str:
 def test_what_is_written_is_read_back(pipeline):
     assert parse(text_of(pipeline)) == tuple(pipeline)
     assert parse(f"\t{' , '.join(map(str, pipeline))}\n") == tuple(pipeline)
+
+
+def test_numbers_are_read_as_numbers_if_they_are_finite():
+    (p,) = parse("prune{a=1 b=0.5 c=-2 d=1e-3 e=1e999 f=1.}")
+    assert [repr(v) for (v,) in p.options.values()] == ["1", "0.5", "-2.0", "0.001", "'1e999'", "'1.'"]
 
 
 @given(st.text(max_size=60) | st.text("ab-{}=, \t\n\x00é9", max_size=60))
