@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 
 from snncompile.cost.activity import Activity
@@ -166,10 +165,17 @@ def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
     """When a sample has passed: as retimed, or a hop for each projection on the longest way."""
     if graph.stage == Stage.MAPPED:
         return graph.schedule
-    net: nx.DiGraph[str] = nx.DiGraph()
-    net.add_edges_from((e.src, e.dst) for e in graph.edges if e.dst in graph.populations)
-    depth = nx.dag_longest_path_length(nx.condensation(net)) if net else 0
-    return Schedule({graph.name: target.timing.hop_ticks * depth}, period)
+    return Schedule({graph.name: target.timing.hop_ticks * hops_of(graph)}, period)
+
+
+def hops_of(graph: Graph) -> int:
+    """The projections on the longest way through the network, of which a loop takes part in none."""
+    depth = dict.fromkeys(graph.nodes, 0)
+    for component in graph.components:
+        before = [depth[e.src] + (e.dst in graph.populations)
+                  for name in component for e in graph.edges_into[name] if e.src not in component]
+        depth |= dict.fromkeys(component, max(before, default=0))
+    return max(depth.values())
 
 
 def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, messages: Messages | None) -> Cost:

@@ -118,7 +118,7 @@ class Graph:
             for edge in self.edges_from[ready.pop()]:
                 arriving = self._arriving(edge, shapes[edge.src])
                 if edge.dst not in shapes:
-                    shapes[edge.dst] = self._infer(f"node {shorten(edge.dst)}", self.nodes[edge.dst], arriving)
+                    shapes[edge.dst] = self._infer(self.nodes[edge.dst], arriving, "node", edge.dst)
                     ready.append(edge.dst)
         return shapes
 
@@ -128,15 +128,15 @@ class Graph:
 
     def _arriving(self, edge: Edge, shape: Shape) -> Shape:
         for op in edge.chain:
-            shape = self._infer(f"edge {shorten(edge.label)}, {op.kind()}", op, shape)
+            shape = self._infer(op, shape, "edge", edge.label, f", {op.kind()}")
         return shape
 
     @staticmethod
-    def _infer(place: str, op: Op, shape: Shape) -> Shape:
+    def _infer(op: Op, shape: Shape, place: str, name: str, part: str = "") -> Shape:
         try:
             return op.infer(shape)
         except ShapeError as e:
-            raise ShapeError(e.expected, place, f"{list(shape)} arrives") from None
+            raise ShapeError(e.expected, f"{place} {shorten(name)}{part}", f"{list(shape)} arrives") from None
 
     @cached_property
     def components(self) -> tuple[tuple[str, ...], ...]:
@@ -144,17 +144,24 @@ class Graph:
 
         A component of one node without a loop can be run for all ticks at once, before the next is begun.
         """
+        rank = {name: i for i, name in enumerate(self._order_of_a_tick())}
+        if all(e.delay == 0 for e in self.edges):  # no loop has a delay of 0, so that no component has two nodes
+            return tuple((name,) for name in rank)
         whole: nx.DiGraph[str] = nx.DiGraph()
         whole.add_nodes_from(self.nodes)
         whole.add_edges_from((e.src, e.dst) for e in self.edges)
-        tick: nx.DiGraph[str] = nx.DiGraph()
-        tick.add_nodes_from(self.nodes)
-        tick.add_edges_from((e.src, e.dst) for e in self.edges if e.delay == 0)
-        rank = {name: i for i, name in enumerate(_stable_order(tick, self.nodes))}
         condensed = nx.condensation(whole)
         members = {c: sorted(condensed.nodes[c]["members"], key=rank.__getitem__) for c in condensed}
         order = nx.lexicographical_topological_sort(condensed, key=lambda c: rank[members[c][0]])
         return tuple(tuple(members[c]) for c in order)
+
+    def _order_of_a_tick(self) -> Iterable[str]:
+        """All nodes, each behind those that reach it without a delay, and otherwise as they stand in the graph."""
+        tick: nx.DiGraph[str] = nx.DiGraph()
+        tick.add_nodes_from(self.nodes)
+        tick.add_edges_from((e.src, e.dst) for e in self.edges if e.delay == 0)
+        position = {name: i for i, name in enumerate(self.nodes)}
+        return nx.lexicographical_topological_sort(tick, key=position.__getitem__)
 
     def loops(self, name: str) -> bool:
         """Whether a node feeds itself directly."""
@@ -180,8 +187,3 @@ def unused(name: str, taken: Collection[str], join: str = "_", first: int = 2) -
     while unique in taken:
         unique, i = f"{name}{join}{i}", i + 1
     return unique
-
-
-def _stable_order(graph: nx.DiGraph[str], nodes: Mapping[str, Op]) -> Iterable[str]:
-    position = {name: i for i, name in enumerate(nodes)}
-    return nx.lexicographical_topological_sort(graph, key=position.__getitem__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +29,12 @@ class ShapeError(ValueError):
 def expect(condition: bool, message: str) -> None:
     if not condition:
         raise ShapeError(message)
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """The names of a dataclass's fields."""
+    return tuple(f.name for f in dataclasses.fields(kind))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +61,9 @@ class Op:
         return cls.__name__.lower()
 
     def attributes(self) -> Iterator[tuple[str, Any]]:
-        for f in dataclasses.fields(self):
-            yield f.name, getattr(self, f.name)
+        kind: Any = type(self)
+        for name in _fields(kind):
+            yield name, getattr(self, name)
 
     def arrays(self) -> dict[str, Weight]:
         """The attributes that are weights, by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,17 @@ from snncompile.ir.op import Op, broadcasts, expect
 from snncompile.ir.types import Array, Shape, Weight, freeze_arrays
 
 Pads = tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=1 << 12)
+def windows(sizes: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape | None = None) -> Shape:
+    """How often a window fits along each axis, in steps of the stride; 0 or less where it does not fit.
+
+    With size 8, kernel 3, stride 2, padding (1, 1) and dilation 1: (8 + 2 - 2 - 1) // 2 + 1 = 4. Shapes are asked for
+    often, by each pass and each report, and a network has few different ones.
+    """
+    return tuple((n + sum(p) - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in
+                 zip(sizes, kernel, stride, padding, dilation or (1,) * len(sizes), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +116,7 @@ class Conv(Op):
         channels = self.weight.shape[1] * self.groups
         expect(len(shape) == axes + 1 and shape[0] == channels,
                f"expects [{channels}{', length' if axes == 1 else ', height, width'}]")
-        out = tuple(
-            (n + sum(p) - d * (k - 1) - 1) // s + 1
-            for n, k, s, p, d in zip(shape[1:], self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        )
+        out = windows(shape[1:], self.kernel, self.stride, self.padding, self.dilation)
         expect(min(out) > 0, f"a kernel of {list(self.kernel)} does not fit into {list(shape[1:])}")
         return (self.weight.shape[0], *out)
 
@@ -139,8 +148,7 @@ class Pool(Op):
 
     def infer(self, shape: Shape) -> Shape:
         expect(len(shape) == len(self.kernel) + 1, f"expects {len(self.kernel) + 1} axes, channels first")
-        out = tuple((n + sum(p) - k) // s + 1
-                    for n, k, s, p in zip(shape[1:], self.kernel, self.stride, self.padding, strict=True))
+        out = windows(shape[1:], self.kernel, self.stride, self.padding)
         expect(min(out) > 0, f"a window of {list(self.kernel)} does not fit into {list(shape[1:])}")
         return (shape[0], *out)
 

@@ -185,7 +185,7 @@ def _check_numbers(graph: Graph, found: Collector) -> None:
         scalars = dict(op.params) if isinstance(op, (Neuron, Population)) else dict(op.attributes())
         scalars |= {f"initial.{k}": v for k, v in op.initial.items()} if isinstance(op, Neuron) else {}
         for name, value in scalars.items():
-            if isinstance(value, float) and not np.isfinite(value):
+            if isinstance(value, float) and not math.isfinite(value):
                 found.error("SNN203", f"{place}, {name}", str(value), "a finite number")
         if isinstance(op, Neuron):
             _check_neuron(place, op, found)

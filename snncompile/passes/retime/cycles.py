@@ -45,7 +45,10 @@ def quickest_cycles(edges: Iterable[Edge], hop_ticks: int) -> list[Cycle]:
     try, until none is too quick. That is the minimum ratio of delay and hops by Lawler's method, with the ratio of the
     last cycle in place of bisection.
     """
-    return [_quickest(part, hop_ticks) for part in _parts(tuple(edges))] if hop_ticks else []
+    edges = tuple(edges)
+    if hop_ticks == 0 or all(e.delay == 0 for e in edges):  # every cycle has a delay
+        return []
+    return [_quickest(part, hop_ticks) for part in _parts(edges)]
 
 
 def _parts(edges: Sequence[Edge]) -> list[list[Edge]]:
@@ -53,8 +56,6 @@ def _parts(edges: Sequence[Edge]) -> list[list[Edge]]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if not edges:
-        return []
     number, (src, dst) = _numbered(edges)
     net = coo_array((np.ones(len(edges)), (src, dst)), (len(number), len(number)))
     part = connected_components(net, connection="strong")[1]
