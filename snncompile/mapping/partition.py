@@ -28,7 +28,7 @@ from snncompile.mapping.tile_shapes import part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, Tiles, cut, links, measure
 from snncompile.mapping.traffic import Axons, Traffic, axons, traffic
 from snncompile.targets.layer_table import Table, layer_table
-from snncompile.targets.memory import fitting_cores
+from snncompile.targets.memory import memory_model
 from snncompile.targets.reach import grid
 from snncompile.targets.target import Target
 
@@ -134,12 +134,12 @@ class _Search:
     """The partitions of one network."""
 
     def __init__(self, graph: Graph, target: Target, weight_bits: int, rates: Mapping[str, float]):
-        self.target = target
+        self.target, self.memory = target, memory_model(target)
         self.table: Table = layer_table(graph, weight_bits)
         self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
         self._expect_room(graph.name)
-        self.links: list[Link] = links(graph, self.table, target)
+        self.links: list[Link] = links(graph, self.table, self.memory)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.least: tuple[dict[str, int], int] | None = None
         self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
@@ -204,7 +204,7 @@ class _Search:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
                     refuse(self.table.names[row], e.resource.name, e.used, e.resource.limit or 0)
-                boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2, channels=True)
+                boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2)
 
     def _by_hypergraph(self, cores: int) -> list[Partition]:
         boxes = self._parts(PARTS_TO_CUT)
@@ -213,13 +213,13 @@ class _Search:
     @cached_property
     def boxes(self) -> list[Grid]:
         """The largest boxes, by row of the layer table."""
-        return whole_boxes(self.shapes, self.links, self.table, self.target)
+        return whole_boxes(self.shapes, self.links, self.table, self.memory)
 
     def _parts(self, parts_of_a_core: int) -> list[Grid]:
         """Smaller boxes, of which a core holds about so many."""
         all_neurons = int(self.table.populations.neurons @ (1 - self.inputs))
         per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
-        return parts(self.boxes, self.links, self.target, max(1, per_core // parts_of_a_core))
+        return parts(self.boxes, self.links, self.memory, max(1, per_core // parts_of_a_core))
 
     def _cuts(self, boxes: Sequence[Grid]) -> tuple[Cut | None, ...]:
         return cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
@@ -228,7 +228,7 @@ class _Search:
         """Least cores and packets, which are the same for all cuts."""
         if self.least is None:
             network = self.shapes, self.inputs, self.links
-            self.least = (least_cores(*network, found, self.target), least_packets(*network, self.target))
+            self.least = (least_cores(*network, found, self.memory), least_packets(*network, self.memory))
         return self.least
 
     def _count(self, boxes: Sequence[Grid]) -> int:
@@ -239,8 +239,8 @@ class _Search:
         key = tuple(boxes)
         if key not in self.pieces:
             cuts = self._cuts(boxes)
-            self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.target), axons(
-                cuts, self.shapes, self.links, delays_apart=self.target.memory.model == "crossbar"))
+            self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.memory), axons(
+                cuts, self.shapes, self.links, delays_apart=self.memory.delays_take_axons))
         return self.pieces[key]
 
     def _layers(self) -> Partition:
@@ -248,7 +248,7 @@ class _Search:
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import maximum_bipartite_matching
 
-        fits = fitting_cores(self.table, self.target)[self.inputs == 0]
+        fits = self.memory.fitting_cores(self.table)[self.inputs == 0]
         core = maximum_bipartite_matching(csr_array(fits), "column")
         if (core < 0).any():
             lost = np.flatnonzero(self.inputs == 0)[core < 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -14,9 +14,8 @@ from snncompile.mapping.connections import Grid
 from snncompile.mapping.lower_bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES
 from snncompile.mapping.tiles import Link
 from snncompile.targets.layer_table import KERNEL, Table
-from snncompile.targets.memory import list_bits
+from snncompile.targets.memory import CHANNELS, COLUMNS, ROWS, MemoryModel
 from snncompile.targets.reach import Axis
-from snncompile.targets.target import Target
 
 
 def sides(size: int) -> Array:
@@ -45,8 +44,9 @@ def _readers(axis: Axis) -> int:
 class _Need:
     """What boxes of one population need of a core, for every block of channels and of pixels: an upper bound."""
 
-    def __init__(self, name: str, shape: Grid, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]], target: Target):
-        self.name, self.shape, self.target = name, shape, target
+    def __init__(self, name: str, shape: Grid, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]],
+                 memory: MemoryModel):
+        self.name, self.shape, self.memory = name, shape, memory
         self.channels = sides(shape[0])
         rows, columns = (a.ravel() for a in np.meshgrid(sides(shape[1]), sides(shape[2])))
         compact = np.maximum(rows, columns) <= 2 * np.minimum(rows, columns)
@@ -63,19 +63,16 @@ class _Need:
         pixels = _span(axes[1], self.pixels[:, 0]) * _span(axes[2], self.pixels[:, 1])
         self.axons += channels * pixels
         self.least_axons[link.source] = max(self.least_axons.get(link.source, 0), int(channels[0, 0] * pixels[0]))
-        memory = self.target.memory
-        if memory.model != "lists":
-            return
         bits, readers = np.asarray(link.bits), np.minimum(self.channels, _readers(axes[0]))[:, None]
         if link.listing == KERNEL:
-            self.bits += channels * link.taps * list_bits(readers, bits, memory)
+            self.bits += channels * link.taps * self.memory.list_bits(readers, bits)
             return
         many = readers * np.minimum(self.pixels, [_readers(a) for a in axes[1:]]).prod(1)
-        self.bits += channels * pixels * list_bits(many, bits, memory)
+        self.bits += channels * pixels * self.memory.list_bits(many, bits)
 
     def choose(self) -> Grid:
         """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
-        limits = self.target.limits
+        limits = self.memory.target.limits
         fits = np.ones(self.neurons.shape, bool)
         for used, most, least, name in (
                 (self.neurons, limits.neurons_per_core, 1, NEURONS),
@@ -102,32 +99,40 @@ def refuse(population: str, resource: str, used: int, limit: int) -> NoReturn:
          + ("" if axons else "; or use fewer --weight-bits"))
 
 
-def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, target: Target) -> list[Grid]:
+def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, memory: MemoryModel) -> list[Grid]:
     """For each row of the layer table, the box with which its population alone takes the fewest cores."""
     found = []
     for row, shape in enumerate(shapes):
         into = [(link, table.reaches[i].axes) for i, link in enumerate(links) if link.target == row]
         given = table.populations.is_input[row]
-        found.append(shape if given else _Need(table.names[row], shape, into, target).choose())
+        found.append(shape if given else _Need(table.names[row], shape, into, memory).choose())
     return found
 
 
-def parts(boxes: Sequence[Grid], links: Sequence[Link], target: Target, neurons: int) -> list[Grid]:
+def parts(boxes: Sequence[Grid], links: Sequence[Link], memory: MemoryModel, neurons: int) -> list[Grid]:
     """Boxes cut further, to about so many neurons, where that costs no memory: small tiles fill cores better."""
-    listed = {link.target for link in links if link.listing != KERNEL and target.memory.model == "lists"}
-    return [box if row in listed else part(box, neurons, target.memory.model != "lists")
-            for row, box in enumerate(boxes)]
+    listings: list[list[int]] = [[] for _ in boxes]
+    for link in links:
+        listings[link.target].append(link.listing)
+    return [part(box, neurons, memory.free_axes(into)) for box, into in zip(boxes, listings, strict=True)]
 
 
-def part(box: Grid, neurons: int, channels: bool) -> Grid:
-    """A box of at most so many neurons, if it can be had: rows and columns are halved, and then channels if they may.
+def part(box: Grid, neurons: int, axes: Collection[int] = (CHANNELS, ROWS, COLUMNS)) -> Grid:
+    """A box of at most so many neurons, or the smallest that halving along the given axes leads to.
+
+    The longer of the rows and the columns is halved first; channels follow when the box is one pixel wide.
+
+    >>> part((8, 6, 5), 60)
+    (8, 2, 3)
+    >>> part((8, 6, 5), 4, (ROWS, COLUMNS))
+    (8, 1, 1)
     """
-    while math.prod(box) > neurons:
-        c, y, x = box
-        if max(y, x) > 1:
-            box = (c, -(-y // 2), x) if y >= x else (c, y, -(-x // 2))
-        elif channels and c > 1:
-            box = (-(-c // 2), y, x)
-        else:
+    sides = list(box)
+    while math.prod(sides) > neurons:
+        axis = max((a for a in (ROWS, COLUMNS, CHANNELS) if a in axes and sides[a] > 1),
+                   key=lambda a: (a != CHANNELS, sides[a]), default=None)
+        if axis is None:
             break
-    return box
+        sides[axis] = -(-sides[axis] // 2)
+    channels, rows, columns = sides
+    return channels, rows, columns

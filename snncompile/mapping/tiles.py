@@ -14,8 +14,7 @@ from snncompile.ir.ops import Conv, Linear, Output
 from snncompile.ir.types import Array
 from snncompile.mapping.connections import Connections, Grid, Matrix, connections, matrix
 from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, Table
-from snncompile.targets.memory import list_bits
-from snncompile.targets.target import Target
+from snncompile.targets.memory import MemoryModel
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,25 @@ class Link:
     connections: Connections
 
 
-def links(graph: Graph, table: Table, target: Target) -> list[Link]:
+def links(graph: Graph, table: Table, memory: MemoryModel) -> list[Link]:
     """The projections of a graph, in the order of its layer table."""
     columns, found = table.projections, []
     edges = [e for e in graph.edges if not isinstance(graph.nodes[e.dst], Output)]
     for i, edge in enumerate(edges):
         made = connections(edge.chain, graph.shapes[edge.src])
-        listing = _listing(edge.chain, made, target)
-        index = 0 if listing == DENSE else target.memory.index_bits or 0
+        listing = _listing(edge.chain, made, memory)
+        bits = memory.bits_per_synapse(int(columns.weight_bits[i]), dense=listing == DENSE)
         kernels = [op.kernel for op in edge.chain if isinstance(op, Conv)]
-        found.append(Link(int(columns.source[i]), int(columns.target[i]), edge.delay, listing,
-                          int(columns.weight_bits[i]) + index, _taps(made, kernels), made))
+        found.append(Link(int(columns.source[i]), int(columns.target[i]), edge.delay, listing, bits,
+                          _taps(made, kernels), made))
     return found
 
 
-def _listing(chain: Sequence[Op], made: Connections, target: Target) -> int:
+def _listing(chain: Sequence[Op], made: Connections, memory: MemoryModel) -> int:
     """How synapses are stored: kernels once for all positions, if nothing but pools and the like stand beside them."""
     kinds = {type(op) for op in chain}
     alike = made.axes is not None and Linear not in kinds
-    if Conv in kinds and alike and target.memory.shared_kernels and made.sources:
+    if Conv in kinds and alike and memory.shares_kernels and made.sources:
         return KERNEL
     return DENSE if made.full else SPARSE
 
@@ -147,7 +146,7 @@ def cut(shapes: Sequence[Grid | None], blocks: Sequence[Grid]) -> tuple[Cut | No
     return tuple(found)
 
 
-def measure(cuts: tuple[Cut | None, ...], projections: Sequence[Link], target: Target) -> Tiles:
+def measure(cuts: tuple[Cut | None, ...], projections: Sequence[Link], memory: MemoryModel) -> Tiles:
     """What each tile needs."""
     count = sum(len(c) for c in cuts if c)
     boxes = [_boxes(c) for c in cuts if c]
@@ -158,11 +157,11 @@ def measure(cuts: tuple[Cut | None, ...], projections: Sequence[Link], target: T
         into = cuts[link.target]
         assert into is not None, "projections end in populations"
         place = slice(into.first, into.first + len(into))
-        count_synapses, own = counts(link, into, target)
+        count_synapses, own = counts(link, into, memory)
         synapses[place] += count_synapses
         bits[place] += own
-        if link.listing == KERNEL and target.memory.model == "lists":
-            kernels.append(_kernels(link, into, target, items))
+        if link.listing == KERNEL:
+            kernels.append(_kernels(link, into, memory, items))
             items += into.counts[0]
     none = np.zeros(0, np.int64)
     item, tile, weight = (np.concatenate(parts) for parts in zip((none, none, none), *kernels, strict=True))
@@ -178,26 +177,25 @@ def _boxes(one: Cut) -> Array:
                      for end in (0, 1)])
 
 
-def counts(link: Link, into: Cut, target: Target) -> tuple[Array, Array]:
+def counts(link: Link, into: Cut, memory: MemoryModel) -> tuple[Array, Array]:
     """Synapses of a projection into each tile, and the bits of their lists: a list a source neuron and tile.
 
     A source neuron has as many synapses in a tile as the product of its readers along each axis, so that a histogram
     of readers for each axis and block is enough.
     """
-    listed = target.memory.model == "lists" and link.listing != KERNEL
     if link.connections.axes is None:
         assert link.connections.whole is not None
         tile = into.tile_of_neurons() - into.first
         found = (link.connections.whole @ matrix(np.arange(len(tile)), tile, (len(tile), len(into)))).tocoo()
-        bits = list_bits(found.data, np.asarray(link.bits), target.memory) * listed
+        bits = memory.list_bits(found.data, np.asarray(link.bits))
         return _summed(found.col, found.data, len(into)), _summed(found.col, bits, len(into))
     axes = [histogram(a.counted(b), np.bincount(a.inputs)) for a, b in
             zip(link.connections.axes, into.block, strict=True)]
     synapses = _outer(*(many @ value for value, many in axes))
-    if not listed:
+    if link.listing == KERNEL:
         return synapses, np.zeros_like(synapses)
     (c, at_c), (y, at_y), (x, at_x) = axes
-    cost = list_bits(c[:, None, None] * y[:, None] * x, np.asarray(link.bits), target.memory)
+    cost = memory.list_bits(c[:, None, None] * y[:, None] * x, np.asarray(link.bits))
     return synapses, np.einsum("av,bw,cx,vwx->abc", at_c, at_y, at_x, cost, optimize=True).ravel()
 
 
@@ -217,11 +215,11 @@ def _outer(c: Array, y: Array, x: Array) -> Array:
     return np.asarray(c[:, None, None] * y[:, None] * x).ravel()
 
 
-def _kernels(link: Link, into: Cut, target: Target, first: int) -> tuple[Array, Array, Array]:
+def _kernels(link: Link, into: Cut, memory: MemoryModel, first: int) -> tuple[Array, Array, Array]:
     """The kernel of each block of channels: pairs of a kernel and a tile, and bits of each."""
     assert link.connections.axes is not None
     channels = link.connections.axes[0]
     values, many = histogram(channels.counted(into.block[0]), np.bincount(channels.inputs))
-    bits = link.taps * (many @ list_bits(values, np.asarray(link.bits), target.memory))
+    bits = link.taps * (many @ memory.list_bits(values, np.asarray(link.bits)))
     of = np.repeat(np.arange(into.counts[0]), len(into) // into.counts[0])
     return first + of, into.first + np.arange(len(into)), bits

@@ -25,7 +25,7 @@ from snncompile.targets.layer_table import (
     WHEN_WORDS,
     Table,
 )
-from snncompile.targets.memory import fitting_cores, least_cores, synapse_bits
+from snncompile.targets.memory import least_cores, memory_model
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
@@ -257,7 +257,7 @@ def in_axons(table: Table, target: Target) -> Measured:
       "connect fewer, or use fewer --weight-bits")
 def synapse_memory(table: Table, target: Target) -> Measured:
     neurons = np.maximum(table.populations.neurons[table.projections.target], 1)
-    return at_most(-(-synapse_bits(table, target) // neurons), target.limits.synapse_bits_per_core)
+    return at_most(-(-memory_model(target).synapse_bits(table) // neurons), target.limits.synapse_bits_per_core)
 
 
 def _summed(table: Table, values: Array) -> Array:
@@ -309,7 +309,7 @@ def cores(table: Table, target: Target) -> Measured:
 def layer_memory(table: Table, target: Target) -> Measured:
     if not target.network.layer_per_core:
         return None
-    lost = ~fitting_cores(table, target).any(1) & (table.populations.is_input == 0)
+    lost = ~memory_model(target).fitting_cores(table).any(1) & (table.populations.is_input == 0)
     return lost.astype(np.int64), 0
 
 
@@ -319,7 +319,7 @@ def layer_cores(table: Table, target: Target) -> Measured:
     """How many populations are left over by the best assignment of populations to cores."""
     if not target.network.layer_per_core:
         return None
-    fits, network = fitting_cores(table, target), table.populations.network
+    fits, network = memory_model(target).fitting_cores(table), table.populations.network
     able = fits.any(1)  # those that no core holds break another rule
     patterns, which = np.unique(fits, axis=0, return_inverse=True)
     used = np.zeros(table.networks, np.int64)

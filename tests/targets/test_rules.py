@@ -23,8 +23,8 @@ from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.layer_table import layer_table, stack
 from snncompile.targets.load import load_target
-from snncompile.targets.memory import fitting_cores
-from snncompile.targets.sections import SECTIONS
+from snncompile.targets.memory import MEMORY_MODELS, memory_model
+from snncompile.targets.sections import SECTIONS, Memory
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import judge, screen
 from tests.nets import small
@@ -157,6 +157,11 @@ def test_every_figure_that_limits_is_read_by_a_rule_or_a_memory_model():
     assert known - figures == {"out_axons_per_core"}
 
 
+def test_every_word_for_a_memory_model_has_one():
+    field, = (f for f in dataclasses.fields(Memory) if f.name == "model")
+    assert tuple(MEMORY_MODELS) == field.metadata["words"]
+
+
 def test_places_are_the_users_own_names():
     found = judge(layer_table(legal(PASSED)), ANY.with_(shortcuts=False, channels=4), "net").violations
     places = [v.diagnostic.place for v in found]
@@ -252,7 +257,7 @@ def test_populations_left_over_are_those_of_the_best_matching(seed):
              for n, size in zip(names, sizes, strict=True)]
     graph = Graph("net", nodes, (*edges, Edge(names[0], "out")), sc.ir.types.Stage.LEGAL)
     target = ANY.with_(**LAYERS, neuron_words=words)
-    fits = fitting_cores(layer_table(graph), target)
+    fits = memory_model(target).fitting_cores(layer_table(graph))
     able = fits[fits.any(1)]
     matched = np.count_nonzero(maximum_bipartite_matching(csr_array(able), "column") >= 0)
     left = sum(v.used for v in judge(layer_table(graph), target, "net").violations if v.rule == "layer-cores")
