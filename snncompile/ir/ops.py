@@ -11,6 +11,7 @@ import numpy as np
 from snncompile.ir.exact import convolve, matmul, window_reduce
 from snncompile.ir.op import Op, broadcasts, expect
 from snncompile.ir.types import Array, Shape, Weight, freeze_arrays
+from snncompile.ir.windows import Window
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -80,6 +81,19 @@ class Linear(Op):
     def synapses(self, shape: Shape) -> int:
         return self.weight.size
 
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return (Window.groups(*self.weight.shape[::-1]),)
+
+    def tap_weights(self, shape: Shape) -> Any:
+        return self.weight
+
+    def kept_taps(self) -> Array | None:
+        """Where most weights are zeros, those that are not are its synapses, `[out, in]`."""
+        weight = self.weight
+        if not isinstance(weight, np.ndarray) or 2 * np.count_nonzero(weight) >= weight.size:
+            return None
+        return np.asarray(weight != 0)
+
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         return _weighted_bounds(self.weight, low, high)
 
@@ -124,6 +138,16 @@ class Conv(Op):
         )
         return taps * math.prod(self.weight.shape[:2])
 
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        channels, *space = self.infer(shape)
+        return Window.groups(shape[0], channels, self.groups), *(
+            Window(n, m, k, s, p[0], d) for n, m, k, s, p, d in zip(
+                shape[1:], space, self.kernel, self.stride, self.padding, self.dilation, strict=True))
+
+    def tap_weights(self, shape: Shape) -> Any:
+        out, *taps = self.weight.shape
+        return np.asarray(self.weight).reshape(out, *(1,) * len(self.kernel), *taps)
+
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         return _weighted_bounds(self.weight, low, high)
 
@@ -149,6 +173,11 @@ class Pool(Op):
 
     def synapses(self, shape: Shape) -> int:
         return math.prod(self.infer(shape)) * math.prod(self.kernel)
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return Window.same(shape[0]), *(
+            Window(n, m, k, s, p[0]) for n, m, k, s, p in zip(
+                shape[1:], self.infer(shape)[1:], self.kernel, self.stride, self.padding, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +226,10 @@ class Upsample(Op):
             y = np.repeat(y, factor, axis)
         return y
 
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return Window.same(shape[0]), *(
+            Window(n, n * f, repeat=f) for n, f in zip(shape[1:], self.factor, strict=True))
+
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
@@ -222,6 +255,9 @@ class Scale(Op):
     def synapses(self, shape: Shape) -> int:
         return math.prod(shape)
 
+    def tap_weights(self, shape: Shape) -> Any:
+        return np.broadcast_to(np.asarray(self.factor), shape).reshape(*shape, *(1,) * len(shape))
+
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         factor = np.asarray(self.factor)
         ends = [end * f for end in (low, high) for f in (int(factor.min()), int(factor.max()))]
@@ -241,6 +277,9 @@ class Reshape(Op):
 
     def apply(self, x: Array) -> Array:
         return x.reshape(len(x), *self.shape)
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        raise AssertionError("a reshape does not treat the axes apart")
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +314,9 @@ class Pad(Op):
 
     def apply(self, x: Array) -> Array:
         return np.pad(x, ((0, 0), *self.amounts))
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return tuple(Window(n, n + a + b, before=a) for n, (a, b) in zip(shape, self.amounts, strict=True))
 
 
 def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,16 +71,9 @@ def _before(chain: tuple[Op, ...], shape: Shape) -> tuple[Shape, tuple[Op, ...],
     """The operators at the head of a chain that no matrix can express, and what they leave of a tensor's shape."""
     found: list[Array | int] = []
     while chain and isinstance(chain[0], (MaxPool, Rectify)):
-        found.append(chain[0].sign if isinstance(chain[0], Rectify) else _places(chain[0], shape))
+        found.append(chain[0].sign if isinstance(chain[0], Rectify) else windows(shape, chain[0]))
         shape, chain = chain[0].infer(shape), chain[1:]
     return shape, chain, tuple(found)
-
-
-def _places(op: MaxPool, shape: Shape) -> Array:
-    """Where the values lie of which each output is the largest, `[out, k]`; -1 for none."""
-    taps, channels = windows(shape, op), shape[0]
-    offset = np.arange(channels).reshape(-1, 1, 1) * math.prod(shape[1:])
-    return np.where(taps >= 0, taps + offset, -1).reshape(channels * len(taps), -1)
 
 
 def _times(op: Scale, shape: Shape) -> Array | int | None:
