@@ -8,17 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.mapping.connections import Grid, Relation
+from snncompile.mapping.connections import Relation
 from snncompile.mapping.tiles import Link
 from snncompile.mapping.traffic import Axons
 from snncompile.targets.layer_table import KERNEL
 from snncompile.targets.memory import MemoryModel
+from snncompile.targets.reach import Volume
 
 NEURONS, SYNAPSES, IN_AXONS, OUT_AXONS, POPULATIONS = (
     "neurons", "synapse memory", "in-axons", "out-axons", "populations")
 
 
-def least_cores(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], found: Axons, memory: MemoryModel
+def least_cores(shapes: Sequence[Volume], inputs: Array, links: Sequence[Link], found: Axons, memory: MemoryModel
                 ) -> dict[str, int]:
     """Cores that are needed at least, by what runs out: each the sum of the least use of every layer.
 
@@ -35,7 +36,7 @@ def least_cores(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], fo
     return least | {POPULATIONS: layers if network.layer_per_core else min(layers, 1)}
 
 
-def least_packets(shapes: Sequence[Grid], inputs: Array, links: Sequence[Link], memory: MemoryModel) -> int:
+def least_packets(shapes: Sequence[Volume], inputs: Array, links: Sequence[Link], memory: MemoryModel) -> int:
     """Packets at least, if every neuron fires once: what all neurons of a layer read must reach all of its cores."""
     least = np.zeros(len(shapes), np.int64)
     for link in links:
@@ -51,7 +52,7 @@ def _connected(found: Axons, populations: int) -> Array:
     return np.bincount(found.population[read], found.neurons[read], populations).astype(np.int64)
 
 
-def _least_axons(shapes: Sequence[Grid], links: Sequence[Link], found: Axons, memory: MemoryModel) -> int:
+def _least_axons(shapes: Sequence[Volume], links: Sequence[Link], found: Axons, memory: MemoryModel) -> int:
     """Every source that is read reaches a core; one that all neurons of a layer read reaches all of its cores."""
     need = _connected(found, len(shapes))
     every = need.copy()
@@ -62,14 +63,14 @@ def _least_axons(shapes: Sequence[Grid], links: Sequence[Link], found: Axons, me
     return int(np.maximum(need, every).sum())
 
 
-def _least_copies(link: Link, shape: Grid, memory: MemoryModel) -> int:
+def _least_copies(link: Link, shape: Volume, memory: MemoryModel) -> int:
     """Cores, at least, over which a layer is spread whose neurons all read the same."""
     most = min(memory.longest_list(link.connections.sources, link.bits),
                memory.target.limits.neurons_per_core or math.prod(shape))
     return -(-math.prod(shape) // most) if link.listing != KERNEL else 1
 
 
-def _least_bits(link: Link, shape: Grid, memory: MemoryModel) -> float:
+def _least_bits(link: Link, shape: Volume, memory: MemoryModel) -> float:
     """The least memory of a projection: its synapses, or kernels, at the cost of one in the cheapest list."""
     axes = link.connections.axes
     if axes is None:

@@ -19,7 +19,6 @@ import numpy as np
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
-from snncompile.mapping.connections import Grid
 from snncompile.mapping.fill_cores import Resource, Shared, TileTooLarge, fill, halved, merged
 from snncompile.mapping.hilbert import normalised_key
 from snncompile.mapping.hypergraph import available, cut_hypergraph
@@ -29,7 +28,7 @@ from snncompile.mapping.tiles import Cut, Link, Tiles, cut, links, measure
 from snncompile.mapping.traffic import Axons, Traffic, axons, traffic
 from snncompile.targets.layer_table import Table, layer_table
 from snncompile.targets.memory import memory_model
-from snncompile.targets.reach import grid
+from snncompile.targets.reach import Volume, volume
 from snncompile.targets.target import Target
 
 PARTS_OF_A_CORE = 16
@@ -136,13 +135,13 @@ class _Search:
     def __init__(self, graph: Graph, target: Target, weight_bits: int, rates: Mapping[str, float]):
         self.target, self.memory = target, memory_model(target)
         self.table: Table = layer_table(graph, weight_bits)
-        self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
+        self.shapes: list[Volume] = [volume(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
         self._expect_room(graph.name)
         self.links: list[Link] = links(graph, self.table, self.memory)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.least: tuple[dict[str, int], int] | None = None
-        self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
+        self.pieces: dict[tuple[Volume, ...], _Pieces] = {}
 
     def _expect_room(self, name: str) -> None:
         """Refuse what is far too large before it is cut into as many tiles."""
@@ -176,7 +175,7 @@ class _Search:
         if tiles > MAX_SMALL_TILES or boxes != small:
             yield self._filled(boxes, np.arange(len(self.shapes)), ", in whole boxes")
 
-    def _joined(self, boxes: Sequence[Grid], apart: Partition, groups: Array) -> Partition:
+    def _joined(self, boxes: Sequence[Volume], apart: Partition, groups: Array) -> Partition:
         """Neighbouring layers interleaved wherever that saves packets and takes no more cores."""
         best = apart
         for row in range(1, len(groups)):
@@ -186,7 +185,7 @@ class _Search:
                 best, groups = found, joined
         return best
 
-    def _filled(self, boxes: Sequence[Grid], groups: Array, remark: str = "") -> Partition:
+    def _filled(self, boxes: Sequence[Volume], groups: Array, remark: str = "") -> Partition:
         """A partition; boxes that turn out to be too large for a core are cut further.
 
         Args:
@@ -211,17 +210,17 @@ class _Search:
         return self._cut(boxes).by_hypergraph(cores) if self._count(boxes) <= MAX_SMALL_TILES else []
 
     @cached_property
-    def boxes(self) -> list[Grid]:
+    def boxes(self) -> list[Volume]:
         """The largest boxes, by row of the layer table."""
         return whole_boxes(self.shapes, self.links, self.table, self.memory)
 
-    def _parts(self, parts_of_a_core: int) -> list[Grid]:
+    def _parts(self, parts_of_a_core: int) -> list[Volume]:
         """Smaller boxes, of which a core holds about so many."""
         all_neurons = int(self.table.populations.neurons @ (1 - self.inputs))
         per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
         return parts(self.boxes, self.links, self.memory, max(1, per_core // parts_of_a_core))
 
-    def _cuts(self, boxes: Sequence[Grid]) -> tuple[Cut | None, ...]:
+    def _cuts(self, boxes: Sequence[Volume]) -> tuple[Cut | None, ...]:
         return cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
 
     def bounds(self, found: Axons) -> tuple[dict[str, int], int]:
@@ -231,11 +230,11 @@ class _Search:
             self.least = (least_cores(*network, found, self.memory), least_packets(*network, self.memory))
         return self.least
 
-    def _count(self, boxes: Sequence[Grid]) -> int:
+    def _count(self, boxes: Sequence[Volume]) -> int:
         """How many tiles such boxes make."""
         return sum(len(c) for c in self._cuts(boxes) if c)
 
-    def _cut(self, boxes: Sequence[Grid]) -> _Pieces:
+    def _cut(self, boxes: Sequence[Volume]) -> _Pieces:
         key = tuple(boxes)
         if key not in self.pieces:
             cuts = self._cuts(boxes)

@@ -10,12 +10,11 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
-from snncompile.mapping.connections import Grid
 from snncompile.mapping.lower_bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES
 from snncompile.mapping.tiles import Link
 from snncompile.targets.layer_table import KERNEL, Table
 from snncompile.targets.memory import CHANNELS, COLUMNS, ROWS, MemoryModel
-from snncompile.targets.reach import Axis
+from snncompile.targets.reach import Axis, Volume
 
 
 def sides(size: int) -> Array:
@@ -35,16 +34,10 @@ def _span(axis: Axis, sizes: Array) -> Array:
     return np.maximum(found, 0)
 
 
-def _readers(axis: Axis) -> int:
-    """The most outputs that read one input."""
-    first, last = axis.readers()
-    return max(int((last - first + 1).max(initial=0)), 0)
-
-
 class _Need:
     """What boxes of one population need of a core, for every block of channels and of pixels: an upper bound."""
 
-    def __init__(self, name: str, shape: Grid, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]],
+    def __init__(self, name: str, shape: Volume, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]],
                  memory: MemoryModel):
         self.name, self.shape, self.memory = name, shape, memory
         self.channels = sides(shape[0])
@@ -63,14 +56,14 @@ class _Need:
         pixels = _span(axes[1], self.pixels[:, 0]) * _span(axes[2], self.pixels[:, 1])
         self.axons += channels * pixels
         self.least_axons[link.source] = max(self.least_axons.get(link.source, 0), int(channels[0, 0] * pixels[0]))
-        bits, readers = np.asarray(link.bits), np.minimum(self.channels, _readers(axes[0]))[:, None]
+        bits, readers = np.asarray(link.bits), np.minimum(self.channels, axes[0].most_readers)[:, None]
         if link.listing == KERNEL:
             self.bits += channels * link.taps * self.memory.list_bits(readers, bits)
             return
-        many = readers * np.minimum(self.pixels, [_readers(a) for a in axes[1:]]).prod(1)
+        many = readers * np.minimum(self.pixels, [a.most_readers for a in axes[1:]]).prod(1)
         self.bits += channels * pixels * self.memory.list_bits(many, bits)
 
-    def choose(self) -> Grid:
+    def choose(self) -> Volume:
         """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
         limits = self.memory.target.limits
         fits = np.ones(self.neurons.shape, bool)
@@ -99,7 +92,7 @@ def refuse(population: str, resource: str, used: int, limit: int) -> NoReturn:
          + ("" if axons else "; or use fewer --weight-bits"))
 
 
-def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, memory: MemoryModel) -> list[Grid]:
+def whole_boxes(shapes: Sequence[Volume], links: Sequence[Link], table: Table, memory: MemoryModel) -> list[Volume]:
     """For each row of the layer table, the box with which its population alone takes the fewest cores."""
     found = []
     for row, shape in enumerate(shapes):
@@ -109,7 +102,7 @@ def whole_boxes(shapes: Sequence[Grid], links: Sequence[Link], table: Table, mem
     return found
 
 
-def parts(boxes: Sequence[Grid], links: Sequence[Link], memory: MemoryModel, neurons: int) -> list[Grid]:
+def parts(boxes: Sequence[Volume], links: Sequence[Link], memory: MemoryModel, neurons: int) -> list[Volume]:
     """Boxes cut further, to about so many neurons, where that costs no memory: small tiles fill cores better."""
     listings: list[list[int]] = [[] for _ in boxes]
     for link in links:
@@ -117,7 +110,7 @@ def parts(boxes: Sequence[Grid], links: Sequence[Link], memory: MemoryModel, neu
     return [part(box, neurons, memory.free_axes(into)) for box, into in zip(boxes, listings, strict=True)]
 
 
-def part(box: Grid, neurons: int, axes: Collection[int] = (CHANNELS, ROWS, COLUMNS)) -> Grid:
+def part(box: Volume, neurons: int, axes: Collection[int] = (CHANNELS, ROWS, COLUMNS)) -> Volume:
     """A box of at most so many neurons, or the smallest that halving along the given axes leads to.
 
     The longer of the rows and the columns is halved first; channels follow when the box is one pixel wide.

@@ -12,9 +12,10 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Output
 from snncompile.ir.types import Array
-from snncompile.mapping.connections import Connections, Grid, Matrix, connections, matrix
+from snncompile.mapping.connections import Connections, Matrix, connections, matrix
 from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, Table
 from snncompile.targets.memory import MemoryModel
+from snncompile.targets.reach import Volume
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ def _taps(made: Connections, kernels: Sequence[tuple[int, ...]]) -> int:
 class Cut:
     """A population in boxes of `block`, the last along each axis perhaps smaller; `first` numbers the first of them."""
 
-    shape: Grid
-    block: Grid
+    shape: Volume
+    block: Volume
     first: int
 
     @property
-    def counts(self) -> Grid:
+    def counts(self) -> Volume:
         """Boxes along each axis."""
         c, y, x = (-(-n // b) for n, b in zip(self.shape, self.block, strict=True))
         return c, y, x
@@ -137,7 +138,7 @@ class Tiles:
         return np.asarray(((self.low + self.high) / 2 / sizes)[:, 1:])
 
 
-def cut(shapes: Sequence[Grid | None], blocks: Sequence[Grid]) -> tuple[Cut | None, ...]:
+def cut(shapes: Sequence[Volume | None], blocks: Sequence[Volume]) -> tuple[Cut | None, ...]:
     """Every population in boxes; tiles are numbered through."""
     first, found = 0, []
     for shape, block in zip(shapes, blocks, strict=True):

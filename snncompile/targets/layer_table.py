@@ -24,7 +24,7 @@ from snncompile.ir.ops import Conv, Input, Linear, Output, Pool, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Compare, Reset, When
 from snncompile.ir.types import Array, Shape
-from snncompile.targets.reach import Reach, grid, reach_of
+from snncompile.targets.reach import Reach, reach_of, volume
 
 RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
@@ -179,7 +179,7 @@ def stack(tables: Iterable[Table]) -> Table:
 
 def _population(graph: Graph, name: str) -> dict[str, Any]:
     op, shape = graph.nodes[name], graph.shapes[name]
-    channels, rows, columns = grid(shape)
+    channels, rows, columns = volume(shape)
     row = {"channels": channels, "rows": rows, "columns": columns, "neurons": math.prod(shape), "fan_in": 0,
            "synapses": 0, "readers": 0, "sources": 0,
            "is_output": any(isinstance(graph.nodes[e.dst], Output) for e in graph.edges_from[name])}

@@ -114,6 +114,13 @@ def test_weights_that_are_mostly_zero_are_single_synapses():
     assert_counted(graph, OWN_LISTS, partition(graph, OWN_LISTS))
 
 
+def test_pools_over_three_axes_are_cut_and_counted():
+    first = SumPool((2, 2, 2), (2, 1, 2), ((0, 0), (1, 0), (0, 1)))
+    graph = chain_net((2, 4, 4, 6), (first,), (SumPool((2, 1, 1), (1, 1, 1), ((0, 0),) * 3),))
+    for target in (FLAT, OWN_LISTS):
+        assert_counted(graph, target, partition(graph, target))
+
+
 def test_axons_that_differ_in_delay_are_apart_only_on_a_crossbar():
     edges = (Edge("x", "a"), Edge("a", "b"), Edge("a", "b", 1), Edge("b", "y"))
     graph = Graph("net", {"x": Input((4,)), "a": neuron(), "b": neuron(), "y": Output()}, edges, Stage.LEGAL)
