@@ -22,12 +22,12 @@ from snncompile.ir.types import Array
 from snncompile.mapping.fill_cores import Resource, Shared, TileTooLarge, fill, halved, merged
 from snncompile.mapping.hilbert import normalised_key
 from snncompile.mapping.hypergraph import available, cut_hypergraph
-from snncompile.mapping.lower_bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES, least_cores, least_packets
+from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS, least_cores, least_packets
 from snncompile.mapping.tile_shapes import part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, Tiles, cut, links, measure
 from snncompile.mapping.traffic import Axons, Traffic, axons, traffic
 from snncompile.targets.layer_table import Table, layer_table
-from snncompile.targets.memory import memory_model
+from snncompile.targets.memory import NEURONS, SYNAPSES, memory_model
 from snncompile.targets.reach import Volume, volume
 from snncompile.targets.target import Target
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
-from snncompile.mapping.lower_bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES
+from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS
 from snncompile.mapping.tiles import Link
 from snncompile.targets.layer_table import KERNEL, Table
-from snncompile.targets.memory import CHANNELS, COLUMNS, ROWS, MemoryModel
+from snncompile.targets.memory import CHANNELS, COLUMNS, NEURONS, ROWS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Axis, Volume
 
 

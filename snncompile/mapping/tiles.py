@@ -55,7 +55,7 @@ def links(graph: Graph, table: Table, memory: MemoryModel) -> list[Link]:
 def _listing(chain: Sequence[Op], made: Connections, memory: MemoryModel) -> int:
     """How synapses are stored: kernels once for all positions, if nothing but pools and the like stand beside them."""
     kinds = {type(op) for op in chain}
-    alike = made.axes is not None and Linear not in kinds
+    alike = not made.mixed and Linear not in kinds
     if Conv in kinds and alike and memory.shares_kernels and made.sources:
         return KERNEL
     return DENSE if made.full else SPARSE

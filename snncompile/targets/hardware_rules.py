@@ -25,7 +25,7 @@ from snncompile.targets.layer_table import (
     WHEN_WORDS,
     Table,
 )
-from snncompile.targets.memory import least_cores, memory_model
+from snncompile.targets.memory import least_cores, memory_model, summed
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
@@ -238,7 +238,7 @@ def _axons(table: Table) -> Array:
     pairs, place = np.unique(links.source * count + links.target, return_inverse=True)
     most = np.zeros(len(pairs), np.int64)
     np.maximum.at(most, place, links.fan_in)
-    return np.bincount(pairs % max(count, 1), most, count).astype(np.int64)
+    return summed(pairs % max(count, 1), most, count)
 
 
 @rule("SNN413", "population", "limits.fan_in", "synapses into a neuron",
@@ -261,7 +261,7 @@ def synapse_memory(table: Table, target: Target) -> Measured:
 
 
 def _summed(table: Table, values: Array) -> Array:
-    return np.bincount(table.populations.network, values, table.networks).astype(np.int64)
+    return summed(table.populations.network, values, table.networks)
 
 
 @rule("SNN416", "network", "limits.inputs", "elements of the input", "pool or crop the input")

@@ -93,6 +93,12 @@ class Projections(Columns):
         source, target: rows of the populations.
         listing: DENSE, SPARSE or KERNEL.
         operators: a bit for each word of `OPERATOR_WORDS` that occurs in it.
+        least_synapses: synapses at least: less than `synapses` where those are not known exactly, or where the weights
+            of a dense layer are mostly zeros.
+        kernel_synapses: synapses at least of its kernels, stored once for all neurons; 0 where they cannot be.
+        differs: whether it is certain that not all neurons of the target read the same.
+        source_readers: synapses of one neuron of the source, at most.
+        channel_readers: channels of the target that one channel of the source reaches, at most.
         weights: numbers that have to be stored where kernels are shared; `synapses` where they are not.
         weight_bits: width that holds each of them as a signed integer.
         mixed: whether it has weights of both signs, or may have.
@@ -108,6 +114,11 @@ class Projections(Columns):
     listing: Array
     operators: Array
     synapses: Array
+    least_synapses: Array
+    kernel_synapses: Array
+    differs: Array
+    source_readers: Array
+    channel_readers: Array
     fan_in: Array
     weights: Array
     weight_bits: Array
@@ -230,7 +241,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
            "operators": sum(1 << OPERATOR_WORDS.index(op) for op in {o.kind() for o in ops}),
            "listing": KERNEL if kernels else DENSE if layers else SPARSE,
            "weights": sum(op.weight.size for op in layers) or 1, "pool_side": _pool_side(ops)}
-    row |= _numbers(ops, layers, reach, weight_bits)
+    row |= _numbers(ops, layers, reach, weight_bits) | _least(layers, reach)
     return row | (_kernel(ops[kernels[-1]], entering[kernels[-1]], entering[kernels[-1] + 1]) if kernels else
                   dict.fromkeys(("kernel_side", "kernel_taps", "stride", "padding", "kernel_groups",
                                  "kernel_dilation", "input_side", "output_side"), ABSENT))
@@ -248,6 +259,16 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
     distinct = max((len(np.unique(v)) for v in values), default=1) if whole else 1 << min(bits, 62)
     return {"weight_bits": bits, "mixed": low < 0 < high if layers or values else 0,
             "weights_per_neuron": min(reach.fan_in, distinct)}
+
+
+def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
+    """What the synapses take at least, whatever the way in which they are stored."""
+    kernels = [op.kernel for op in layers if isinstance(op, Conv)]
+    alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses
+    taps = math.prod(kernels[-1]) if kernels and alike else 0
+    return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * int(reach.axes[0].least.sum()),
+            "differs": reach.differs, "source_readers": math.prod(a.most_readers for a in reach.axes),
+            "channel_readers": reach.axes[0].most_readers}
 
 
 def _signs(factor: Any) -> Array:

@@ -20,7 +20,11 @@ SYNAPSES_OF_A_BLOCK = 64
 """A list of more synapses has a header for each block of so many."""
 UNBOUNDED = 1 << 40
 """Stands for the length of a list that no memory limits."""
+MAX_TRIED = 1 << 12
+"""Synapses of a list, up to which every length is tried in search of the cheapest."""
 CHANNELS, ROWS, COLUMNS = range(3)
+NEURONS, SYNAPSES, POPULATIONS = "neurons", "synapse memory", "populations"
+"""What cores run out of, in the words of messages."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,13 @@ class MemoryModel:
         """The most synapses that each of so many lists can have if all lists are on one core."""
         return UNBOUNDED
 
-    def least_bits_per_synapse(self, bits: int, longest: int) -> float:
-        """Bits of a synapse of so many bits in the cheapest list of at most `longest` synapses, its share of the
-        list's headers included."""
-        return 0.0
+    def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
+        """Bits at least of so many synapses of so many bits each, in lists of at most `longest` synapses."""
+        return np.zeros_like(synapses)
+
+    def least_copies(self, pixels: Array) -> Array:
+        """Cores at least over which channels of so many pixels are spread: each holds the kernel of its channels."""
+        return np.asarray(-(-pixels // (self.target.limits.neurons_per_core or UNBOUNDED)))
 
     def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
         """The axes (CHANNELS, ROWS, COLUMNS) along which a box of neurons can be cut in two without taking more memory.
@@ -118,10 +125,26 @@ class Lists(MemoryModel):
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
 
-    def least_bits_per_synapse(self, bits: int, longest: int) -> float:
-        tried = np.arange(1, min(max(longest, 1), 1 << 12) + 1)
-        cheapest = float((self.list_bits(tried, np.asarray(bits)) / tried).min())
-        return cheapest if longest <= 1 << 12 else min(cheapest, float(bits))
+    def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
+        """As many as if all lists were of the length at which a synapse is cheapest, its share of the list included."""
+        kinds, place = np.unique(np.stack([bits, longest]), axis=1, return_inverse=True)
+        cheapest = np.array([self._cheapest_list(b, most) for b, most in kinds.T.tolist()], np.int64).reshape(-1, 2)
+        size, length = cheapest[place.reshape(-1)].T
+        return np.asarray(synapses // length * size + -(-(synapses % length * size) // length))
+
+    def _cheapest_list(self, bits: int, longest: int) -> tuple[int, int]:
+        """Bits and synapses of the list of at most `longest` synapses in which a synapse is cheapest.
+
+        A synapse takes its own bits at least, which stands for all lists that are too long to be tried.
+        """
+        if longest > MAX_TRIED:
+            return bits, 1
+        tried = np.arange(1, max(longest, 1) + 1)
+        sizes = self.list_bits(tried, np.asarray(bits))
+        best = 0
+        while (cheaper := sizes * tried[best] < sizes[best] * tried).any():
+            best = int(np.argmax(np.where(cheaper, tried, 0)))
+        return int(sizes[best]), int(tried[best])
 
     def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
         """A source has a list for each box that it reaches, and shorter lists cost more. Only a shared kernel does not
@@ -129,19 +152,12 @@ class Lists(MemoryModel):
         return (ROWS, COLUMNS) if all(listing == KERNEL for listing in listings) else ()
 
     def synapse_bits(self, table: Table) -> Array:
-        links, memory = table.projections, self.target.memory
-        sources = np.maximum(table.populations.neurons[links.source], 1)
-        dense, kernel = links.listing == DENSE, (links.listing == KERNEL) & memory.shared_kernels
-        lists = np.where(kernel, np.maximum(links.weights // np.maximum(_outputs_of_a_list(table), 1), 1), sources)
-        each = np.where(kernel, links.weights, links.synapses) / lists
-        bits = links.weight_bits + np.where(dense, 0, memory.index_bits or 0)
-        return np.asarray(np.where(each > 0, lists * self.list_bits(np.ceil(each).astype(np.int64), bits), 0))
-
-
-def _outputs_of_a_list(table: Table) -> Array:
-    """How many synapses a list of a shared kernel holds: the output channels that one input channel reaches."""
-    links = table.projections
-    return np.asarray(table.populations.channels[links.target] // np.maximum(links.kernel_groups, 1))
+        links, cells = table.projections, table.populations
+        kernels = (links.kernel_synapses > 0) & self.shares_kernels
+        copies = self.least_copies((cells.rows * cells.columns)[links.target])
+        bits = links.weight_bits + np.where(kernels | links.differs, self.target.memory.index_bits or 0, 0)
+        return self.least_bits(np.where(kernels, links.kernel_synapses * copies, links.least_synapses), bits,
+                               np.where(kernels, links.channel_readers, links.source_readers))
 
 
 class DynapCnn(MemoryModel):
@@ -196,12 +212,18 @@ def memory_model(target: Target) -> MemoryModel:
 
 
 def least_cores(table: Table, target: Target) -> dict[str, Array]:
-    """Cores that each network needs at least, `[network]`, by what they run out of."""
+    """Cores that each network needs at least, `[network]`, by what they run out of; 0 where there is no limit."""
     cells, limits = table.populations, target.limits
     own = 1 - cells.is_input
-    bits = np.bincount(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
-    shares = {"neurons": (own * cells.neurons, limits.neurons_per_core),
-              "synapse memory": (bits, limits.synapse_bits_per_core),
-              "populations": (own * target.network.layer_per_core, 1)}
-    return {name: np.ceil(np.bincount(cells.network, used / most if most else 0 * used, table.networks) - 1e-9
-                          ).astype(np.int64) for name, (used, most) in shares.items()}
+    bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
+    needs = {NEURONS: (own * cells.neurons, limits.neurons_per_core), SYNAPSES: (bits, limits.synapse_bits_per_core),
+             POPULATIONS: (own * target.network.layer_per_core, 1)}
+    return {name: -(-summed(cells.network, need, table.networks) // most) if most else np.zeros(table.networks, int)
+            for name, (need, most) in needs.items()}
+
+
+def summed(place: Array, values: Array, count: int) -> Array:
+    """Exact sums of whole numbers by their place, `[count]`."""
+    sums = np.zeros(count, np.int64)
+    np.add.at(sums, place, values)
+    return sums
