@@ -86,7 +86,7 @@ def test_the_bound_of_partition_is_reached_where_lists_fill_cores():
     target = TINY.with_(synapse_bits_per_core=80 * 64, list_header_bits=20)
     cut = partition(graph, target)
     assert cut.cores == cut.least_cores["synapse memory"] == 4
-    assert least_cores(layer_table(graph), target)["synapse memory"].tolist() == [3]  # lists of 20 are cheaper, but do not fit
+    assert least_cores(layer_table(graph), target)["synapse memory"].tolist() == [3]  # lists of 20 would be cheaper
 
 
 def test_a_kernel_is_counted_once_for_every_core_over_which_its_channels_are_spread():

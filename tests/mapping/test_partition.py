@@ -114,6 +114,11 @@ def test_weights_that_are_mostly_zero_are_single_synapses():
     assert_counted(graph, OWN_LISTS, partition(graph, OWN_LISTS))
 
 
+def test_a_kernel_behind_a_reshape_that_mixes_the_axes_is_not_shared():
+    graph = chain_net((1, 1, 1), (Upsample((4, 4)), Reshape((4, 2, 2)), conv(4, 4)))
+    assert_counted(graph, LISTS, partition(graph, LISTS))
+
+
 def test_pools_over_three_axes_are_cut_and_counted():
     first = SumPool((2, 2, 2), (2, 1, 2), ((0, 0), (1, 0), (0, 1)))
     graph = chain_net((2, 4, 4, 6), (first,), (SumPool((2, 1, 1), (1, 1, 1), ((0, 0),) * 3),))

@@ -124,6 +124,12 @@ def test_counts_are_bounds_on_both_sides_and_relations_are_exact(seed):
     assert not (reach.differs and exact.full)
 
 
+def test_inputs_that_a_stride_leaves_out_behind_a_reshape_are_not_certain():
+    chain = (Reshape((1, 6, 6)), SumPool((1, 1), (3, 3)), Reshape((4,)), Linear(np.ones((5, 4))))
+    true, reach = connected(chain, (36,)), reach_of(chain, (36,))
+    assert reach.least_synapses <= true.sum() == 20 <= reach.synapses
+
+
 def test_a_flat_input_that_becomes_an_image_is_counted_exactly():
     chain = (Reshape((1, 6, 6)), Conv(np.ones((2, 1, 3, 3)), None, (1, 1), ((1, 1), (1, 1))))
     reach = reach_of(chain, (36,))
