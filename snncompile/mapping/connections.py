@@ -1,8 +1,18 @@
-"""Which sources each neuron reads, exactly: axis by axis, as small sparse matrices over classes of positions.
+"""Which sources each neuron reads, exactly: for each axis a small sparse matrix over classes of positions.
 
-Convolutions, pools, paddings and upsamplings treat channels, rows and columns apart, so the matrix of a projection is
-the Kronecker product of three small ones. `targets.reach` gives the same as intervals, which are hulls where strides
-and dilations leave positions out; sets are needed to count axons.
+Operators treat channels, rows and columns apart (`ir.windows`), so the matrix of a projection is the Kronecker product
+of three small ones. `targets.reach` describes the same by intervals, which are too wide where strides and dilations
+leave positions out; counting axons needs the exact sets.
+
+A dense layer from 100 to 10 channels is one class that reads one class, and a pool over pairs has a class for each
+pair:
+
+>>> dense = Relation.through(Window.groups(100, 10))
+>>> dense.reads.toarray().tolist(), dense.fan_in.tolist()
+([[1]], [100])
+>>> pool = Relation.through(Window(5, 2, taps=2, stride=2))
+>>> pool.inputs.tolist(), pool.outputs.tolist(), pool.reads.toarray().tolist()
+([0, 0, 1, 1, 2], [0, 1], [[1, 0], [0, 1], [0, 0]])
 """
 
 from __future__ import annotations
@@ -23,32 +33,33 @@ from snncompile.ir.windows import Window
 from snncompile.targets.reach import Volume, by_axis, volume
 
 Matrix: TypeAlias = Any
-"""A SciPy sparse matrix of whole numbers in rows."""
+"""A `csr_array` of int64."""
 MAX_PAIRS = 1 << 28
+"""Single synapses that are written out, at most, where a reshape mixes the axes."""
 CACHED = 256
-"""Relations that are kept: networks repeat the same windows."""
+"""Relations that are kept, because networks repeat the same windows."""
 
 
 def matrix(rows: Array, columns: Array, shape: tuple[int, int]) -> Matrix:
-    """How often each pair of a row and a column is given."""
+    """The matrix of a shape that counts how often each pair of a row and a column is given."""
     from scipy.sparse import coo_array, csr_array
 
     return csr_array(coo_array((np.ones(len(rows), np.int64), (rows, columns)), shape))
 
 
 def flags(counts: Matrix) -> Matrix:
-    """1 where there is a count."""
-    found = counts.copy()
-    found.data = np.ones_like(found.data)
-    return found
+    """A matrix with 1 wherever the given one has an entry."""
+    ones = counts.copy()
+    ones.data = np.ones_like(ones.data)
+    return ones
 
 
 @dataclass(frozen=True)
 class Relation:
-    """One axis of a projection: positions fall into classes, and outputs of a class read inputs of some classes.
+    """One axis of a projection. Positions fall into classes; all outputs of a class read all inputs of some classes.
 
     Attributes:
-        inputs, outputs: class of each position.
+        inputs, outputs: `[position]`, the class of each input and of each output.
         reads: `[input class, output class]`, 1 where read.
     """
 
@@ -87,6 +98,7 @@ class Relation:
         return whole
 
     def then(self, following: Relation) -> Relation:
+        """What the outputs of a following relation read of the inputs of this one."""
         if self is Relation.through(Window.same(len(self.inputs))):
             return following
         if following is Relation.through(Window.same(len(following.outputs))):
@@ -95,22 +107,22 @@ class Relation:
         return Relation(self.inputs, following.outputs, flags(self.reads @ link @ following.reads))
 
     def merged(self, outputs: int) -> Relation:
-        """So many outputs, each reading whatever any output read."""
+        """The relation of so many outputs that each read whatever any output of this one reads."""
         everything = Relation.through(Window.groups(len(self.outputs), 1))
         return replace(self.then(everything), outputs=np.zeros(outputs, np.int64))
 
     def counted(self, block: int) -> Matrix:
-        """`[input class, block]`: how many outputs of each block of so many read an input."""
+        """How many outputs of each block of so many positions read an input, `[input class, block]`."""
         of = np.arange(len(self.outputs)) // block
         return self.reads @ matrix(self.outputs, of, (self.reads.shape[1], -(-len(of) // block)))
 
     def expanded(self) -> Matrix:
-        """`[input, output]`."""
+        """The relation without classes, `[input, output]`, 1 where read."""
         return self.reads[self.inputs][:, self.outputs]
 
     @property
     def fan_in(self) -> Array:
-        """Inputs that each class of outputs reads."""
+        """How many inputs an output of each class reads, `[output class]`."""
         return np.asarray(self.reads.T @ np.bincount(self.inputs, minlength=self.reads.shape[0]))
 
 
@@ -155,13 +167,13 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether every output reads the same inputs."""
+        """Whether all outputs read the same inputs."""
         parts = [self.neurons()] if self.axes is None else [a.reads for a in self.axes]
         return all(np.count_nonzero(np.diff(p.indptr)) * p.shape[1] == p.nnz for p in parts)
 
     @property
     def sources(self) -> int:
-        """Inputs that some output reads."""
+        """How many inputs are read by some output."""
         if self.axes is None:
             return int(np.count_nonzero(np.diff(self.neurons().indptr)))
         return math.prod(int(np.count_nonzero(np.diff(a.reads.indptr)[a.inputs])) for a in self.axes)

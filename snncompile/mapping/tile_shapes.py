@@ -1,4 +1,8 @@
-"""How populations are cut: the boxes with which a population alone takes the fewest cores, and parts of them."""
+"""The shapes of tiles: the boxes with which a population alone takes the fewest cores, and smaller parts of them.
+
+A core that holds a box of `c` channels, `h` rows and `w` columns needs in-axons and memory for all that the box reads.
+A small upper bound on both follows from the intervals of `targets.reach`, so that every side of a box can be tried.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +16,47 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
 from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS
 from snncompile.mapping.tiles import Link
-from snncompile.targets.layer_table import KERNEL, Table
+from snncompile.targets.layer_table import KERNEL, LayerTable
 from snncompile.targets.memory import CHANNELS, COLUMNS, NEURONS, ROWS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Axis, Volume
 
 
 def sides(size: int) -> Array:
-    """The sides of blocks into which so many positions can be cut evenly."""
+    """The sides of blocks that are tried for an axis of so many positions: those of its cuts into equal blocks.
+
+    >>> sides(10).tolist()
+    [1, 2, 3, 4, 5, 10]
+
+    A side of 6 would also leave two blocks, as a side of 5 does. Of very long axes, 256 sides are tried.
+    """
     return np.unique(-(-size // np.arange(1, size + 1))) if size < 1 << 14 else np.unique(
         -(-size // np.geomspace(1, size, 256).astype(np.int64)))
 
 
 def _span(axis: Axis, sizes: Array) -> Array:
-    """The most inputs that a block of each size spans along an axis; what a stride leaves out is counted, but for
-    blocks of one."""
-    found = np.empty(len(sizes), np.int64)
+    """How many inputs a block of each size reads along an axis, at most.
+
+    The inputs from the first to the last that the block reads are counted, so that those which a stride leaves out
+    count too; only for blocks of one position is the number exact.
+    """
+    spans = np.empty(len(sizes), np.int64)
     for i, size in enumerate(sizes.tolist()):
         low = np.arange(0, len(axis), size)
         high = np.minimum(low + size, len(axis)) - 1
-        found[i] = (axis.high[high] - axis.low[low] + 1).max() if size > 1 else axis.count.max()
-    return np.maximum(found, 0)
+        spans[i] = (axis.high[high] - axis.low[low] + 1).max() if size > 1 else axis.count.max()
+    return np.maximum(spans, 0)
 
 
 class _Need:
-    """What boxes of one population need of a core, for every block of channels and of pixels: an upper bound."""
+    """What a box of one population needs of a core, for every shape of a box that is tried.
+
+    Attributes:
+        channels: the numbers of channels that are tried.
+        pixels: `[pixels, (rows, columns)]`, the sizes of frames that are tried. Long and thin ones are left out, unless
+            they reach over the whole frame, because they read more than compact ones.
+        neurons, axons, bits: `[channels, pixels]`; axons and bits are upper bounds.
+        least_axons: in-axons of a single neuron, by source. Projections from the same source share them.
+    """
 
     def __init__(self, name: str, shape: Volume, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]],
                  memory: MemoryModel):
@@ -46,7 +67,7 @@ class _Need:
         self.pixels = np.stack([rows, columns], 1)[compact | (rows == shape[1]) | (columns == shape[2])]
         self.neurons = self.channels[:, None] * self.pixels.prod(1)
         self.axons = np.zeros_like(self.neurons)
-        self.least_axons: dict[int, int] = {}   # of one neuron, by source: projections from one source share them
+        self.least_axons: dict[int, int] = {}
         self.bits = np.zeros_like(self.neurons)
         for link, axes in into:
             self._add(link, axes)
@@ -64,7 +85,11 @@ class _Need:
         self.bits += channels * pixels * self.memory.list_bits(many, bits)
 
     def choose(self) -> Volume:
-        """The largest boxes that fit: as few as possible, of those with the fewest axons, and then the most compact."""
+        """The box to cut the population into: as few boxes as fit, of those with few axons, and the most compact.
+
+        Raises:
+            CompileError: SNN413 and SNN416 where a single neuron needs more than a core has.
+        """
         limits = self.memory.target.limits
         fits = np.ones(self.neurons.shape, bool)
         for used, most, least, name in (
@@ -85,25 +110,32 @@ class _Need:
 
 
 def refuse(population: str, resource: str, used: int, limit: int) -> NoReturn:
-    """One neuron needs more of a resource than a core has."""
+    """Refuse a population of which a single neuron needs more of a resource than a core has."""
     axons = resource in (IN_AXONS, OUT_AXONS)
     fail("SNN413" if axons else "SNN416", f"population {shorten(population)}, {resource}", f"{used:,} for one neuron",
          f"{limit:,} a core", "connect fewer: smaller kernels, groups, or a population in between"
          + ("" if axons else "; or use fewer --weight-bits"))
 
 
-def whole_boxes(shapes: Sequence[Volume], links: Sequence[Link], table: Table, memory: MemoryModel) -> list[Volume]:
-    """For each row of the layer table, the box with which its population alone takes the fewest cores."""
-    found = []
+def whole_boxes(shapes: Sequence[Volume], links: Sequence[Link], table: LayerTable, memory: MemoryModel
+                ) -> list[Volume]:
+    """For each row of the layer table, the box with which its population alone takes the fewest cores.
+
+    Inputs, which lie on no core, stay whole.
+    """
+    chosen = []
     for row, shape in enumerate(shapes):
         into = [(link, table.reaches[i].axes) for i, link in enumerate(links) if link.target == row]
         given = table.populations.is_input[row]
-        found.append(shape if given else _Need(table.names[row], shape, into, memory).choose())
-    return found
+        chosen.append(shape if given else _Need(table.names[row], shape, into, memory).choose())
+    return chosen
 
 
 def parts(boxes: Sequence[Volume], links: Sequence[Link], memory: MemoryModel, neurons: int) -> list[Volume]:
-    """Boxes cut further, to about so many neurons, where that costs no memory: small tiles fill cores better."""
+    """Boxes cut into parts of at most so many neurons, as far as that takes no more memory.
+
+    Small tiles leave less of a core empty than large ones.
+    """
     listings: list[list[int]] = [[] for _ in boxes]
     for link in links:
         listings[link.target].append(link.listing)

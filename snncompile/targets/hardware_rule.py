@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.targets.layer_table import Table
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 
 Scope: TypeAlias = Literal["population", "projection", "network"]
 Measured: TypeAlias = tuple[Array, Any] | None
-Measure: TypeAlias = Callable[[Table, Target], Measured]
-Words: TypeAlias = Callable[[Table, Target, int], tuple[str, str]]
+Measure: TypeAlias = Callable[[LayerTable, Target], Measured]
+Words: TypeAlias = Callable[[LayerTable, Target, int], tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,16 @@ def outside(codes: Array, words: Sequence[str], allowed: tuple[str, ...] | None)
 def one_of(column: str, words: Sequence[str], allowed: Callable[[Target], tuple[str, ...] | None],
             form: str = "{}") -> Words:
     """Says a row's word, and those that the target allows."""
-    def say(table: Table, target: Target, row: int) -> tuple[str, str]:
-        found = words[int(getattr(table.populations, column)[row])]
-        return form.format(found), ", ".join(form.format(w) for w in allowed(target) or ())
+    def say(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
+        word = words[int(getattr(table.populations, column)[row])]
+        return form.format(word), ", ".join(form.format(w) for w in allowed(target) or ())
 
     return say
 
 
-def in_words(found: str, limit: str) -> Words:
+def in_words(present: str, limit: str) -> Words:
     """Says the same of every row."""
-    return lambda table, target, row: (found, limit)
+    return lambda table, target, row: (present, limit)
 
 
 def not_among(values: Array, allowed: tuple[int, ...] | None, present: Array) -> Measured:

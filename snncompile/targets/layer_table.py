@@ -138,7 +138,7 @@ class Projections(Columns):
 
 
 @dataclass(frozen=True)
-class Table:
+class LayerTable:
     """Networks as columns. `names` and `labels` say where a row comes from; `reaches` what each projection reads."""
 
     networks: int
@@ -149,7 +149,7 @@ class Table:
     reaches: tuple[Reach, ...]
 
 
-def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Table:
+def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> LayerTable:
     """The table of a LEGAL or INT graph, whose weights may be bare shapes.
 
     Args:
@@ -166,11 +166,11 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Tabl
         populations[projection["source"]]["readers"] += 1
         for sums in ("sources", "fan_in", "synapses"):
             populations[projection["target"]][sums] += projection.get(sums, 1)
-    return Table(1, Populations.of(populations), Projections.of(projections), tuple(rows),
+    return LayerTable(1, Populations.of(populations), Projections.of(projections), tuple(rows),
                  tuple(e.label for e in edges), reaches)
 
 
-def stack(tables: Iterable[Table]) -> Table:
+def stack(tables: Iterable[LayerTable]) -> LayerTable:
     """Many networks as one table; a rule then reduces by the column `network`."""
     parts = list(tables)
     rows = np.cumsum([0, *(len(t.populations) for t in parts)])
@@ -182,7 +182,7 @@ def stack(tables: Iterable[Table]) -> Table:
         return type(columns[0])(**{n: np.concatenate([getattr(c, n) + shifts[n][i] if n in shifts else getattr(c, n)
                                                       for i, c in enumerate(columns)]) for n in names})
 
-    return Table(int(network[-1]), joined("populations", network=network),
+    return LayerTable(int(network[-1]), joined("populations", network=network),
                  joined("projections", network=network, source=rows, target=rows),
                  tuple(n for t in parts for n in t.names), tuple(n for t in parts for n in t.labels),
                  tuple(r for t in parts for r in t.reaches))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.targets.layer_table import DENSE, KERNEL, Table
+from snncompile.targets.layer_table import DENSE, KERNEL, LayerTable
 from snncompile.targets.target import Target
 
 SYNAPSES_OF_A_BLOCK = 64
@@ -71,11 +71,11 @@ class MemoryModel:
         """
         return CHANNELS, ROWS, COLUMNS
 
-    def synapse_bits(self, table: Table) -> Array:
+    def synapse_bits(self, table: LayerTable) -> Array:
         """The least bits that each projection takes, `[projection]`, as if all of it were on one core."""
         return np.zeros(len(table.projections), np.int64)
 
-    def fitting_cores(self, table: Table) -> Array:
+    def fitting_cores(self, table: LayerTable) -> Array:
         """Which cores each population fits, `[population, core]`, where a core holds one population. Inputs fit none,
         for they lie on no core."""
         cells = table.populations
@@ -151,7 +151,7 @@ class Lists(MemoryModel):
         depend on how many rows and columns a box has."""
         return (ROWS, COLUMNS) if all(listing == KERNEL for listing in listings) else ()
 
-    def synapse_bits(self, table: Table) -> Array:
+    def synapse_bits(self, table: LayerTable) -> Array:
         links, cells = table.projections, table.populations
         kernels = (links.kernel_synapses > 0) & self.shares_kernels
         copies = self.least_copies((cells.rows * cells.columns)[links.target])
@@ -166,7 +166,7 @@ class DynapCnn(MemoryModel):
     The figures are those of sinabs 904eb89, `dynapcnn_layer.py`, `memory_summary`. Cores differ in their words.
     """
 
-    def fitting_cores(self, table: Table) -> Array:
+    def fitting_cores(self, table: LayerTable) -> Array:
         memory = self.target.memory
         kinds = memory.kernel_words, memory.neuron_words, memory.bias_words
         cores = max((len(words) for words in kinds if words), default=self.target.limits.cores or 1)
@@ -177,7 +177,7 @@ class DynapCnn(MemoryModel):
         return np.asarray(fits & (table.populations.is_input == 0)[:, None])
 
 
-def _layer_words(table: Table) -> tuple[Array, Array, Array]:
+def _layer_words(table: LayerTable) -> tuple[Array, Array, Array]:
     """Kernel, neuron and bias words of each population as one layer of DynapCNN, three times `[population]`.
 
     The kernel of the largest projection into a population, of `c` input and `f` output channels, takes
@@ -211,7 +211,7 @@ def memory_model(target: Target) -> MemoryModel:
     return MEMORY_MODELS[target.memory.model](target)
 
 
-def least_cores(table: Table, target: Target) -> dict[str, Array]:
+def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:
     """Cores that each network needs at least, `[network]`, by what they run out of; 0 where there is no limit."""
     cells, limits = table.populations, target.limits
     own = 1 - cells.is_input

@@ -14,7 +14,7 @@ from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.types import Array
 from snncompile.targets.hardware_rule import HardwareRule
 from snncompile.targets.hardware_rules import HARDWARE_RULES
-from snncompile.targets.layer_table import Table
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4
@@ -55,9 +55,9 @@ class Verdict:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """The violations; what is the same in several places is said once."""
         alike: dict[Diagnostic, list[str]] = {}
-        for found in (v.diagnostic for v in self.violations):
-            kind, _, name = found.place.partition(" ")
-            alike.setdefault(dataclasses.replace(found, place=kind), []).append(name)
+        for diagnostic in (v.diagnostic for v in self.violations):
+            kind, _, name = diagnostic.place.partition(" ")
+            alike.setdefault(dataclasses.replace(diagnostic, place=kind), []).append(name)
         return tuple(dataclasses.replace(d, place=_places(d.place, names)) for d, names in alike.items())
 
     def expect_ok(self) -> None:
@@ -96,16 +96,16 @@ def _places(kind: str, names: Sequence[str]) -> str:
     return f"{kind}{'s' * (len(names) > 1)} {', '.join(names[:MAX_NAMED])}{more}"
 
 
-def judge(table: Table, target: Target, name: str) -> Verdict:
-    """The verdict on the one network of a table."""
+def judge(table: LayerTable, target: Target, name: str) -> Verdict:
+    """The verdict on the rule network of a table."""
     violations: list[Violation] = []
     margins: dict[str, float] = {}
-    for one, used, limit in _measured(table, target):
+    for rule, used, limit in _measured(table, target):
         for row in np.flatnonzero(used > limit):
-            violations.append(_violation(one, table, target, name, int(row), used, limit))
+            violations.append(_violation(rule, table, target, name, int(row), used, limit))
         worst = _margins(used, limit)
         if len(worst):
-            margins[one.name] = float(worst.max())
+            margins[rule.name] = float(worst.max())
     return Verdict(name, target.name, tuple(violations), margins)
 
 
@@ -128,13 +128,13 @@ class Screened:
         return np.asarray(~self.broken.any(1))
 
 
-def screen(table: Table, target: Target) -> Screened:
+def screen(table: LayerTable, target: Target) -> Screened:
     """The verdicts on all networks of a table, by the same rules."""
     names = tuple(HARDWARE_RULES)
     broken = np.zeros((table.networks, len(names)), bool)
     margins = np.full((table.networks, len(names)), -1.0)
-    for one, used, limit in _measured(table, target):
-        at, network = names.index(one.name), _networks(one, table)
+    for rule, used, limit in _measured(table, target):
+        at, network = names.index(rule.name), _networks(rule, table)
         np.logical_or.at(broken[:, at], network, used > limit)
         worst = _margins(used, limit)
         if len(worst):
@@ -142,20 +142,20 @@ def screen(table: Table, target: Target) -> Screened:
     return Screened(names, broken, margins)
 
 
-def _measured(table: Table, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
+def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
     """The rules that the target has a limit for, with what each row uses and may use."""
-    for one in HARDWARE_RULES.values():
-        found = one.measure(table, target)
-        if found is not None and len(found[0]):
-            used, limit = found
-            yield one, used, np.broadcast_to(np.asarray(limit), used.shape)
+    for rule in HARDWARE_RULES.values():
+        measured = rule.measure(table, target)
+        if measured is not None and len(measured[0]):
+            used, limit = measured
+            yield rule, used, np.broadcast_to(np.asarray(limit), used.shape)
 
 
-def _networks(one: HardwareRule, table: Table) -> Array:
+def _networks(rule: HardwareRule, table: LayerTable) -> Array:
     """The network of each row that a rule measures."""
-    if one.scope == "network":
+    if rule.scope == "network":
         return np.arange(table.networks)
-    return (table.populations if one.scope == "population" else table.projections).network
+    return (table.populations if rule.scope == "population" else table.projections).network
 
 
 def _margins(used: Array, limit: Array) -> Array:
@@ -163,15 +163,15 @@ def _margins(used: Array, limit: Array) -> Array:
     return np.asarray(np.maximum(used, 0) / limit - 1) if len(limit) and limit.min() > 0 else np.zeros(0)
 
 
-def _violation(one: HardwareRule, table: Table, target: Target, name: str, row: int, used: Array, limit: Array
+def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str, row: int, used: Array, limit: Array
                ) -> Violation:
-    found, possible = one.words(table, target, row) if one.words else (f"{one.unit}: {used[row]:,}",
+    present, possible = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used[row]:,}",
                                                                       f"{limit[row]:,}")
-    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[one.scope]
-    if one.scope != "network":
-        place += f" {shorten((table.names if one.scope == 'population' else table.labels)[row])}"
-    origin = target.origin(one.figure)
+    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[rule.scope]
+    if rule.scope != "network":
+        place += f" {shorten((table.names if rule.scope == 'population' else table.labels)[row])}"
+    origin = target.origin(rule.figure)
     known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
     source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
-    return Violation(one.name, float(used[row]), float(limit[row]),
-                     Diagnostic(one.code, place, found, possible + source, one.help))
+    return Violation(rule.name, float(used[row]), float(limit[row]),
+                     Diagnostic(rule.code, place, present, possible + source, rule.help))

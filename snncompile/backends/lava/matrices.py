@@ -33,10 +33,10 @@ def chain_matrix(chain: Iterable[Op], shape: Shape, place: str) -> Matrix:
         whole = operator_matrix(op, shape) @ whole
         _expect_few(whole.nnz, place)
         shape = op.infer(shape)
-    found = csr_array(whole)
-    found.eliminate_zeros()
-    found.sort_indices()
-    return found
+    matrix = csr_array(whole)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return matrix
 
 
 def _expect_few(synapses: int, place: str) -> None:
