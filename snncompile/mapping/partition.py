@@ -339,7 +339,8 @@ class _Pieces:
     def _within_out_axons(self, order: Array, core: Array) -> Array:
         """New cores for tiles, `core[tile]`: those that too many axons leave are halved until none is left.
 
-        Half of a core has fewer out-axons, but the neurons that it reads get more, so that several rounds may be needed.
+        Half of a core has fewer out-axons, but the neurons that it reads get more, so that this may take several
+        rounds.
 
         Raises:
             TileTooLarge: too many axons leave a core that holds a single tile.

@@ -1,4 +1,4 @@
-"""The hardware rules, and the table that names them. See `rule` for what one is."""
+"""All hardware rules, and the table of them by name. See `hardware_rule` for what a rule is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
 MAX_UNIONS = 1 << 12
-"""Targets with cores of very many kinds are judged by so many of their unions, which lets more pass, never less."""
+"""How many sets of cores `layer_cores` looks at. With more kinds of cores than that allows, it may miss a violation."""
 
 
 # What neurons do.
@@ -219,7 +219,7 @@ def dilation(table: LayerTable, target: Target) -> Measured:
 @rule("SNN412", "projection", "weights.weight_bits", "bits of a weight, as it is stored",
       "compile with fewer --weight-bits, or train with fewer")
 def weight_bits(table: LayerTable, target: Target) -> Measured:
-    """Weights of both signs may come in larger steps, which costs them bits."""
+    """On some hardware, the weights of a projection with both signs come in steps of more than 1, which takes bits."""
     links, step = table.projections, target.weights.mixed_step
     return at_most(links.weight_bits + links.mixed * (step - 1).bit_length(), target.weights.weight_bits)
 
@@ -233,7 +233,10 @@ def weights_per_neuron(table: LayerTable, target: Target) -> Measured:
 # How much there is.
 
 def _axons(table: LayerTable) -> Array:
-    """The inputs that some neuron of each population needs at least; two projections from one source share them."""
+    """For each population, in-axons that the core of one of its neurons needs at least.
+
+    Projections from the same source may share all of their axons, so that only the one with most of them counts.
+    """
     links, count = table.projections, len(table.populations)
     pairs, place = np.unique(links.source * count + links.target, return_inverse=True)
     most = np.zeros(len(pairs), np.int64)
@@ -261,6 +264,7 @@ def synapse_memory(table: LayerTable, target: Target) -> Measured:
 
 
 def _summed(table: LayerTable, values: Array) -> Array:
+    """The sums of a column of the populations, `[network]`."""
     return summed(table.populations.network, values, table.networks)
 
 
@@ -316,11 +320,15 @@ def layer_memory(table: LayerTable, target: Target) -> Measured:
 @rule("SNN416", "network", "memory.neuron_words", help="some layers compete for the same cores; make one smaller",
       words=in_words("more populations than fit, each on a core of its own", "one core a population"))
 def layer_cores(table: LayerTable, target: Target) -> Measured:
-    """How many populations are left over by the best assignment of populations to cores."""
+    """How many populations are left without a core by the best assignment of populations to cores.
+
+    By Hall's theorem that is the largest excess, over all sets of cores, of the populations that fit on no other cores
+    over the number of cores in the set. It is enough to look at unions of the sets that populations fit on.
+    """
     if not target.network.layer_per_core:
         return None
     fits, network = memory_model(target).fitting_cores(table), table.populations.network
-    able = fits.any(1)  # those that no core holds break another rule
+    able = fits.any(1)  # populations that fit on no core break the rule `layer-memory`
     patterns, which = np.unique(fits, axis=0, return_inverse=True)
     used = np.zeros(table.networks, np.int64)
     for union in _unions(patterns):
@@ -331,7 +339,11 @@ def layer_cores(table: LayerTable, target: Target) -> Measured:
 
 
 def _unions(patterns: Array) -> list[Array]:
-    """All unions of sets of cores: by Hall's theorem, populations are left over where one holds more than its size."""
+    """All unions of the given sets of cores, `[core]` of flags each, but not more than `MAX_UNIONS`.
+
+    >>> [u.tolist() for u in _unions(np.array([[True, False], [False, True]]))]
+    [[False, False], [True, False], [False, True], [True, True]]
+    """
     unions = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
     for pattern in patterns:
         for union in [union | pattern for union in unions.values()]:

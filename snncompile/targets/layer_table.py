@@ -1,7 +1,7 @@
-"""The layer table: a network as columns of numbers, one row a population and one a projection.
+"""The layer table: a network as columns of numbers, with a row for each population and a row for each projection.
 
-Rules read nothing else, so that one network and a stack of many are judged by the same functions. Columns are plain
-NumPy vectors; words are kept as their place in a tuple of words.
+Hardware rules read nothing else, so that the same functions judge one network and a stack of many. Columns are NumPy
+vectors of integers. Words, such as the name of a neuron rule, are stored as their index in a tuple of words.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
 OPERATOR_WORDS = tuple(OPERATORS)
 DENSE, SPARSE, KERNEL = range(3)
-"""How the synapses of a projection are listed: all of the sources', some, or as a kernel that neurons share."""
+"""How the synapses of a projection are stored: as a dense matrix, as a list of pairs, or as a kernel."""
 ABSENT = -1
-"""A column's value where the row has none: a word that is not known, a geometry that does not apply."""
+"""The value of a column for rows that have none: the word is unknown, or the projection has no convolution."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Vectors of one length."""
+    """Vectors of the same length; `network` is the number of the network that each row belongs to."""
 
     network: Array
 
@@ -46,21 +46,27 @@ class Columns:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """The columns of rows that are given as mappings; what a row leaves out is 0."""
         names = [f.name for f in dataclasses.fields(cls)]
         return cls(**{n: np.array([row.get(n, 0) for row in rows], np.int64) for n in names})
 
 
 @dataclass(frozen=True)
 class Populations(Columns):
-    """One row a population or input.
+    """A row for each population and each input.
 
     Attributes:
-        rule, reset, reset_time, compare: places in `RULE_WORDS` and the like, ABSENT where nothing is known.
-        spikes_per_tick: the most a neuron emits; 0 where there is no bound, 1 for graded values.
-        thresholds: different thresholds inside it.
+        is_input, is_output, bias, graded: 1 or 0.
+        channels, rows, columns: its shape, see `reach.volume`.
+        rule, reset, reset_time, compare: indices into `RULE_WORDS`, `RESET_WORDS`, `WHEN_WORDS` and `COMPARE_WORDS`;
+            ABSENT where nothing is known.
+        spikes_per_tick: the most spikes of a neuron in a tick; 0 where there is no bound, 1 for graded values.
+        thresholds: how many different thresholds its neurons have.
         states: state variables of a neuron.
-        state_bits: the widest of them, 0 where nothing is known.
-        readers, sources: projections from it to populations, and into it.
+        state_bits: bits of the widest state; 0 where nothing is known.
+        fan_in: synapses into one neuron, at most.
+        synapses: synapses into all of its neurons.
+        readers, sources: projections from it to populations, and projections into it.
     """
 
     is_input: Array
@@ -87,25 +93,30 @@ class Populations(Columns):
 
 @dataclass(frozen=True)
 class Projections(Columns):
-    """One row a projection between populations, or from an input.
+    """A row for each projection between populations or from an input to a population.
 
     Attributes:
         source, target: rows of the populations.
+        delay: ticks.
         listing: DENSE, SPARSE or KERNEL.
-        operators: a bit for each word of `OPERATOR_WORDS` that occurs in it.
+        operators: a bit for each word of `OPERATOR_WORDS` that occurs in its chain.
+        synapses, fan_in: synapses in all, and into one neuron at most.
         least_synapses: synapses at least: less than `synapses` where those are not known exactly, or where the weights
             of a dense layer are mostly zeros.
         kernel_synapses: synapses at least of its kernels, stored once for all neurons; 0 where they cannot be.
         differs: whether it is certain that not all neurons of the target read the same.
         source_readers: synapses of one neuron of the source, at most.
         channel_readers: channels of the target that one channel of the source reaches, at most.
-        weights: numbers that have to be stored where kernels are shared; `synapses` where they are not.
-        weight_bits: width that holds each of them as a signed integer.
-        mixed: whether it has weights of both signs, or may have.
+        weights: how many weights its layers have, kernels counted once.
+        weight_bits: the width that holds each weight as a signed integer.
+        mixed: 1 if it has weights of both signs, or may have.
         weights_per_neuron: different weights among the synapses of a neuron, at most.
-        loops: whether it lies on a cycle. `shortcut`: whether it passes by populations.
-        kernel_side ... output_side: of its convolution, ABSENT where it has none.
-        pool_side: the side of its sum pools, ABSENT for one that is not square with stride equal to side.
+        loops: 1 if it lies on a cycle.
+        shortcut: 1 if a longer path through other populations leads from its source to its target.
+        kernel_side, kernel_taps, stride, padding, kernel_groups, kernel_dilation, input_side, output_side: those of its
+            last convolution, the largest along all axes; ABSENT where it has none.
+        pool_side: the product of the sides of its pools; ABSENT if one of them is not square, is padded, or has a
+            stride that differs from its side.
     """
 
     source: Array
@@ -139,7 +150,14 @@ class Projections(Columns):
 
 @dataclass(frozen=True)
 class LayerTable:
-    """Networks as columns. `names` and `labels` say where a row comes from; `reaches` what each projection reads."""
+    """One network, or a stack of several, as columns.
+
+    Attributes:
+        networks: how many networks there are.
+        names: the names of the populations and inputs, row by row.
+        labels: the labels of the projections, row by row.
+        reaches: what each projection reads.
+    """
 
     networks: int
     populations: Populations
@@ -150,10 +168,11 @@ class LayerTable:
 
 
 def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> LayerTable:
-    """The table of a LEGAL or INT graph, whose weights may be bare shapes.
+    """The layer table of a LEGAL or later graph, whose weights may be bare shapes.
 
     Args:
-        weight_bits, state_bits: assumed of weights and states that are not integers yet; 0 where nothing is known.
+        weight_bits, state_bits: the widths that are assumed for weights and states which are not integers yet; 0 where
+            nothing is known of states.
     """
     rows = {n: i for i, (n, op) in enumerate((n, op) for n, op in graph.nodes.items() if not isinstance(op, Output))}
     edges = [e for e in graph.edges if e.dst in rows]
@@ -171,7 +190,7 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Laye
 
 
 def stack(tables: Iterable[LayerTable]) -> LayerTable:
-    """Many networks as one table; a rule then reduces by the column `network`."""
+    """Several tables as one. The rows of a network are those with its number in the column `network`."""
     parts = list(tables)
     rows = np.cumsum([0, *(len(t.populations) for t in parts)])
     network = np.cumsum([0, *(t.networks for t in parts)])
@@ -198,7 +217,7 @@ def _population(graph: Graph, name: str) -> dict[str, Any]:
 
 
 def _cell(op: Op, shape: Shape) -> dict[str, Any]:
-    """What a population's neurons are."""
+    """The columns that say what the neurons of a population are."""
     unknown = dict.fromkeys(("rule", "reset", "reset_time", "compare"), ABSENT)
     if isinstance(op, Input):
         return unknown | {"is_input": 1, "graded": op.values == "real",
@@ -224,7 +243,7 @@ def _place(word: str, words: Sequence[str]) -> int:
 
 
 def _distinct(value: Any, shape: Shape) -> int:
-    """How many different numbers a parameter holds; one that is a bare shape may hold as many as it has."""
+    """How many different numbers a parameter holds; of a bare shape, as many as it has elements."""
     if value is None:
         return 0
     return len(np.unique(value)) if isinstance(value, np.ndarray) else getattr(value, "size", 1)
@@ -248,7 +267,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
 
 
 def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, weight_bits: int) -> dict[str, int]:
-    """Widths and signs of the weights; those without numbers are taken for the worst."""
+    """The columns of widths and signs of the weights. Of weights without numbers, the worst is assumed."""
     values = [np.asarray(op.weight) for op in layers if isinstance(op.weight, np.ndarray)]
     values = values or [_signs(op.factor) for op in ops if isinstance(op, Scale)
                         and isinstance(op.factor, (int, float, np.ndarray))]
@@ -262,7 +281,7 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
 
 
 def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
-    """What the synapses take at least, whatever the way in which they are stored."""
+    """The columns from which memory models take lower bounds, see `memory.MemoryModel.synapse_bits`."""
     kernels = [op.kernel for op in layers if isinstance(op, Conv)]
     alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses
     taps = math.prod(kernels[-1]) if kernels and alike else 0
@@ -272,7 +291,7 @@ def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
 
 
 def _signs(factor: Any) -> Array:
-    """The weights of synapses that have none of their own: a whole factor multiplies their sums, as behind weights."""
+    """The weights of synapses without a layer of weights. A whole factor multiplies their sums and leaves 1 and -1."""
     values = np.asarray(factor)
     return np.sign(values) if values.dtype.kind in "iu" else values
 
@@ -285,7 +304,7 @@ def _kernel(op: Op, entering: Shape, leaving: Shape) -> dict[str, int]:
 
 
 def _pool_side(ops: Sequence[Op]) -> int:
-    """1 without pools; their sides multiplied where each is square, with its side for a stride and no padding."""
+    """The product of the sides of all pools, 1 without pools; ABSENT where one is not a plain square pool."""
     side = 1
     for op in (op for op in ops if isinstance(op, Pool)):
         if len({*op.kernel, *op.stride}) > 1 or any(n for pair in op.padding for n in pair):
@@ -295,7 +314,10 @@ def _pool_side(ops: Sequence[Op]) -> int:
 
 
 def _links(edges: Sequence[Edge]) -> list[dict[str, bool]]:
-    """Which projections lie on a cycle, and which pass by populations: another way leads to the same place."""
+    """Which projections lie on a cycle, and which are shortcuts past other populations.
+
+    A shortcut leads over more than one level of the longest paths through the network, cycles counted as one node.
+    """
     net: nx.DiGraph[str] = nx.DiGraph()
     net.add_edges_from((e.src, e.dst) for e in edges)
     component = {n: i for i, c in enumerate(nx.strongly_connected_components(net)) for n in c}

@@ -107,7 +107,13 @@ class Lists(MemoryModel):
     def list_bits(self, synapses: Array, bits: Array) -> Array:
         """Bits of lists of so many synapses of so many bits each: headers are counted, the last word is filled up.
 
-        100 synapses of 8 bits, with a header of 20 bits for each 64 of them, take 840 bits: 14 words of 64 bits.
+        On Loihi, with words of 64 bits, 100 synapses of 8 bits and a header of 20 bits for each 64 of them take 840
+        bits, which is 14 words:
+
+        >>> from snncompile.targets.load import load_target
+        >>> loihi = memory_model(load_target("loihi1").with_(word_bits=64, list_header_bits=20))
+        >>> int(loihi.list_bits(np.array(100), np.array(8)))
+        896
         """
         memory = self.target.memory
         blocks = -(-synapses // SYNAPSES_OF_A_BLOCK)

@@ -16,13 +16,17 @@ from snncompile.ir.types import Array, Shape
 from snncompile.ir.windows import places
 
 MAX_SYNAPSES = 1 << 26
+"""Synapses of a projection that are written out one by one, at most."""
 
 Matrix = Any
 """A `csr_array` of int64, `[out, in]`."""
 
 
 def chain_matrix(chain: Iterable[Op], shape: Shape, place: str) -> Matrix:
-    """What linear operators make of a tensor of this shape, as a matrix.
+    """A chain of linear operators as one matrix, which multiplies a tensor of this shape laid out in C order.
+
+    Args:
+        place: the projection, in the words of diagnostics.
 
     Raises:
         CompileError: SNN205 where it would have more than MAX_SYNAPSES entries.

@@ -68,7 +68,12 @@ def synapses(graph: Graph, edge: Edge, generated: bool) -> tuple[Synapses, ...]:
 
 
 def _before(chain: tuple[Op, ...], shape: Shape) -> tuple[Shape, tuple[Op, ...], tuple[Array | int, ...]]:
-    """The operators at the head of a chain that no matrix can express, and what they leave of a tensor's shape."""
+    """The head of a chain, as far as no matrix can express it: max pools and rectifiers.
+
+    Returns:
+        The shape behind them, the operators that follow, and for each of them the values to take the maximum of,
+        `[output, tap]`, or the sign of the values that are kept.
+    """
     steps: list[Array | int] = []
     while chain and isinstance(chain[0], (MaxPool, Rectify)):
         steps.append(chain[0].sign if isinstance(chain[0], Rectify) else windows(shape, chain[0]))
