@@ -18,7 +18,7 @@ from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS
 from snncompile.mapping.tiles import Link
 from snncompile.targets.layer_table import KERNEL, LayerTable
 from snncompile.targets.memory import CHANNELS, COLUMNS, NEURONS, ROWS, SYNAPSES, MemoryModel
-from snncompile.targets.reach import Axis, Volume
+from snncompile.targets.reach import Axis, Volume, most_of_a_neuron
 
 
 def sides(size: int) -> Array:
@@ -55,7 +55,7 @@ class _Need:
         pixels: `[pixels, (rows, columns)]`, the sizes of frames that are tried. Long and thin ones are left out, unless
             they reach over the whole frame, because they read more than compact ones.
         neurons, axons, bits: `[channels, pixels]`; axons and bits are upper bounds.
-        least_axons: in-axons of a single neuron, by source. Projections from the same source share them.
+        least_axons, least_bits: what some neuron needs at least if it is alone on a core.
     """
 
     def __init__(self, name: str, shape: Volume, into: Sequence[tuple[Link, tuple[Axis, Axis, Axis]]],
@@ -67,22 +67,29 @@ class _Need:
         self.pixels = np.stack([rows, columns], 1)[compact | (rows == shape[1]) | (columns == shape[2])]
         self.neurons = self.channels[:, None] * self.pixels.prod(1)
         self.axons = np.zeros_like(self.neurons)
-        self.least_axons: dict[int, int] = {}
         self.bits = np.zeros_like(self.neurons)
         for link, axes in into:
             self._add(link, axes)
+        self.least_axons = most_of_a_neuron([(link.source, [a.least for a in axes]) for link, axes in into])
+        self.least_bits = most_of_a_neuron([(i, self._bits_of_a_neuron(*part)) for i, part in enumerate(into)])
 
     def _add(self, link: Link, axes: tuple[Axis, Axis, Axis]) -> None:
         channels = _span(axes[0], self.channels)[:, None]
         pixels = _span(axes[1], self.pixels[:, 0]) * _span(axes[2], self.pixels[:, 1])
         self.axons += channels * pixels
-        self.least_axons[link.source] = max(self.least_axons.get(link.source, 0), int(channels[0, 0] * pixels[0]))
         bits, readers = np.asarray(link.bits), np.minimum(self.channels, axes[0].most_readers)[:, None]
         if link.listing == KERNEL:
             self.bits += channels * link.taps * self.memory.list_bits(readers, bits)
             return
         many = readers * np.minimum(self.pixels, [a.most_readers for a in axes[1:]]).prod(1)
         self.bits += channels * pixels * self.memory.list_bits(many, bits)
+
+    def _bits_of_a_neuron(self, link: Link, axes: tuple[Axis, Axis, Axis]) -> list[Array]:
+        """The bits of the synapses into one neuron, as factors along the axes. A shared kernel is stored as a whole."""
+        each = int(self.memory.list_bits(np.asarray(1), np.asarray(link.bits)))
+        if link.listing == KERNEL:
+            return [link.taps * each * axes[0].least, *((a.least > 0).astype(np.int64) for a in axes[1:])]
+        return [each * axes[0].least, axes[1].least, axes[2].least]
 
     def choose(self) -> Volume:
         """The box to cut the population into: as few boxes as fit, of those with few axons, and the most compact.
@@ -94,8 +101,8 @@ class _Need:
         fits = np.ones(self.neurons.shape, bool)
         for used, most, least, name in (
                 (self.neurons, limits.neurons_per_core, 1, NEURONS),
-                (self.axons, limits.in_axons_per_core, sum(self.least_axons.values()), IN_AXONS),
-                (self.bits, limits.synapse_bits_per_core, int(self.bits[0, 0]), SYNAPSES)):
+                (self.axons, limits.in_axons_per_core, self.least_axons, IN_AXONS),
+                (self.bits, limits.synapse_bits_per_core, self.least_bits, SYNAPSES)):
             if most is not None and least > most:
                 refuse(self.name, name, least, most)
             fits &= used <= (most if most is not None else np.inf)

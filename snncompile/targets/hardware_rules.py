@@ -232,18 +232,6 @@ def weights_per_neuron(table: LayerTable, target: Target) -> Measured:
 
 # How much there is.
 
-def _axons(table: LayerTable) -> Array:
-    """For each population, in-axons that the core of one of its neurons needs at least.
-
-    Projections from the same source may share all of their axons, so that only the one with most of them counts.
-    """
-    links, count = table.projections, len(table.populations)
-    pairs, place = np.unique(links.source * count + links.target, return_inverse=True)
-    most = np.zeros(len(pairs), np.int64)
-    np.maximum.at(most, place, links.fan_in)
-    return summed(pairs % max(count, 1), most, count)
-
-
 @rule("SNN413", "population", "limits.fan_in", "synapses into a neuron",
       "connect fewer: smaller kernels, groups, or a population in between")
 def fan_in(table: LayerTable, target: Target) -> Measured:
@@ -253,7 +241,7 @@ def fan_in(table: LayerTable, target: Target) -> Measured:
 @rule("SNN413", "population", "limits.in_axons_per_core", "axons into the core of one neuron",
       "connect fewer: smaller kernels, groups, or a population in between")
 def in_axons(table: LayerTable, target: Target) -> Measured:
-    return at_most(_axons(table), target.limits.in_axons_per_core)
+    return at_most(table.populations.least_axons, target.limits.in_axons_per_core)
 
 
 @rule("SNN416", "projection", "limits.synapse_bits_per_core", "bits for the synapses of one neuron",

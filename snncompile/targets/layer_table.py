@@ -24,7 +24,7 @@ from snncompile.ir.ops import Conv, Input, Linear, Output, Pool, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Compare, Reset, When
 from snncompile.ir.types import Array, Shape
-from snncompile.targets.reach import Reach, reach_of, volume
+from snncompile.targets.reach import Reach, most_of_a_neuron, reach_of, volume
 
 RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
@@ -65,6 +65,8 @@ class Populations(Columns):
         states: state variables of a neuron.
         state_bits: bits of the widest state; 0 where nothing is known.
         fan_in: synapses into one neuron, at most.
+        least_axons: inputs that the neuron which reads most of them reads at least; projections from the same source
+            read the same inputs.
         synapses: synapses into all of its neurons.
         readers, sources: projections from it to populations, and projections into it.
     """
@@ -86,6 +88,7 @@ class Populations(Columns):
     bias: Array
     graded: Array
     fan_in: Array
+    least_axons: Array
     synapses: Array
     readers: Array
     sources: Array
@@ -185,6 +188,11 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Laye
         populations[projection["source"]]["readers"] += 1
         for sums in ("sources", "fan_in", "synapses"):
             populations[projection["target"]][sums] += projection.get(sums, 1)
+    into: dict[int, list[tuple[int, list[Array]]]] = {}
+    for projection, reach in zip(projections, reaches, strict=True):
+        into.setdefault(projection["target"], []).append((projection["source"], [a.least for a in reach.axes]))
+    for row, parts in into.items():
+        populations[row]["least_axons"] = most_of_a_neuron(parts)
     return LayerTable(1, Populations.of(populations), Projections.of(projections), tuple(rows),
                  tuple(e.label for e in edges), reaches)
 

@@ -231,6 +231,31 @@ class Reach:
         return Reach((axes[0], axes[1], axes[2]), True, read)
 
 
+def most_of_a_neuron(parts: Sequence[tuple[int, Sequence[Array]]]) -> int:
+    """The most that one neuron of a population needs, of something that it needs for each projection into it.
+
+    Two projections into 2 channels of 3 pixels in a row, of which the second reaches only the last pixel:
+
+    >>> one, ends, last = np.ones(1, int), np.array([2, 3, 2]), np.array([0, 0, 5])
+    >>> first, second = (np.array([4, 4]), one, ends), (np.array([1, 1]), one, last)
+    >>> most_of_a_neuron([(0, first), (1, second)]), most_of_a_neuron([(0, first), (0, second)])
+    (13, 12)
+
+    Args:
+        parts: for each projection a key, and `[channel]`, `[row]` and `[column]`, whose product is what a neuron needs.
+            Of projections with the same key, a neuron only needs the largest.
+    """
+    if len(parts) < 2:
+        return sum(math.prod(int(a.max(initial=0)) for a in along) for _, along in parts)
+    # Positions with the same numbers along an axis are looked at once.
+    c, y, x = (np.unique(np.stack([along[axis] for _, along in parts]), axis=1) for axis in range(3))
+    needs: dict[int, Array] = {}
+    for i, (key, _) in enumerate(parts):
+        need = c[i][:, None, None] * y[i][:, None] * x[i]
+        needs[key] = np.maximum(needs[key], need) if key in needs else need
+    return int(np.max(sum(needs.values(), np.zeros((), np.int64))))
+
+
 def _product(axes: Sequence[Array]) -> Array:
     """The product of numbers along three axes, for every element in C order."""
     c, y, x = axes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Output, Reshape, SumPool, Upsample
+from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Output, Pad, Reshape, SumPool, Upsample
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.mapping.partition import partition
 from snncompile.passes.pipeline import run_passes
@@ -20,6 +20,7 @@ from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.memory import least_cores, memory_model
 from snncompile.targets.target import Target
+from snncompile.targets.verdict import judge
 from tests.mapping.test_partition import TARGETS, chain_net, conv, convolutions, neuron
 from tests.random_graphs import Features
 from tests.strategies import random_graph
@@ -31,16 +32,22 @@ BITWISE = TINY.with_(word_bits=1, list_header_bits=0, index_bits=4)
 BOUNDED = {**TARGETS, "loihi1": load_target("loihi1"), "loihi2": load_target("loihi2"),
            "truenorth": load_target("truenorth"), "tiny": TINY, "tiny, own lists": TINY.with_(shared_kernels=False),
            "bitwise": BITWISE, "bitwise, own lists": BITWISE.with_(shared_kernels=False),
-           "few neurons": BITWISE.with_(neurons_per_core=7)}
+           "few neurons": BITWISE.with_(neurons_per_core=7), "few axons": BITWISE.with_(in_axons_per_core=16)}
 
 
 def assert_bounded(graph: Graph, target: Target) -> None:
-    """The bound of `check` <= the bound of `partition` <= the cores that a partition uses, by resource."""
+    """The bound of `check` <= the bound of `partition` <= the cores that a partition uses, by resource.
+
+    And no rule about what one neuron needs of a core refuses a network that was placed.
+    """
     try:
         cut = partition(graph, target)
     except CompileError:
         return
-    checked = least_cores(layer_table(graph), target)
+    table = layer_table(graph)
+    broken = {v.rule for v in judge(table, target, "net").violations}
+    assert not broken & {"cores", "in-axons", "synapse-memory"}
+    checked = least_cores(table, target)
     for resource, cores in checked.items():
         assert cores[0] <= cut.least_cores.get(resource, 0) <= cut.cores
 
@@ -61,7 +68,8 @@ def test_no_bound_is_above_the_cores_of_a_network_of_convolutions(graph, name):
 SPARSE = (np.random.default_rng(0).random((60, 80)) < 0.05).astype(float)
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny, own lists", "bitwise", "bitwise, own lists", "few neurons"])
+@pytest.mark.parametrize("name", ["tiny", "tiny, own lists", "bitwise", "bitwise, own lists", "few neurons",
+                                  "few axons"])
 @pytest.mark.parametrize(("shape", "chain"), [
     ((80,), (Linear(SPARSE),)),                                                   # mostly zeros
     ((2, 9, 9), (conv(4, 2, 1, 3, 0),)),                                          # a stride that leaves inputs out
@@ -78,6 +86,31 @@ SPARSE = (np.random.default_rng(0).random((60, 80)) < 0.05).astype(float)
 ], ids=lambda value: " ".join(op.kind() for op in value) if value and not isinstance(value[0], int) else str(value))
 def test_no_bound_is_above_the_cores_of_chains_whose_synapses_are_hard_to_count(shape, chain, name):
     assert_bounded(chain_net(shape, chain), BOUNDED[name])
+
+
+def test_neurons_that_read_few_inputs_of_a_large_layer_are_placed():
+    """Each of 60 neurons reads at most 9 of 80 inputs, for the other weights are zeros."""
+    most = int(np.count_nonzero(SPARSE, 1).max())
+    target = BITWISE.with_(in_axons_per_core=most, synapse_bits_per_core=12 * most)
+    graph = chain_net((80,), (Linear(SPARSE),))
+    assert partition(graph, target).cores > 1
+    assert_bounded(graph, target)
+    for figure in ({"in_axons_per_core": most - 1}, {"synapse_bits_per_core": 12 * most - 1}):
+        with pytest.raises(CompileError, match="for one neuron"):
+            partition(graph, target.with_(**figure))
+
+
+def test_neurons_of_a_concatenation_read_only_one_of_its_parts():
+    """Channels 0 and 1 read 18 inputs each, and channels 2 to 4 read 27: no neuron reads 45."""
+    nodes = {"x": Input((2, 5, 5)), "y": Input((3, 5, 5)), "p": neuron(), "out": Output()}
+    first = (conv(2, 2), Pad(((0, 3), (0, 0), (0, 0))))
+    second = (conv(3, 3), Pad(((2, 0), (0, 0), (0, 0))))
+    graph = Graph("net", nodes, (Edge("x", "p", 0, first), Edge("y", "p", 0, second), Edge("p", "out")), Stage.LEGAL)
+    target = BITWISE.with_(in_axons_per_core=27, synapse_bits_per_core=None, neurons_per_core=1)
+    assert partition(graph, target).cores == 5 * 5 * 5
+    assert_bounded(graph, target)
+    with pytest.raises(CompileError, match="27 for one neuron"):
+        partition(graph, target.with_(in_axons_per_core=26))
 
 
 def test_the_bound_of_partition_is_reached_where_lists_fill_cores():
