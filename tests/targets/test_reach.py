@@ -36,7 +36,7 @@ def candidates(rng: np.random.Generator, shape: Shape) -> list[Op]:
 
 
 def random_chain(rng: np.random.Generator, shape: Shape) -> tuple[Op, ...]:
-    found: list[Op] = []
+    chain: list[Op] = []
     for _ in range(rng.integers(1, 4)):
         choices = candidates(rng, shape)
         op = choices[rng.integers(len(choices))]
@@ -44,8 +44,8 @@ def random_chain(rng: np.random.Generator, shape: Shape) -> tuple[Op, ...]:
             shape = op.infer(shape)
         except ShapeError:
             continue
-        found.append(op)
-    return tuple(found)
+        chain.append(op)
+    return tuple(chain)
 
 
 @pytest.mark.parametrize("seed", range(150))
@@ -53,12 +53,12 @@ def test_intervals_and_counts_cover_every_connection(seed):
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 4)), int(rng.integers(3, 8)), int(rng.integers(3, 8)))
     chain = random_chain(rng, shape)
-    found, reach = connected(chain, shape), reach_of(chain, shape)
-    assert reach.synapses >= found.sum()
-    assert reach.fan_in >= found.sum((0, 1, 2)).max()
+    true, reach = connected(chain, shape), reach_of(chain, shape)
+    assert reach.synapses >= true.sum()
+    assert reach.fan_in >= true.sum((0, 1, 2)).max()
     readers = [axis.readers() for axis in reach.axes]
-    for place in np.ndindex(*found.shape[:3]):
-        for axis, outputs in enumerate(np.nonzero(found[place])):
+    for place in np.ndindex(*true.shape[:3]):
+        for axis, outputs in enumerate(np.nonzero(true[place])):
             if outputs.size:
                 first, last = readers[axis][0][place[axis]], readers[axis][1][place[axis]]
                 assert first <= outputs.min()
@@ -77,11 +77,11 @@ def test_intervals_and_counts_cover_every_connection(seed):
     (Upsample((2, 2)), Conv(np.ones((4, 2, 3, 3)))),
 ], ids=lambda chain: " ".join(op.kind() for op in chain))
 def test_what_layers_are_made_of_is_counted_exactly(chain):
-    found, reach = connected(chain, (2, 7, 7)), reach_of(chain, (2, 7, 7))
-    assert reach.synapses == found.sum()
-    assert reach.fan_in == found.sum((0, 1, 2)).max()
+    true, reach = connected(chain, (2, 7, 7)), reach_of(chain, (2, 7, 7))
+    assert reach.synapses == true.sum()
+    assert reach.fan_in == true.sum((0, 1, 2)).max()
     if not reach.scattered:
-        axes = [found.any(tuple({0, 1, 2, 3, 4, 5} - {i, i + 3})) for i in range(3)]
+        axes = [true.any(tuple({0, 1, 2, 3, 4, 5} - {i, i + 3})) for i in range(3)]
         assert [a.count.tolist() for a in reach.axes] == [a.sum(0).tolist() for a in axes]
 
 

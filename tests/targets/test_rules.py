@@ -134,9 +134,9 @@ def test_a_network_at_the_limit_passes(name):
 @pytest.mark.parametrize("name", SIDES)
 def test_a_network_beyond_the_limit_is_refused_with_place_and_numbers(name):
     graph, _, forbidden = SIDES[name]
-    found = broken(name, graph, forbidden)
-    assert found
-    for violation in found:
+    violations = broken(name, graph, forbidden)
+    assert violations
+    for violation in violations:
         assert violation.used > violation.limit
         diagnostic = violation.diagnostic
         assert diagnostic.found
@@ -163,8 +163,8 @@ def test_every_word_for_a_memory_model_has_one():
 
 
 def test_places_are_the_users_own_names():
-    found = judge(layer_table(legal(PASSED)), ANY.with_(shortcuts=False, channels=4), "net").violations
-    places = [v.diagnostic.place for v in found]
+    violations = judge(layer_table(legal(PASSED)), ANY.with_(shortcuts=False, channels=4), "net").violations
+    places = [v.diagnostic.place for v in violations]
     assert 'projection "c -> g"' in places
     assert 'population "a"' in places
 
@@ -197,8 +197,8 @@ def test_of_many_places_the_first_are_named():
     ops = [op for _ in range(7) for op in (Linear(np.ones((2, 2))), LIF)]
     nodes = {"in": Input((2,)), **{f"n{i}": op for i, op in enumerate(ops)}, "out": Output()}
     graph = Graph("net", nodes, tuple(Edge(*pair) for pair in itertools.pairwise(nodes)))
-    (found,) = judge(layer_table(legal(graph)), ANY.with_(rules=("if",)), "net").diagnostics
-    assert found.place == 'populations "n1", "n3", "n5", "n7" and 3 more'
+    (diagnostic,) = judge(layer_table(legal(graph)), ANY.with_(rules=("if",)), "net").diagnostics
+    assert diagnostic.place == 'populations "n1", "n3", "n5", "n7" and 3 more'
 
 
 def test_margins_say_how_much_is_left():
@@ -207,9 +207,9 @@ def test_margins_say_how_much_is_left():
 
 
 def test_a_limit_names_its_source_and_whether_it_is_provisional():
-    found = judge(layer_table(legal(small())), load_target("truenorth"), "small").violations[0].diagnostic
-    assert "Cassidy" in found.limit
-    assert "provisional" in found.limit
+    limit = judge(layer_table(legal(small())), load_target("truenorth"), "small").violations[0].diagnostic.limit
+    assert "Cassidy" in limit
+    assert "provisional" in limit
 
 
 @pytest.mark.parametrize("target", ["loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth", "c99"])
