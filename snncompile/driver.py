@@ -32,7 +32,7 @@ from snncompile.passes.quantize.wide_weights import wide_weights
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, Report, compare, population_reports
 from snncompile.targets.arithmetic import Arithmetic
-from snncompile.targets.layer_table import Table, layer_table
+from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import judge
@@ -87,7 +87,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
 
 
 def legal_table(source: Any, target: Target, weight_bits: int | str | None, load_options: Mapping[str, Any]
-                ) -> tuple[Graph, Table]:
+                ) -> tuple[Graph, LayerTable]:
     """A network in the form in which a target is asked about it, and its layer table; weights may be bare shapes."""
     graph = verify(load(source, **load_options))
     choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}))
@@ -95,7 +95,7 @@ def legal_table(source: Any, target: Target, weight_bits: int | str | None, load
     return legal, _table(legal, choices.arithmetic)
 
 
-def _table(graph: Graph, arithmetic: Arithmetic) -> Table:
+def _table(graph: Graph, arithmetic: Arithmetic) -> LayerTable:
     return layer_table(graph, arithmetic.stored_bits, arithmetic.membrane_bits or 0)
 
 

@@ -28,13 +28,14 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Count, Firing, Membrane, Real, neuron_rule
 from snncompile.ir.serde import dump, restore
 from snncompile.ir.types import Array, Shape, Stage
+from snncompile.ir.windows import Window
 from snncompile.passes.table import PASSES, PassEntry
 from snncompile.report.figures import FIGURES, figures
 from snncompile.report.html import page
 from snncompile.report.report import Report
 from snncompile.targets.hardware_rule import Measured, at_most, rule
 from snncompile.targets.hardware_rules import HARDWARE_RULES
-from snncompile.targets.layer_table import Table
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 from tests.cli.running import snnc
 from tests.nets import small, spikes, weights
@@ -87,36 +88,43 @@ def test_a_neuron_is_one_function():
 # An operator.
 
 @dataclass(frozen=True, eq=False)
-class Mirror(Op):
-    """Reverses the order of the values along the last axis."""
+class Crop(Op):
+    """Drops the first values along the last axis."""
 
     moves: ClassVar[bool] = True
+    first: int
 
     def infer(self, shape: Shape) -> Shape:
-        return shape
+        return (*shape[:-1], shape[-1] - self.first)
 
     def apply(self, x: Array) -> Array:
-        return x[..., ::-1]
+        return x[..., self.first:]
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        *others, last = shape
+        return *map(Window.same, others), Window(last, last - self.first, before=-self.first)
 
 
 @pytest.fixture
-def mirror(monkeypatch: pytest.MonkeyPatch) -> Graph:
-    monkeypatch.setitem(OPERATORS, Mirror.kind(), Mirror)
-    names = ("in", "mirror", "fc", "lif", "out")
-    ops = (Input((6,)), Mirror(), Linear(weights(3, 6, 1)), Neuron.of("lif", Firing(), decay=0.75), Output())
-    return Graph("mirrored", dict(zip(names, ops, strict=True)),
+def crop(monkeypatch: pytest.MonkeyPatch) -> Graph:
+    monkeypatch.setitem(OPERATORS, Crop.kind(), Crop)
+    names = ("in", "crop", "fc", "lif", "out")
+    ops = (Input((6,)), Crop(2), Linear(weights(3, 4, 1)), Neuron.of("lif", Firing(), decay=0.75), Output())
+    return Graph("cropped", dict(zip(names, ops, strict=True)),
                  tuple(Edge(a, b) for a, b in pairwise(names)))
 
 
 @compiled
-def test_an_operator_is_one_class(mirror):
-    exact(mirror, spikes())
+def test_an_operator_is_one_class(crop):
+    exact(crop, spikes())
+    assert sc.estimate(crop, "c99").synapses == 4 * 3
+    assert sc.check(crop, "loihi2").ok  # where it becomes a part of the matrix behind it
 
 
-def test_an_operator_that_a_target_does_not_name_is_refused_there(mirror, tmp_path):
+def test_an_operator_that_a_target_does_not_name_is_refused_there(crop, tmp_path):
     (tmp_path / "plain.toml").write_text('title = "Plain"\nbackend = "c"\n[network]\noperators = ["linear"]\n')
-    (problem,) = sc.check(mirror, tmp_path / "plain.toml").diagnostics
-    assert (problem.code, problem.found) == ("SNN410", "mirror")
+    (problem,) = sc.check(crop, tmp_path / "plain.toml").diagnostics
+    assert (problem.code, problem.found) == ("SNN410", "crop")
 
 
 # A pass.
@@ -164,7 +172,7 @@ def test_the_command_line_knows_the_pass(pruning, tmp_path):
 # A hardware rule.
 
 @rule("SNN416", "population", "limits.cores", "neurons in a population, whose number must be even")
-def even(layers: Table, target: Target) -> Measured:
+def even(layers: LayerTable, target: Target) -> Measured:
     return at_most(layers.populations.neurons % 2, None if target.limits.cores is None else 0)
 
 

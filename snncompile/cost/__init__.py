@@ -1,1 +1,1 @@
-"""What a network costs on a target: activity, counted or assumed, times named constants."""
+"""The cost of a network on a target: its activity, counted or assumed, times named constants."""

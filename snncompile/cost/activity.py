@@ -1,8 +1,8 @@
-"""Activity: how often every population fires and every synapse works, measured on samples or assumed.
+"""Activity: how often populations fire and how many synaptic operations follow, measured on samples or assumed.
 
-The counts of synaptic operations are NeuroBench's (Yik et al., 2025): at each layer with weights, the pairs of a
-weight and an input that are both not zero, borders counted exactly, biases not at all; a tick in which a layer
-receives nothing but 0, 1 and -1 adds accumulations, any other one multiply-accumulations.
+Synaptic operations are counted as NeuroBench does (Yik et al., 2025): at each layer with weights, the pairs of a weight
+and an input that are both not zero. Borders are counted exactly, biases are not counted. In a tick in which a layer
+receives only 0, 1 and -1 these are accumulations, and in any other tick multiply-accumulations.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, MaxPool, Rectify, Scale, SumPool
 from snncompile.ir.types import Array
-from snncompile.targets.layer_table import Table, layer_table
+from snncompile.targets.layer_table import LayerTable, layer_table
 
 REAL_BITS = 8
-"""Width taken for a value that is not an integer yet."""
+"""The width that is assumed for values which are not integers yet."""
 
 
 @dataclass(frozen=True)
-class Synapses:
-    """What the synapses of a projection did.
+class SynapseActivity:
+    """What the synapses of a projection did over all samples and ticks.
 
     Attributes:
-        accumulations, multiplications: effective synaptic operations, with spikes and with graded values.
-        dense: operations if every input and weight counted.
-        events: synapses reached by values that are not 0, through all operators at once, weights of 0 included: what
-            hardware works off that stores them.
-        graded_events: those of them that carry something else than 1 or -1.
-        bit_operations: effective operations times the bits of weight and value (Shen et al., 2023).
+        accumulations: synaptic operations in ticks with spikes only.
+        multiplications: synaptic operations in ticks with graded values.
+        dense: operations if every input and every weight were different from 0.
+        events: synapses of the whole projection that a value other than 0 reaches, those of weight 0 included. This is
+            the work of hardware that stores such synapses.
+        graded_events: the events in ticks with graded values.
+        bit_operations: synaptic operations times the bits of weight and value (Shen et al., 2023).
     """
 
     label: str
@@ -47,17 +48,21 @@ class Synapses:
     graded_events: float = 0
     bit_operations: float = 0
 
-    def plus(self, other: Synapses) -> Synapses:
+    def plus(self, other: SynapseActivity) -> SynapseActivity:
+        """The sum of both, under the label of this one."""
         counts = {f.name: getattr(self, f.name) + getattr(other, f.name)
                   for f in dataclasses.fields(self) if f.name != "label"}
-        return Synapses(self.label, **counts)
+        return SynapseActivity(self.label, **counts)
 
 
 @dataclass(frozen=True)
-class Firing:
-    """What a population did: neurons times ticks, how many of these emitted something, and the spikes in all.
+class PopulationActivity:
+    """What a population or an input did over all samples and ticks.
 
-    A graded value is one spike, whatever its size.
+    Attributes:
+        updates: neurons times ticks.
+        fired: updates in which a neuron emitted something.
+        spikes: all spikes. A graded value counts as one spike, whatever its size.
     """
 
     name: str
@@ -69,30 +74,39 @@ class Firing:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a network did over all samples; `basis` says in words where that is known from."""
+    """What a network did over all samples.
+
+    Attributes:
+        basis: in words, whether this was measured or assumed.
+        ticks: ticks of one sample.
+        populations: by name, inputs included.
+        projections: in the order of the layer table.
+    """
 
     basis: str
     samples: int
     ticks: int
-    populations: Mapping[str, Firing]
-    projections: tuple[Synapses, ...]
+    populations: Mapping[str, PopulationActivity]
+    projections: tuple[SynapseActivity, ...]
 
 
-def measure(graph: Graph, x: Mapping[str, Array], table: Table | None = None) -> Activity:
-    """Run a LEGAL or later graph on samples `[sample, tick, *shape]`, by input name, and count.
+def measure(graph: Graph, x: Mapping[str, Array], table: LayerTable | None = None) -> Activity:
+    """Run a LEGAL or later graph on samples and count what it does.
 
-    Ticks are those of the network, whatever the hardware takes for each. A projection is counted as it stands: in a
+    Ticks are those of the network, however many the hardware takes for each. A projection is counted as it stands: in a
     graph with folded scales, an average pool has become a sum pool.
 
     Args:
-        table: the graph's layer table, where it is at hand.
+        x: samples `[sample, tick, *shape]` by the name of the input.
+        table: the layer table of the graph, if it is known already.
     """
     samples, ticks = next(iter(x.values())).shape[:2]
     table = table or layer_table(graph)
     graded = {n for n, is_graded in zip(table.names, table.populations.graded, strict=True) if is_graded}
     edges = [e for e in graph.edges if e.dst in graph.populations]
-    synapses = [Synapses(e.label) for e in edges]
-    firing = {n: Firing(n, count) for n, count in zip(table.names, table.populations.neurons.tolist(), strict=True)}
+    synapses = [SynapseActivity(e.label) for e in edges]
+    firing = {n: PopulationActivity(n, count)
+              for n, count in zip(table.names, table.populations.neurons.tolist(), strict=True)}
     for part in sample_chunks(graph, samples, ticks):
         given = graph.schedule.present({n: v[part] for n, v in x.items()})
         emitted = {**run(graph, given, record=True).emitted, **given}
@@ -103,54 +117,65 @@ def measure(graph: Graph, x: Mapping[str, Array], table: Table | None = None) ->
     return Activity(f"measured on {samples} samples of {ticks} ticks", samples, ticks, firing, tuple(synapses))
 
 
-def assume(table: Table, ticks: int, rate: float) -> Activity:
-    """What a network of spiking neurons would do if every one of them fired at one rate, the inputs too.
+def assume(table: LayerTable, ticks: int, rate: float) -> Activity:
+    """What a network would do if all of its neurons and inputs fired at the same rate.
 
     Args:
-        rate: spikes a neuron and tick.
+        ticks: ticks of the one sample that is assumed.
+        rate: spikes per neuron and tick.
 
     Raises:
-        CompileError: SNN404 for a rate or a number of ticks that cannot be.
+        CompileError: SNN404 for a rate or a number of ticks that is negative or not finite.
     """
     if not 0 <= rate < math.inf or ticks < 0:
         fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
     cells, links = table.populations, table.projections
-    firing = {n: Firing(n, neurons, neurons * ticks, neurons * ticks * min(rate, 1), neurons * ticks * rate)
+    firing = {n: PopulationActivity(n, neurons, neurons * ticks, neurons * ticks * min(rate, 1), neurons * ticks * rate)
               for n, neurons in zip(table.names, cells.neurons.tolist(), strict=True)}
     synapses = []
     for label, count, bits in zip(table.labels, links.synapses.tolist(), links.weight_bits.tolist(), strict=True):
         worked = count * ticks * rate
-        synapses.append(Synapses(label, worked, 0, count * ticks, worked, 0, worked * bits))
+        synapses.append(SynapseActivity(label, worked, 0, count * ticks, worked, 0, worked * bits))
     return Activity(f"assumed: {rate:g} spikes a neuron and tick, {ticks} ticks", 1, ticks, firing, tuple(synapses))
 
 
-def _fired(before: Firing, emitted: Array, graded: bool) -> Firing:
+def _fired(before: PopulationActivity, emitted: Array, graded: bool) -> PopulationActivity:
+    """The activity of a population after it emitted these values as well."""
     fired = int(np.count_nonzero(emitted))
     spikes = fired if graded else float(np.abs(emitted.astype(np.float64)).sum())
-    return Firing(before.name, before.neurons, before.updates + emitted.size, before.fired + fired,
+    return PopulationActivity(before.name, before.neurons, before.updates + emitted.size, before.fired + fired,
                   before.spikes + spikes)
 
 
-def _worked(edge: Edge, emitted: Array, updates: int, weight_bits: int) -> Synapses:
-    """What one projection's synapses did on some samples, of so many ticks in all."""
+def _worked(edge: Edge, emitted: Array, updates: int, weight_bits: int) -> SynapseActivity:
+    """What the synapses of a projection did on some samples.
+
+    Args:
+        emitted: `[sample, tick, *shape]`, what the source emitted.
+        updates: ticks of all these samples together.
+        weight_bits: the width of the weights.
+    """
     late = min(edge.delay, emitted.shape[1])
     y = emitted[:, :emitted.shape[1] - late].reshape(-1, *emitted.shape[2:]).astype(np.float64)
     reached = [_reached(edge.chain, counts) for counts in _counts(y)]
-    found = Synapses(edge.label, events=sum(reached), graded_events=reached[1])
+    total = SynapseActivity(edge.label, events=sum(reached), graded_events=reached[1])
     for op, entering in _layers(edge.chain, y):
-        found = found.plus(_layer(op, entering, updates, weight_bits))
-    return found
+        total = total.plus(_layer(op, entering, updates, weight_bits))
+    return total
 
 
 def _reached(chain: tuple[Op, ...], active: Array) -> float:
-    """The synapses that values reach through a chain, counting paths: each operator with weights of 1."""
+    """How many synapses are reached through a chain by inputs that are active so many times, `[1, *shape]`.
+
+    Paths through the chain are counted: each operator is applied with weights of 1.
+    """
     for op in chain:
         active = _ones(op).apply(active)
     return float(active.sum())
 
 
 def _layers(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Linear | Conv, Array]]:
-    """The layers with weights of a chain, and what enters them."""
+    """The layers of a chain that have weights, and what enters each of them."""
     last = max((i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv))), default=-1)
     for op in chain[:last + 1]:
         if isinstance(op, (Linear, Conv)):
@@ -158,18 +183,18 @@ def _layers(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Linear | Conv, Ar
         y = op.apply(y)
 
 
-def _layer(op: Linear | Conv, entering: Array, updates: int, weight_bits: int) -> Synapses:
-    """Operations of one layer on `[n, *shape]`."""
+def _layer(op: Linear | Conv, entering: Array, updates: int, weight_bits: int) -> SynapseActivity:
+    """The synaptic operations of one layer on values `[n, *shape]`."""
     spikes, graded = _counts(entering)
     kept = dataclasses.replace(op, weight=(np.asarray(op.weight) != 0).astype(np.float64), bias=None)
     accumulated, multiplied = float(kept.apply(spikes).sum()), float(kept.apply(graded).sum())
     bits = _bits(entering) if multiplied else 1
-    return Synapses("", accumulated, multiplied, op.synapses(entering.shape[1:]) * updates,
+    return SynapseActivity("", accumulated, multiplied, op.synapses(entering.shape[1:]) * updates,
                     bit_operations=(accumulated + multiplied * bits) * weight_bits)
 
 
 def _counts(y: Array) -> tuple[Array, Array]:
-    """How often each element is not 0, `[1, *shape]`: in ticks of nothing but 0, 1 and -1, and in others."""
+    """How often each element is not 0, `[1, *shape]`: in ticks of only 0, 1 and -1, and in the other ticks."""
     axes = tuple(range(1, y.ndim))
     graded = ((y != 0) & (np.abs(y) != 1)).any(axis=axes) if axes else (y != 0) & (np.abs(y) != 1)
     active = y != 0
@@ -178,14 +203,14 @@ def _counts(y: Array) -> tuple[Array, Array]:
 
 
 def _bits(y: Array) -> int:
-    """The width of values: of integers the bits of the largest, with a sign where one is negative."""
+    """The width of values in bits: that of the largest integer, and a sign bit if one is negative."""
     if np.any(y != np.rint(y)):
         return REAL_BITS
     return int(np.abs(y).max(initial=0)).bit_length() + bool(np.any(y < 0))
 
 
 def _ones(op: Op) -> Op:
-    """The operator that counts synapses instead of weighing them."""
+    """An operator of the same connections with all weights 1, so that its sums are numbers of synapses."""
     if isinstance(op, (Linear, Conv)):
         return dataclasses.replace(op, weight=np.ones(op.weight.shape), bias=None)
     if isinstance(op, MaxPool):

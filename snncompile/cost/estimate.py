@@ -1,7 +1,7 @@
-"""estimate: what a network costs on a target, from counted or assumed activity and a named profile of constants.
+"""The cost of a network on a target, from counted or assumed activity and a named profile of constants.
 
-Energies are constants of the profile times counters, nothing else; what a profile has no constant for is not counted,
-and named. Numbers are per sample.
+Energies are constants of the profile times counters, and nothing else. Parts for which a profile has no constant are
+not counted, and `Cost.uncounted` names them. All numbers are for one sample.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, Stage
 from snncompile.targets.arithmetic import MAX_BITS
-from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, Table
+from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, LayerTable
 from snncompile.targets.load import cost_profiles
 from snncompile.targets.memory import least_cores
 from snncompile.targets.sections import Costs
@@ -31,14 +31,20 @@ if TYPE_CHECKING:
     from snncompile.mapping.place import Placement
 
 ASSUMED_RATE = 0.1
-"""Spikes a neuron and tick where nothing was measured."""
+"""Spikes per neuron and tick where nothing was measured."""
 ASSUMED_TICKS = 100
 LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
 
 
 @dataclass(frozen=True)
 class Messages:
-    """Spikes that leave their core, once for each other core they reach, and the hops they take; of one sample."""
+    """The messages between cores for one sample.
+
+    Attributes:
+        cores: how many cores the network was cut for.
+        remote: spikes that leave their core, once for each other core that they reach.
+        hops_x, hops_y: hops of all messages along rows and along columns of the mesh; 0 without a placement.
+    """
 
     cores: int
     remote: float
@@ -46,30 +52,34 @@ class Messages:
     hops_y: float = 0
 
     @classmethod
-    def of(cls, found: Partition, placed: Placement | None, activity: Activity) -> Messages:
-        """Messages of a partitioned network, the spikes of a population being spread evenly over its neurons."""
+    def of(cls, partition: Partition, placed: Placement | None, activity: Activity) -> Messages:
+        """The messages of a partitioned network, as if all neurons of a population fired equally often."""
         firings = {n: f.fired / (max(f.neurons, 1) * max(activity.samples, 1)) for n, f in activity.populations.items()}
-        ways = [found.packets] if placed is None else [found.packets, placed.hops_x, placed.hops_y]
-        return cls(found.cores, *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
+        ways = [partition.packets] if placed is None else [partition.packets, placed.hops_x, placed.hops_y]
+        return cls(partition.cores, *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
 
 
 @dataclass(frozen=True, repr=False)
 class Cost:
-    """What a network costs for one sample.
+    """The cost of a network for one sample.
 
     Attributes:
-        basis: where the activity is known from, in words.
-        profile: the constants' name; None where the target has none.
-        weight_bits, state_bits: of all weights and states.
-        resident_bits: of memory with all layers at once. `peak_bits`: with one layer after another, of the largest.
-        spikes: of all populations; those of the inputs apart in `input_spikes`.
-        accumulations, multiplications, dense: synaptic operations as NeuroBench counts them.
-        events: synapses that hardware works off; see `activity.Synapses`.
-        bit_operations: operations times the bits of weight and value.
-        latency_ticks: from an input to the last output; `ticks`: of the hardware, for the sample.
-        energy_pj: by what takes it. `time_ns`: with the work spread evenly over `cores`, the least that are
-            needed, or as many as the network was cut for.
-        uncounted: what the profile has no constant for.
+        basis: in words, whether the activity was measured or assumed.
+        profile: the name of the profile of constants; None where the target has none.
+        neurons, synapses: numbers of the whole network, inputs not among the neurons.
+        weight_bits, state_bits: bits of all weights, and of all states.
+        resident_bits: bits of weights and states with all layers in memory at once.
+        peak_bits: bits of the largest layer, if only one layer is in memory at a time.
+        cores: how many cores the network was cut for; without a partition, the lower bound.
+        ticks: ticks that the hardware takes for the sample.
+        latency_ticks: ticks from an input to the last output.
+        input_spikes, spikes: spikes of all inputs, and of all populations.
+        accumulations, multiplications, dense: synaptic operations as NeuroBench counts them, see `activity`.
+        events: synapses that hardware works off, see `activity.SynapseActivity`.
+        bit_operations: synaptic operations times the bits of weight and value.
+        energy_pj: energy in pJ by part: synapses, neurons, spikes, messages and hops.
+        time_ns: time in ns, with the work spread evenly over `cores`; None where the profile has no times.
+        uncounted: the parts for which the profile has no energy.
     """
 
     network: str
@@ -98,11 +108,12 @@ class Cost:
 
     @property
     def synaptic_operations(self) -> float:
+        """Accumulations and multiply-accumulations together."""
         return self.accumulations + self.multiplications
 
     @property
     def total_pj(self) -> float | None:
-        """All of the energy that the profile counts; None without a profile."""
+        """The energy of all parts that the profile counts, in pJ; None where it counts none."""
         return sum(self.energy_pj.values()) if self.energy_pj else None
 
     def to_json(self) -> dict[str, Any]:
@@ -124,12 +135,18 @@ class Cost:
         return f"<table>{rows}</table>"
 
 
-def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, profile: str | None = None,
+def cost_of(graph: Graph, table: LayerTable, target: Target, activity: Activity, profile: str | None = None,
             messages: Messages | None = None, period: int = 1) -> Cost:
-    """The cost of a LEGAL or later graph; see `costing.estimate`.
+    """The cost of a LEGAL or later graph.
 
     Args:
-        period: hardware ticks for each tick of a network that has no schedule yet.
+        table: its layer table.
+        profile: the name of a profile of constants; the first one of the target if it is None.
+        messages: what cores send to each other, if the network was partitioned.
+        period: hardware ticks for each tick of the network, as long as the graph has no schedule of its own.
+
+    Raises:
+        CompileError: SNN404 for a profile that does not exist.
     """
     known = cost_profiles(target)
     if profile is not None and profile not in known:
@@ -154,15 +171,15 @@ def cost_of(graph: Graph, table: Table, target: Target, activity: Activity, prof
     return cost if name is None else _priced(cost, known[name], table, activity, messages)
 
 
-def _memory(table: Table) -> tuple[Array, Array]:
-    """Bits of the states of each population, and of the weights of each projection."""
+def _memory(table: LayerTable) -> tuple[Array, Array]:
+    """The bits of the states of each population, and of the weights of each projection."""
     cells, links = table.populations, table.projections
     width = np.where(cells.state_bits, cells.state_bits, MAX_BITS)
     return np.where(cells.is_input, 0, cells.neurons * cells.states * width), links.weights * links.weight_bits
 
 
 def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
-    """When a sample has passed: as retimed, or a hop for each projection on the longest way."""
+    """The schedule of a MAPPED graph; for others, a hop for each projection on the longest path is assumed."""
     if graph.stage == Stage.MAPPED:
         return graph.schedule
     return Schedule({graph.name: target.timing.hop_ticks * hops_of(graph)}, period)
@@ -178,8 +195,8 @@ def hops_of(graph: Graph) -> int:
     return max(depth.values())
 
 
-def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, messages: Messages | None) -> Cost:
-    """The cost with energy and time: constants times counters."""
+def _priced(cost: Cost, profile: Costs, table: LayerTable, activity: Activity, messages: Messages | None) -> Cost:
+    """A cost with its energy and time: the constants of a profile times the counters."""
     samples = max(activity.samples, 1)
     firing = list(activity.populations.values())
     own = [f for f, is_input in zip(firing, table.populations.is_input, strict=True) if not is_input]
@@ -200,8 +217,11 @@ def _priced(cost: Cost, profile: Costs, table: Table, activity: Activity, messag
                                uncounted=tuple(missing))
 
 
-def _synapses(table: Table, activity: Activity, samples: int, profile: Costs) -> list[tuple[str, float]]:
-    """Synaptic events by what they cost; those with graded values apart where the profile tells them apart."""
+def _synapses(table: LayerTable, activity: Activity, samples: int, profile: Costs) -> list[tuple[str, float]]:
+    """How many synaptic events there are by constant of the profile.
+
+    Events with graded values have a constant of their own only in some profiles.
+    """
     terms = []
     for listing, did in zip(table.projections.listing.tolist(), activity.projections, strict=True):
         graded = did.graded_events if profile.mac_pj is not None else 0
@@ -210,13 +230,17 @@ def _synapses(table: Table, activity: Activity, samples: int, profile: Costs) ->
 
 
 def _sum(profile: Costs, terms: list[tuple[str, float]], unit: str) -> float | None:
-    """Constants times counters; None where the profile has none of the constants."""
+    """The sum of constants times counters, in `unit` (pJ or ns); None where the profile has none of the constants."""
     known = [(getattr(profile, f"{name}_{unit}", None), count) for name, count in terms]
     return None if all(c is None for c, _ in known) else sum(c * count for c, count in known if c is not None)
 
 
 def prefixed(value: float) -> str:
-    """A number of three digits and the prefix of its unit, which follows: `4.1 M`, `97 u`, `12 `."""
+    """A number with three digits and an SI prefix; the unit is to follow.
+
+    >>> prefixed(4.1e6) + "J", prefixed(97.3e-6) + "J", prefixed(12) + "J"
+    ('4.1 MJ', '97.3 uJ', '12 J')
+    """
     steps = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
     factor, prefix = next(((f, p) for f, p in steps if abs(value) >= f), (1e-12, "p") if value else (1, ""))
     return f"{value / factor:.3g} {prefix}"

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, frozen
+from snncompile.ir.windows import Window
 
 
 class ShapeError(ValueError):
@@ -80,6 +81,18 @@ class Op:
     def synapses(self, shape: Shape) -> int:
         """Connections of this operator, borders counted exactly, for an input of this shape."""
         return 0
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        """What its outputs read of an input of this shape, one window for each axis; element by element by default."""
+        return tuple(Window.same(size) for size in shape)
+
+    def tap_weights(self, shape: Shape) -> Any:
+        """The weight of each tap of its windows, as it broadcasts to `[*output, *taps]`; 1 by default."""
+        return 1
+
+    def kept_taps(self) -> Array | None:
+        """Which taps are synapses, `[output, tap]`; None where all are, whatever their weights."""
+        return None
 
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         """The range of integer outputs, and of all partial sums on the way, for inputs in a range that holds 0."""

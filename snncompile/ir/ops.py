@@ -12,12 +12,14 @@ import numpy as np
 from snncompile.ir.exact import convolve, matmul, window_reduce
 from snncompile.ir.op import Op, broadcasts, expect
 from snncompile.ir.types import Array, Shape, Weight, freeze_arrays
+from snncompile.ir.windows import Window
 
 Pads = tuple[tuple[int, int], ...]
 
 
 @lru_cache(maxsize=1 << 12)
-def windows(sizes: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape | None = None) -> Shape:
+def _placements(sizes: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape | None = None
+                ) -> Shape:
     """How often a window fits along each axis, in steps of the stride; 0 or less where it does not fit.
 
     With size 8, kernel 3, stride 2, padding (1, 1) and dilation 1: (8 + 2 - 2 - 1) // 2 + 1 = 4. Shapes are asked for
@@ -92,6 +94,19 @@ class Linear(Op):
     def synapses(self, shape: Shape) -> int:
         return self.weight.size
 
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return (Window.groups(*self.weight.shape[::-1]),)
+
+    def tap_weights(self, shape: Shape) -> Any:
+        return self.weight
+
+    def kept_taps(self) -> Array | None:
+        """Where most weights are zeros, those that are not are its synapses, `[out, in]`."""
+        weight = self.weight
+        if not isinstance(weight, np.ndarray) or 2 * np.count_nonzero(weight) >= weight.size:
+            return None
+        return np.asarray(weight != 0)
+
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         return _weighted_bounds(self.weight, low, high)
 
@@ -116,7 +131,7 @@ class Conv(Op):
         channels = self.weight.shape[1] * self.groups
         expect(len(shape) == axes + 1 and shape[0] == channels,
                f"expects [{channels}{', length' if axes == 1 else ', height, width'}]")
-        out = windows(shape[1:], self.kernel, self.stride, self.padding, self.dilation)
+        out = _placements(shape[1:], self.kernel, self.stride, self.padding, self.dilation)
         expect(min(out) > 0, f"a kernel of {list(self.kernel)} does not fit into {list(shape[1:])}")
         return (self.weight.shape[0], *out)
 
@@ -133,6 +148,16 @@ class Conv(Op):
         )
         return taps * math.prod(self.weight.shape[:2])
 
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        channels, *space = self.infer(shape)
+        return Window.groups(shape[0], channels, self.groups), *(
+            Window(n, m, k, s, p[0], d) for n, m, k, s, p, d in zip(
+                shape[1:], space, self.kernel, self.stride, self.padding, self.dilation, strict=True))
+
+    def tap_weights(self, shape: Shape) -> Any:
+        out, *taps = self.weight.shape
+        return np.asarray(self.weight).reshape(out, *(1,) * len(self.kernel), *taps)
+
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         return _weighted_bounds(self.weight, low, high)
 
@@ -148,7 +173,7 @@ class Pool(Op):
 
     def infer(self, shape: Shape) -> Shape:
         expect(len(shape) == len(self.kernel) + 1, f"expects {len(self.kernel) + 1} axes, channels first")
-        out = windows(shape[1:], self.kernel, self.stride, self.padding)
+        out = _placements(shape[1:], self.kernel, self.stride, self.padding)
         expect(min(out) > 0, f"a window of {list(self.kernel)} does not fit into {list(shape[1:])}")
         return (shape[0], *out)
 
@@ -157,6 +182,11 @@ class Pool(Op):
 
     def synapses(self, shape: Shape) -> int:
         return math.prod(self.infer(shape)) * math.prod(self.kernel)
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return Window.same(shape[0]), *(
+            Window(n, m, k, s, p[0]) for n, m, k, s, p in zip(
+                shape[1:], self.infer(shape)[1:], self.kernel, self.stride, self.padding, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +236,10 @@ class Upsample(Op):
             y = np.repeat(y, factor, axis)
         return y
 
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return Window.same(shape[0]), *(
+            Window(n, n * f, repeat=f) for n, f in zip(shape[1:], self.factor, strict=True))
+
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
@@ -231,6 +265,9 @@ class Scale(Op):
     def synapses(self, shape: Shape) -> int:
         return math.prod(shape)
 
+    def tap_weights(self, shape: Shape) -> Any:
+        return np.broadcast_to(np.asarray(self.factor), shape).reshape(*shape, *(1,) * len(shape))
+
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         factor = np.asarray(self.factor)
         ends = [end * f for end in (low, high) for f in (int(factor.min()), int(factor.max()))]
@@ -251,6 +288,9 @@ class Reshape(Op):
 
     def apply(self, x: Array) -> Array:
         return x.reshape(len(x), *self.shape)
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        raise AssertionError("a reshape does not treat the axes apart")
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,6 +326,9 @@ class Pad(Op):
 
     def apply(self, x: Array) -> Array:
         return np.pad(x, ((0, 0), *self.amounts))
+
+    def windows(self, shape: Shape) -> tuple[Window, ...]:
+        return tuple(Window(n, n + a + b, before=a) for n, (a, b) in zip(shape, self.amounts, strict=True))
 
 
 def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:

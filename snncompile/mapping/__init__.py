@@ -1,1 +1,1 @@
-"""Which core holds what, and where the cores lie; the graph stays as it is."""
+"""Partition and placement: which core holds which neurons, and where the cores lie on the chip."""

@@ -1,4 +1,4 @@
-"""partition and place: a network on the cores of a chip."""
+"""A network on the cores of a chip: the result of `partition` and `place`, and what a report says of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snncompile.mapping.place import Placement
 
 
 class Chip(NamedTuple):
-    """A network on a chip; `placement` is None where cores lie on no mesh."""
+    """A partitioned network; `placement` is None where the cores of the target lie on no mesh."""
 
     partition: Partition
     placement: Placement | None
@@ -19,13 +19,16 @@ class Chip(NamedTuple):
 
 @dataclass(frozen=True)
 class CoreUse:
-    """What a report says of a chip.
+    """The figures of a partitioned network that a report shows.
 
     Attributes:
-        least: cores at least, and `binding`, what makes it so.
-        used, limits: of the fullest core, by resource; all that is counted, and what is limited.
-        packets: from core to core if every neuron fires once.
-        mean_hops, least_mean_hops: of a packet; None without a mesh.
+        cores: how many cores are used.
+        least, binding: the lower bound on the number of cores, and the resource that it comes from.
+        used: by resource, what the fullest core uses; resources without a limit are included.
+        limits: by resource, what a core has; only those that are limited.
+        packets: spikes from one core to another if every neuron fires once.
+        mean_hops, least_mean_hops: hops of a packet on average, and the lower bound; None without a mesh.
+        methods: how the partition and the placement were found.
     """
 
     cores: int
@@ -40,8 +43,8 @@ class CoreUse:
 
     @classmethod
     def of(cls, chip: Chip) -> CoreUse:
-        found, at = chip.partition, chip.placement
-        least, binding = found.lower_bound
-        return cls(found.cores, least, binding, {n: int(v.max(initial=0)) for n, v in found.used.items()},
-                   dict(found.limits), found.remote_packets, at.mean_hops if at else None,
-                   at.least_mean_hops if at else None, (found.method, *([at.method] if at else [])))
+        partition, at = chip.partition, chip.placement
+        least, binding = partition.lower_bound
+        return cls(partition.cores, least, binding, {n: int(v.max(initial=0)) for n, v in partition.used.items()},
+                   dict(partition.limits), partition.remote_packets, at.mean_hops if at else None,
+                   at.least_mean_hops if at else None, (partition.method, *([at.method] if at else [])))

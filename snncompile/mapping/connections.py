@@ -1,8 +1,18 @@
-"""Which sources each neuron reads, exactly: axis by axis, as small sparse matrices over classes of positions.
+"""Which sources each neuron reads, exactly: for each axis a small sparse matrix over classes of positions.
 
-Convolutions, pools, paddings and upsamplings treat channels, rows and columns apart, so the matrix of a projection is
-the Kronecker product of three small ones. `targets.reach` gives the same as intervals, which are hulls where strides
-and dilations leave positions out; sets are needed to count axons.
+Operators treat channels, rows and columns apart (`ir.windows`), so the matrix of a projection is the Kronecker product
+of three small ones. `targets.reach` describes the same by intervals, which are too wide where strides and dilations
+leave positions out; counting axons needs the exact sets.
+
+A dense layer from 100 to 10 channels is one class that reads one class, and a pool over pairs has a class for each
+pair:
+
+>>> dense = Relation.through(Window.groups(100, 10))
+>>> dense.reads.toarray().tolist(), dense.fan_in.tolist()
+([[1]], [100])
+>>> pool = Relation.through(Window(5, 2, taps=2, stride=2))
+>>> pool.inputs.tolist(), pool.outputs.tolist(), pool.reads.toarray().tolist()
+([0, 0, 1, 1, 2], [0, 1], [[1, 0], [0, 1], [0, 0]])
 """
 
 from __future__ import annotations
@@ -17,38 +27,39 @@ import numpy as np
 
 from snncompile.diagnostics import fail
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Pad, Pool, Reshape, Scale, Upsample
+from snncompile.ir.ops import Reshape
 from snncompile.ir.types import Array, Shape
-from snncompile.targets.reach import grid
+from snncompile.ir.windows import Window
+from snncompile.targets.reach import Volume, by_axis, volume
 
 Matrix: TypeAlias = Any
-"""A SciPy sparse matrix of whole numbers in rows."""
-Grid: TypeAlias = tuple[int, int, int]
+"""A `csr_array` of int64."""
 MAX_PAIRS = 1 << 28
+"""Single synapses that are written out, at most, where a reshape mixes the axes."""
 CACHED = 256
-"""Relations that are kept: networks repeat the same windows."""
+"""Relations that are kept, because networks repeat the same windows."""
 
 
 def matrix(rows: Array, columns: Array, shape: tuple[int, int]) -> Matrix:
-    """How often each pair of a row and a column is given."""
+    """The matrix of a shape that counts how often each pair of a row and a column is given."""
     from scipy.sparse import coo_array, csr_array
 
     return csr_array(coo_array((np.ones(len(rows), np.int64), (rows, columns)), shape))
 
 
 def flags(counts: Matrix) -> Matrix:
-    """1 where there is a count."""
-    found = counts.copy()
-    found.data = np.ones_like(found.data)
-    return found
+    """A matrix with 1 wherever the given one has an entry."""
+    ones = counts.copy()
+    ones.data = np.ones_like(ones.data)
+    return ones
 
 
 @dataclass(frozen=True)
 class Relation:
-    """One axis of a projection: positions fall into classes, and outputs of a class read inputs of some classes.
+    """One axis of a projection. Positions fall into classes; all outputs of a class read all inputs of some classes.
 
     Attributes:
-        inputs, outputs: class of each position.
+        inputs, outputs: `[position]`, the class of each input and of each output.
         reads: `[input class, output class]`, 1 where read.
     """
 
@@ -58,47 +69,60 @@ class Relation:
 
     @classmethod
     def of(cls, inputs: int, outputs: int, sources: Array, readers: Array) -> Relation:
-        """Every position by itself, with pairs of a source and its reader."""
+        """Every position is a class of its own; input `sources[i]` is read by output `readers[i]`."""
         return cls(np.arange(inputs), np.arange(outputs), flags(matrix(sources, readers, (inputs, outputs))))
 
     @classmethod
     @lru_cache(CACHED)
-    def groups(cls, inputs: int, outputs: int, groups: int = 1) -> Relation:
-        """Outputs read all inputs of their group, of which there are as many as of outputs."""
-        every = np.arange(groups)
-        return cls(np.arange(inputs) // (inputs // groups), np.arange(outputs) // (outputs // groups),
-                   matrix(every, every, (groups, groups)))
+    def through(cls, window: Window) -> Relation:
+        """What a window reads. Outputs that read the same are one class, and so are inputs that one window reads, where
+        windows lie side by side."""
+        outputs = np.arange(window.outputs) // window.repeat
+        if window.is_tiling:
+            inputs = np.arange(window.inputs) // window.stride
+            size = int(inputs.max(initial=-1)) + 1, int(outputs.max(initial=-1)) + 1
+            each = np.arange(min(size))
+            return cls(inputs, outputs, matrix(each, each, size))
+        at = window.different()
+        reader, tap = np.nonzero(at >= 0)
+        return cls(np.arange(window.inputs), outputs, matrix(at[reader, tap], reader, (window.inputs, len(at))))
 
     @classmethod
-    @lru_cache(CACHED)
-    def window(cls, inputs: int, outputs: int, kernel: int, stride: int, before: int, dilation: int) -> Relation:
-        readers = np.repeat(np.arange(outputs), kernel)
-        sources = readers * stride + np.tile(np.arange(kernel), outputs) * dilation - before
-        inside = (sources >= 0) & (sources < inputs)
-        return cls.of(inputs, outputs, sources[inside], readers[inside])
+    def product(cls, parts: Sequence[Relation]) -> Relation:
+        """Several axes laid out as one, in C order."""
+        whole = parts[0]
+        for part in parts[1:]:
+            inputs, outputs = (a[:, None] * size + b for a, b, size in (
+                (whole.inputs, part.inputs, part.reads.shape[0]), (whole.outputs, part.outputs, part.reads.shape[1])))
+            whole = cls(inputs.ravel(), outputs.ravel(), kronecker([whole.reads, part.reads]))
+        return whole
 
     def then(self, following: Relation) -> Relation:
-        if self is _same(len(self.outputs)):
+        """What the outputs of a following relation read of the inputs of this one."""
+        if self is Relation.through(Window.same(len(self.inputs))):
             return following
+        if following is Relation.through(Window.same(len(following.outputs))):
+            return self
         link = matrix(self.outputs, following.inputs, (self.reads.shape[1], following.reads.shape[0]))
         return Relation(self.inputs, following.outputs, flags(self.reads @ link @ following.reads))
 
     def merged(self, outputs: int) -> Relation:
-        """So many outputs, each reading whatever any output read."""
-        return replace(self.then(Relation.groups(len(self.outputs), 1)), outputs=np.zeros(outputs, np.int64))
+        """The relation of so many outputs that each read whatever any output of this one reads."""
+        everything = Relation.through(Window.groups(len(self.outputs), 1))
+        return replace(self.then(everything), outputs=np.zeros(outputs, np.int64))
 
     def counted(self, block: int) -> Matrix:
-        """`[input class, block]`: how many outputs of each block of so many read an input."""
+        """How many outputs of each block of so many positions read an input, `[input class, block]`."""
         of = np.arange(len(self.outputs)) // block
         return self.reads @ matrix(self.outputs, of, (self.reads.shape[1], -(-len(of) // block)))
 
     def expanded(self) -> Matrix:
-        """`[input, output]`."""
+        """The relation without classes, `[input, output]`, 1 where read."""
         return self.reads[self.inputs][:, self.outputs]
 
     @property
     def fan_in(self) -> Array:
-        """Inputs that each class of outputs reads."""
+        """How many inputs an output of each class reads, `[output class]`."""
         return np.asarray(self.reads.T @ np.bincount(self.inputs, minlength=self.reads.shape[0]))
 
 
@@ -107,57 +131,52 @@ Axes: TypeAlias = tuple[Relation, Relation, Relation]
 
 @dataclass(frozen=True)
 class Connections:
-    """A projection: its three axes, channels, rows and columns; or all of it where reshaping mixes them.
+    """What a projection connects.
 
     Attributes:
-        whole: `[source neuron, target neuron]`, 1 where connected.
+        axes: the relations of its channels, rows and columns, of which it is the product; None where a reshape mixes
+            the axes so that it is none.
+        whole: without axes, `[source neuron, target neuron]`, 1 where connected.
+        mixed: whether a reshape has mixed the axes.
     """
 
     axes: Axes | None
     whole: Matrix | None = None
+    mixed: bool = False
 
-    def through(self, op: Op, shape: Shape, fully: bool) -> Connections:
-        """Behind one more operator, which is entered by `shape`; `fully`: a dense layer reads all that leaves it."""
-        if isinstance(op, Reshape):
-            return self._reshaped(grid(shape), grid(op.shape), fully)
-        if isinstance(op, Pad) and len(op.amounts) > len(grid(shape)):
-            place = np.pad(np.arange(1, math.prod(shape) + 1).reshape(shape), op.amounts).ravel()
-            return Connections(None, self._whole(Relation.of(
-                math.prod(shape), len(place), place[place > 0] - 1, np.flatnonzero(place)).reads))
-        steps = _steps(op, grid(shape), grid(op.infer(shape)))
+    def through(self, op: Op, shape: Shape) -> Connections:
+        """The connections behind one more operator, no reshape, which is entered by a tensor of `shape`."""
+        steps = _relations(op, shape)
         if self.axes is None:
-            steps = [s or Relation.groups(n, n, n) for s, n in zip(steps, grid(shape), strict=True)]
-            return Connections(None, self._whole(_product([s.expanded() for s in steps if s])))
-        channels, rows, columns = (a.then(s) if s else a for a, s in zip(self.axes, steps, strict=True))
-        return Connections((channels, rows, columns))
+            return replace(self, whole=flags(self.neurons() @ kronecker([s.expanded() for s in steps])))
+        channels, rows, columns = (axis.then(step) for axis, step in zip(self.axes, steps, strict=True))
+        return replace(self, axes=(channels, rows, columns))
+
+    def reshaped(self, old: Volume, new: Volume, fully: bool) -> Connections:
+        """The connections behind a reshape; `fully`: a dense layer reads all that leaves it."""
+        if old == new:
+            return self
+        if self.axes is not None and (fully or self.full):
+            channels, rows, columns = (a.merged(n) for a, n in zip(self.axes, new, strict=True))
+            return Connections((channels, rows, columns), mixed=True)
+        return Connections(None, self.neurons(), mixed=True)
 
     def neurons(self) -> Matrix:
         """`[source neuron, target neuron]`, 1 where connected."""
-        return self.whole if self.axes is None else _product([a.expanded() for a in self.axes])
+        return self.whole if self.axes is None else kronecker([a.expanded() for a in self.axes])
 
     @property
     def full(self) -> bool:
-        """Whether every output reads the same inputs."""
+        """Whether all outputs read the same inputs."""
         parts = [self.neurons()] if self.axes is None else [a.reads for a in self.axes]
         return all(np.count_nonzero(np.diff(p.indptr)) * p.shape[1] == p.nnz for p in parts)
 
     @property
     def sources(self) -> int:
-        """Inputs that some output reads."""
+        """How many inputs are read by some output."""
         if self.axes is None:
             return int(np.count_nonzero(np.diff(self.neurons().indptr)))
         return math.prod(int(np.count_nonzero(np.diff(a.reads.indptr)[a.inputs])) for a in self.axes)
-
-    def _whole(self, following: Matrix) -> Matrix:
-        return flags(self.neurons() @ following)
-
-    def _reshaped(self, old: Grid, new: Grid, fully: bool) -> Connections:
-        if old == new:
-            return self
-        if self.axes is not None and (fully or self.full):
-            channels, rows, columns = (a.merged(n) for a, n in zip(self.axes, new, strict=True))
-            return Connections((channels, rows, columns))
-        return Connections(None, self.neurons())
 
 
 def connections(chain: Sequence[Op], shape: Shape) -> Connections:
@@ -166,63 +185,53 @@ def connections(chain: Sequence[Op], shape: Shape) -> Connections:
     Raises:
         CompileError: SNN416 where a reshape leaves nothing but single synapses, and those are too many.
     """
-    sizes = grid(shape)
-    found = Connections((_same(sizes[0]), _same(sizes[1]), _same(sizes[2])))
+    shapes = [shape]
+    for op in chain:
+        shapes.append(op.infer(shapes[-1]))
+    channels, rows, columns = (Relation.through(Window.same(size)) for size in volume(shape))
+    link = Connections((channels, rows, columns))
     for i, op in enumerate(chain):
-        found, shape = found.through(op, shape, _densely_read(chain[i + 1:])), op.infer(shape)
-    return found
+        if isinstance(op, Reshape):
+            link = link.reshaped(volume(shapes[i]), volume(op.shape), _densely_read(chain[i + 1:], shapes[i + 1:]))
+        else:
+            link = link.through(op, shapes[i])
+    return link
 
 
-def sparse(op: Op) -> bool:
-    """Whether a layer's weights are mostly zeros, and those that are not are its synapses."""
-    return (isinstance(op, Linear) and isinstance(op.weight, np.ndarray)
-            and bool(2 * np.count_nonzero(op.weight) < op.weight.size))
-
-
-def _densely_read(following: Sequence[Op]) -> bool:
-    """Whether all that enters the following operators is read by all that leaves them."""
-    for op in following:
-        if not isinstance(op, (Reshape, Scale)):
-            return isinstance(op, Linear) and not sparse(op)
+def _densely_read(following: Sequence[Op], shapes: Sequence[Shape]) -> bool:
+    """Whether all that enters the following operators is read by all that leaves them: a dense layer comes first of
+    those that do not leave every element at its place."""
+    for op, shape in zip(following, shapes, strict=False):
+        if isinstance(op, Reshape):
+            continue
+        windows = op.windows(shape)
+        if not all(w.is_same for w in windows):
+            return all(w.is_full for w in windows) and op.kept_taps() is None
     return False
 
 
-def _same(size: int) -> Relation:
-    return Relation.groups(size, size, size)
+def _relations(op: Op, shape: Shape) -> list[Relation]:
+    """What an operator reads along channels, rows and columns."""
+    steps = [Relation.product([Relation.through(w) for w in windows]) for windows in by_axis(op.windows(shape))]
+    kept = op.kept_taps()
+    if kept is not None:
+        readers, sources = np.nonzero(kept)
+        steps[0] = Relation.of(kept.shape[1], kept.shape[0], sources, readers)
+    return steps
 
 
-def _steps(op: Op, old: Grid, new: Grid) -> list[Relation | None]:
-    """What an operator does to channels, rows and columns; None for an axis that it leaves alone."""
-    if isinstance(op, Linear):
-        if not sparse(op):
-            return [Relation.groups(old[0], new[0]), None, None]
-        readers, sources = np.nonzero(np.asarray(op.weight))
-        return [Relation.of(old[0], new[0], sources, readers), None, None]
-    if isinstance(op, Conv):
-        return [Relation.groups(old[0], new[0], op.groups), *_windows(op, op.dilation, old, new)]
-    if isinstance(op, Pool):
-        return [None, *_windows(op, (1,) * len(op.kernel), old, new)]
-    if isinstance(op, Upsample):
-        return [None, *(Relation.groups(n, m, n) for n, m in zip(old[1:], new[1:], strict=True))]
-    if isinstance(op, Pad):
-        before = [op.amounts[0][0], *(0,) * (3 - len(op.amounts)), *(a[0] for a in op.amounts[1:])]
-        return [Relation.of(n, m, np.arange(n), np.arange(n) + b) for n, m, b in zip(old, new, before, strict=True)]
-    return [None, None, None]
+def kronecker(parts: Sequence[Matrix]) -> Matrix:
+    """The Kronecker product of matrices.
 
-
-def _windows(op: Conv | Pool, dilation: Shape, old: Grid, new: Grid) -> list[Relation | None]:
-    first = 3 - len(op.kernel)
-    along: list[Relation | None] = [
-        Relation.window(n, m, k, s, p[0], d) for n, m, k, s, p, d in
-        zip(old[first:], new[first:], op.kernel, op.stride, op.padding, dilation, strict=True)]
-    return [*[None] * (2 - len(along)), *along]
-
-
-def _product(axes: Sequence[Matrix]) -> Matrix:
-    """The Kronecker product of three axes."""
+    Raises:
+        CompileError: SNN416 where it has more than `MAX_PAIRS` entries.
+    """
     from scipy.sparse import csr_array, kron
 
-    if math.prod(a.nnz for a in axes) > MAX_PAIRS:
-        fail("SNN416", "projection through a reshape", f"{math.prod(a.nnz for a in axes):,} single synapses",
+    if math.prod(a.nnz for a in parts) > MAX_PAIRS:
+        fail("SNN416", "projection through a reshape", f"{math.prod(a.nnz for a in parts):,} single synapses",
              f"{MAX_PAIRS:,} that can be counted", "put the reshape before a dense layer, or give layers three axes")
-    return csr_array(kron(kron(axes[0], axes[1]), axes[2]))
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = csr_array(kron(whole, part))
+    return whole

@@ -1,4 +1,8 @@
-"""Cores filled one after another, under all limits at once."""
+"""Filling cores: each core takes the tiles of an ordered list until one of its resources is used up.
+
+A resource is used by tiles on their own (neurons) and by things that several tiles of a core share and that count once
+(kernels, in-axons).
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,19 @@ from snncompile.ir.types import Array
 
 
 def distinct(keys: Array) -> Array:
-    """Keys in order, each once; quick where they are nearly in order."""
+    """The different keys in increasing order. A stable sort is quick here, because keys are nearly in order."""
     keys = np.sort(keys, kind="stable")
     return np.asarray(keys[np.diff(keys, prepend=-1) > 0])
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Things that several tiles of a core use together, each counted once: `[pair]` thing and tile, size of things."""
+    """Things that tiles use, and that a core holds once however many of its tiles use them.
+
+    Attributes:
+        thing, tile: `[pair]`, the pairs of a thing and a tile that uses it.
+        size: `[thing]`, what each thing uses of the resource.
+    """
 
     thing: Array
     tile: Array
@@ -26,12 +35,13 @@ class Shared:
 
 @dataclass(frozen=True)
 class Resource:
-    """What cores have so much of.
+    """Something that a core has a limited amount of.
 
     Attributes:
-        name: in the words of diagnostics.
-        limit: None where there is as much as one wants.
+        name: the word that diagnostics use for it.
+        limit: the amount that each core has; None where it is not limited.
         own: `[tile]`, what each tile uses for itself.
+        shared: what tiles use together; None where they share nothing.
     """
 
     name: str
@@ -40,7 +50,14 @@ class Resource:
     shared: Shared | None = None
 
     def used(self, core: Array, cores: int) -> Array:
-        """`[core]`, what is used there by tiles that lie on `core[tile]`."""
+        """What each core uses, `[core]`, if tile `t` lies on core `core[t]`.
+
+        Two tiles of 5 and 7 share a thing of 10 on core 0; a third tile lies alone on core 1:
+
+        >>> shared = Shared(np.array([0, 0]), np.array([0, 1]), np.array([10]))
+        >>> Resource("bits", None, np.array([5, 7, 1]), shared).used(np.array([0, 0, 1]), 2).tolist()
+        [22, 1]
+        """
         used = np.bincount(core, self.own, cores)
         if self.shared:
             thing, at = np.divmod(distinct(self.shared.thing * cores + core[self.shared.tile]), cores)
@@ -49,7 +66,7 @@ class Resource:
 
 
 class TileTooLarge(Exception):
-    """A tile that fits on no core; `resource` is what it uses too much of."""
+    """A tile does not fit on a core of its own; `resource` is the one of which it uses `used`, which is too much."""
 
     def __init__(self, tile: int, resource: Resource, used: int):
         super().__init__(f"tile {tile}: {used} {resource.name}")
@@ -57,7 +74,11 @@ class TileTooLarge(Exception):
 
 
 class _Run:
-    """What runs of tiles in a fixed order use of a resource."""
+    """How much of a resource is used by any run of successive tiles in a fixed order.
+
+    For each pair of a thing and a tile, `before` is the place of the previous tile that uses the same thing. A run that
+    begins at `start` pays for a thing at the pairs whose previous place lies before `start`.
+    """
 
     def __init__(self, resource: Resource, order: Array):
         self.resource, self.limit = resource, resource.limit or 0
@@ -74,7 +95,7 @@ class _Run:
         self.starts = np.searchsorted(at[along], np.arange(len(order) + 1))
 
     def used(self, start: int, end: int) -> Array:
-        """What `start .. i` use, for every `i` before the end."""
+        """What the tiles `start .. i` use together, for each `i` from `start` to `end - 1`."""
         used = self.own[start + 1:end + 1] - self.own[start]
         if self.resource.shared is None:
             return np.asarray(used)
@@ -85,7 +106,21 @@ class _Run:
 
 
 def fill(order: Array, resources: tuple[Resource, ...]) -> Array:
-    """Cores for tiles, `core[tile]`: each core takes the tiles of an order until one does not fit.
+    """Give tiles to cores, `core[tile]`: each core takes tiles in the given order until one does not fit.
+
+    Four tiles of 3, 3, 3 and 2 neurons on cores of 7 neurons:
+
+    >>> fill(np.arange(4), (Resource("neurons", 7, np.array([3, 3, 3, 2])),)).tolist()
+    [0, 0, 1, 1]
+
+    If the second and the third tile share a kernel of 4 bits and a core has 5, they go together, and the first alone:
+
+    >>> kernel = Shared(np.array([0, 0, 1]), np.array([1, 2, 0]), np.array([4, 4]))
+    >>> fill(np.arange(3), (Resource("bits", 5, np.zeros(3, int), kernel),)).tolist()
+    [0, 1, 1]
+
+    Args:
+        order: the tiles in the order in which cores take them.
 
     Raises:
         TileTooLarge: a tile is too much for a core of its own.
@@ -104,7 +139,10 @@ def fill(order: Array, resources: tuple[Resource, ...]) -> Array:
 
 
 def _end(runs: list[_Run], start: int, end: int, total: int) -> int:
-    """The end of the longest run from a start that fits; the given end is a first guess."""
+    """Where the longest run of tiles that begins at `start` and fits on a core ends.
+
+    Only the tiles up to `end`, a first guess, are looked at; the guess is doubled while all of them fit.
+    """
     while True:
         fits = end
         for run in runs:
@@ -115,7 +153,13 @@ def _end(runs: list[_Run], start: int, end: int, total: int) -> int:
 
 
 def halved(order: Array, core: Array, which: Array) -> Array:
-    """The cores of an order, with those named cut in two; each must hold several tiles."""
+    """New cores for tiles, `core[tile]`, after the cores named by `which` are cut in two halves of their tiles.
+
+    Cores are numbered along the order again. Each core in `which` must hold more than one tile.
+
+    >>> halved(np.arange(5), np.array([0, 0, 0, 0, 1]), np.array([0])).tolist()
+    [0, 0, 1, 1, 2]
+    """
     along = core[order]
     first, last = np.searchsorted(along, which, "left"), np.searchsorted(along, which, "right")
     begins = np.diff(along, prepend=-1) > 0
@@ -126,11 +170,19 @@ def halved(order: Array, core: Array, which: Array) -> Array:
 
 
 def merged(used: Array, limits: Array) -> Array:
-    """New numbers for cores, `[core]`, of which some go together: the emptiest each into the fullest that holds it.
+    """Put cores together: each core that is at most half full goes into the fullest core that still has room for it.
+
+    Cores of 6, 1 and 2 neurons of 8 become two, because the 1 goes to the 6:
+
+    >>> merged(np.array([[6], [1], [2]]), np.array([8])).tolist()
+    [0, 0, 1]
 
     Args:
-        used: `[core, resource]`; the use of cores together is at most the sum.
+        used: `[core, resource]`. Two cores together use at most the sum of both, and less where they share things.
         limits: `[resource]`.
+
+    Returns:
+        The new number of each core, `[core]`.
     """
     used, into = used.astype(np.int64), np.arange(len(used))
     share = (used / limits).max(1, initial=0)

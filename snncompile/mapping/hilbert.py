@@ -1,4 +1,8 @@
-"""The Hilbert curve: an order of the plane in which neighbours along the curve are neighbours in the plane."""
+"""The Hilbert curve: it goes through all points of a square, and each step leads to a neighbouring point.
+
+Points that are close along the curve are close in the plane, so that cores which are numbered along it and exchange
+spikes with the next ones lie next to them.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,18 @@ import numpy as np
 from snncompile.ir.types import Array
 
 BITS = 16
-"""Of a coordinate on the grid that positions are rounded to."""
+"""Bits of each coordinate of the grid to which positions between 0 and 1 are rounded."""
 
 
 def hilbert_key(x: Array, y: Array, bits: int = BITS) -> Array:
-    """The place along the curve of points of a `2^bits` square (Hilbert, 1891; the loop is Warren's, 2012)."""
+    """The place along the curve of points of a square with sides of `2^bits` points.
+
+    The curve is Hilbert's (1891), and the loop is in Warren, Hacker's Delight (2012). In a square of 2 x 2 the curve
+    goes up, right and down:
+
+    >>> hilbert_key(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0]), bits=1).tolist()
+    [0, 1, 2, 3]
+    """
     x, y = np.array(x, np.int64), np.array(y, np.int64)
     key = np.zeros(np.broadcast(x, y).shape, np.int64)
     for bit in range(bits - 1, -1, -1):
@@ -25,8 +36,14 @@ def hilbert_key(x: Array, y: Array, bits: int = BITS) -> Array:
 
 
 def curve(columns: int, rows: int) -> Array:
-    """The points of a rectangle in the curve's order, `[place, (column, row)]`; of its square's first half, if it can
-    be one, so that no step is longer than 1."""
+    """The points of a rectangle in the order of the curve, `[place, (column, row)]`.
+
+    The curve is that of the smallest square around the rectangle, without the points outside. A rectangle that is half
+    of such a square is its first half, so that no step is longer than 1:
+
+    >>> curve(columns=2, rows=4).tolist()
+    [[0, 0], [1, 0], [1, 1], [0, 1], [0, 2], [0, 3], [1, 3], [1, 2]]
+    """
     x, y = (axis.ravel() for axis in np.meshgrid(np.arange(columns), np.arange(rows)))
     bits = max(columns - 1, rows - 1, 1).bit_length()
     key = hilbert_key(y, x, bits) if columns > rows else hilbert_key(x, y, bits)
@@ -35,6 +52,6 @@ def curve(columns: int, rows: int) -> Array:
 
 
 def normalised_key(y: Array, x: Array) -> Array:
-    """The place along the curve of positions from 0 to 1."""
+    """The place along the curve of positions with coordinates from 0 to 1."""
     whole = (1 << BITS) - 1
     return hilbert_key((x * whole).astype(np.int64), (y * whole).astype(np.int64))

@@ -1,7 +1,8 @@
-"""Tiles as a hypergraph, cut by Mt-KaHyPar where it is installed (the extra `partition`).
+"""Tiles as a hypergraph, which Mt-KaHyPar cuts into cores where it is installed (the extra `partition`).
 
-An axon is a hyperedge over its own tile and those that read it, and the packets that cross cores are the connectivity
-of the cut (km1). Axons of the same tiles are one hyperedge, so that a network of 100,000 neurons has some thousand.
+An axon is a hyperedge over its own tile and the tiles that read it. The packets between cores are then the
+connectivity of the cut, which Mt-KaHyPar minimises (its objective km1). Axons of the same tiles are one hyperedge with
+a weight, so that a network of 100,000 neurons has some thousand hyperedges.
 """
 
 from __future__ import annotations
@@ -18,20 +19,24 @@ from snncompile.mapping.fill_cores import distinct
 from snncompile.mapping.traffic import Axons
 
 ROOM = 1.03
-"""How many more cores than the least: no room, no balanced cut."""
+"""How many times the given number of cores a cut may use: without spare room there is no balanced cut."""
 
 
 def available() -> bool:
+    """Whether Mt-KaHyPar is installed."""
     return find_spec("mtkahypar") is not None
 
 
-def cut_hypergraph(found: Axons, neurons: Array, cores: int, most: int) -> Array | None:
-    """Cores for tiles, `core[tile]`, with at most so many neurons each; None where the tiles are too large for that.
+def cut_hypergraph(axons: Axons, neurons: Array, cores: int, most: int) -> Array | None:
+    """Cores for tiles, `core[tile]`, of at most `most` neurons each; None where no such cut is tried.
+
+    None is returned if there would be one core, if no core could be larger than the mean, or if no axon is read by
+    another tile.
 
     Args:
         neurons: `[tile]`.
-        cores: how many there are, before room for balance is added.
-        most: neurons of a core.
+        cores: how many cores to use, before `ROOM` is added.
+        most: neurons that a core has.
     """
     import mtkahypar
 
@@ -39,7 +44,7 @@ def cut_hypergraph(found: Axons, neurons: Array, cores: int, most: int) -> Array
     imbalance = most / np.ceil(neurons.sum() / parts) - 1 - 1e-6
     if imbalance <= 0 or parts < 2:
         return None
-    edges, weights = _hyperedges(found)
+    edges, weights = _hyperedges(axons)
     if not edges:
         return None
     mtkahypar.set_seed(0)
@@ -53,17 +58,17 @@ def cut_hypergraph(found: Axons, neurons: Array, cores: int, most: int) -> Array
 
 @cache
 def _library() -> Any:
-    """The library, which can be set up once in a process."""
+    """The library, which can be set up only once in a process."""
     import mtkahypar
 
     return mtkahypar.initialize(os.cpu_count() or 1)
 
 
-def _hyperedges(found: Axons) -> tuple[list[list[int]], list[int]]:
-    """Tiles that axons join, and how many join the same."""
-    placed = np.flatnonzero(found.tile >= 0)
-    row, tile = np.concatenate([found.row, placed]), np.concatenate([found.reader, found.tile[placed]])
-    row, tile = (part[found.tile[row] >= 0] for part in (row, tile))
+def _hyperedges(axons: Axons) -> tuple[list[list[int]], list[int]]:
+    """The hyperedges as lists of tiles, and for each how many axons have these tiles."""
+    placed = np.flatnonzero(axons.tile >= 0)
+    row, tile = np.concatenate([axons.row, placed]), np.concatenate([axons.reader, axons.tile[placed]])
+    row, tile = (part[axons.tile[row] >= 0] for part in (row, tile))
     count = int(tile.max(initial=0)) + 1
     row, tile = np.divmod(distinct(row * count + tile), count)
     joined: dict[tuple[int, ...], int] = {}
@@ -71,5 +76,5 @@ def _hyperedges(found: Axons) -> tuple[list[list[int]], list[int]]:
                        np.split(tile, np.flatnonzero(np.diff(row)) + 1), strict=True):
         if len(pins) > 1:
             key = tuple(pins.tolist())
-            joined[key] = joined.get(key, 0) + int(found.neurons[i])
+            joined[key] = joined.get(key, 0) + int(axons.neurons[i])
     return [list(key) for key in joined], list(joined.values())

@@ -1,9 +1,9 @@
-"""Cut a network into pieces, one for each core of a target, and say how good that is.
+"""Partition: which core of a target holds which neurons of a network, and how good that is.
 
 Populations are cut into boxes, boxes are put in an order in which neighbours read the same axons, and cores take them
-in that order until a limit is reached. Several such partitions are made; the one with the fewest packets between cores
-is kept, among those that take hardly more cores than the least. No step needs the numbers of weights, and nothing is
-done neuron by neuron or synapse by synapse.
+in that order until a limit is reached. Several such partitions are tried. Of those that use at most 5 % more cores than
+the smallest, the one with the fewest packets between cores is kept. No step needs the numbers of weights, and no step
+works neuron by neuron or synapse by synapse.
 """
 
 from __future__ import annotations
@@ -19,46 +19,47 @@ import numpy as np
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
-from snncompile.mapping.connections import Grid
 from snncompile.mapping.fill_cores import Resource, Shared, TileTooLarge, fill, halved, merged
 from snncompile.mapping.hilbert import normalised_key
 from snncompile.mapping.hypergraph import available, cut_hypergraph
-from snncompile.mapping.lower_bounds import IN_AXONS, NEURONS, OUT_AXONS, SYNAPSES, least_cores, least_packets
+from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS, least_cores, least_packets
 from snncompile.mapping.tile_shapes import part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, Tiles, cut, links, measure
 from snncompile.mapping.traffic import Axons, Traffic, axons, traffic
-from snncompile.targets.layer_table import Table, layer_table
-from snncompile.targets.memory import fitting_cores
-from snncompile.targets.reach import grid
+from snncompile.targets.layer_table import LayerTable, layer_table
+from snncompile.targets.memory import NEURONS, SYNAPSES, memory_model
+from snncompile.targets.reach import Volume, volume
 from snncompile.targets.target import Target
 
 PARTS_OF_A_CORE = 16
-"""Tiles that a core is made of, where memory allows them to be so small."""
+"""Cores are filled from tiles of about this fraction of a core, where smaller tiles take no more memory."""
 PARTS_TO_CUT = 8
-"""The same for a hypergraph, which takes the longer the more there are."""
+"""The same for a hypergraph: its cut takes longer the more tiles there are."""
 MAX_SMALL_TILES = 30_000
-"""Networks of more tiles are cut into as large ones as cores hold, and layer after layer."""
+"""A network of more small tiles than this is only cut into the largest tiles, and filled layer after layer."""
 SLACK = 1.05
-"""By how much more cores than the least a partition may take for having fewer packets."""
+"""A partition with fewer packets may use so many times the cores of the smallest one."""
 MAX_JOINED = 60_000
-"""Small tiles times layers, up to which every two neighbouring layers are tried together."""
+"""Up to this product of small tiles and layers, interleaving is tried for every two neighbouring layers."""
 MAX_MERGED = 20_000
-"""Cores among which emptier ones are looked for that go together."""
+"""Up to so many cores, nearly empty ones are put together."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Which core holds what.
+    """Which core holds which neurons.
 
     Attributes:
-        populations: names, by row of the layer table; inputs are among them, and lie on no core.
-        tiles: boxes of neurons.
-        core: `[tile]`, numbered in the order in which neighbours are next to each other; where a core holds one layer,
-            the number that it has on the chip.
-        used: `[core]` by resource. `limits`: what a core has of it.
-        traffic: between cores, if every neuron fires once.
-        least_cores: lower bounds, by resource. `least_packets`: a lower bound.
-        method: how it was found.
+        populations: the names of populations and inputs, by row of the layer table; inputs lie on no core.
+        tiles: the boxes of neurons into which populations are cut.
+        core: `[tile]`, the core of each tile. Cores that exchange packets have numbers close to each other; where a
+            core holds one layer, it has the number that it has on the chip.
+        used: by resource, what each core uses, `[core]`.
+        limits: by resource, what a core has; only those that are limited.
+        traffic: the packets between cores if every neuron fires once.
+        least_cores: by resource, a lower bound on the number of cores.
+        least_packets: a lower bound on the packets between cores.
+        method: how the partition was found.
     """
 
     populations: tuple[str, ...]
@@ -73,33 +74,35 @@ class Partition:
 
     @cached_property
     def cores(self) -> int:
-        """How many are used."""
+        """How many cores are used."""
         return len(np.unique(self.core))
 
     @cached_property
     def packets(self) -> dict[str, int]:
-        """Spikes that leave their core for each other core they reach, if every neuron fires once, by population."""
+        """By population, the packets that leave their core if every neuron fires once: one for each other core that
+        reads the neuron."""
         sums = np.bincount(self.traffic.population, self.traffic.packets, len(self.populations))
         return {name: int(n) for name, n in zip(self.populations, sums, strict=True)}
 
     @property
     def remote_packets(self) -> int:
+        """All packets between cores if every neuron fires once."""
         return int(self.traffic.packets.sum())
 
     @property
     def lower_bound(self) -> tuple[int, str]:
-        """The least number of cores, and what makes it so."""
+        """The largest lower bound on the number of cores, and the resource that it comes from."""
         name = max(self.least_cores, key=self.least_cores.__getitem__)
         return self.least_cores[name], name
 
     @property
     def margins(self) -> dict[str, float]:
-        """`used / limit - 1` of the fullest core, by resource."""
+        """By resource, `used / limit - 1` of the fullest core: -0.25 leaves a quarter."""
         return {name: float(self.used[name].max(initial=0)) / limit - 1 for name, limit in self.limits.items()}
 
 
 def has_cores(target: Target) -> bool:
-    """Whether a target is made of cores that networks must be cut for."""
+    """Whether a target has cores with limits, for which a network has to be cut."""
     most = target.limits
     return target.network.layer_per_core or any(n is not None for n in (
         most.neurons_per_core, most.synapse_bits_per_core, most.in_axons_per_core, most.out_axons_per_core))
@@ -110,42 +113,44 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
     """Cut a LEGAL, INT or MAPPED graph for a target; its weights may be bare shapes.
 
     Args:
-        weight_bits: assumed of weights that are not integers yet.
-        rates: spikes a neuron and tick, by population: partitions are then compared by packets a tick.
-        hypergraph: also try Mt-KaHyPar, if the extra `partition` is installed: some seconds, and fewer packets.
+        weight_bits: the width that is assumed for weights which are not integers yet.
+        rates: spikes per neuron and tick, by population: partitions are then compared by packets per tick, and not by
+            packets if every neuron fires once.
+        hypergraph: also try a cut by Mt-KaHyPar, if the extra `partition` is installed. It takes some seconds and often
+            leaves fewer packets.
 
     Raises:
-        CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for more cores than there
-            are.
+        CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for a network that needs
+            more cores than there are, or one with too many single synapses behind a reshape.
     """
-    found = _Search(graph, target, weight_bits, rates or {}).best(hypergraph and available())
-    if target.limits.cores is not None and found.cores > target.limits.cores:
-        least, binding = found.lower_bound
-        _refuse_cores(graph.name, f"{found.cores:,} cores; at least {least:,} for {binding}", target.limits.cores)
-    return found
+    best = _Search(graph, target, weight_bits, rates or {}).best(hypergraph and available())
+    if target.limits.cores is not None and best.cores > target.limits.cores:
+        least, binding = best.lower_bound
+        _refuse_cores(graph.name, f"{best.cores:,} cores; at least {least:,} for {binding}", target.limits.cores)
+    return best
 
 
-def _refuse_cores(name: str, found: str, cores: int) -> NoReturn:
-    fail("SNN416", f"graph {shorten(name)}, cores", found, f"{cores:,} cores",
+def _refuse_cores(name: str, needed: str, cores: int) -> NoReturn:
+    fail("SNN416", f"graph {shorten(name)}, cores", needed, f"{cores:,} cores",
          "use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
 
 
 class _Search:
-    """The partitions of one network."""
+    """The search for a partition of one network."""
 
     def __init__(self, graph: Graph, target: Target, weight_bits: int, rates: Mapping[str, float]):
-        self.target = target
-        self.table: Table = layer_table(graph, weight_bits)
-        self.shapes: list[Grid] = [grid(graph.shapes[n]) for n in self.table.names]
+        self.target, self.memory = target, memory_model(target)
+        self.table: LayerTable = layer_table(graph, weight_bits)
+        self.shapes: list[Volume] = [volume(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
         self._expect_room(graph.name)
-        self.links: list[Link] = links(graph, self.table, target)
+        self.links: list[Link] = links(graph, self.table, self.memory)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.least: tuple[dict[str, int], int] | None = None
-        self.pieces: dict[tuple[Grid, ...], _Pieces] = {}
+        self.pieces: dict[tuple[Volume, ...], _Pieces] = {}
 
     def _expect_room(self, name: str) -> None:
-        """Refuse what is far too large before it is cut into as many tiles."""
+        """Refuse a network with too many neurons for the chip before it is cut into as many tiles."""
         cores, each = self.target.limits.cores, self.target.limits.neurons_per_core
         neurons = int(self.table.populations.neurons @ (1 - self.inputs))
         if cores is not None and each is not None and neurons > cores * each:
@@ -154,15 +159,15 @@ class _Search:
     def best(self, hypergraph: bool) -> Partition:
         if self.target.network.layer_per_core:
             return self._layers()
-        made = list(self._partitions())
+        tried = list(self._partitions())
         if hypergraph:
-            made += self._by_hypergraph(min(p.cores for p in made))
-        few = min(p.cores for p in made) * SLACK
-        return min((p for p in made if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
+            tried += self._by_hypergraph(min(p.cores for p in tried))
+        few = min(p.cores for p in tried) * SLACK
+        return min((p for p in tried if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
 
-    def _packets(self, found: Partition) -> float:
-        """Packets, weighted by the rates of their populations."""
-        return float(found.traffic.packets @ self.weights[found.traffic.population])
+    def _packets(self, candidate: Partition) -> float:
+        """The packets between cores, weighted by the rates of their populations."""
+        return float(candidate.traffic.packets @ self.weights[candidate.traffic.population])
 
     def _partitions(self) -> Iterator[Partition]:
         boxes, small = self.boxes, self._parts(PARTS_OF_A_CORE)
@@ -176,21 +181,28 @@ class _Search:
         if tiles > MAX_SMALL_TILES or boxes != small:
             yield self._filled(boxes, np.arange(len(self.shapes)), ", in whole boxes")
 
-    def _joined(self, boxes: Sequence[Grid], apart: Partition, groups: Array) -> Partition:
-        """Neighbouring layers interleaved wherever that saves packets and takes no more cores."""
+    def _joined(self, boxes: Sequence[Volume], apart: Partition, groups: Array) -> Partition:
+        """A partition with neighbouring layers interleaved wherever that saves packets and uses no more cores.
+
+        Args:
+            apart: the partition that fills cores layer after layer, from which the search starts.
+            groups: the group of each row of the layer table in that partition.
+        """
         best = apart
         for row in range(1, len(groups)):
             joined = groups - (np.arange(len(groups)) >= row)
-            found = self._filled(boxes, joined)
-            if found.cores <= best.cores and self._packets(found) < self._packets(best):
-                best, groups = found, joined
+            candidate = self._filled(boxes, joined)
+            if candidate.cores <= best.cores and self._packets(candidate) < self._packets(best):
+                best, groups = candidate, joined
         return best
 
-    def _filled(self, boxes: Sequence[Grid], groups: Array, remark: str = "") -> Partition:
-        """A partition; boxes that turn out to be too large for a core are cut further.
+    def _filled(self, boxes: Sequence[Volume], groups: Array, remark: str = "") -> Partition:
+        """The partition that results from filling cores; boxes that are too large for a core are cut further.
 
         Args:
-            groups: of populations whose tiles are interleaved, in order, by row of the layer table.
+            boxes: the box of each row of the layer table.
+            groups: the group of each row. The tiles of populations of one group are interleaved, group after group.
+            remark: what is added to the name of the method.
         """
         many = len(np.unique(groups[self.inputs == 0]))
         words = {1: "layers interleaved", int((1 - self.inputs).sum()): "layer after layer"}
@@ -204,51 +216,55 @@ class _Search:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
                     refuse(self.table.names[row], e.resource.name, e.used, e.resource.limit or 0)
-                boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2, channels=True)
+                boxes[row] = part(boxes[row], math.prod(boxes[row]) // 2)
 
     def _by_hypergraph(self, cores: int) -> list[Partition]:
         boxes = self._parts(PARTS_TO_CUT)
         return self._cut(boxes).by_hypergraph(cores) if self._count(boxes) <= MAX_SMALL_TILES else []
 
     @cached_property
-    def boxes(self) -> list[Grid]:
-        """The largest boxes, by row of the layer table."""
-        return whole_boxes(self.shapes, self.links, self.table, self.target)
+    def boxes(self) -> list[Volume]:
+        """The largest boxes that fit on a core, by row of the layer table."""
+        return whole_boxes(self.shapes, self.links, self.table, self.memory)
 
-    def _parts(self, parts_of_a_core: int) -> list[Grid]:
-        """Smaller boxes, of which a core holds about so many."""
+    def _parts(self, parts_of_a_core: int) -> list[Volume]:
+        """Smaller boxes, of which a core holds about the given number."""
         all_neurons = int(self.table.populations.neurons @ (1 - self.inputs))
         per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
-        return parts(self.boxes, self.links, self.target, max(1, per_core // parts_of_a_core))
+        return parts(self.boxes, self.links, self.memory, max(1, per_core // parts_of_a_core))
 
-    def _cuts(self, boxes: Sequence[Grid]) -> tuple[Cut | None, ...]:
+    def _cuts(self, boxes: Sequence[Volume]) -> tuple[Cut | None, ...]:
         return cut([None if given else s for s, given in zip(self.shapes, self.inputs, strict=True)], boxes)
 
-    def bounds(self, found: Axons) -> tuple[dict[str, int], int]:
-        """Least cores and packets, which are the same for all cuts."""
+    def bounds(self, all_axons: Axons) -> tuple[dict[str, int], int]:
+        """The lower bounds on cores and packets, which are the same for all cuts."""
         if self.least is None:
             network = self.shapes, self.inputs, self.links
-            self.least = (least_cores(*network, found, self.target), least_packets(*network, self.target))
+            self.least = (least_cores(*network, all_axons, self.memory), least_packets(*network, self.memory))
         return self.least
 
-    def _count(self, boxes: Sequence[Grid]) -> int:
-        """How many tiles such boxes make."""
+    def _count(self, boxes: Sequence[Volume]) -> int:
+        """How many tiles a cut into these boxes has."""
         return sum(len(c) for c in self._cuts(boxes) if c)
 
-    def _cut(self, boxes: Sequence[Grid]) -> _Pieces:
+    def _cut(self, boxes: Sequence[Volume]) -> _Pieces:
         key = tuple(boxes)
         if key not in self.pieces:
             cuts = self._cuts(boxes)
-            self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.target), axons(
-                cuts, self.shapes, self.links, delays_apart=self.target.memory.model == "crossbar"))
+            self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.memory), axons(
+                cuts, self.shapes, self.links, delays_apart=self.memory.delays_take_axons))
         return self.pieces[key]
 
     def _layers(self) -> Partition:
-        """One population a core: a matching of populations with the cores that are large enough."""
+        """The partition of a chip whose cores hold one layer each: a matching of layers with cores that they fit.
+
+        Raises:
+            CompileError: SNN416 where the largest matching leaves layers without a core.
+        """
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import maximum_bipartite_matching
 
-        fits = fitting_cores(self.table, self.target)[self.inputs == 0]
+        fits = self.memory.fitting_cores(self.table)[self.inputs == 0]
         core = maximum_bipartite_matching(csr_array(fits), "column")
         if (core < 0).any():
             lost = np.flatnonzero(self.inputs == 0)[core < 0]
@@ -260,7 +276,7 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Pieces:
-    """A network in tiles."""
+    """A network cut into tiles."""
 
     search: _Search
     tiles: Tiles
@@ -268,6 +284,7 @@ class _Pieces:
 
     @property
     def resources(self) -> tuple[Resource, ...]:
+        """What tiles use of a core, except for out-axons, which depend on where all other tiles lie."""
         limits, tiles = self.search.target.limits, self.tiles
         none = np.zeros(len(tiles), np.int64)
         return (
@@ -279,8 +296,10 @@ class _Pieces:
         )
 
     def order(self, groups: Array) -> Array:
-        """Tiles group after group of populations. Those of several populations go along a curve over the frame, so that
-        layers which read each other share cores; those of one go by blocks of channels, and each along the curve.
+        """The order in which cores take tiles: group after group of populations.
+
+        Tiles of a group of several populations go along a Hilbert curve over the frame, so that layers which read each
+        other share cores. Tiles of a single population go by blocks of channels, and inside of each along the curve.
         """
         rows, channel, key = self.tiles.population, self.tiles.low[:, 0], normalised_key(*self.tiles.middle.T)
         mixed = np.bincount(groups[np.unique(rows)], minlength=len(groups))[groups[rows]] > 1
@@ -288,17 +307,25 @@ class _Pieces:
                            groups[rows]))
 
     def partition(self, order: Array, method: str) -> Partition:
-        """Raises `TileTooLarge`."""
+        """The partition in which cores take tiles in this order, and nearly empty cores are put together.
+
+        Raises:
+            TileTooLarge: a tile does not fit on a core of its own.
+        """
         core = self._within_out_axons(order, fill(order, self.resources))
-        found = self.result(core, method)
-        if len(found.limits) == 0 or found.cores > MAX_MERGED:
-            return found
-        used = np.stack([found.used[name] for name in found.limits], 1)
-        into = merged(used, np.array(list(found.limits.values())))
-        return self.result(into[core], method) if int(into.max(initial=0)) + 1 < found.cores else found
+        filled = self.result(core, method)
+        if len(filled.limits) == 0 or filled.cores > MAX_MERGED:
+            return filled
+        used = np.stack([filled.used[name] for name in filled.limits], 1)
+        into = merged(used, np.array(list(filled.limits.values())))
+        return self.result(into[core], method) if int(into.max(initial=0)) + 1 < filled.cores else filled
 
     def by_hypergraph(self, cores: int) -> list[Partition]:
-        """The cut of Mt-KaHyPar, if it is within all limits, with cores numbered along the curve."""
+        """The cut by Mt-KaHyPar, with cores numbered along the curve; an empty list if it breaks a limit.
+
+        Args:
+            cores: how many cores the smallest other partition uses.
+        """
         most = self.search.target.limits.neurons_per_core or int(self.tiles.neurons.sum())
         core = cut_hypergraph(self.axons, self.tiles.neurons, cores, most)
         if core is None:
@@ -306,11 +333,18 @@ class _Pieces:
         order = self.order(np.zeros(len(self.search.shapes), np.int64))
         _, first, at = np.unique(core[order], return_index=True, return_inverse=True)
         core[order] = np.argsort(np.argsort(first))[at]
-        found = self.result(core, "hypergraph of tiles")
-        return [found] if all(margin <= 0 for margin in found.margins.values()) else []
+        candidate = self.result(core, "hypergraph of tiles")
+        return [candidate] if all(margin <= 0 for margin in candidate.margins.values()) else []
 
     def _within_out_axons(self, order: Array, core: Array) -> Array:
-        """Cores of which too many axons leave are halved: their neurons then have fewer, those that they read more."""
+        """New cores for tiles, `core[tile]`: those that too many axons leave are halved until none is left.
+
+        Half of a core has fewer out-axons, but the neurons that it reads get more, so that this may take several
+        rounds.
+
+        Raises:
+            TileTooLarge: too many axons leave a core that holds a single tile.
+        """
         limit = self.search.target.limits.out_axons_per_core
         while limit is not None:
             cores = int(core.max(initial=-1)) + 1
@@ -327,6 +361,7 @@ class _Pieces:
         return core
 
     def result(self, core: Array, method: str) -> Partition:
+        """The partition in which tile `t` lies on core `core[t]`, with all of its figures."""
         search, cores = self.search, int(core.max(initial=-1)) + 1
         flows = traffic(self.axons, core, cores, len(search.shapes))
         used = {r.name: r.used(core, cores) for r in self.resources[:2]}

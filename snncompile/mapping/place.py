@@ -1,4 +1,4 @@
-"""Put the cores of a partition on a target's mesh, so that spikes have short ways."""
+"""Put the cores of a partition on a target's mesh, so that spikes take few hops."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from snncompile.mapping.swaps import improved, spectral
 from snncompile.targets.target import Target
 
 MAX_SWAPPED = 1024
-"""Cores of a mesh that is improved by swaps; on larger ones they lie along the curve."""
+"""Placements on meshes of at most so many cores are improved by swaps; on larger ones cores lie along the curve."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where cores lie, in tiles of a mesh; cores of one tile are no hop apart.
+    """Where cores lie on a mesh of tiles. Cores of the same tile are 0 hops apart.
 
     Attributes:
-        column, row: `[core]`.
-        columns, rows, cores_per_tile: of the mesh.
-        hops_x, hops_y: along rows and columns, of all packets if every neuron fires once, by population.
-        mean_hops: of a packet, weighted as the partition was.
-        least_mean_hops: a lower bound: the traffic of every core sorted onto the rings around it.
-        method: how it was found.
+        column, row: `[core]`, the tile of each core.
+        columns, rows, cores_per_tile: the size of the mesh.
+        hops_x, hops_y: by population, the hops along rows and along columns of all packets if every neuron fires once.
+        mean_hops: hops of a packet on average, weighted by the rates if those were given.
+        least_mean_hops: a lower bound on `mean_hops`, see `least_hops`.
+        method: how the placement was found.
     """
 
     column: Array
@@ -43,11 +43,12 @@ class Placement:
     method: str
 
 
-def place(found: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
-    """Cores on the mesh of a target; None if it has none, or cores that are not alike.
+def place(partition: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
+    """The cores of a partition on the mesh of a target; None where it has no mesh, or where its cores differ.
 
     Args:
-        rates: spikes a neuron and tick, by population, to weigh the ways of packets with.
+        rates: spikes per neuron and tick, by population: packets then count as often as they are sent. Every
+            population fires once where no rates are given, and not at all where only its own is missing.
 
     Raises:
         CompileError: SNN416 for more cores than the mesh has.
@@ -55,61 +56,77 @@ def place(found: Partition, target: Target, rates: Mapping[str, float] | None = 
     columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
     if columns is None or rows is None or target.network.layer_per_core:
         return None
-    if found.cores > columns * rows * each:
-        fail("SNN416", "mesh", f"{found.cores:,} cores", f"{columns * rows * each:,}: {columns} columns, {rows} rows",
+    if partition.cores > columns * rows * each:
+        fail("SNN416", "mesh", f"{partition.cores:,} cores",
+             f"{columns * rows * each:,}: {columns} columns, {rows} rows",
              "a variant of the target with more columns and rows")
-    flows, points = found.traffic, np.repeat(curve(columns, rows), each, 0)
-    weights = np.array([(rates or {}).get(n, 0.0 if rates else 1.0) for n in found.populations])
+    flows, points = partition.traffic, np.repeat(curve(columns, rows), each, 0)
+    weights = np.array([(rates or {}).get(n, 0.0 if rates else 1.0) for n in partition.populations])
     packets = flows.packets * weights[flows.population]
-    at, method = _best(found, packets, points)
+    at, method = _best(partition, packets, points)
     ways = np.abs(points[at[flows.source]] - points[at[flows.target]])
-    x, y = (_by_population(found, along) for along in ways.T)
+    x, y = (_by_population(partition, along) for along in ways.T)
     total = max(float(packets.sum()), 1e-300)
-    least = least_hops(flows.source, flows.target, packets, found.cores, each)
+    least = least_hops(flows.source, flows.target, packets, partition.cores, each)
     return Placement(points[at, 0], points[at, 1], columns, rows, each, x, y,
                      float(packets @ ways.sum(1)) / total, least / total, method)
 
 
-def _by_population(found: Partition, each: Array) -> dict[str, int]:
-    """Sums over the packets of each population."""
-    flows = found.traffic
-    sums = np.bincount(flows.population, flows.packets * each, len(found.populations))
-    return {name: int(n) for name, n in zip(found.populations, sums, strict=True)}
+def _by_population(partition: Partition, each: Array) -> dict[str, int]:
+    """For each population, the sum of a number per packet over all of its packets."""
+    flows = partition.traffic
+    sums = np.bincount(flows.population, flows.packets * each, len(partition.populations))
+    return {name: int(n) for name, n in zip(partition.populations, sums, strict=True)}
 
 
-def _best(found: Partition, packets: Array, points: Array) -> tuple[Array, str]:
-    """The place of each core, as a row of the mesh's points, and how it was found."""
-    source, target = found.traffic.source, found.traffic.target
+def _best(partition: Partition, packets: Array, points: Array) -> tuple[Array, str]:
+    """The place of each core, as a row of `points`, and the name of the method.
+
+    The best of several starts is taken: cores along the Hilbert curve in the order of the partition, cores along it in
+    the order of their place in the frame, and the spectral start. On small meshes, swaps then improve it.
+    """
+    source, target = partition.traffic.source, partition.traffic.target
     along = np.arange(len(points))
     by_frame = along.copy()
-    by_frame[_by_frame(found)] = along[:found.cores]
+    by_frame[_by_frame(partition)] = along[:partition.cores]
     starts = {"Hilbert curve": along, "Hilbert curve by place in the frame": by_frame}
-    swaps = found.cores >= 3 and len(points) <= MAX_SWAPPED and packets.any()
+    swaps = partition.cores >= 3 and len(points) <= MAX_SWAPPED and packets.any()
     if swaps:
         traffic = np.zeros((len(points), len(points)))
         np.add.at(traffic, (source, target), packets)
         traffic += traffic.T
-        starts["spectral"] = spectral(traffic, points, found.cores)
+        starts["spectral"] = spectral(traffic, points, partition.cores)
     cost = {n: float(packets @ np.abs(points[at[source]] - points[at[target]]).sum(1)) for n, at in starts.items()}
     best = min(cost, key=cost.__getitem__)
     if not swaps:
-        return starts[best][:found.cores], best
+        return starts[best][:partition.cores], best
     ways = np.abs(points[:, None] - points).sum(2).astype(float)
-    return improved(traffic, ways, starts[best], found.cores)[:found.cores], f"{best}, swaps"
+    return improved(traffic, ways, starts[best], partition.cores)[:partition.cores], f"{best}, swaps"
 
 
-def _by_frame(found: Partition) -> Array:
-    """Cores along the curve over the frame: all layers of one place are next to each other."""
-    weights = found.tiles.neurons
-    y, x = (np.bincount(found.core, weights * at) / np.bincount(found.core, weights) for at in found.tiles.middle.T)
-    return np.asarray(np.lexsort((np.arange(found.cores), normalised_key(y, x))))
+def _by_frame(partition: Partition) -> Array:
+    """Cores in the order of a Hilbert curve over the frame, so that layers of the same part of it are neighbours."""
+    core, weights = partition.core, partition.tiles.neurons
+    y, x = (np.bincount(core, weights * at) / np.bincount(core, weights) for at in partition.tiles.middle.T)
+    return np.asarray(np.lexsort((np.arange(partition.cores), normalised_key(y, x))))
 
 
 def least_hops(source: Array, target: Array, packets: Array, cores: int, each: int) -> float:
-    """Hops of all packets, at least: around a core there are 4 tiles at 1 hop, 8 at 2, and so on.
+    """A lower bound on the hops of all packets together.
 
-    Three bounds, of which the largest is taken: each core's packets sorted onto its rings as it sends them, as it
-    receives them, and half of both together.
+    Around a core there are 4 tiles at 1 hop, 8 at 2 hops, and so on. The traffic of a core takes the fewest hops if its
+    busiest partners are nearest. The bound is the largest of three: the packets that each core sends, those that it
+    receives, and half of both together.
+
+    A core that sends 9 packets to each of 5 others, one core per tile, has four of them 1 hop away and one 2 hops away:
+
+    >>> five = np.arange(1, 6)
+    >>> least_hops(np.zeros(5, int), five, np.full(5, 9), cores=6, each=1)
+    54.0
+
+    Args:
+        source, target, packets: `[flow]`, how many packets go from core to core.
+        each: cores of a tile.
     """
     ends = np.concatenate([source, target]), np.concatenate([target, source])
     both = _on_rings(*ends, np.concatenate([packets, packets]), cores, each) / 2
@@ -117,6 +134,7 @@ def least_hops(source: Array, target: Array, packets: Array, cores: int, each: i
 
 
 def _on_rings(core: Array, other: Array, packets: Array, cores: int, each: int) -> float:
+    """Hops of all packets if the busiest partners of each core were nearest to it."""
     pairs, place = np.unique(core * cores + other, return_inverse=True)
     if not len(pairs):
         return 0.0

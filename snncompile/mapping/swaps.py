@@ -1,7 +1,7 @@
-"""Placements improved: a first one from the spectrum of the traffic, and swaps of two places at a time.
+"""Improving a placement: a start from the spectrum of the traffic, then swaps of two cores at a time.
 
-The problem is quadratic assignment. Its standard local search is Taillard's robust tabu search (1991): the best swap of
-all, even if it makes things worse, but not one that was just undone.
+The problem is quadratic assignment. Its standard local search is the robust tabu search of Taillard (1991): each step
+makes the best of all swaps, even one that raises the cost, unless it brings back a placement that was left recently.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from snncompile.ir.types import Array
 
 MAX_SWAPS = 2000
 PATIENCE = 100
-"""Swaps without a better placement after which the search ends."""
+"""The search ends after so many swaps without a better placement."""
 
 
 def spectral(traffic: Array, points: Array, cores: int) -> Array:
-    """The place of each core where the two slowest modes of the traffic put it, assigned to places of least distance.
+    """A first placement: two eigenvectors of the traffic's Laplacian are the coordinates that cores wish for.
 
-    The modes span the rectangle of the first places, as many as there are cores.
+    They are the ones of the smallest eigenvalues above 0, in which cores that exchange much are close. Ranks along each
+    of them are stretched over the rectangle of the first `cores` places; cores then get places by the assignment of
+    least squared distance to what they wish for.
 
     Args:
-        traffic: `[place, place]`, symmetric; rows from `cores` on are empty.
+        traffic: `[core, core]`, symmetric, filled up with empty cores to the number of places.
+        points: `[place, (column, row)]`.
+
+    Returns:
+        The place of each core, `[core]`; the empty cores have those that are left.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -42,20 +48,22 @@ def spectral(traffic: Array, points: Array, cores: int) -> Array:
 
 
 def improved(traffic: Array, ways: Array, at: Array, cores: int) -> Array:
-    """A better assignment of cores to places, one of fewer packets times hops; always the same one.
+    """A placement with fewer packets times hops, by tabu search. The same arguments give the same placement.
 
     Args:
-        traffic: `[core, core]`, symmetric, filled up with empty cores to the number of places.
-        ways: `[place, place]`, hops.
-        at: the place of each core.
+        traffic: `[core, core]`, packets between two cores, symmetric, filled up with empty cores to the number of
+            places.
+        ways: `[place, place]`, hops between two places.
+        at: `[core]`, the place of each core to start from.
+        cores: how many cores are not empty.
     """
     rng = np.random.default_rng(0)
     count, at = len(at), at.copy()
-    ways = ways[at][:, at]                                  # from here on by core, wherever it is now
-    reach = traffic @ ways                                  # of each core, if it were where another one is
+    ways = ways[at][:, at]                                  # from here on `[core, core]`: it moves along with the cores
+    reach = traffic @ ways                                  # `[a, b]`: what core a would cost in the place of core b
     cost = float(np.trace(reach)) / 2
     best, least, since = at.copy(), cost, 0
-    barred = np.zeros((count, count), np.int64)             # until when a core may not go where another one is
+    barred = np.zeros((count, count), np.int64)             # `[a, b]`: until when a may not go where b is
     for step in range(MAX_SWAPS):
         gain = reach - np.diag(reach)[:, None] + traffic * ways
         gain += gain.T

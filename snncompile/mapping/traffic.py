@@ -1,8 +1,30 @@
-"""Axons between tiles, and what of them crosses from core to core.
+"""Axons from tiles to tiles, and the traffic between cores that follows from them.
 
 Neurons of a tile that are read by the same tiles are one row with a count, so that a network of a billion neurons has
-some millions of rows. They follow from the projections' axes: the rows of a population are products of classes of
-channels, rows and columns.
+some millions of rows. Rows are found along each axis: positions that lie in the same block and are read by the same
+blocks are one class, and the rows of a population are the combinations of its classes of channels, rows and columns.
+
+Eight neurons in a line, in tiles of 4, that a kernel of 3 reads: the first three are read by the first tile, the fourth
+and the fifth by both, and the others by the second. The fourth and the fifth lie in different tiles, which makes four
+rows:
+
+>>> from snncompile.ir.windows import Window
+>>> from snncompile.mapping.connections import Connections, Relation
+>>> one = Relation.through(Window.same(1))
+>>> link = Link(0, 1, 0, 0, 8, 1, Connections((one, one, Relation.through(Window(8, 8, taps=3, before=1)))))
+>>> line = (1, 1, 8)
+>>> cuts = (Cut(line, (1, 1, 4), 0), Cut(line, (1, 1, 4), 2))
+>>> sources = axons(cuts, [line, line], [link])
+>>> sources.tile.tolist(), sources.neurons.tolist()
+([0, 0, 1, 1], [3, 1, 1, 3])
+>>> sources.row.tolist(), sources.reader.tolist()
+([0, 1, 1, 2, 2, 3], [2, 2, 3, 2, 3, 3])
+
+If tiles 0 and 2 lie on core 0 and tiles 1 and 3 on core 1, one packet goes each way:
+
+>>> flows = traffic(sources, np.array([0, 1, 0, 1]), cores=2, populations=2)
+>>> flows.source.tolist(), flows.target.tolist(), flows.packets.tolist()
+([0, 1], [1, 0], [1, 1])
 """
 
 from __future__ import annotations
@@ -20,13 +42,13 @@ from snncompile.mapping.tiles import Cut, Link
 
 @dataclass(frozen=True)
 class Axons:
-    """Source neurons by the tiles that read them.
+    """Source neurons in rows; the neurons of a row lie in the same tile and are read by the same tiles.
 
     Attributes:
-        population: `[row]`, row of the layer table.
-        tile: `[row]`, where the neurons are; -1 for those of inputs.
-        neurons: `[row]`, how many they are.
-        row, reader: `[pair]`, rows and the tiles that read them, sorted, each pair once.
+        population: `[row]`, the population or input, as a row of the layer table.
+        tile: `[row]`, the tile of the neurons; -1 for elements of inputs, which lie in none.
+        neurons: `[row]`, how many neurons the row stands for.
+        row, reader: `[pair]`, the pairs of a row and a tile that reads it, sorted, each pair once.
     """
 
     population: Array
@@ -39,21 +61,14 @@ class Axons:
         return len(self.tile)
 
 
-@dataclass(frozen=True)
-class Reached:
-    """Cores that axons reach, their own included: `[pair]` rows of `Axons` and cores, each pair once."""
-
-    row: Array
-    core: Array
-
-
 def axons(cuts: tuple[Cut | None, ...], shapes: Sequence[tuple[int, int, int]], projections: Sequence[Link],
           delays_apart: bool = False) -> Axons:
-    """The axons of a network.
+    """The axons of a network whose populations are cut into tiles.
 
     Args:
-        shapes: of all populations and inputs, by row of the layer table.
-        delays_apart: whether one neuron needs an axon for each different delay.
+        shapes: channels, rows and columns of all populations and inputs, by row of the layer table.
+        delays_apart: whether a neuron needs an axon of its own for each delay with which it is read; the same neurons
+            then stand in a row for each delay.
     """
     together: dict[tuple[int, int], list[Link]] = {}
     for link in projections:
@@ -71,7 +86,7 @@ def axons(cuts: tuple[Cut | None, ...], shapes: Sequence[tuple[int, int, int]], 
 
 
 def _of_neurons(of: Cut, source: int, readers: Sequence[Link], cuts: tuple[Cut | None, ...]) -> Axons:
-    """Every neuron a row: where reshaping mixes the axes."""
+    """The axons of a source with one row for each neuron, where a reshape mixes the axes."""
     pairs = []
     for link in readers:
         into = _cut(cuts, link)
@@ -83,7 +98,7 @@ def _of_neurons(of: Cut, source: int, readers: Sequence[Link], cuts: tuple[Cut |
 
 
 def _of_classes(of: Cut, source: int, readers: Sequence[Link], cuts: tuple[Cut | None, ...]) -> Axons:
-    """Every combination of classes along the three axes a row."""
+    """The axons of a source with one row for each combination of classes along the three axes."""
     axes = []
     for axis in range(3):
         relations = [link.connections.axes[axis] for link in readers if link.connections.axes]
@@ -102,7 +117,11 @@ def _cut(cuts: tuple[Cut | None, ...], link: Link) -> Cut:
 
 
 def _classes(block: Array, relations: Sequence[Relation], blocks: Sequence[int]) -> tuple[Array, Array, list[Matrix]]:
-    """Positions along an axis by their block and the blocks that read them.
+    """Classes of positions along an axis, by the block that they lie in and the blocks that read them.
+
+    Args:
+        block: `[position]`, the block of the source's cut.
+        relations, blocks: for each projection, what it reads, and the size of the blocks of its target's cut.
 
     Returns:
         The block of each class, how many positions it has, and for each relation `[class, block]`, 1 where read.
@@ -115,23 +134,24 @@ def _classes(block: Array, relations: Sequence[Relation], blocks: Sequence[int])
 
 
 def _listed(read: Matrix) -> Array:
-    """The columns of each row, filled up with -1."""
+    """The column numbers of the entries of each row, filled up with -1 to the length of the longest row."""
     read.sort_indices()
     many = np.diff(read.indptr)
-    found = np.full((len(many), int(many.max(initial=0))), -1)
+    filled = np.full((len(many), int(many.max(initial=0))), -1)
     row = np.repeat(np.arange(len(many)), many)
-    found[row, np.arange(read.nnz) - read.indptr[row]] = read.indices
-    return found
+    filled[row, np.arange(read.nnz) - read.indptr[row]] = read.indices
+    return filled
 
 
 def _pairs(into: Cut, c: Matrix, y: Matrix, x: Matrix) -> tuple[Array, Array]:
-    """Rows and tiles of a Kronecker product."""
+    """The pairs of a row and a tile that reads it, from the classes and the blocks that read them along each axis."""
     c, y, x = c.tocoo(), y.tocoo(), x.tocoo()
     row = (c.row[:, None, None].astype(np.int64) * y.shape[0] + y.row[:, None]) * x.shape[0] + x.row
     return row.ravel(), into.number(c.col[:, None, None].astype(np.int64), y.col[:, None], x.col).ravel()
 
 
 def _sorted(source: int, tile: Array, neurons: Array, pairs: Sequence[tuple[Array, Array]]) -> Axons:
+    """The axons of one source, the pairs of all its projections joined, each pair once."""
     row, reader = (np.concatenate(part) for part in zip(*pairs, strict=True))
     tiles = int(reader.max(initial=0)) + 1
     row, reader = np.divmod(distinct(row * tiles + reader), tiles)
@@ -140,14 +160,14 @@ def _sorted(source: int, tile: Array, neurons: Array, pairs: Sequence[tuple[Arra
 
 @dataclass(frozen=True)
 class Traffic:
-    """What axons do between cores, if every neuron fires once.
+    """The packets between cores if every neuron fires once, and the axons that cores need for them.
 
     Attributes:
-        in_axons: `[core]`, neurons and input elements that are read there, its own included.
-        out_axons: `[core]`, the sum over its neurons of the other cores that they reach.
-        population, source, target, packets: `[flow]`, spikes of a population (its row of the layer table) from core
-            to core.
-        arriving: `[row of the layer table]`, packets of each input to cores.
+        in_axons: `[core]`, the neurons and input elements that are read on the core, its own neurons included.
+        out_axons: `[core]`, for each neuron of the core the other cores that it reaches, summed.
+        population, source, target, packets: `[flow]`, how many packets a population (its row of the layer table) sends
+            from one core to another.
+        arriving: `[row of the layer table]`, the packets that each input sends to cores.
     """
 
     in_axons: Array
@@ -159,11 +179,16 @@ class Traffic:
     arriving: Array
 
 
-def traffic(found: Axons, core: Array, cores: int, populations: int) -> Traffic:
-    """The traffic of tiles that lie on these cores, `core[tile]`."""
-    row, into = np.divmod(distinct(found.row * cores + core[found.reader]), cores)
-    home = np.where(found.tile < 0, -1, core[found.tile])[row]
-    many, population = found.neurons[row], found.population[row]
+def traffic(sources: Axons, core: Array, cores: int, populations: int) -> Traffic:
+    """The traffic if tile `t` lies on core `core[t]`.
+
+    Args:
+        sources: the axons between the tiles.
+        cores, populations: how many cores, and rows of the layer table, there are.
+    """
+    row, into = np.divmod(distinct(sources.row * cores + core[sources.reader]), cores)
+    home = np.where(sources.tile < 0, -1, core[sources.tile])[row]
+    many, population = sources.neurons[row], sources.population[row]
     away, given = (home != into) & (home >= 0), home < 0
     flow, place = np.unique((population[away] * cores + home[away]) * cores + into[away], return_inverse=True)
     packets = _summed(place, many[away], len(flow))

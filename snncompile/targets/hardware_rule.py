@@ -1,8 +1,8 @@
-"""What a hardware rule is: a small function over the layer table that returns what is used and what the limit is.
+"""Hardware rules: a rule is a small function over the layer table that returns what is used, and what the limit is.
 
-It gives one number a row (of the populations, the projections, or the networks), and a limit, a number or one a
-row; it is broken where `used > limit`. Where a target says nothing, it returns None. The same function judges one
-network and a stack of a million.
+It returns a number for each row (of the populations, of the projections, or of the networks) and a limit, either one
+for all rows or one for each row. The rule is broken in the rows where `used > limit`. Where a target has no such limit,
+it returns None. The same function judges one network and a stack of a million.
 """
 
 from __future__ import annotations
@@ -14,23 +14,28 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.targets.layer_table import Table
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 
 Scope: TypeAlias = Literal["population", "projection", "network"]
 Measured: TypeAlias = tuple[Array, Any] | None
-Measure: TypeAlias = Callable[[Table, Target], Measured]
-Words: TypeAlias = Callable[[Table, Target, int], tuple[str, str]]
+Measure: TypeAlias = Callable[[LayerTable, Target], Measured]
+Words: TypeAlias = Callable[[LayerTable, Target, int], tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class HardwareRule:
-    """A rule with its words.
+    """A rule and the words of its messages.
 
     Attributes:
-        code: of the diagnostic.
-        figure: what the limit is read from, `section.name`.
-        unit: what is counted, for messages; empty where `words` says what was found and what is possible.
+        name: the name of the function, with hyphens.
+        code: the code of its diagnostics.
+        scope: which rows of the layer table it judges.
+        figure: the figure of the target that holds the limit, `section.name`.
+        unit: what is counted, for messages; empty where `words` makes the message.
+        help: what a user can do about it.
+        measure: the function.
+        words: for a row that breaks the rule, what the network has there, and what the target allows.
     """
 
     name: str
@@ -45,44 +50,53 @@ class HardwareRule:
 
 def rule(code: str, scope: Scope, figure: str, unit: str = "", help: str = "",
          words: Words | None = None) -> Callable[[Measure], HardwareRule]:
-    """Make a rule of a function `(table, target) -> (used, limit)`, or None where the target has no such limit."""
+    """A decorator that makes a rule of a function; see `HardwareRule` for the arguments."""
     return lambda measure: HardwareRule(measure.__name__.replace("_", "-"), code, scope, figure, unit, help, measure,
                                         words)
 
 
 def at_most(used: Array, limit: int | None) -> Measured:
-    """Numbers against a limit that a target may have."""
+    """The rule that numbers are not above a limit, if the target has one."""
     return None if limit is None else (used, limit)
 
 
 def forbidden(wrong: Array, allowed: bool) -> Measured:
-    """Rows that a target may have nothing against."""
+    """The rule that no row is marked in `wrong`, unless the target allows it."""
     return None if allowed else (wrong.astype(np.int64), 0)
 
 
 def outside(codes: Array, words: Sequence[str], allowed: tuple[str, ...] | None) -> Measured:
-    """Which rows have a word that is not among those allowed; rows without a word have none."""
+    """The rule that the word of a row is among those allowed, if the target lists any. ABSENT breaks no rule.
+
+    Args:
+        codes: `[row]`, the index of each row's word in `words`.
+    """
     if allowed is None:
         return None
-    wrong = np.array([word not in allowed for word in words] + [False])  # the last one for ABSENT
+    wrong = np.array([word not in allowed for word in words] + [False])  # ABSENT is -1, the last one
     return wrong[codes].astype(np.int64), 0
 
 
 def one_of(column: str, words: Sequence[str], allowed: Callable[[Target], tuple[str, ...] | None],
             form: str = "{}") -> Words:
-    """Says a row's word, and those that the target allows."""
-    def say(table: Table, target: Target, row: int) -> tuple[str, str]:
-        found = words[int(getattr(table.populations, column)[row])]
-        return form.format(found), ", ".join(form.format(w) for w in allowed(target) or ())
+    """The words of a rule about a column that holds words: that of the row, and those that the target allows.
+
+    Args:
+        column: the column of the populations.
+        form: how a word appears in the message.
+    """
+    def say(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
+        word = words[int(getattr(table.populations, column)[row])]
+        return form.format(word), ", ".join(form.format(w) for w in allowed(target) or ())
 
     return say
 
 
-def in_words(found: str, limit: str) -> Words:
-    """Says the same of every row."""
-    return lambda table, target, row: (found, limit)
+def in_words(present: str, limit: str) -> Words:
+    """The words of a rule whose message is the same for every row."""
+    return lambda table, target, row: (present, limit)
 
 
 def not_among(values: Array, allowed: tuple[int, ...] | None, present: Array) -> Measured:
-    """Rows whose value is not in a list that a target may have; rows where nothing is present are right."""
+    """The rule that a value is in a list, if the target has one. Rows that are not `present` break no rule."""
     return None if allowed is None else (present & ~np.isin(values, allowed), 0)

@@ -1,4 +1,4 @@
-"""The hardware rules, and the table that names them. See `rule` for what one is."""
+"""All hardware rules, and the table of them by name. See `hardware_rule` for what a rule is."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from snncompile.targets.layer_table import (
     RESET_WORDS,
     RULE_WORDS,
     WHEN_WORDS,
-    Table,
+    LayerTable,
     operator_bits,
 )
-from snncompile.targets.memory import fitting_cores, least_cores, synapse_bits
+from snncompile.targets.memory import least_cores, memory_model, summed
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
 MAX_UNIONS = 1 << 12
-"""Targets with cores of very many kinds are judged by so many of their unions, which lets more pass, never less."""
+"""How many sets of cores `layer_cores` looks at. With more kinds of cores than that allows, it may miss a violation."""
 
 
 # What neurons do.
 
 @rule("SNN411", "population", "neurons.rules", words=one_of("rule", RULE_WORDS, lambda t: t.neurons.rules),
       help="use a neuron that the hardware has, or a target whose neurons are programmed")
-def neuron_rule(table: Table, target: Target) -> Measured:
+def neuron_rule(table: LayerTable, target: Target) -> Measured:
     return outside(table.populations.rule, RULE_WORDS, target.neurons.rules)
 
 
 @rule("SNN411", "population", "neurons.resets",
       words=one_of("reset", RESET_WORDS, lambda t: t.neurons.resets, "reset: {}"),
       help="train with a reset that the hardware has")
-def reset(table: Table, target: Target) -> Measured:
+def reset(table: LayerTable, target: Target) -> Measured:
     return outside(table.populations.reset, RESET_WORDS, target.neurons.resets)
 
 
 @rule("SNN411", "population", "neurons.reset_times",
       words=one_of("reset_time", WHEN_WORDS, lambda t: t.neurons.reset_times, "reset at: {}"),
       help="train with a reset at the time when the hardware does it")
-def reset_time(table: Table, target: Target) -> Measured:
+def reset_time(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
     acts = np.where(cells.reset == RESET_WORDS.index("none"), ABSENT, cells.reset_time)
     return outside(acts, WHEN_WORDS, target.neurons.reset_times)
@@ -60,11 +60,11 @@ def reset_time(table: Table, target: Target) -> Measured:
 @rule("SNN411", "population", "neurons.compare",
       words=one_of("compare", COMPARE_WORDS, lambda t: t.neurons.compare, "v {} threshold"),
       help="train with the comparison that the hardware makes")
-def compare(table: Table, target: Target) -> Measured:
+def compare(table: LayerTable, target: Target) -> Measured:
     return outside(table.populations.compare, COMPARE_WORDS, target.neurons.compare)
 
 
-def _spikes(table: Table, target: Target, row: int) -> tuple[str, str]:
+def _spikes(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     most = table.populations.spikes_per_tick[row]
     return f"{most:,} spikes of a neuron in a tick" if most else "any number of spikes in a tick", (
         f"{target.neurons.spikes_per_tick}")
@@ -72,31 +72,31 @@ def _spikes(table: Table, target: Target, row: int) -> tuple[str, str]:
 
 @rule("SNN411", "population", "neurons.spikes_per_tick", words=_spikes,
       help="let neurons fire once a tick (max_spikes 1)")
-def spikes_per_tick(table: Table, target: Target) -> Measured:
+def spikes_per_tick(table: LayerTable, target: Target) -> Measured:
     most = table.populations.spikes_per_tick
     return at_most(np.where(most > 0, most, UNBOUNDED), target.neurons.spikes_per_tick)
 
 
 @rule("SNN411", "population", "neurons.thresholds_per_population", "different thresholds in a population",
       "train with one threshold a layer, or scale each channel's weights so that one serves")
-def thresholds(table: Table, target: Target) -> Measured:
+def thresholds(table: LayerTable, target: Target) -> Measured:
     return at_most(table.populations.thresholds, target.neurons.thresholds_per_population)
 
 
 @rule("SNN411", "population", "neurons.bias", words=in_words("neurons with a constant input", "no bias"),
       help="train without biases, or feed them from an input that is always on")
-def bias(table: Table, target: Target) -> Measured:
+def bias(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.populations.bias, target.neurons.bias)
 
 
 @rule("SNN417", "population", "neurons.state_bits", "bits of a state", "compile with --membrane-bits")
-def state_width(table: Table, target: Target) -> Measured:
+def state_width(table: LayerTable, target: Target) -> Measured:
     return at_most(table.populations.state_bits, target.neurons.state_bits)
 
 
 # What a network may look like.
 
-def _operators(table: Table, target: Target, row: int) -> tuple[str, str]:
+def _operators(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     used = int(table.projections.operators[row])
     allowed = target.network.operators or ()
     wrong = [word for word, bit in operator_bits() if used & bit and word not in allowed]
@@ -105,7 +105,7 @@ def _operators(table: Table, target: Target, row: int) -> tuple[str, str]:
 
 @rule("SNN410", "projection", "network.operators", words=_operators,
       help="replace the operator by one that the hardware has")
-def operators(table: Table, target: Target) -> Measured:
+def operators(table: LayerTable, target: Target) -> Measured:
     allowed = target.network.operators
     if allowed is None:
         return None
@@ -115,65 +115,65 @@ def operators(table: Table, target: Target) -> Measured:
 
 @rule("SNN418", "projection", "network.graded", words=in_words("a projection of graded values", "spikes only"),
       help="let the population that sends them fire, or use a target that carries graded values")
-def graded(table: Table, target: Target) -> Measured:
+def graded(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
     return forbidden((cells.graded & ~cells.is_input)[table.projections.source], target.network.graded)
 
 
 @rule("SNN418", "population", "network.real_inputs", words=in_words("an input of real numbers", "spikes only"),
       help="encode the input into spikes, or let the first population stand before the chip")
-def real_input(table: Table, target: Target) -> Measured:
+def real_input(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.populations.is_input & table.populations.graded, target.network.real_inputs)
 
 
 @rule("SNN414", "projection", "network.recurrence", words=in_words("a projection that closes a loop", "no recurrence"),
       help="remove it, or choose a target that routes spikes backward")
-def recurrence(table: Table, target: Target) -> Measured:
+def recurrence(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.projections.loops, target.network.recurrence)
 
 
 @rule("SNN414", "projection", "network.shortcuts",
       words=in_words("a projection that passes by a population", "projections to the next population"),
       help="remove it, or choose a target that routes spikes past populations")
-def shortcut(table: Table, target: Target) -> Measured:
+def shortcut(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.projections.shortcut, target.network.shortcuts)
 
 
 @rule("SNN414", "population", "network.chain", "projections in or out, the larger number",
       "the toolchain takes plain chains of layers; choose one that takes graphs")
-def chain(table: Table, target: Target) -> Measured:
+def chain(table: LayerTable, target: Target) -> Measured:
     most = np.maximum(table.populations.readers, table.populations.sources)
     return (most, 1) if target.network.chain else None
 
 
 @rule("SNN414", "population", "network.readers_per_population", "populations that it projects to",
       "let fewer populations read it")
-def readers(table: Table, target: Target) -> Measured:
+def readers(table: LayerTable, target: Target) -> Measured:
     return at_most(table.populations.readers, target.network.readers_per_population)
 
 
 @rule("SNN303", "projection", "timing.max_delay_ticks", "ticks of delay",
       "shorten the delay, or choose a target that can delay spikes for longer")
-def delay(table: Table, target: Target) -> Measured:
+def delay(table: LayerTable, target: Target) -> Measured:
     return None if target.timing.relays else at_most(table.projections.delay, target.timing.max_delay_ticks)
 
 
 # Geometry of convolutions.
 
 @rule("SNN415", "projection", "network.kernel_side", "elements on a side of the kernel", "use a smaller kernel")
-def kernel_side(table: Table, target: Target) -> Measured:
+def kernel_side(table: LayerTable, target: Target) -> Measured:
     return at_most(table.projections.kernel_side, target.network.kernel_side)
 
 
 @rule("SNN415", "projection", "network.padding", "zeros on a side", "pad less")
-def padding(table: Table, target: Target) -> Measured:
+def padding(table: LayerTable, target: Target) -> Measured:
     return at_most(table.projections.padding, target.network.padding)
 
 
 @rule("SNN415", "projection", "network.strides", help="use a stride that the hardware has",
       words=lambda table, target, row: (f"stride {table.projections.stride[row]}",
                                         ", ".join(map(str, target.network.strides or ()))))
-def stride(table: Table, target: Target) -> Measured:
+def stride(table: LayerTable, target: Target) -> Measured:
     values = table.projections.stride
     return not_among(values, target.network.strides, values != ABSENT)
 
@@ -182,35 +182,35 @@ def stride(table: Table, target: Target) -> Measured:
       words=lambda table, target, row: (
           f"pools of side {table.projections.pool_side[row]}" if table.projections.pool_side[row] != ABSENT
           else "a pool not square, overlapping or padded", ", ".join(map(str, target.network.pool_sides or ()))))
-def pool_side(table: Table, target: Target) -> Measured:
+def pool_side(table: LayerTable, target: Target) -> Measured:
     values = table.projections.pool_side
     return not_among(values, target.network.pool_sides, values != 1)
 
 
 @rule("SNN415", "projection", "network.input_side", "rows or columns that enter", "use smaller frames")
-def input_side(table: Table, target: Target) -> Measured:
+def input_side(table: LayerTable, target: Target) -> Measured:
     return at_most(table.projections.input_side, target.network.input_side)
 
 
 @rule("SNN415", "projection", "network.output_side", "rows or columns that leave", "use a larger stride, or pool")
-def output_side(table: Table, target: Target) -> Measured:
+def output_side(table: LayerTable, target: Target) -> Measured:
     return at_most(table.projections.output_side, target.network.output_side)
 
 
 @rule("SNN415", "population", "network.channels", "channels", "use fewer channels")
-def channels(table: Table, target: Target) -> Measured:
+def channels(table: LayerTable, target: Target) -> Measured:
     return at_most(table.populations.channels, target.network.channels)
 
 
 @rule("SNN415", "projection", "network.grouped_kernels", words=in_words("a convolution in groups", "one group"),
       help="use a convolution over all channels")
-def groups(table: Table, target: Target) -> Measured:
+def groups(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.projections.kernel_groups > 1, target.network.grouped_kernels)
 
 
 @rule("SNN415", "projection", "network.dilated_kernels", words=in_words("a dilated kernel", "dilation 1"),
       help="use a kernel without gaps")
-def dilation(table: Table, target: Target) -> Measured:
+def dilation(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.projections.kernel_dilation > 1, target.network.dilated_kernels)
 
 
@@ -218,81 +218,73 @@ def dilation(table: Table, target: Target) -> Measured:
 
 @rule("SNN412", "projection", "weights.weight_bits", "bits of a weight, as it is stored",
       "compile with fewer --weight-bits, or train with fewer")
-def weight_bits(table: Table, target: Target) -> Measured:
-    """Weights of both signs may come in larger steps, which costs them bits."""
+def weight_bits(table: LayerTable, target: Target) -> Measured:
+    """On some hardware, the weights of a projection with both signs come in steps of more than 1, which takes bits."""
     links, step = table.projections, target.weights.mixed_step
     return at_most(links.weight_bits + links.mixed * (step - 1).bit_length(), target.weights.weight_bits)
 
 
 @rule("SNN412", "projection", "weights.weights_per_neuron", "different weights among a neuron's synapses",
       "train with fewer different weights, such as ternary ones")
-def weights_per_neuron(table: Table, target: Target) -> Measured:
+def weights_per_neuron(table: LayerTable, target: Target) -> Measured:
     return at_most(table.projections.weights_per_neuron, target.weights.weights_per_neuron)
 
 
 # How much there is.
 
-def _axons(table: Table) -> Array:
-    """The inputs that some neuron of each population needs at least; two projections from one source share them."""
-    links, count = table.projections, len(table.populations)
-    pairs, place = np.unique(links.source * count + links.target, return_inverse=True)
-    most = np.zeros(len(pairs), np.int64)
-    np.maximum.at(most, place, links.fan_in)
-    return np.bincount(pairs % max(count, 1), most, count).astype(np.int64)
-
-
 @rule("SNN413", "population", "limits.fan_in", "synapses into a neuron",
       "connect fewer: smaller kernels, groups, or a population in between")
-def fan_in(table: Table, target: Target) -> Measured:
+def fan_in(table: LayerTable, target: Target) -> Measured:
     return at_most(table.populations.fan_in, target.limits.fan_in)
 
 
 @rule("SNN413", "population", "limits.in_axons_per_core", "axons into the core of one neuron",
       "connect fewer: smaller kernels, groups, or a population in between")
-def in_axons(table: Table, target: Target) -> Measured:
-    return at_most(_axons(table), target.limits.in_axons_per_core)
+def in_axons(table: LayerTable, target: Target) -> Measured:
+    return at_most(table.populations.least_axons, target.limits.in_axons_per_core)
 
 
 @rule("SNN416", "projection", "limits.synapse_bits_per_core", "bits for the synapses of one neuron",
       "connect fewer, or use fewer --weight-bits")
-def synapse_memory(table: Table, target: Target) -> Measured:
+def synapse_memory(table: LayerTable, target: Target) -> Measured:
     neurons = np.maximum(table.populations.neurons[table.projections.target], 1)
-    return at_most(-(-synapse_bits(table, target) // neurons), target.limits.synapse_bits_per_core)
+    return at_most(-(-memory_model(target).synapse_bits(table) // neurons), target.limits.synapse_bits_per_core)
 
 
-def _summed(table: Table, values: Array) -> Array:
-    return np.bincount(table.populations.network, values, table.networks).astype(np.int64)
+def _summed(table: LayerTable, values: Array) -> Array:
+    """The sums of a column of the populations, `[network]`."""
+    return summed(table.populations.network, values, table.networks)
 
 
 @rule("SNN416", "network", "limits.inputs", "elements of the input", "pool or crop the input")
-def inputs(table: Table, target: Target) -> Measured:
+def inputs(table: LayerTable, target: Target) -> Measured:
     return at_most(_summed(table, table.populations.neurons * table.populations.is_input), target.limits.inputs)
 
 
 @rule("SNN416", "network", "limits.neurons", "neurons", "use fewer channels or smaller frames")
-def neurons(table: Table, target: Target) -> Measured:
+def neurons(table: LayerTable, target: Target) -> Measured:
     return at_most(_summed(table, table.populations.neurons * (1 - table.populations.is_input)), target.limits.neurons)
 
 
 @rule("SNN416", "network", "limits.hidden_neurons", "neurons besides those of the outputs", "use fewer neurons")
-def hidden_neurons(table: Table, target: Target) -> Measured:
+def hidden_neurons(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
     hidden = (cells.is_input == 0) & (cells.is_output == 0)
     return at_most(_summed(table, cells.neurons * hidden), target.limits.hidden_neurons)
 
 
 @rule("SNN416", "network", "limits.outputs", "neurons of the outputs", "use fewer classes")
-def outputs(table: Table, target: Target) -> Measured:
+def outputs(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
     return at_most(_summed(table, cells.neurons * (cells.is_output & ~cells.is_input)), target.limits.outputs)
 
 
 @rule("SNN416", "network", "limits.synapses", "synapses", "use fewer or smaller layers")
-def synapses(table: Table, target: Target) -> Measured:
+def synapses(table: LayerTable, target: Target) -> Measured:
     return at_most(_summed(table, table.populations.synapses), target.limits.synapses)
 
 
-def _cores(table: Table, target: Target, row: int) -> tuple[str, str]:
+def _cores(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     least = {n: int(v[row]) for n, v in least_cores(table, target).items()}
     binding = max(least, key=least.__getitem__)
     return f"at least {least[binding]:,} cores, for {binding}", f"{target.limits.cores:,}"
@@ -300,27 +292,31 @@ def _cores(table: Table, target: Target, row: int) -> tuple[str, str]:
 
 @rule("SNN416", "network", "limits.cores", words=_cores,
       help="use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
-def cores(table: Table, target: Target) -> Measured:
+def cores(table: LayerTable, target: Target) -> Measured:
     return at_most(np.max(list(least_cores(table, target).values()), axis=0), target.limits.cores)
 
 
 @rule("SNN416", "population", "memory.kernel_words", help="use fewer channels, smaller kernels or smaller frames",
       words=in_words("a layer larger than every core", "a core that holds its kernel, neurons and biases"))
-def layer_memory(table: Table, target: Target) -> Measured:
+def layer_memory(table: LayerTable, target: Target) -> Measured:
     if not target.network.layer_per_core:
         return None
-    lost = ~fitting_cores(table, target).any(1) & (table.populations.is_input == 0)
+    lost = ~memory_model(target).fitting_cores(table).any(1) & (table.populations.is_input == 0)
     return lost.astype(np.int64), 0
 
 
 @rule("SNN416", "network", "memory.neuron_words", help="some layers compete for the same cores; make one smaller",
       words=in_words("more populations than fit, each on a core of its own", "one core a population"))
-def layer_cores(table: Table, target: Target) -> Measured:
-    """How many populations are left over by the best assignment of populations to cores."""
+def layer_cores(table: LayerTable, target: Target) -> Measured:
+    """How many populations are left without a core by the best assignment of populations to cores.
+
+    By Hall's theorem that is the largest excess, over all sets of cores, of the populations that fit on no other cores
+    over the number of cores in the set. It is enough to look at unions of the sets that populations fit on.
+    """
     if not target.network.layer_per_core:
         return None
-    fits, network = fitting_cores(table, target), table.populations.network
-    able = fits.any(1)  # those that no core holds break another rule
+    fits, network = memory_model(target).fitting_cores(table), table.populations.network
+    able = fits.any(1)  # populations that fit on no core break the rule `layer-memory`
     patterns, which = np.unique(fits, axis=0, return_inverse=True)
     used = np.zeros(table.networks, np.int64)
     for union in _unions(patterns):
@@ -331,13 +327,17 @@ def layer_cores(table: Table, target: Target) -> Measured:
 
 
 def _unions(patterns: Array) -> list[Array]:
-    """All unions of sets of cores: by Hall's theorem, populations are left over where one holds more than its size."""
-    found = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
+    """All unions of the given sets of cores, `[core]` of flags each, but not more than `MAX_UNIONS`.
+
+    >>> [u.tolist() for u in _unions(np.array([[True, False], [False, True]]))]
+    [[False, False], [True, False], [False, True], [True, True]]
+    """
+    unions = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
     for pattern in patterns:
-        for union in [union | pattern for union in found.values()]:
-            if len(found) < MAX_UNIONS:
-                found[union.tobytes()] = union
-    return list(found.values())
+        for union in [union | pattern for union in unions.values()]:
+            if len(unions) < MAX_UNIONS:
+                unions[union.tobytes()] = union
+    return list(unions.values())
 
 
 HARDWARE_RULES: dict[str, HardwareRule] = {

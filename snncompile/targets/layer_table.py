@@ -1,7 +1,7 @@
-"""The layer table: a network as columns of numbers, one row a population and one a projection.
+"""The layer table: a network as columns of numbers, with a row for each population and a row for each projection.
 
-Rules read nothing else, so that one network and a stack of many are judged by the same functions. Columns are plain
-NumPy vectors; words are kept as their place in a tuple of words.
+Hardware rules read nothing else, so that the same functions judge one network and a stack of many. Columns are NumPy
+vectors of integers. Words, such as the name of a neuron rule, are stored as their index in a tuple of words.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from snncompile.ir.ops import Conv, Input, Linear, Output, Pool, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Compare, Reset, When
 from snncompile.ir.types import Array, Shape
-from snncompile.targets.reach import Reach, grid, reach_of
+from snncompile.targets.reach import Reach, most_of_a_neuron, reach_of, volume
 
 RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
 DENSE, SPARSE, KERNEL = range(3)
-"""How the synapses of a projection are listed: all of the sources', some, or as a kernel that neurons share."""
+"""How the synapses of a projection are stored: as a dense matrix, as a list of pairs, or as a kernel."""
 ABSENT = -1
-"""A column's value where the row has none: a word that is not known, a geometry that does not apply."""
+"""The value of a column for rows that have none: the word is unknown, or the projection has no convolution."""
 
 
 def operator_bits() -> list[tuple[str, int]]:
@@ -41,7 +41,7 @@ def operator_bits() -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class Columns:
-    """Vectors of one length."""
+    """Vectors of the same length; `network` is the number of the network that each row belongs to."""
 
     network: Array
 
@@ -50,21 +50,29 @@ class Columns:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """The columns of rows that are given as mappings; what a row leaves out is 0."""
         names = [f.name for f in dataclasses.fields(cls)]
         return cls(**{n: np.array([row.get(n, 0) for row in rows], np.int64) for n in names})
 
 
 @dataclass(frozen=True)
 class Populations(Columns):
-    """One row a population or input.
+    """A row for each population and each input.
 
     Attributes:
-        rule, reset, reset_time, compare: places in `RULE_WORDS` and the like, ABSENT where nothing is known.
-        spikes_per_tick: the most a neuron emits; 0 where there is no bound, 1 for graded values.
-        thresholds: different thresholds inside it.
+        is_input, is_output, bias, graded: 1 or 0.
+        channels, rows, columns: its shape, see `reach.volume`.
+        rule, reset, reset_time, compare: indices into `RULE_WORDS`, `RESET_WORDS`, `WHEN_WORDS` and `COMPARE_WORDS`;
+            ABSENT where nothing is known.
+        spikes_per_tick: the most spikes of a neuron in a tick; 0 where there is no bound, 1 for graded values.
+        thresholds: how many different thresholds its neurons have.
         states: state variables of a neuron.
-        state_bits: the widest of them, 0 where nothing is known.
-        readers, sources: projections from it to populations, and into it.
+        state_bits: bits of the widest state; 0 where nothing is known.
+        fan_in: synapses into one neuron, at most.
+        least_axons: inputs that the neuron which reads most of them reads at least; projections from the same source
+            read the same inputs.
+        synapses: synapses into all of its neurons.
+        readers, sources: projections from it to populations, and projections into it.
     """
 
     is_input: Array
@@ -84,6 +92,7 @@ class Populations(Columns):
     bias: Array
     graded: Array
     fan_in: Array
+    least_axons: Array
     synapses: Array
     readers: Array
     sources: Array
@@ -91,19 +100,30 @@ class Populations(Columns):
 
 @dataclass(frozen=True)
 class Projections(Columns):
-    """One row a projection between populations, or from an input.
+    """A row for each projection between populations or from an input to a population.
 
     Attributes:
         source, target: rows of the populations.
+        delay: ticks.
         listing: DENSE, SPARSE or KERNEL.
-        operators: which operators occur in it, in the bits that `operator_bits` gives them.
-        weights: numbers that have to be stored where kernels are shared; `synapses` where they are not.
-        weight_bits: width that holds each of them as a signed integer.
-        mixed: whether it has weights of both signs, or may have.
+        operators: which operators occur in its chain, in the bits that `operator_bits` gives them.
+        synapses, fan_in: synapses in all, and into one neuron at most.
+        least_synapses: synapses at least: less than `synapses` where those are not known exactly, or where the weights
+            of a dense layer are mostly zeros.
+        kernel_synapses: synapses at least of its kernels, stored once for all neurons; 0 where they cannot be.
+        differs: whether it is certain that not all neurons of the target read the same.
+        source_readers: synapses of one neuron of the source, at most.
+        channel_readers: channels of the target that one channel of the source reaches, at most.
+        weights: how many weights its layers have, kernels counted once.
+        weight_bits: the width that holds each weight as a signed integer.
+        mixed: 1 if it has weights of both signs, or may have.
         weights_per_neuron: different weights among the synapses of a neuron, at most.
-        loops: whether it lies on a cycle. `shortcut`: whether it passes by populations.
-        kernel_side ... output_side: of its convolution, ABSENT where it has none.
-        pool_side: the side of its sum pools, ABSENT for one that is not square with stride equal to side.
+        loops: 1 if it lies on a cycle.
+        shortcut: 1 if a longer path through other populations leads from its source to its target.
+        kernel_side, kernel_taps, stride, padding, kernel_groups, kernel_dilation, input_side, output_side: those of its
+            last convolution, the largest along all axes; ABSENT where it has none.
+        pool_side: the product of the sides of its pools; ABSENT if one of them is not square, is padded, or has a
+            stride that differs from its side.
     """
 
     source: Array
@@ -112,6 +132,11 @@ class Projections(Columns):
     listing: Array
     operators: Array
     synapses: Array
+    least_synapses: Array
+    kernel_synapses: Array
+    differs: Array
+    source_readers: Array
+    channel_readers: Array
     fan_in: Array
     weights: Array
     weight_bits: Array
@@ -131,8 +156,15 @@ class Projections(Columns):
 
 
 @dataclass(frozen=True)
-class Table:
-    """Networks as columns. `names` and `labels` say where a row comes from; `reaches` what each projection reads."""
+class LayerTable:
+    """One network, or a stack of several, as columns.
+
+    Attributes:
+        networks: how many networks there are.
+        names: the names of the populations and inputs, row by row.
+        labels: the labels of the projections, row by row.
+        reaches: what each projection reads.
+    """
 
     networks: int
     populations: Populations
@@ -142,11 +174,12 @@ class Table:
     reaches: tuple[Reach, ...]
 
 
-def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Table:
-    """The table of a LEGAL or INT graph, whose weights may be bare shapes.
+def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> LayerTable:
+    """The layer table of a LEGAL or later graph, whose weights may be bare shapes.
 
     Args:
-        weight_bits, state_bits: assumed of weights and states that are not integers yet; 0 where nothing is known.
+        weight_bits, state_bits: the widths that are assumed for weights and states which are not integers yet; 0 where
+            nothing is known of states.
     """
     rows = {n: i for i, (n, op) in enumerate((n, op) for n, op in graph.nodes.items() if not isinstance(op, Output))}
     edges = [e for e in graph.edges if e.dst in rows]
@@ -159,12 +192,17 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Tabl
         populations[projection["source"]]["readers"] += 1
         for sums in ("sources", "fan_in", "synapses"):
             populations[projection["target"]][sums] += projection.get(sums, 1)
-    return Table(1, Populations.of(populations), Projections.of(projections), tuple(rows),
+    into: dict[int, list[tuple[int, list[Array]]]] = {}
+    for projection, reach in zip(projections, reaches, strict=True):
+        into.setdefault(projection["target"], []).append((projection["source"], [a.least for a in reach.axes]))
+    for row, parts in into.items():
+        populations[row]["least_axons"] = most_of_a_neuron(parts)
+    return LayerTable(1, Populations.of(populations), Projections.of(projections), tuple(rows),
                  tuple(e.label for e in edges), reaches)
 
 
-def stack(tables: Iterable[Table]) -> Table:
-    """Many networks as one table; a rule then reduces by the column `network`."""
+def stack(tables: Iterable[LayerTable]) -> LayerTable:
+    """Several tables as one. The rows of a network are those with its number in the column `network`."""
     parts = list(tables)
     rows = np.cumsum([0, *(len(t.populations) for t in parts)])
     network = np.cumsum([0, *(t.networks for t in parts)])
@@ -175,7 +213,7 @@ def stack(tables: Iterable[Table]) -> Table:
         return type(columns[0])(**{n: np.concatenate([getattr(c, n) + shifts[n][i] if n in shifts else getattr(c, n)
                                                       for i, c in enumerate(columns)]) for n in names})
 
-    return Table(int(network[-1]), joined("populations", network=network),
+    return LayerTable(int(network[-1]), joined("populations", network=network),
                  joined("projections", network=network, source=rows, target=rows),
                  tuple(n for t in parts for n in t.names), tuple(n for t in parts for n in t.labels),
                  tuple(r for t in parts for r in t.reaches))
@@ -183,7 +221,7 @@ def stack(tables: Iterable[Table]) -> Table:
 
 def _population(graph: Graph, name: str) -> dict[str, Any]:
     op, shape = graph.nodes[name], graph.shapes[name]
-    channels, rows, columns = grid(shape)
+    channels, rows, columns = volume(shape)
     row = {"channels": channels, "rows": rows, "columns": columns, "neurons": math.prod(shape), "fan_in": 0,
            "synapses": 0, "readers": 0, "sources": 0,
            "is_output": any(isinstance(graph.nodes[e.dst], Output) for e in graph.edges_from[name])}
@@ -191,7 +229,7 @@ def _population(graph: Graph, name: str) -> dict[str, Any]:
 
 
 def _cell(op: Op, shape: Shape) -> dict[str, Any]:
-    """What a population's neurons are."""
+    """The columns that say what the neurons of a population are."""
     unknown = dict.fromkeys(("rule", "reset", "reset_time", "compare"), ABSENT)
     if isinstance(op, Input):
         return unknown | {"is_input": 1, "graded": op.values == "real",
@@ -201,11 +239,11 @@ def _cell(op: Op, shape: Shape) -> dict[str, Any]:
         return unknown | {"rule": _place(op.rule, RULE_WORDS), "graded": op.graded, "state_bits": bits,
                           "states": len(op.states),
                           "spikes_per_tick": 1 if op.graded else max(1, op.output_high),
-                          "thresholds": _distinct(op.params.get("threshold"), shape), "bias": "bias" in op.params}
+                          "thresholds": _distinct(op.threshold, shape), "bias": op.bias is not None}
     assert isinstance(op, Neuron)
     row = unknown | {"rule": _place(op.rule.name, RULE_WORDS), "graded": not op.rule.spiking, "spikes_per_tick": 1,
-                     "bias": "bias" in op.params, "states": len(op.traced.states),
-                     "thresholds": _distinct(op.params.get("threshold"), shape)}
+                     "bias": op.bias is not None, "states": len(op.traced.states),
+                     "thresholds": _distinct(op.threshold, shape)}
     if op.rule.spiking:
         row |= {"reset": RESET_WORDS.index(op.firing.reset), "reset_time": WHEN_WORDS.index(op.firing.when),
                 "compare": COMPARE_WORDS.index(op.firing.compare), "spikes_per_tick": op.firing.max_spikes or 0}
@@ -217,7 +255,7 @@ def _place(word: str, words: Sequence[str]) -> int:
 
 
 def _distinct(value: Any, shape: Shape) -> int:
-    """How many different numbers a parameter holds; one that is a bare shape may hold as many as it has."""
+    """How many different numbers a parameter holds; of a bare shape, as many as it has elements."""
     if value is None:
         return 0
     return len(np.unique(value)) if isinstance(value, np.ndarray) else getattr(value, "size", 1)
@@ -234,14 +272,14 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
            "operators": sum(bit for word, bit in operator_bits() if any(op.kind() == word for op in ops)),
            "listing": KERNEL if kernels else DENSE if layers else SPARSE,
            "weights": sum(op.weight.size for op in layers) or 1, "pool_side": _pool_side(ops)}
-    row |= _numbers(ops, layers, reach, weight_bits)
+    row |= _numbers(ops, layers, reach, weight_bits) | _least(layers, reach)
     return row | (_kernel(ops[kernels[-1]], entering[kernels[-1]], entering[kernels[-1] + 1]) if kernels else
                   dict.fromkeys(("kernel_side", "kernel_taps", "stride", "padding", "kernel_groups",
                                  "kernel_dilation", "input_side", "output_side"), ABSENT))
 
 
 def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, weight_bits: int) -> dict[str, int]:
-    """Widths and signs of the weights; those without numbers are taken for the worst."""
+    """The columns of widths and signs of the weights. Of weights without numbers, the worst is assumed."""
     values = [np.asarray(op.weight) for op in layers if isinstance(op.weight, np.ndarray)]
     values = values or [_signs(op.factor) for op in ops if isinstance(op, Scale)
                         and isinstance(op.factor, (int, float, np.ndarray))]
@@ -254,8 +292,18 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
             "weights_per_neuron": min(reach.fan_in, distinct)}
 
 
+def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
+    """The columns from which memory models take lower bounds, see `memory.MemoryModel.synapse_bits`."""
+    kernels = [op.kernel for op in layers if isinstance(op, Conv)]
+    alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses
+    taps = math.prod(kernels[-1]) if kernels and alike else 0
+    return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * int(reach.axes[0].least.sum()),
+            "differs": reach.differs, "source_readers": math.prod(a.most_readers for a in reach.axes),
+            "channel_readers": reach.axes[0].most_readers}
+
+
 def _signs(factor: Any) -> Array:
-    """The weights of synapses that have none of their own: a whole factor multiplies their sums, as behind weights."""
+    """The weights of synapses without a layer of weights. A whole factor multiplies their sums and leaves 1 and -1."""
     values = np.asarray(factor)
     return np.sign(values) if values.dtype.kind in "iu" else values
 
@@ -268,7 +316,7 @@ def _kernel(op: Op, entering: Shape, leaving: Shape) -> dict[str, int]:
 
 
 def _pool_side(ops: Sequence[Op]) -> int:
-    """1 without pools; their sides multiplied where each is square, with its side for a stride and no padding."""
+    """The product of the sides of all pools, 1 without pools; ABSENT where one is not a plain square pool."""
     side = 1
     for op in (op for op in ops if isinstance(op, Pool)):
         if len({*op.kernel, *op.stride}) > 1 or any(n for pair in op.padding for n in pair):
@@ -278,7 +326,10 @@ def _pool_side(ops: Sequence[Op]) -> int:
 
 
 def _links(edges: Sequence[Edge]) -> list[dict[str, bool]]:
-    """Which projections lie on a cycle, and which pass by populations: another way leads to the same place."""
+    """Which projections lie on a cycle, and which are shortcuts past other populations.
+
+    A shortcut leads over more than one level of the longest paths through the network, cycles counted as one node.
+    """
     net: nx.DiGraph[str] = nx.DiGraph()
     net.add_edges_from((e.src, e.dst) for e in edges)
     component = {n: i for i, c in enumerate(nx.strongly_connected_components(net)) for n in c}

@@ -1,102 +1,235 @@
-"""Memory models: how many bits or words a core needs for synapses and neurons.
+"""Memory models: how the cores of a target store synapses and neurons, and what that costs in bits or words.
 
-`lists` is Loihi's: each axon that reaches a core points to a list of synapses, in words of fixed size (nengo-loihi
-1.1.0, `SynapseConfig.bits_per_axon`); kernels may be stored once for all neurons of a core. `dynapcnn` is Speck's:
-words of one layer, rounded up to powers of two (sinabs 904eb89, `dynapcnn_layer.py`, `memory_summary`). `crossbar`
-has a bit for every pair of an axon and a neuron, and `flat` no limit but the sum.
+A target names its memory model by a word (`memory.model`), and `MEMORY_MODELS` maps each word to a class. All that
+depends on the way in which synapses are stored is asked of that class: by the bounds of `check`, and by `partition`.
+A new memory model is one class here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.targets.layer_table import DENSE, KERNEL, Table
-from snncompile.targets.sections import Memory
+from snncompile.targets.layer_table import DENSE, KERNEL, LayerTable
 from snncompile.targets.target import Target
 
 SYNAPSES_OF_A_BLOCK = 64
 """A list of more synapses has a header for each block of so many."""
+UNBOUNDED = 1 << 40
+"""Stands for the length of a list that no memory limits."""
+MAX_TRIED = 1 << 12
+"""Synapses of a list, up to which every length is tried in search of the cheapest."""
+CHANNELS, ROWS, COLUMNS = range(3)
+NEURONS, SYNAPSES, POPULATIONS = "neurons", "synapse memory", "populations"
+"""What cores run out of, in the words of messages."""
 
 
-def list_bits(synapses: Array, bits: Array, memory: Memory) -> Array:
-    """Bits of a list of so many synapses of so many bits each: headers counted, filled up to whole words."""
-    blocks = -(-synapses // SYNAPSES_OF_A_BLOCK)
-    word = memory.word_bits or 1
-    return np.asarray(-(-(synapses * bits + blocks * (memory.list_header_bits or 0)) // word) * word)
+@dataclass(frozen=True)
+class MemoryModel:
+    """How the cores of a target store synapses. The methods here are those of a core that counts no bits for them."""
+
+    target: Target
+
+    @property
+    def shares_kernels(self) -> bool:
+        """Whether a core stores the kernel of a convolution once for all of its neurons."""
+        return self.target.memory.shared_kernels
+
+    @property
+    def delays_take_axons(self) -> bool:
+        """Whether a neuron needs an axon of its own for each different delay with which it is read."""
+        return False
+
+    def bits_per_synapse(self, weight_bits: int, dense: bool) -> int:
+        """Bits of one synapse in a list; in a dense list, its position says which neuron it reaches."""
+        return weight_bits + (0 if dense else self.target.memory.index_bits or 0)
+
+    def list_bits(self, synapses: Array, bits: Array) -> Array:
+        """Bits of lists of so many synapses of so many bits each."""
+        return np.zeros(np.broadcast_shapes(np.shape(synapses), np.shape(bits)), np.int64)
+
+    def longest_list(self, lists: int, bits: int) -> int:
+        """The most synapses that each of so many lists can have if all lists are on one core."""
+        return UNBOUNDED
+
+    def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
+        """Bits at least of so many synapses of so many bits each, in lists of at most `longest` synapses."""
+        return np.zeros_like(synapses)
+
+    def least_copies(self, pixels: Array) -> Array:
+        """Cores at least over which channels of so many pixels are spread: each holds the kernel of its channels."""
+        return np.asarray(-(-pixels // (self.target.limits.neurons_per_core or UNBOUNDED)))
+
+    def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
+        """The axes (CHANNELS, ROWS, COLUMNS) along which a box of neurons can be cut in two without taking more memory.
+
+        Args:
+            listings: how the synapses into the neurons are stored: DENSE, SPARSE or KERNEL for each projection.
+        """
+        return CHANNELS, ROWS, COLUMNS
+
+    def synapse_bits(self, table: LayerTable) -> Array:
+        """The least bits that each projection takes, `[projection]`, as if all of it were on one core."""
+        return np.zeros(len(table.projections), np.int64)
+
+    def fitting_cores(self, table: LayerTable) -> Array:
+        """Which cores each population fits, `[population, core]`, where a core holds one population. Inputs fit none,
+        for they lie on no core."""
+        cells = table.populations
+        return np.repeat(cells.is_input[:, None] == 0, self.target.limits.cores or 1, 1)
 
 
-def synapse_bits(table: Table, target: Target) -> Array:
-    """The least bits that each projection takes, all of it on one core. Zeros where the target's model counts none."""
-    links, memory = table.projections, target.memory
-    if memory.model != "lists":
-        return np.zeros(len(links), np.int64)
-    sources = np.maximum(table.populations.neurons[links.source], 1)
-    dense, kernel = links.listing == DENSE, (links.listing == KERNEL) & memory.shared_kernels
-    lists = np.where(kernel, np.maximum(links.weights // np.maximum(outputs_of_a_list(table), 1), 1), sources)
-    each = np.where(kernel, links.weights, links.synapses) / lists
-    bits = links.weight_bits + np.where(dense, 0, memory.index_bits or 0)
-    return np.asarray(np.where(each > 0, lists * list_bits(np.ceil(each).astype(np.int64), bits, memory), 0))
+class Flat(MemoryModel):
+    """Nothing is counted but the neurons."""
 
 
-def outputs_of_a_list(table: Table) -> Array:
-    """How many synapses a list of a shared kernel holds: the output channels that one input channel reaches."""
-    links = table.projections
-    return np.asarray(table.populations.channels[links.target] // np.maximum(links.kernel_groups, 1))
+class Crossbar(MemoryModel):
+    """TrueNorth's: a bit for every pair of an axon and a neuron of the core, whether they are connected or not.
+
+    The delay belongs to the axon, so that a neuron which is read with two delays takes two axons.
+    """
+
+    @property
+    def delays_take_axons(self) -> bool:
+        return True
 
 
-def layer_words(table: Table) -> tuple[Array, Array, Array]:
-    """Kernel, neuron and bias words of each population as one DynapCNN layer.
+class Lists(MemoryModel):
+    """Loihi's: each axon that reaches a core points to a list of synapses, in words of fixed size.
 
-    `c 2^(ceil log2(kx ky) + ceil log2 f)` for the kernel of the largest projection into it, `f 2^(ceil log2 fx +
-    ceil log2 fy)` for the neurons, and a word a channel for biases. A fully connected layer is a kernel over all of
-    its input.
+    The figures are those of nengo-loihi 1.1.0, `SynapseConfig.bits_per_axon`. With `shared_kernels`, the kernel of a
+    convolution is stored once for all neurons of a core.
+    """
+
+    def list_bits(self, synapses: Array, bits: Array) -> Array:
+        """Bits of lists of so many synapses of so many bits each: headers are counted, the last word is filled up.
+
+        On Loihi, with words of 64 bits, 100 synapses of 8 bits and a header of 20 bits for each 64 of them take 840
+        bits, which is 14 words:
+
+        >>> from snncompile.targets.load import load_target
+        >>> loihi = memory_model(load_target("loihi1").with_(word_bits=64, list_header_bits=20))
+        >>> int(loihi.list_bits(np.array(100), np.array(8)))
+        896
+        """
+        memory = self.target.memory
+        blocks = -(-synapses // SYNAPSES_OF_A_BLOCK)
+        word = memory.word_bits or 1
+        return np.asarray(-(-(synapses * bits + blocks * (memory.list_header_bits or 0)) // word) * word)
+
+    def longest_list(self, lists: int, bits: int) -> int:
+        per_core = self.target.limits.synapse_bits_per_core
+        if per_core is None:
+            return UNBOUNDED
+        low, high = 1, UNBOUNDED
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = lists * int(self.list_bits(np.asarray(middle), np.asarray(bits))) <= per_core
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return low
+
+    def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
+        """As many as if all lists were of the length at which a synapse is cheapest, its share of the list included."""
+        kinds, place = np.unique(np.stack([bits, longest]), axis=1, return_inverse=True)
+        cheapest = np.array([self._cheapest_list(b, most) for b, most in kinds.T.tolist()], np.int64).reshape(-1, 2)
+        size, length = cheapest[place.reshape(-1)].T
+        return np.asarray(synapses // length * size + -(-(synapses % length * size) // length))
+
+    def _cheapest_list(self, bits: int, longest: int) -> tuple[int, int]:
+        """Bits and synapses of the list of at most `longest` synapses in which a synapse is cheapest.
+
+        A synapse takes its own bits at least, which stands for all lists that are too long to be tried.
+        """
+        if longest > MAX_TRIED:
+            return bits, 1
+        tried = np.arange(1, max(longest, 1) + 1)
+        sizes = self.list_bits(tried, np.asarray(bits))
+        best = 0
+        while (cheaper := sizes * tried[best] < sizes[best] * tried).any():
+            best = int(np.argmax(np.where(cheaper, tried, 0)))
+        return int(sizes[best]), int(tried[best])
+
+    def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
+        """A source has a list for each box that it reaches, and shorter lists cost more. Only a shared kernel does not
+        depend on how many rows and columns a box has."""
+        return (ROWS, COLUMNS) if all(listing == KERNEL for listing in listings) else ()
+
+    def synapse_bits(self, table: LayerTable) -> Array:
+        links, cells = table.projections, table.populations
+        kernels = (links.kernel_synapses > 0) & self.shares_kernels
+        copies = self.least_copies((cells.rows * cells.columns)[links.target])
+        bits = links.weight_bits + np.where(kernels | links.differs, self.target.memory.index_bits or 0, 0)
+        return self.least_bits(np.where(kernels, links.kernel_synapses * copies, links.least_synapses), bits,
+                               np.where(kernels, links.channel_readers, links.source_readers))
+
+
+class DynapCnn(MemoryModel):
+    """Speck's: a core holds one layer, whose kernel, neurons and biases take words, rounded up to powers of two.
+
+    The figures are those of sinabs 904eb89, `dynapcnn_layer.py`, `memory_summary`. Cores differ in their words.
+    """
+
+    def fitting_cores(self, table: LayerTable) -> Array:
+        memory = self.target.memory
+        kinds = memory.kernel_words, memory.neuron_words, memory.bias_words
+        cores = max((len(words) for words in kinds if words), default=self.target.limits.cores or 1)
+        fits = np.ones((len(table.populations), cores), bool)
+        for needed, words in zip(_layer_words(table), kinds, strict=True):
+            if words is not None:
+                fits &= needed[:, None] <= np.resize(np.asarray(words), cores)
+        return np.asarray(fits & (table.populations.is_input == 0)[:, None])
+
+
+def _layer_words(table: LayerTable) -> tuple[Array, Array, Array]:
+    """Kernel, neuron and bias words of each population as one layer of DynapCNN, three times `[population]`.
+
+    The kernel of the largest projection into a population, of `c` input and `f` output channels, takes
+    `c 2^(ceil(log2(kx ky)) + ceil(log2 f))` words, its `f` times `fx` by `fy` neurons `f 2^(ceil(log2 fx) +
+    ceil(log2 fy))`, and the biases a word a channel. A fully connected layer is a kernel over all of its input.
     """
     cells, links = table.populations, table.projections
     into, out = cells.channels[links.source], cells.channels[links.target]
     dense = np.maximum(links.weights // np.maximum(into * out, 1), 1)
     taps = np.where(links.kernel_taps > 0, links.kernel_taps, np.where(links.listing == DENSE, dense, 1))
-    words = into * _power(taps) * _power(out)
+    words = into * _next_power(taps) * _next_power(out)
     kernels = np.zeros(len(cells), np.int64)
     np.maximum.at(kernels, links.target, words)
-    neurons = cells.channels * _power(cells.columns) * _power(cells.rows)
+    neurons = cells.channels * _next_power(cells.columns) * _next_power(cells.rows)
     return kernels, np.where(cells.is_input, 0, neurons), np.where(cells.bias > 0, cells.channels, 0)
 
 
-def _power(values: Array) -> Array:
-    """The next power of two."""
+def _next_power(values: Array) -> Array:
+    """The smallest power of two that is not below each value."""
     return np.asarray(1 << np.ceil(np.log2(np.maximum(values, 1))).astype(np.int64))
 
 
-def fitting_cores(table: Table, target: Target) -> Array:
-    """Which core each population fits, `[population, core]`, where a core holds one layer; inputs need none."""
-    kinds = target.memory.kernel_words, target.memory.neuron_words, target.memory.bias_words
-    cores = max((len(k) for k in kinds if k), default=target.limits.cores or 1)
-    fits = np.ones((len(table.populations), cores), bool)
-    for needs, has in zip(layer_words(table), kinds, strict=True):
-        if has is not None:
-            fits &= needs[:, None] <= np.resize(np.asarray(has), cores)
-    return np.asarray(fits & (table.populations.is_input == 0)[:, None])
+MEMORY_MODELS: dict[str, type[MemoryModel]] = {
+    "flat": Flat, "lists": Lists, "crossbar": Crossbar, "dynapcnn": DynapCnn,
+}
+"""Every memory model by its word in the description of a target (`memory.model`)."""
 
 
-def neuron_cores(table: Table, target: Target) -> Array:
-    """The share of cores that each population's neurons fill."""
-    per_core = target.limits.neurons_per_core
-    neurons = np.where(table.populations.is_input, 0, table.populations.neurons)
-    return np.asarray(neurons / per_core if per_core else np.zeros(len(neurons)))
+def memory_model(target: Target) -> MemoryModel:
+    """The memory model of a target."""
+    return MEMORY_MODELS[target.memory.model](target)
 
 
-def synapse_cores(table: Table, target: Target) -> Array:
-    """The share of cores that the synapses into each population fill."""
-    per_core = target.limits.synapse_bits_per_core
-    bits = np.bincount(table.projections.target, synapse_bits(table, target), len(table.populations))
-    return np.asarray(bits / per_core if per_core else np.zeros(len(bits)))
+def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:
+    """Cores that each network needs at least, `[network]`, by what they run out of; 0 where there is no limit."""
+    cells, limits = table.populations, target.limits
+    own = 1 - cells.is_input
+    bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
+    needs = {NEURONS: (own * cells.neurons, limits.neurons_per_core), SYNAPSES: (bits, limits.synapse_bits_per_core),
+             POPULATIONS: (own * target.network.layer_per_core, 1)}
+    return {name: -(-summed(cells.network, need, table.networks) // most) if most else np.zeros(table.networks, int)
+            for name, (need, most) in needs.items()}
 
 
-def least_cores(table: Table, target: Target) -> dict[str, Array]:
-    """Cores that each network needs at least, `[network]`, by what they run out of."""
-    network = table.populations.network
-    layers = (1 - table.populations.is_input) * target.network.layer_per_core
-    shares = {"neurons": neuron_cores(table, target), "synapse memory": synapse_cores(table, target),
-              "populations": layers}
-    return {n: np.ceil(np.bincount(network, s, table.networks) - 1e-9).astype(np.int64) for n, s in shares.items()}
+def summed(place: Array, values: Array, count: int) -> Array:
+    """Exact sums of whole numbers by their place, `[count]`."""
+    sums = np.zeros(count, np.int64)
+    np.add.at(sums, place, values)
+    return sums

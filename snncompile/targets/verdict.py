@@ -1,4 +1,4 @@
-"""Verdicts: all rules of a target over a layer table, for one network in words, for many in numbers."""
+"""Verdicts: all hardware rules of a target applied to a layer table, of one network in words or of many in numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.types import Array
 from snncompile.targets.hardware_rule import HardwareRule
 from snncompile.targets.hardware_rules import HARDWARE_RULES
-from snncompile.targets.layer_table import Table
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4
+"""Places that a message names; it counts the others."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One rule broken in one place: how much is used there, and how much there is."""
+    """One rule that is broken in one place.
+
+    Attributes:
+        used, limit: how much is used there, and how much the target has.
+    """
 
     rule: str
     used: float
@@ -32,12 +37,14 @@ class Violation:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What a target's rules say of a network.
+    """Whether a network is feasible on a target, and why not.
 
     Attributes:
-        margins: by rule, `used / limit - 1` where it is largest: above 0 it is broken, -0.25 leaves a quarter.
-        dilation: ticks of the hardware for each tick of the network, as it was judged.
-        cost: what it would cost, where that was estimated.
+        network, target: their names.
+        violations: the rules that are broken, one for each place.
+        margins: by rule, the largest `used / limit - 1`: above 0 the rule is broken, and -0.25 leaves a quarter.
+        dilation: how many ticks of the hardware each tick of the network takes.
+        cost: the estimated cost; None where it was not estimated.
     """
 
     network: str
@@ -53,15 +60,15 @@ class Verdict:
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The violations; what is the same in several places is said once."""
+        """The violations as diagnostics. Violations that differ only in their place are one diagnostic."""
         alike: dict[Diagnostic, list[str]] = {}
-        for found in (v.diagnostic for v in self.violations):
-            kind, _, name = found.place.partition(" ")
-            alike.setdefault(dataclasses.replace(found, place=kind), []).append(name)
+        for diagnostic in (v.diagnostic for v in self.violations):
+            kind, _, name = diagnostic.place.partition(" ")
+            alike.setdefault(dataclasses.replace(diagnostic, place=kind), []).append(name)
         return tuple(dataclasses.replace(d, place=_places(d.place, names)) for d, names in alike.items())
 
     def expect_ok(self) -> None:
-        """Raise a `CompileError` with every violation, if there is one."""
+        """Raise a `CompileError` with all violations, if there are any."""
         if self.violations:
             raise CompileError(self.diagnostics)
 
@@ -84,39 +91,43 @@ class Verdict:
         return f"<Verdict {self}>" if self.ok else f"<Verdict\n{self}>"
 
     def _repr_html_(self) -> str:
-        """The words, and the room that is left, as a notebook shows them."""
+        """The text of the verdict and a table of how much is used, as a notebook shows them."""
         rows = "".join(f"<tr><td>{name}</td><td>{1 + margin:.1%}</td></tr>" for name, margin in self.margins.items())
         return f"<pre>{escape(str(self))}</pre><table><tr><th>rule</th><th>used</th></tr>{rows}</table>"
 
 
 def _places(kind: str, names: Sequence[str]) -> str:
-    """`population "a"`, or `populations "a", "b", "c" and 4 more`."""
+    """Several places of one kind in words.
+
+    >>> _places("population", ['"a"']), _places("population", [f'"{c}"' for c in "abcdef"])
+    ('population "a"', 'populations "a", "b", "c", "d" and 2 more')
+    """
     rest = len(names) - MAX_NAMED
     more = f" and {rest} more" if rest > 0 else ""
     return f"{kind}{'s' * (len(names) > 1)} {', '.join(names[:MAX_NAMED])}{more}"
 
 
-def judge(table: Table, target: Target, name: str) -> Verdict:
-    """The verdict on the one network of a table."""
+def judge(table: LayerTable, target: Target, name: str) -> Verdict:
+    """The verdict on the rule network of a table."""
     violations: list[Violation] = []
     margins: dict[str, float] = {}
-    for one, used, limit in _measured(table, target):
+    for rule, used, limit in _measured(table, target):
         for row in np.flatnonzero(used > limit):
-            violations.append(_violation(one, table, target, name, int(row), used, limit))
+            violations.append(_violation(rule, table, target, name, int(row), used, limit))
         worst = _margins(used, limit)
         if len(worst):
-            margins[one.name] = float(worst.max())
+            margins[rule.name] = float(worst.max())
     return Verdict(name, target.name, tuple(violations), margins)
 
 
 @dataclass(frozen=True)
 class Screened:
-    """Verdicts on a stack of networks.
+    """The verdicts on a stack of networks.
 
     Attributes:
-        ok: whether each network is feasible, `[network]`.
-        broken: which rules each one breaks, `[network, rule]`, in the order of `rules`.
-        margins: `used / limit - 1` where it is largest, -1 where nothing is used or limited.
+        rules: the names of the rules.
+        broken: `[network, rule]`, whether the network breaks the rule.
+        margins: `[network, rule]`, the largest `used / limit - 1`; -1 where nothing is used or nothing is limited.
     """
 
     rules: tuple[str, ...]
@@ -125,16 +136,17 @@ class Screened:
 
     @property
     def ok(self) -> Array:
+        """Whether each network is feasible, `[network]`."""
         return np.asarray(~self.broken.any(1))
 
 
-def screen(table: Table, target: Target) -> Screened:
-    """The verdicts on all networks of a table, by the same rules."""
+def screen(table: LayerTable, target: Target) -> Screened:
+    """The verdicts on all networks of a table, by the same rules as `judge`."""
     names = tuple(HARDWARE_RULES)
     broken = np.zeros((table.networks, len(names)), bool)
     margins = np.full((table.networks, len(names)), -1.0)
-    for one, used, limit in _measured(table, target):
-        at, network = names.index(one.name), _networks(one, table)
+    for rule, used, limit in _measured(table, target):
+        at, network = names.index(rule.name), _networks(rule, table)
         np.logical_or.at(broken[:, at], network, used > limit)
         worst = _margins(used, limit)
         if len(worst):
@@ -142,36 +154,36 @@ def screen(table: Table, target: Target) -> Screened:
     return Screened(names, broken, margins)
 
 
-def _measured(table: Table, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
-    """The rules that the target has a limit for, with what each row uses and may use."""
-    for one in HARDWARE_RULES.values():
-        found = one.measure(table, target)
-        if found is not None and len(found[0]):
-            used, limit = found
-            yield one, used, np.broadcast_to(np.asarray(limit), used.shape)
+def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
+    """The rules for which the target has a limit, with what each row uses and with its limit."""
+    for rule in HARDWARE_RULES.values():
+        measured = rule.measure(table, target)
+        if measured is not None and len(measured[0]):
+            used, limit = measured
+            yield rule, used, np.broadcast_to(np.asarray(limit), used.shape)
 
 
-def _networks(one: HardwareRule, table: Table) -> Array:
+def _networks(rule: HardwareRule, table: LayerTable) -> Array:
     """The network of each row that a rule measures."""
-    if one.scope == "network":
+    if rule.scope == "network":
         return np.arange(table.networks)
-    return (table.populations if one.scope == "population" else table.projections).network
+    return (table.populations if rule.scope == "population" else table.projections).network
 
 
 def _margins(used: Array, limit: Array) -> Array:
-    """Shares of what is possible; nothing where a rule only forbids."""
+    """`used / limit - 1` of each row; empty for a rule that forbids something, whose limit is 0."""
     return np.asarray(np.maximum(used, 0) / limit - 1) if len(limit) and limit.min() > 0 else np.zeros(0)
 
 
-def _violation(one: HardwareRule, table: Table, target: Target, name: str, row: int, used: Array, limit: Array
+def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str, row: int, used: Array, limit: Array
                ) -> Violation:
-    found, possible = one.words(table, target, row) if one.words else (f"{one.unit}: {used[row]:,}",
+    present, possible = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used[row]:,}",
                                                                       f"{limit[row]:,}")
-    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[one.scope]
-    if one.scope != "network":
-        place += f" {shorten((table.names if one.scope == 'population' else table.labels)[row])}"
-    origin = target.origin(one.figure)
+    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[rule.scope]
+    if rule.scope != "network":
+        place += f" {shorten((table.names if rule.scope == 'population' else table.labels)[row])}"
+    origin = target.origin(rule.figure)
     known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
     source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
-    return Violation(one.name, float(used[row]), float(limit[row]),
-                     Diagnostic(one.code, place, found, possible + source, one.help))
+    return Violation(rule.name, float(used[row]), float(limit[row]),
+                     Diagnostic(rule.code, place, present, possible + source, rule.help))

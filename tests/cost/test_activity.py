@@ -52,18 +52,18 @@ def test_operations_are_pairs_of_weights_and_inputs_that_are_not_zero(delay):
     rng = np.random.default_rng(3)
     weight = rng.integers(-1, 2, (5, 4)).astype(float)
     x = rng.integers(-1, 3, (3, 7, 4)) * (rng.random((3, 7, 1)) < 0.8)
-    found = measure(one(Linear(weight), delay=delay), {"in": x}).projections[0]
+    did = measure(one(Linear(weight), delay=delay), {"in": x}).projections[0]
     heard = x[:, : max(7 - delay, 0)]
-    assert (found.accumulations, found.multiplications) == counted(weight, heard)
-    assert found.dense == 5 * 4 * 3 * 7
-    assert found.events == 5 * np.count_nonzero(heard)
+    assert (did.accumulations, did.multiplications) == counted(weight, heard)
+    assert did.dense == 5 * 4 * 3 * 7
+    assert did.events == 5 * np.count_nonzero(heard)
 
 
 def test_graded_events_are_those_of_ticks_with_other_values_than_spikes():
     x = np.array([[[1, 0, 0, -1], [2, 0, 0, 1], [0, 0, 0, 0]]])
-    found = measure(one(Linear(np.ones((5, 4)))), {"in": x}).projections[0]
-    assert (found.events, found.graded_events) == (20, 10)
-    assert (found.accumulations, found.multiplications) == (10, 10)
+    did = measure(one(Linear(np.ones((5, 4)))), {"in": x}).projections[0]
+    assert (did.events, did.graded_events) == (20, 10)
+    assert (did.accumulations, did.multiplications) == (10, 10)
 
 
 def test_bits_weigh_operations():
@@ -77,15 +77,15 @@ def test_bits_weigh_operations():
 def test_events_pass_through_pools_and_operations_begin_behind_them():
     x = np.ones((1, 1, 1, 4, 4))
     graph = one(SumPool((2, 2), (2, 2)), Conv(np.ones((3, 1, 1, 1))), shape=(1, 4, 4))
-    found = measure(graph, {"in": x}).projections[0]
-    assert found.events == 16 * 3
-    assert (found.accumulations, found.multiplications) == (0, 4 * 3)
+    did = measure(graph, {"in": x}).projections[0]
+    assert did.events == 16 * 3
+    assert (did.accumulations, did.multiplications) == (0, 4 * 3)
 
 
 def test_projections_without_weights_have_events_and_no_operations():
     x = np.ones((1, 2, 1, 4, 4))
-    found = measure(one(MaxPool((2, 2), (2, 2)), shape=(1, 4, 4)), {"in": x}).projections[0]
-    assert (found.events, found.accumulations, found.dense) == (32, 0, 0)
+    did = measure(one(MaxPool((2, 2), (2, 2)), shape=(1, 4, 4)), {"in": x}).projections[0]
+    assert (did.events, did.accumulations, did.dense) == (32, 0, 0)
 
 
 def test_spikes_are_counted_in_chunks_as_at_once(monkeypatch):
@@ -103,9 +103,9 @@ def test_spikes_are_counted_in_chunks_as_at_once(monkeypatch):
 @pytest.mark.parametrize("seed", range(40))
 def test_what_comes_from_an_input_without_silence_reaches_every_synapse(seed):
     graph = legal(random_graph(seed, Features()))
-    found = measure(graph, {n: np.ones((2, 5, *op.shape)) for n, op in graph.inputs.items()})
+    did = measure(graph, {n: np.ones((2, 5, *op.shape)) for n, op in graph.inputs.items()})
     edges = [e for e in graph.edges if e.dst in graph.populations]
-    for projection, edge, reach in zip(found.projections, edges, layer_table(graph).reaches, strict=True):
+    for projection, edge, reach in zip(did.projections, edges, layer_table(graph).reaches, strict=True):
         assert projection.label == edge.label
         assert projection.events >= projection.graded_events >= 0
         assert projection.accumulations + projection.multiplications <= projection.dense
@@ -116,9 +116,9 @@ def test_what_comes_from_an_input_without_silence_reaches_every_synapse(seed):
 def test_an_integer_graph_is_counted_by_its_integers():
     model = sc.compile(two_inputs())
     given = {"spikes": spikes(2, 5, 4).astype(int), "frame": np.full((2, 5, 5), 3)}
-    found = measure(model.graph, given)
-    assert sum(p.multiplications for p in found.projections) > 0
-    assert "measured on 2 samples of 5 ticks" in found.basis
+    did = measure(model.graph, given)
+    assert sum(p.multiplications for p in did.projections) > 0
+    assert "measured on 2 samples of 5 ticks" in did.basis
 
 
 def test_ticks_are_those_of_the_network_whatever_the_hardware_takes():
@@ -144,8 +144,8 @@ def test_a_graded_value_is_one_spike_whatever_its_size():
 
 def test_an_assumed_rate_says_so_and_scales_everything():
     table = layer_table(legal(small()))
-    found = assume(table, 10, 0.25)
-    assert "assumed" in found.basis
-    assert found.populations["lif1"].spikes == 8 * 10 * 0.25
-    assert [p.events for p in found.projections] == [48 * 2.5, 64 * 2.5, 24 * 2.5]
-    assert [p.dense for p in found.projections] == [480, 640, 240]
+    did = assume(table, 10, 0.25)
+    assert "assumed" in did.basis
+    assert did.populations["lif1"].spikes == 8 * 10 * 0.25
+    assert [p.events for p in did.projections] == [48 * 2.5, 64 * 2.5, 24 * 2.5]
+    assert [p.dense for p in did.projections] == [480, 640, 240]

@@ -52,22 +52,22 @@ def conv(out: int, into: int, kernel: int = 3, stride: int = 1, pad: int = 1, gr
                 (dilation, dilation), groups)
 
 
-def assert_counted(graph: Graph, target: Target, found: Partition) -> None:
+def assert_counted(graph: Graph, target: Target, cut: Partition) -> None:
     """Every figure of a partition is what one counts by hand, and no core is above a limit."""
-    by_hand = ByHand(graph, target, found)
-    flows = found.traffic
-    assert np.array_equal(found.used["neurons"], by_hand.neurons())
-    assert np.array_equal(found.used["in-axons"], by_hand.in_axons())
-    assert np.array_equal(found.used["out-axons"], by_hand.out_axons())
-    assert np.array_equal(found.used["synapse memory"], by_hand.synapse_bits())
-    assert by_hand.flows() == {(found.populations[p], s, t): n for p, s, t, n in zip(
+    by_hand = ByHand(graph, target, cut)
+    flows = cut.traffic
+    assert np.array_equal(cut.used["neurons"], by_hand.neurons())
+    assert np.array_equal(cut.used["in-axons"], by_hand.in_axons())
+    assert np.array_equal(cut.used["out-axons"], by_hand.out_axons())
+    assert np.array_equal(cut.used["synapse memory"], by_hand.synapse_bits())
+    assert by_hand.flows() == {(cut.populations[p], s, t): n for p, s, t, n in zip(
         flows.population, flows.source, flows.target, flows.packets, strict=True)}
-    assert found.remote_packets >= found.least_packets
-    assert found.cores >= found.lower_bound[0]
-    assert set(found.core) == set(range(found.cores))
-    for name, limit in found.limits.items():
-        assert found.used[name].max(initial=0) <= limit
-    assert found.tiles.synapses.sum() == sum(m.sum() for m in by_hand.matrices)
+    assert cut.remote_packets >= cut.least_packets
+    assert cut.cores >= cut.lower_bound[0]
+    assert set(cut.core) == set(range(cut.cores))
+    for name, limit in cut.limits.items():
+        assert cut.used[name].max(initial=0) <= limit
+    assert cut.tiles.synapses.sum() == sum(m.sum() for m in by_hand.matrices)
 
 
 @pytest.mark.parametrize("model", TARGETS)
@@ -108,10 +108,22 @@ def test_weights_that_are_mostly_zero_are_single_synapses():
     rng = np.random.default_rng(0)
     weight = (rng.random((30, 40)) < 0.1).astype(float)
     graph = chain_net((40,), (Linear(weight),), (Linear(np.ones((20, 30))),))
-    found = partition(graph, FLAT)
-    assert found.tiles.synapses.sum() == np.count_nonzero(weight) + 600
-    assert_counted(graph, FLAT, found)
+    cut = partition(graph, FLAT)
+    assert cut.tiles.synapses.sum() == np.count_nonzero(weight) + 600
+    assert_counted(graph, FLAT, cut)
     assert_counted(graph, OWN_LISTS, partition(graph, OWN_LISTS))
+
+
+def test_a_kernel_behind_a_reshape_that_mixes_the_axes_is_not_shared():
+    graph = chain_net((1, 1, 1), (Upsample((4, 4)), Reshape((4, 2, 2)), conv(4, 4)))
+    assert_counted(graph, LISTS, partition(graph, LISTS))
+
+
+def test_pools_over_three_axes_are_cut_and_counted():
+    first = SumPool((2, 2, 2), (2, 1, 2), ((0, 0), (1, 0), (0, 1)))
+    graph = chain_net((2, 4, 4, 6), (first,), (SumPool((2, 1, 1), (1, 1, 1), ((0, 0),) * 3),))
+    for target in (FLAT, OWN_LISTS):
+        assert_counted(graph, target, partition(graph, target))
 
 
 def test_axons_that_differ_in_delay_are_apart_only_on_a_crossbar():
@@ -124,9 +136,9 @@ def test_axons_that_differ_in_delay_are_apart_only_on_a_crossbar():
 def test_an_order_along_the_curve_saves_packets():
     """Of two layers side by side, a core holds the same part of the frame."""
     graph = chain_net((2, 16, 16), (), (conv(2, 2),))
-    found = partition(graph, FLAT.with_(neurons_per_core=64))
-    assert (found.cores, found.method) == (16, "layers interleaved")
-    assert found.remote_packets < 512
+    cut = partition(graph, FLAT.with_(neurons_per_core=64))
+    assert (cut.cores, cut.method) == (16, "layers interleaved")
+    assert cut.remote_packets < 512
 
 
 def test_neighbouring_layers_share_cores_where_that_costs_none():
@@ -134,11 +146,11 @@ def test_neighbouring_layers_share_cores_where_that_costs_none():
     layers = [(conv(8, 8),)] * 8
     graph = chain_net((8, 32, 32), *layers)
     kernels = 72 * 192  # bits: a list of 8 synapses for each input channel and tap
-    found = partition(graph, LISTS.with_(neurons_per_core=1024, in_axons_per_core=None, out_axons_per_core=None,
+    cut = partition(graph, LISTS.with_(neurons_per_core=1024, in_axons_per_core=None, out_axons_per_core=None,
                                          synapse_bits_per_core=2 * kernels))
-    assert (found.cores, found.lower_bound[0]) == (64, 64)
-    assert "groups" in found.method
-    assert found.used["synapse memory"].max() == 2 * kernels
+    assert (cut.cores, cut.lower_bound[0]) == (64, 64)
+    assert "groups" in cut.method
+    assert cut.used["synapse memory"].max() == 2 * kernels
 
 
 def test_the_same_network_has_the_same_partition():
@@ -159,9 +171,9 @@ def test_cores_of_which_too_many_axons_leave_are_cut():
     free = FLAT.with_(neurons_per_core=24)
     tight = free.with_(out_axons_per_core=120)
     assert partition(graph, free).used["out-axons"].max() == 24 * 10
-    found = partition(graph, tight)
-    assert found.used["out-axons"].max() <= 120
-    assert_counted(graph, tight, found)
+    cut = partition(graph, tight)
+    assert cut.used["out-axons"].max() <= 120
+    assert_counted(graph, tight, cut)
 
 
 @pytest.mark.parametrize(("limit", "name", "code"), [
@@ -175,10 +187,10 @@ def test_a_neuron_that_needs_more_than_a_core_has_is_named(limit, name, code):
     tight = {"in_axons_per_core": 49, "synapse_bits_per_core": 50 * 64 - 1, "out_axons_per_core": 39}[limit]
     with pytest.raises(CompileError) as e:
         partition(graph, roomy.with_(**{limit: tight}))
-    found, = e.value.diagnostics
-    assert (found.code, found.limit) == (code, f"{tight:,} a core")
-    assert name in found.place
-    assert "population" in found.place
+    diagnostic, = e.value.diagnostics
+    assert (diagnostic.code, diagnostic.limit) == (code, f"{tight:,} a core")
+    assert name in diagnostic.place
+    assert "population" in diagnostic.place
 
 
 def test_two_projections_from_one_source_share_its_axons():
@@ -186,9 +198,9 @@ def test_two_projections_from_one_source_share_its_axons():
     graph = Graph("net", {"x": Input((50,)), "p0": neuron(), "y": Output()},
                   (Edge("x", "p0", 0, twice), Edge("x", "p0", 2, twice), Edge("p0", "y")), Stage.LEGAL)
     tight = FLAT.with_(in_axons_per_core=50)
-    found = partition(graph, tight)
-    assert found.used["in-axons"].max() == 50
-    assert_counted(graph, tight, found)
+    cut = partition(graph, tight)
+    assert cut.used["in-axons"].max() == 50
+    assert_counted(graph, tight, cut)
     with pytest.raises(CompileError, match="50 for one neuron"):
         partition(graph, FLAT.with_(in_axons_per_core=49))
 
@@ -198,8 +210,8 @@ def test_more_cores_than_there_are_name_the_bound():
     assert partition(graph, FLAT.with_(cores=4)).cores == 4
     with pytest.raises(CompileError) as e:
         partition(graph, FLAT.with_(cores=3))
-    found, = e.value.diagnostics
-    assert (found.code, found.found, found.limit) == ("SNN416", "at least 4 for neurons", "3 cores")
+    diagnostic, = e.value.diagnostics
+    assert (diagnostic.code, diagnostic.found, diagnostic.limit) == ("SNN416", "at least 4 for neurons", "3 cores")
 
 
 def test_a_partition_that_needs_more_cores_than_the_bound_says_both():
@@ -218,9 +230,9 @@ def test_what_is_far_too_large_is_refused_before_it_is_cut():
 def test_layers_get_cores_of_their_own_where_a_core_holds_one():
     speck = load_target("speck2f")
     graph = chain_net((2, 32, 32), (conv(8, 2),), (conv(8, 8, stride=2),), (conv(4, 8),))
-    found = partition(graph, speck)
-    assert len(set(found.core)) == found.cores == 3
-    assert found.lower_bound == (3, "populations")
+    cut = partition(graph, speck)
+    assert len(set(cut.core)) == cut.cores == 3
+    assert cut.lower_bound == (3, "populations")
     with pytest.raises(CompileError, match="without a core"):
         partition(chain_net((2, 16, 16), (conv(2, 2),), *[(conv(2, 2),)] * 9), speck)
 

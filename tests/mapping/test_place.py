@@ -41,27 +41,27 @@ def test_the_first_points_of_the_curve_are_the_known_ones():
 
 @pytest.mark.parametrize("target", [MESH, TILES], ids=["one core a tile", "four cores a tile"])
 def test_hops_are_those_counted_flow_by_flow(target):
-    found = partition(NET, target)
-    at = place(found, target)
+    cut = partition(NET, target)
+    at = place(cut, target)
     assert at is not None
     seats = {(c, r): 0 for c in range(at.columns) for r in range(at.rows)}
     for spot in zip(at.column.tolist(), at.row.tolist(), strict=True):
         seats[spot] += 1
     assert max(seats.values()) <= at.cores_per_tile
-    hops = {n: [0, 0] for n in found.populations}
-    flows = found.traffic
+    hops = {n: [0, 0] for n in cut.populations}
+    flows = cut.traffic
     for p, s, t, n in zip(flows.population, flows.source, flows.target, flows.packets, strict=True):
-        hops[found.populations[p]][0] += n * abs(int(at.column[s]) - int(at.column[t]))
-        hops[found.populations[p]][1] += n * abs(int(at.row[s]) - int(at.row[t]))
+        hops[cut.populations[p]][0] += n * abs(int(at.column[s]) - int(at.column[t]))
+        hops[cut.populations[p]][1] += n * abs(int(at.row[s]) - int(at.row[t]))
     assert {n: (at.hops_x[n], at.hops_y[n]) for n in hops} == {n: tuple(v) for n, v in hops.items()}
     total = sum(map(sum, hops.values()))
-    assert at.mean_hops == pytest.approx(total / found.remote_packets)
+    assert at.mean_hops == pytest.approx(total / cut.remote_packets)
     assert at.least_mean_hops <= at.mean_hops
 
 
 def test_placement_is_close_to_its_bound_and_always_alike():
-    found = partition(NET, MESH)
-    first, second = place(found, MESH), place(found, MESH)
+    cut = partition(NET, MESH)
+    first, second = place(cut, MESH), place(cut, MESH)
     assert np.array_equal(first.column, second.column)
     assert first.mean_hops <= 1.5 * first.least_mean_hops
 
@@ -79,9 +79,9 @@ def test_swaps_find_the_best_of_all_placements_of_few_cores():
 
 
 def test_rates_pull_busy_cores_together():
-    found = partition(NET, MESH)
-    busy = place(found, MESH, rates={"p0": 1.0})
-    assert busy.mean_hops * found.packets["p0"] == pytest.approx(busy.hops_x["p0"] + busy.hops_y["p0"])
+    cut = partition(NET, MESH)
+    busy = place(cut, MESH, rates={"p0": 1.0})
+    assert busy.mean_hops * cut.packets["p0"] == pytest.approx(busy.hops_x["p0"] + busy.hops_y["p0"])
 
 
 def test_a_target_without_a_mesh_has_no_places():
@@ -90,11 +90,11 @@ def test_a_target_without_a_mesh_has_no_places():
 
 
 def test_a_mesh_that_is_too_small_is_refused():
-    found = partition(NET, MESH)
+    cut = partition(NET, MESH)
     with pytest.raises(CompileError) as e:
-        place(found, MESH.with_(columns=2, rows=2))
+        place(cut, MESH.with_(columns=2, rows=2))
     diagnostic, = e.value.diagnostics
-    assert (diagnostic.code, diagnostic.found) == ("SNN416", f"{found.cores} cores")
+    assert (diagnostic.code, diagnostic.found) == ("SNN416", f"{cut.cores} cores")
 
 
 def test_one_core_needs_no_hops():

@@ -23,8 +23,8 @@ from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.layer_table import layer_table, stack
 from snncompile.targets.load import load_target
-from snncompile.targets.memory import fitting_cores
-from snncompile.targets.sections import SECTIONS
+from snncompile.targets.memory import MEMORY_MODELS, memory_model
+from snncompile.targets.sections import SECTIONS, Memory
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import judge, screen
 from tests.nets import small
@@ -134,9 +134,9 @@ def test_a_network_at_the_limit_passes(name):
 @pytest.mark.parametrize("name", SIDES)
 def test_a_network_beyond_the_limit_is_refused_with_place_and_numbers(name):
     graph, _, forbidden = SIDES[name]
-    found = broken(name, graph, forbidden)
-    assert found
-    for violation in found:
+    violations = broken(name, graph, forbidden)
+    assert violations
+    for violation in violations:
         assert violation.used > violation.limit
         diagnostic = violation.diagnostic
         assert diagnostic.found
@@ -157,9 +157,14 @@ def test_every_figure_that_limits_is_read_by_a_rule_or_a_memory_model():
     assert known - figures == {"out_axons_per_core"}
 
 
+def test_every_word_for_a_memory_model_has_one():
+    field, = (f for f in dataclasses.fields(Memory) if f.name == "model")
+    assert tuple(MEMORY_MODELS) == field.metadata["words"]
+
+
 def test_places_are_the_users_own_names():
-    found = judge(layer_table(legal(PASSED)), ANY.with_(shortcuts=False, channels=4), "net").violations
-    places = [v.diagnostic.place for v in found]
+    violations = judge(layer_table(legal(PASSED)), ANY.with_(shortcuts=False, channels=4), "net").violations
+    places = [v.diagnostic.place for v in violations]
     assert 'projection "c -> g"' in places
     assert 'population "a"' in places
 
@@ -192,8 +197,8 @@ def test_of_many_places_the_first_are_named():
     ops = [op for _ in range(7) for op in (Linear(np.ones((2, 2))), LIF)]
     nodes = {"in": Input((2,)), **{f"n{i}": op for i, op in enumerate(ops)}, "out": Output()}
     graph = Graph("net", nodes, tuple(Edge(*pair) for pair in itertools.pairwise(nodes)))
-    (found,) = judge(layer_table(legal(graph)), ANY.with_(rules=("if",)), "net").diagnostics
-    assert found.place == 'populations "n1", "n3", "n5", "n7" and 3 more'
+    (diagnostic,) = judge(layer_table(legal(graph)), ANY.with_(rules=("if",)), "net").diagnostics
+    assert diagnostic.place == 'populations "n1", "n3", "n5", "n7" and 3 more'
 
 
 def test_margins_say_how_much_is_left():
@@ -202,9 +207,9 @@ def test_margins_say_how_much_is_left():
 
 
 def test_a_limit_names_its_source_and_whether_it_is_provisional():
-    found = judge(layer_table(legal(small())), load_target("truenorth"), "small").violations[0].diagnostic
-    assert "Cassidy" in found.limit
-    assert "provisional" in found.limit
+    limit = judge(layer_table(legal(small())), load_target("truenorth"), "small").violations[0].diagnostic.limit
+    assert "Cassidy" in limit
+    assert "provisional" in limit
 
 
 @pytest.mark.parametrize("target", ["loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth", "c99"])
@@ -252,7 +257,7 @@ def test_populations_left_over_are_those_of_the_best_matching(seed):
              for n, size in zip(names, sizes, strict=True)]
     graph = Graph("net", nodes, (*edges, Edge(names[0], "out")), sc.ir.types.Stage.LEGAL)
     target = ANY.with_(**LAYERS, neuron_words=words)
-    fits = fitting_cores(layer_table(graph), target)
+    fits = memory_model(target).fitting_cores(layer_table(graph))
     able = fits[fits.any(1)]
     matched = np.count_nonzero(maximum_bipartite_matching(csr_array(able), "column") >= 0)
     left = sum(v.used for v in judge(layer_table(graph), target, "net").violations if v.rule == "layer-cores")

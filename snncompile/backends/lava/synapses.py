@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,19 +69,17 @@ def synapses(graph: Graph, edge: Edge, generated: bool) -> tuple[Synapses, ...]:
 
 
 def _before(chain: tuple[Op, ...], shape: Shape) -> tuple[Shape, tuple[Op, ...], tuple[Array | int, ...]]:
-    """The operators at the head of a chain that no matrix can express, and what they leave of a tensor's shape."""
-    found: list[Array | int] = []
+    """The head of a chain, as far as no matrix can express it: max pools and rectifiers.
+
+    Returns:
+        The shape behind them, the operators that follow, and for each of them the values to take the maximum of,
+        `[output, tap]`, or the sign of the values that are kept.
+    """
+    steps: list[Array | int] = []
     while chain and isinstance(chain[0], (MaxPool, Rectify)):
-        found.append(chain[0].sign if isinstance(chain[0], Rectify) else _places(chain[0], shape))
+        steps.append(chain[0].sign if isinstance(chain[0], Rectify) else windows(shape, chain[0]))
         shape, chain = chain[0].infer(shape), chain[1:]
-    return shape, chain, tuple(found)
-
-
-def _places(op: MaxPool, shape: Shape) -> Array:
-    """Where the values lie of which each output is the largest, `[out, k]`; -1 for none."""
-    taps, channels = windows(shape, op), shape[0]
-    offset = np.arange(channels).reshape(-1, 1, 1) * math.prod(shape[1:])
-    return np.where(taps >= 0, taps + offset, -1).reshape(channels * len(taps), -1)
+    return shape, chain, tuple(steps)
 
 
 def _times(op: Scale, shape: Shape) -> Array | int | None:
@@ -112,15 +109,15 @@ def _digits(matrix: Matrix) -> list[Part]:
     whole = _on_grid(matrix)
     if whole[1] is not None:
         return [whole]
-    found: list[Part] = []
+    digits: list[Part] = []
     rest, shift = matrix.data, 0
     while rest.any():
         digit = ((rest + 128) & 255) - 128
         part = _replaced(matrix, digit << shift)
         part.eliminate_zeros()
-        found += [_on_grid(part)] if part.nnz else []
+        digits += [_on_grid(part)] if part.nnz else []
         rest, shift = (rest - digit) >> 8, shift + 8
-    return found
+    return digits
 
 
 def _is_exact(part: Part, source: Interval) -> bool:
