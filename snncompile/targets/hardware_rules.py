@@ -1,4 +1,4 @@
-"""The hardware rules, and the table that names them. See `rule` for what one is."""
+"""The hardware rules, and the table of their names. `hardware_rule` says what a rule is."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ from snncompile.targets.memory import fitting_cores, least_cores, synapse_bits
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
+"""What is counted for neurons that may emit any number of spikes in a tick."""
 MAX_UNIONS = 1 << 12
-"""Targets with cores of very many kinds are judged by so many of their unions, which lets more pass, never less."""
+"""The most unions of sets of cores that `layer_cores` tries. With fewer unions it may miss a violation, but never
+reports one that is not there."""
 
 
 # What neurons do.
@@ -219,7 +221,7 @@ def dilation(table: Table, target: Target) -> Measured:
 @rule("SNN412", "projection", "weights.weight_bits", "bits of a weight, as it is stored",
       "compile with fewer --weight-bits, or train with fewer")
 def weight_bits(table: Table, target: Target) -> Measured:
-    """Weights of both signs may come in larger steps, which costs them bits."""
+    """The width of weights. On some hardware, weights of both signs have a step of 2 or more, which takes bits of it."""
     links, step = table.projections, target.weights.mixed_step
     return at_most(links.weight_bits + links.mixed * (step - 1).bit_length(), target.weights.weight_bits)
 
@@ -233,7 +235,10 @@ def weights_per_neuron(table: Table, target: Target) -> Measured:
 # How much there is.
 
 def _axons(table: Table) -> Array:
-    """The inputs that some neuron of each population needs at least; two projections from one source share them."""
+    """The least number of axons into the core of one neuron, for each population.
+
+    Each source neuron takes an axon; projections from the same source population share them.
+    """
     links, count = table.projections, len(table.populations)
     pairs, place = np.unique(links.source * count + links.target, return_inverse=True)
     most = np.zeros(len(pairs), np.int64)
@@ -261,6 +266,7 @@ def synapse_memory(table: Table, target: Target) -> Measured:
 
 
 def _summed(table: Table, values: Array) -> Array:
+    """The sum of a column of the populations for each network."""
     return np.bincount(table.populations.network, values, table.networks).astype(np.int64)
 
 
@@ -316,11 +322,15 @@ def layer_memory(table: Table, target: Target) -> Measured:
 @rule("SNN416", "network", "memory.neuron_words", help="some layers compete for the same cores; make one smaller",
       words=in_words("more populations than fit, each on a core of its own", "one core a population"))
 def layer_cores(table: Table, target: Target) -> Measured:
-    """How many populations are left over by the best assignment of populations to cores."""
+    """For each network, how many populations get no core of their own in the best assignment of populations to cores.
+
+    By Hall's theorem, this is the largest excess of the populations that fit only cores of a set over the size of the
+    set. It is enough to try the unions of the sets of cores that populations fit.
+    """
     if not target.network.layer_per_core:
         return None
     fits, network = fitting_cores(table, target), table.populations.network
-    able = fits.any(1)  # those that no core holds break another rule
+    able = fits.any(1)  # populations that no core holds break the rule layer-memory
     patterns, which = np.unique(fits, axis=0, return_inverse=True)
     used = np.zeros(table.networks, np.int64)
     for union in _unions(patterns):
@@ -331,13 +341,17 @@ def layer_cores(table: Table, target: Target) -> Measured:
 
 
 def _unions(patterns: Array) -> list[Array]:
-    """All unions of sets of cores: by Hall's theorem, populations are left over where one holds more than its size."""
-    found = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
+    """All unions of sets of cores, at most MAX_UNIONS of them.
+
+    Args:
+        patterns: the sets, `[set, core]` booleans.
+    """
+    unions = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
     for pattern in patterns:
-        for union in [union | pattern for union in found.values()]:
-            if len(found) < MAX_UNIONS:
-                found[union.tobytes()] = union
-    return list(found.values())
+        for union in [union | pattern for union in unions.values()]:
+            if len(unions) < MAX_UNIONS:
+                unions[union.tobytes()] = union
+    return list(unions.values())
 
 
 HARDWARE_RULES: dict[str, HardwareRule] = {

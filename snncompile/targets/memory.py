@@ -1,9 +1,10 @@
-"""Memory models: how many bits or words a core needs for synapses and neurons.
+"""Memory models: how many bits or words of a core synapses and neurons take.
 
-`lists` is Loihi's: each axon that reaches a core points to a list of synapses, in words of fixed size (nengo-loihi
-1.1.0, `SynapseConfig.bits_per_axon`); kernels may be stored once for all neurons of a core. `dynapcnn` is Speck's:
-words of one layer, rounded up to powers of two (sinabs 904eb89, `dynapcnn_layer.py`, `memory_summary`). `crossbar`
-has a bit for every pair of an axon and a neuron, and `flat` no limit but the sum.
+`lists` is the model of Loihi: each axon that reaches a core points to a list of synapses, which is stored in words of
+fixed size (nengo-loihi 1.1.0, `SynapseConfig.bits_per_axon`); the kernel of a convolution may be stored once for all
+neurons of a core. `dynapcnn` is that of Speck: a core holds one layer, whose words are rounded up to powers of two
+(sinabs 904eb89, `dynapcnn_layer.py`, `memory_summary`). In `crossbar`, a core has a bit for every pair of an axon and a
+neuron, so that only the numbers of axons and neurons are limited. `flat` limits only sums over the chip.
 """
 
 from __future__ import annotations
@@ -16,18 +17,26 @@ from snncompile.targets.sections import Memory
 from snncompile.targets.target import Target
 
 SYNAPSES_OF_A_BLOCK = 64
-"""A list of more synapses has a header for each block of so many."""
+"""A list of synapses has a header for each block of so many synapses."""
 
 
 def list_bits(synapses: Array, bits: Array, memory: Memory) -> Array:
-    """Bits of a list of so many synapses of so many bits each: headers counted, filled up to whole words."""
+    """The bits of lists of synapses, with their headers, rounded up to whole words.
+
+    Args:
+        synapses: the number of synapses of each list.
+        bits: the bits of a synapse in each list.
+    """
     blocks = -(-synapses // SYNAPSES_OF_A_BLOCK)
     word = memory.word_bits or 1
     return np.asarray(-(-(synapses * bits + blocks * (memory.list_header_bits or 0)) // word) * word)
 
 
 def synapse_bits(table: Table, target: Target) -> Array:
-    """The least bits that each projection takes, all of it on one core. Zeros where the target's model counts none."""
+    """The bits that each projection takes where all of it lies on one core, which is the least possible.
+
+    Zeros where the memory model of the target counts no bits.
+    """
     links, memory = table.projections, target.memory
     if memory.model != "lists":
         return np.zeros(len(links), np.int64)
@@ -40,17 +49,18 @@ def synapse_bits(table: Table, target: Target) -> Array:
 
 
 def outputs_of_a_list(table: Table) -> Array:
-    """How many synapses a list of a shared kernel holds: the output channels that one input channel reaches."""
+    """For each projection, the synapses of a list of a shared kernel: the output channels that an input channel reaches."""
     links = table.projections
     return np.asarray(table.populations.channels[links.target] // np.maximum(links.kernel_groups, 1))
 
 
 def layer_words(table: Table) -> tuple[Array, Array, Array]:
-    """Kernel, neuron and bias words of each population as one DynapCNN layer.
+    """The kernel words, neuron words and bias words that each population takes as a layer of Speck.
 
-    `c 2^(ceil log2(kx ky) + ceil log2 f)` for the kernel of the largest projection into it, `f 2^(ceil log2 fx +
-    ceil log2 fy)` for the neurons, and a word a channel for biases. A fully connected layer is a kernel over all of
-    its input.
+    With `c` input channels, `f` output channels, kernels of `kx` by `ky` and outputs of `fx` by `fy`, the kernel takes
+    `c 2^(ceil log2(kx ky) + ceil log2 f)` words, for the largest projection into the population, the neurons take
+    `f 2^(ceil log2 fx + ceil log2 fy)`, and biases take a word for each channel. A fully connected layer counts as a
+    kernel of the size of its input.
     """
     cells, links = table.populations, table.projections
     into, out = cells.channels[links.source], cells.channels[links.target]
@@ -64,12 +74,12 @@ def layer_words(table: Table) -> tuple[Array, Array, Array]:
 
 
 def _power(values: Array) -> Array:
-    """The next power of two."""
+    """The least powers of two that are at least the values."""
     return np.asarray(1 << np.ceil(np.log2(np.maximum(values, 1))).astype(np.int64))
 
 
 def fitting_cores(table: Table, target: Target) -> Array:
-    """Which core each population fits, `[population, core]`, where a core holds one layer; inputs need none."""
+    """Which cores each population fits alone, `[population, core]` booleans; none for inputs, which need no core."""
     kinds = target.memory.kernel_words, target.memory.neuron_words, target.memory.bias_words
     cores = max((len(k) for k in kinds if k), default=target.limits.cores or 1)
     fits = np.ones((len(table.populations), cores), bool)
@@ -80,21 +90,21 @@ def fitting_cores(table: Table, target: Target) -> Array:
 
 
 def neuron_cores(table: Table, target: Target) -> Array:
-    """The share of cores that each population's neurons fill."""
+    """The number of cores, with fractions, that the neurons of each population fill; zeros without such a limit."""
     per_core = target.limits.neurons_per_core
     neurons = np.where(table.populations.is_input, 0, table.populations.neurons)
     return np.asarray(neurons / per_core if per_core else np.zeros(len(neurons)))
 
 
 def synapse_cores(table: Table, target: Target) -> Array:
-    """The share of cores that the synapses into each population fill."""
+    """The number of cores, with fractions, that the synapses into each population fill; zeros without such a limit."""
     per_core = target.limits.synapse_bits_per_core
     bits = np.bincount(table.projections.target, synapse_bits(table, target), len(table.populations))
     return np.asarray(bits / per_core if per_core else np.zeros(len(bits)))
 
 
 def least_cores(table: Table, target: Target) -> dict[str, Array]:
-    """Cores that each network needs at least, `[network]`, by what they run out of."""
+    """The least number of cores that each network needs, `[network]`, by what fills them."""
     network = table.populations.network
     layers = (1 - table.populations.is_input) * target.network.layer_per_core
     shares = {"neurons": neuron_cores(table, target), "synapse memory": synapse_cores(table, target),
