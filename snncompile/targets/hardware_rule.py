@@ -98,9 +98,9 @@ def one_of(column: str, words: Sequence[str], allowed: Callable[[Target], tuple[
     return describe
 
 
-def in_words(forbidden: str, allowed: str) -> Words:
+def in_words(used: str, allowed: str) -> Words:
     """The `words` of a rule that says the same of every row: what it has, and what the target allows."""
-    return lambda table, target, row: (forbidden, allowed)
+    return lambda table, target, row: (used, allowed)
 
 
 def not_among(values: Array, allowed: tuple[int, ...] | None, present: Array) -> Measured:

@@ -73,20 +73,20 @@ def _spikes(table: Table, target: Target, row: int) -> tuple[str, str]:
 
 
 @rule("SNN411", "population", "neurons.spikes_per_tick", words=_spikes,
-      help="let neurons fire once a tick (max_spikes 1)")
+      help="let neurons fire at most once in a tick (max_spikes 1)")
 def spikes_per_tick(table: Table, target: Target) -> Measured:
     most = table.populations.spikes_per_tick
     return at_most(np.where(most > 0, most, UNBOUNDED), target.neurons.spikes_per_tick)
 
 
 @rule("SNN411", "population", "neurons.thresholds_per_population", "different thresholds in a population",
-      "train with one threshold a layer, or scale each channel's weights so that one serves")
+      "train with one threshold for each layer, or scale the weights of each channel so that one is enough")
 def thresholds(table: Table, target: Target) -> Measured:
     return at_most(table.populations.thresholds, target.neurons.thresholds_per_population)
 
 
 @rule("SNN411", "population", "neurons.bias", words=in_words("neurons with a constant input", "no bias"),
-      help="train without biases, or feed them from an input that is always on")
+      help="train without biases, or replace them by weights from an input that is always on")
 def bias(table: Table, target: Target) -> Measured:
     return forbidden(table.populations.bias, target.neurons.bias)
 
@@ -116,14 +116,14 @@ def operators(table: Table, target: Target) -> Measured:
 
 
 @rule("SNN418", "projection", "network.graded", words=in_words("a projection of graded values", "spikes only"),
-      help="let the population that sends them fire, or use a target that carries graded values")
+      help="use spiking neurons in the source, or a target that carries graded values")
 def graded(table: Table, target: Target) -> Measured:
     cells = table.populations
     return forbidden((cells.graded & ~cells.is_input)[table.projections.source], target.network.graded)
 
 
 @rule("SNN418", "population", "network.real_inputs", words=in_words("an input of real numbers", "spikes only"),
-      help="encode the input into spikes, or let the first population stand before the chip")
+      help="encode the input into spikes, or compute the first population outside of the chip")
 def real_input(table: Table, target: Target) -> Measured:
     return forbidden(table.populations.is_input & table.populations.graded, target.network.real_inputs)
 
@@ -142,14 +142,14 @@ def shortcut(table: Table, target: Target) -> Measured:
 
 
 @rule("SNN414", "population", "network.chain", "projections in or out, the larger number",
-      "the toolchain takes plain chains of layers; choose one that takes graphs")
+      "the tools of this chip take chains of layers only; choose a target that takes other graphs")
 def chain(table: Table, target: Target) -> Measured:
     most = np.maximum(table.populations.readers, table.populations.sources)
     return (most, 1) if target.network.chain else None
 
 
 @rule("SNN414", "population", "network.readers_per_population", "populations that it projects to",
-      "let fewer populations read it")
+      "let it project to fewer populations")
 def readers(table: Table, target: Target) -> Measured:
     return at_most(table.populations.readers, target.network.readers_per_population)
 
@@ -221,7 +221,7 @@ def dilation(table: Table, target: Target) -> Measured:
 @rule("SNN412", "projection", "weights.weight_bits", "bits of a weight, as it is stored",
       "compile with fewer --weight-bits, or train with fewer")
 def weight_bits(table: Table, target: Target) -> Measured:
-    """The width of weights. On some hardware, weights of both signs have a step of 2 or more, which takes bits of it."""
+    """The width of weights, with the bits that a step above 1 takes in projections with weights of both signs."""
     links, step = table.projections, target.weights.mixed_step
     return at_most(links.weight_bits + links.mixed * (step - 1).bit_length(), target.weights.weight_bits)
 
@@ -247,19 +247,19 @@ def _axons(table: Table) -> Array:
 
 
 @rule("SNN413", "population", "limits.fan_in", "synapses into a neuron",
-      "connect fewer: smaller kernels, groups, or a population in between")
+      "use fewer connections: smaller kernels, groups of channels, or a population in between")
 def fan_in(table: Table, target: Target) -> Measured:
     return at_most(table.populations.fan_in, target.limits.fan_in)
 
 
 @rule("SNN413", "population", "limits.in_axons_per_core", "axons into the core of one neuron",
-      "connect fewer: smaller kernels, groups, or a population in between")
+      "use fewer connections: smaller kernels, groups of channels, or a population in between")
 def in_axons(table: Table, target: Target) -> Measured:
     return at_most(_axons(table), target.limits.in_axons_per_core)
 
 
 @rule("SNN416", "projection", "limits.synapse_bits_per_core", "bits for the synapses of one neuron",
-      "connect fewer, or use fewer --weight-bits")
+      "use fewer connections, or fewer --weight-bits")
 def synapse_memory(table: Table, target: Target) -> Measured:
     neurons = np.maximum(table.populations.neurons[table.projections.target], 1)
     return at_most(-(-synapse_bits(table, target) // neurons), target.limits.synapse_bits_per_core)
@@ -320,7 +320,7 @@ def layer_memory(table: Table, target: Target) -> Measured:
 
 
 @rule("SNN416", "network", "memory.neuron_words", help="some layers compete for the same cores; make one smaller",
-      words=in_words("more populations than fit, each on a core of its own", "one core a population"))
+      words=in_words("more populations than fit, each on a core of its own", "a core for each population"))
 def layer_cores(table: Table, target: Target) -> Measured:
     """For each network, how many populations get no core of their own in the best assignment of populations to cores.
 

@@ -1,7 +1,7 @@
-"""The layer table: a network as columns of numbers, one row a population and one a projection.
+"""The layer table: a network as columns of numbers, with a row for each population and for each projection.
 
-Rules read nothing else, so that one network and a stack of many are judged by the same functions. Columns are plain
-NumPy vectors; words are kept as their place in a tuple of words.
+Hardware rules read nothing else, so that the same functions judge one network and a table of many. Columns are int64
+vectors. A word, such as the name of a rule, is stored as its position in a tuple of words.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ RULE_WORDS = (*RULES, LOIHI, "another")
 RESET_WORDS, WHEN_WORDS, COMPARE_WORDS = get_args(Reset), get_args(When), get_args(Compare)
 OPERATOR_WORDS = tuple(OPERATORS)
 DENSE, SPARSE, KERNEL = range(3)
-"""How the synapses of a projection are listed: all of the sources', some, or as a kernel that neurons share."""
+"""How a projection stores its synapses: DENSE for a synapse from every source to every neuron, SPARSE for lists of the
+synapses that exist, KERNEL for the kernel of a convolution, which neurons share."""
 ABSENT = -1
-"""A column's value where the row has none: a word that is not known, a geometry that does not apply."""
+"""The value of a column in rows that have none: words that are not known, and geometry of other operators."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Vectors of one length."""
+    """Columns of the same length; `network` is the position of the network to which each row belongs."""
 
     network: Array
 
@@ -46,21 +47,31 @@ class Columns:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Any:
+        """Columns made of rows, each a mapping from the names of columns; columns that a row leaves out are 0."""
         names = [f.name for f in dataclasses.fields(cls)]
         return cls(**{n: np.array([row.get(n, 0) for row in rows], np.int64) for n in names})
 
 
 @dataclass(frozen=True)
 class Populations(Columns):
-    """One row a population or input.
+    """A row for each population and each input.
 
     Attributes:
-        rule, reset, reset_time, compare: places in `RULE_WORDS` and the like, ABSENT where nothing is known.
-        spikes_per_tick: the most a neuron emits; 0 where there is no bound, 1 for graded values.
-        thresholds: different thresholds inside it.
-        states: state variables of a neuron.
-        state_bits: the widest of them, 0 where nothing is known.
-        readers, sources: projections from it to populations, and into it.
+        is_input, is_output: whether it is an input, and whether an output reads it; 0 or 1.
+        channels, rows, columns: its shape; see `reach.grid`.
+        neurons: the number of its neurons, or of the elements of an input.
+        rule, reset, reset_time, compare: positions in `RULE_WORDS`, `RESET_WORDS`, `WHEN_WORDS` and `COMPARE_WORDS`;
+            ABSENT where they are not known.
+        spikes_per_tick: the most spikes that a neuron emits in a tick; 0 where there is no limit, 1 for graded values.
+        thresholds: the number of different thresholds in it.
+        states: the number of states of a neuron.
+        state_bits: the width of the widest state; 0 where it is not known.
+        bias: whether it has a bias; 0 or 1.
+        graded: whether it emits graded values; 0 or 1.
+        fan_in: the synapses into a neuron, at most, summed over the projections.
+        synapses: the synapses of all projections into it.
+        readers: the number of projections from it to populations.
+        sources: the number of projections into it.
     """
 
     is_input: Array
@@ -87,19 +98,27 @@ class Populations(Columns):
 
 @dataclass(frozen=True)
 class Projections(Columns):
-    """One row a projection between populations, or from an input.
+    """A row for each projection between populations, or from an input to a population.
 
     Attributes:
-        source, target: rows of the populations.
+        source, target: the rows of its populations.
+        delay: its delay in ticks.
         listing: DENSE, SPARSE or KERNEL.
-        operators: a bit for each word of `OPERATOR_WORDS` that occurs in it.
-        weights: numbers that have to be stored where kernels are shared; `synapses` where they are not.
-        weight_bits: width that holds each of them as a signed integer.
-        mixed: whether it has weights of both signs, or may have.
-        weights_per_neuron: different weights among the synapses of a neuron, at most.
-        loops: whether it lies on a cycle. `shortcut`: whether it passes by populations.
-        kernel_side ... output_side: of its convolution, ABSENT where it has none.
-        pool_side: the side of its sum pools, ABSENT for one that is not square with stride equal to side.
+        operators: bit `i` is set where the operator `OPERATOR_WORDS[i]` occurs in its chain.
+        synapses: the number of its synapses.
+        fan_in: the synapses into a neuron, at most.
+        weights: the number of its weights, in which each weight of a shared kernel counts once.
+        weight_bits: the width of a signed integer that holds each weight.
+        mixed: whether weights of both signs occur, or can occur where the weights are not known; 0 or 1.
+        weights_per_neuron: the number of different weights among the synapses of a neuron, at most.
+        loops: whether it lies on a cycle; 0 or 1.
+        shortcut: whether it passes by populations that lie between its source and its target; 0 or 1 (see `_links`).
+        kernel_side, kernel_taps: the longest side and the number of elements of the kernel of its last convolution;
+            like the other columns of geometry, ABSENT where it has no convolution.
+        stride, padding, kernel_groups, kernel_dilation: of that convolution, the largest value of all axes and sides.
+        input_side, output_side: the longest side of the input and the output of that convolution.
+        pool_side: the product of the sides of its pools, 1 without pools; ABSENT where one is not square, its stride is
+            not its side, or it has padding.
     """
 
     source: Array
@@ -128,7 +147,14 @@ class Projections(Columns):
 
 @dataclass(frozen=True)
 class Table:
-    """Networks as columns. `names` and `labels` say where a row comes from; `reaches` what each projection reads."""
+    """One or several networks as columns.
+
+    Attributes:
+        networks: the number of networks.
+        names: the name of each row of the populations.
+        labels: the label of the edge of each row of the projections.
+        reaches: the reach of each projection.
+    """
 
     networks: int
     populations: Populations
@@ -139,10 +165,11 @@ class Table:
 
 
 def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Table:
-    """The table of a LEGAL or INT graph, whose weights may be bare shapes.
+    """The layer table of a LEGAL, INT or MAPPED graph, whose weights may be bare shapes.
 
     Args:
-        weight_bits, state_bits: assumed of weights and states that are not integers yet; 0 where nothing is known.
+        weight_bits: the width of weights that are not integers yet.
+        state_bits: the width of states that are not integers yet; 0 where it is not known.
     """
     rows = {n: i for i, (n, op) in enumerate((n, op) for n, op in graph.nodes.items() if not isinstance(op, Output))}
     edges = [e for e in graph.edges if e.dst in rows]
@@ -160,7 +187,7 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Tabl
 
 
 def stack(tables: Iterable[Table]) -> Table:
-    """Many networks as one table; a rule then reduces by the column `network`."""
+    """Several tables as one, for `verdict.screen`; the column `network` tells their networks apart."""
     parts = list(tables)
     rows = np.cumsum([0, *(len(t.populations) for t in parts)])
     network = np.cumsum([0, *(t.networks for t in parts)])
@@ -187,7 +214,7 @@ def _population(graph: Graph, name: str) -> dict[str, Any]:
 
 
 def _cell(op: Op, shape: Shape) -> dict[str, Any]:
-    """What a population's neurons are."""
+    """The columns that describe the neurons of a population."""
     unknown = dict.fromkeys(("rule", "reset", "reset_time", "compare"), ABSENT)
     if isinstance(op, Input):
         return unknown | {"is_input": 1, "graded": op.values == "real",
@@ -209,11 +236,12 @@ def _cell(op: Op, shape: Shape) -> dict[str, Any]:
 
 
 def _place(word: str, words: Sequence[str]) -> int:
+    """The position of a word; that of the last word, `another`, for one that is not known."""
     return words.index(word) if word in words else len(words) - 1
 
 
 def _distinct(value: Any, shape: Shape) -> int:
-    """How many different numbers a parameter holds; one that is a bare shape may hold as many as it has."""
+    """How many different numbers a parameter holds; a bare shape counts as all different."""
     if value is None:
         return 0
     return len(np.unique(value)) if isinstance(value, np.ndarray) else getattr(value, "size", 1)
@@ -237,7 +265,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
 
 
 def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, weight_bits: int) -> dict[str, int]:
-    """Widths and signs of the weights; those without numbers are taken for the worst."""
+    """The columns of width and signs of the weights. Weights without numbers count as having both signs."""
     values = [np.asarray(op.weight) for op in layers if isinstance(op.weight, np.ndarray)]
     values = values or [_signs(op.factor) for op in ops if isinstance(op, Scale)
                         and isinstance(op.factor, (int, float, np.ndarray))]
@@ -251,7 +279,11 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
 
 
 def _signs(factor: Any) -> Array:
-    """The weights of synapses that have none of their own: a whole factor multiplies their sums, as behind weights."""
+    """The weights of synapses that a `scale` alone makes.
+
+    A whole factor multiplies the sums of synapses of weight 1 or -1, as it does behind a layer with weights. A real
+    factor is the weight itself.
+    """
     values = np.asarray(factor)
     return np.sign(values) if values.dtype.kind in "iu" else values
 
@@ -264,7 +296,7 @@ def _kernel(op: Op, entering: Shape, leaving: Shape) -> dict[str, int]:
 
 
 def _pool_side(ops: Sequence[Op]) -> int:
-    """1 without pools; their sides multiplied where each is square, with its side for a stride and no padding."""
+    """The product of the sides of all pools; see `Projections.pool_side`."""
     side = 1
     for op in (op for op in ops if isinstance(op, Pool)):
         if len({*op.kernel, *op.stride}) > 1 or any(n for pair in op.padding for n in pair):
@@ -274,7 +306,11 @@ def _pool_side(ops: Sequence[Op]) -> int:
 
 
 def _links(edges: Sequence[Edge]) -> list[dict[str, bool]]:
-    """Which projections lie on a cycle, and which pass by populations: another way leads to the same place."""
+    """The columns `loops` and `shortcut` of each projection.
+
+    Depth is the length of the longest way from an input, cycles counting as one population. A projection is a shortcut
+    where it leads more than one step deeper.
+    """
     net: nx.DiGraph[str] = nx.DiGraph()
     net.add_edges_from((e.src, e.dst) for e in edges)
     component = {n: i for i, c in enumerate(nx.strongly_connected_components(net)) for n in c}

@@ -49,7 +49,7 @@ def synapse_bits(table: Table, target: Target) -> Array:
 
 
 def outputs_of_a_list(table: Table) -> Array:
-    """For each projection, the synapses of a list of a shared kernel: the output channels that an input channel reaches."""
+    """The synapses of a list of a shared kernel, for each projection: the output channels of an input channel."""
     links = table.projections
     return np.asarray(table.populations.channels[links.target] // np.maximum(links.kernel_groups, 1))
 

@@ -1,8 +1,8 @@
-"""What a projection reads: for each output position along each axis, an interval of input positions.
+"""The reach of a projection: for each output position along each axis, the interval of input positions that it reads.
 
-Convolutions, pools, paddings and upsamplings treat channels, rows and columns apart, so a projection is described
-by three short vectors rather than by its synapses. Tensors are seen as `[channels, rows, columns]`; one of fewer axes
-has ones for the rest.
+Convolutions, pools, paddings and upsamplings treat channels, rows and columns separately, so that three short vectors
+describe a projection instead of a list of its synapses. All tensors count as `[channels, rows, columns]`; the axes that
+a tensor does not have are of size 1.
 """
 
 from __future__ import annotations
@@ -18,16 +18,25 @@ from snncompile.ir.types import Array, Shape
 
 
 def grid(shape: Shape) -> tuple[int, int, int]:
-    """A shape as channels, rows and columns; further axes count as columns, a single spatial one too."""
+    """A shape as channels, rows and columns. Axes behind the rows count as columns, as does a single axis of space.
+
+    >>> grid((8,)), grid((8, 20)), grid((8, 4, 5)), grid((8, 4, 5, 2))
+    ((8, 1, 1), (8, 1, 20), (8, 4, 5), (8, 4, 10))
+    """
     channels, *rest = shape or (1,)
     return (channels, rest[0], math.prod(rest[1:])) if len(rest) > 1 else (channels, 1, math.prod(rest))
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: output position `i` reads `count[i]` of the inputs `low[i] .. high[i]`, none where `count[i]` is 0.
+    """One axis: the output position `i` reads `count[i]` of the input positions from `low[i]` to `high[i]`.
 
-    `low` and `high` never decrease along the axis. `inputs` is the number of input positions.
+    Where `count[i]` is 0 it reads none. A kernel of 3 without padding over 5 positions has `low` 0, 1, 2, `high`
+    2, 3, 4 and `count` 3, 3, 3.
+
+    Attributes:
+        low, high, count: a number for each output position; `low` and `high` never decrease.
+        inputs: the number of input positions.
     """
 
     low: Array
@@ -40,11 +49,19 @@ class Axis:
 
     @classmethod
     def identity(cls, size: int) -> Axis:
+        """The axis in which each output position reads the same input position."""
         every = np.arange(size)
         return cls(every, every, np.ones(size, np.int64), size)
 
     def taps(self, kernel: int, stride: int, before: int, dilation: int, outputs: int, scattered: bool) -> Axis:
-        """The axis behind a window over this one."""
+        """The axis behind a window that slides over the output positions of this one.
+
+        Args:
+            kernel, stride, dilation: of the window.
+            before: zeros put before the axis.
+            outputs: the number of output positions of the window.
+            scattered: whether the inputs may lie anywhere, so that an interval says nothing of their number.
+        """
         first = np.arange(outputs) * stride - before
         skipped = np.maximum(-(first // dilation), 0)
         last = np.minimum((len(self) - 1 - first) // dilation, kernel - 1)
@@ -63,7 +80,12 @@ class Axis:
         return Axis(low, high, count if scattered else np.minimum(count, np.maximum(high - low + 1, 0)), self.inputs)
 
     def grouped(self, outputs: int, groups: int = 1, most: int | None = None) -> Axis:
-        """The axis behind a layer whose outputs read one of some equal groups; `most` inputs, if that is known."""
+        """The axis behind a layer in which each output reads all positions of one of some equal groups.
+
+        Args:
+            outputs: the number of output positions.
+            most: the number of inputs that each output reads, where it is known.
+        """
         of = np.arange(outputs) // (outputs // groups)
         size = len(self) // groups
         total = np.concatenate(([0], np.cumsum(self.count)))
@@ -72,35 +94,42 @@ class Axis:
         return Axis(low, high, np.minimum(count, high - low + 1 if most is None else most), self.inputs)
 
     def padded(self, before: int, after: int) -> Axis:
+        """The axis with output positions put before and after it, which read nothing."""
         low = np.concatenate((np.full(before, 0), self.low, np.full(after, self.inputs - 1)))
         high = np.concatenate((np.full(before, 0), self.high, np.full(after, self.inputs - 1)))
         return Axis(low, high, np.pad(self.count, (before, after)), self.inputs)
 
     def repeated(self, factor: int) -> Axis:
+        """The axis in which each output position stands `factor` times."""
         return Axis(np.repeat(self.low, factor), np.repeat(self.high, factor), np.repeat(self.count, factor),
                     self.inputs)
 
     def readers(self) -> tuple[Array, Array]:
-        """The first and the last output that reads each input; last < first where none does."""
+        """The first and the last output position that reads each input position; last < first where none does."""
         every = np.arange(self.inputs)
         return np.searchsorted(self.high, every, "left"), np.searchsorted(self.low, every, "right") - 1
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A projection's axes: channels, rows, columns. `scattered` where a reshape mixes them: intervals are then wide,
-    and only counts are exact."""
+    """The reach of a projection.
+
+    Attributes:
+        axes: channels, rows and columns.
+        scattered: whether a reshape mixes the axes. The intervals are then wide, and only the counts are exact.
+    """
 
     axes: tuple[Axis, Axis, Axis]
     scattered: bool = False
 
     @property
     def inputs(self) -> int:
+        """The number of input elements."""
         return math.prod(a.inputs for a in self.axes)
 
     @property
     def synapses(self) -> int:
-        """Connections between inputs and outputs, borders counted exactly."""
+        """The number of connections between inputs and outputs, without those to padding."""
         return math.prod(int(a.count.sum()) for a in self.axes)
 
     @property
@@ -109,7 +138,7 @@ class Reach:
         return math.prod(int(a.count.max(initial=0)) for a in self.axes)
 
     def through(self, op: Op, shape: Shape) -> Reach:
-        """The reach behind one more operator, which is entered by a tensor of `shape`."""
+        """The reach behind one more operator, which takes a tensor of `shape`."""
         channels, rows, columns = self.axes
         mixed = self.scattered
         if len(shape) > 3:
@@ -145,7 +174,12 @@ class Reach:
         return rows, columns
 
     def _reshaped(self, old: tuple[int, int, int], new: tuple[int, int, int], times: int = 1) -> Reach:
-        """The same elements, or windows of so many, under another shape: what an output reads may lie anywhere."""
+        """The reach behind an operator that gives the elements another shape, so that the axes are mixed.
+
+        Args:
+            old, new: channels, rows and columns before and after it.
+            times: how many elements each output reads.
+        """
         if old == new and times == 1:
             return self
         counts = [np.full(n, int(a.count.max(initial=0))) for a, n in zip(self.axes, new, strict=True)]
@@ -159,7 +193,7 @@ class Reach:
 
 
 def reach_of(chain: tuple[Op, ...], shape: Shape) -> Reach:
-    """The reach of a chain of operators that a tensor of `shape` enters."""
+    """The reach of a chain of operators that takes a tensor of `shape`."""
     sizes = grid(shape)
     reach = Reach((Axis.identity(sizes[0]), Axis.identity(sizes[1]), Axis.identity(sizes[2])))
     for op in chain:

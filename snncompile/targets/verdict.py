@@ -1,4 +1,4 @@
-"""Verdicts: all rules of a target over a layer table, for one network in words, for many in numbers."""
+"""Verdicts: all hardware rules applied to a layer table, as diagnostics for one network, or as arrays for many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ MAX_NAMED = 4
 
 @dataclass(frozen=True)
 class Violation:
-    """One rule broken in one place: how much is used there, and how much there is."""
+    """One rule that is broken in one place.
+
+    Attributes:
+        rule: the name of the rule.
+        used, limit: how much is used there, and how much is allowed.
+        diagnostic: the same in words.
+    """
 
     rule: str
     used: float
@@ -32,12 +38,15 @@ class Violation:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What a target's rules say of a network.
+    """Whether a network can run on a target.
 
     Attributes:
-        margins: by rule, `used / limit - 1` where it is largest: above 0 it is broken, -0.25 leaves a quarter.
-        dilation: ticks of the hardware for each tick of the network, as it was judged.
-        cost: what it would cost, where that was estimated.
+        network, target: their names.
+        violations: the rules that are broken, with each place where they are.
+        margins: by rule, the largest `used / limit - 1`. Above 0 the rule is broken; at -0.25 a quarter of the limit is
+            left. Rules that only allow or forbid have none.
+        dilation: the ticks of the hardware for each tick of the network for which it was judged.
+        cost: the estimated cost; None where it was not estimated.
     """
 
     network: str
@@ -49,15 +58,16 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
+        """Whether no rule is broken."""
         return not self.violations
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The violations; what is the same in several places is said once."""
+        """The violations as diagnostics. Those that differ only in their places become one, which lists the places."""
         alike: dict[Diagnostic, list[str]] = {}
-        for found in (v.diagnostic for v in self.violations):
-            kind, _, name = found.place.partition(" ")
-            alike.setdefault(dataclasses.replace(found, place=kind), []).append(name)
+        for diagnostic in (v.diagnostic for v in self.violations):
+            kind, _, name = diagnostic.place.partition(" ")
+            alike.setdefault(dataclasses.replace(diagnostic, place=kind), []).append(name)
         return tuple(dataclasses.replace(d, place=_places(d.place, names)) for d, names in alike.items())
 
     def expect_ok(self) -> None:
@@ -84,7 +94,7 @@ class Verdict:
         return f"<Verdict {self}>" if self.ok else f"<Verdict\n{self}>"
 
     def _repr_html_(self) -> str:
-        """The words, and the room that is left, as a notebook shows them."""
+        """The verdict in words, and the used share of each limit, as a notebook shows them."""
         rows = "".join(f"<tr><td>{name}</td><td>{1 + margin:.1%}</td></tr>" for name, margin in self.margins.items())
         return f"<pre>{escape(str(self))}</pre><table><tr><th>rule</th><th>used</th></tr>{rows}</table>"
 
@@ -97,15 +107,20 @@ def _places(kind: str, names: Sequence[str]) -> str:
 
 
 def judge(table: Table, target: Target, name: str) -> Verdict:
-    """The verdict on the one network of a table."""
+    """The verdict on a network.
+
+    Args:
+        table: its layer table, with no other network in it.
+        name: the name of the network.
+    """
     violations: list[Violation] = []
     margins: dict[str, float] = {}
-    for one, used, limit in _measured(table, target):
+    for rule, used, limit in _measured(table, target):
         for row in np.flatnonzero(used > limit):
-            violations.append(_violation(one, table, target, name, int(row), used, limit))
+            violations.append(_violation(rule, table, target, name, int(row), used, limit))
         worst = _margins(used, limit)
         if len(worst):
-            margins[one.name] = float(worst.max())
+            margins[rule.name] = float(worst.max())
     return Verdict(name, target.name, tuple(violations), margins)
 
 
@@ -114,9 +129,9 @@ class Screened:
     """Verdicts on a stack of networks.
 
     Attributes:
-        ok: whether each network is feasible, `[network]`.
-        broken: which rules each one breaks, `[network, rule]`, in the order of `rules`.
-        margins: `used / limit - 1` where it is largest, -1 where nothing is used or limited.
+        rules: the names of the rules.
+        broken: which rules each network breaks, `[network, rule]` booleans.
+        margins: the largest `used / limit - 1` of each, `[network, rule]`; -1 where nothing is used or limited.
     """
 
     rules: tuple[str, ...]
@@ -125,16 +140,17 @@ class Screened:
 
     @property
     def ok(self) -> Array:
+        """Which networks break no rule, `[network]` booleans."""
         return np.asarray(~self.broken.any(1))
 
 
 def screen(table: Table, target: Target) -> Screened:
-    """The verdicts on all networks of a table, by the same rules."""
+    """The verdicts on all networks of a table (`layer_table.stack`), by the same rules as `judge`."""
     names = tuple(HARDWARE_RULES)
     broken = np.zeros((table.networks, len(names)), bool)
     margins = np.full((table.networks, len(names)), -1.0)
-    for one, used, limit in _measured(table, target):
-        at, network = names.index(one.name), _networks(one, table)
+    for rule, used, limit in _measured(table, target):
+        at, network = names.index(rule.name), _networks(rule, table)
         np.logical_or.at(broken[:, at], network, used > limit)
         worst = _margins(used, limit)
         if len(worst):
@@ -143,35 +159,35 @@ def screen(table: Table, target: Target) -> Screened:
 
 
 def _measured(table: Table, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
-    """The rules that the target has a limit for, with what each row uses and may use."""
-    for one in HARDWARE_RULES.values():
-        found = one.measure(table, target)
-        if found is not None and len(found[0]):
-            used, limit = found
-            yield one, used, np.broadcast_to(np.asarray(limit), used.shape)
+    """The rules for which the target has a limit, each with what every row uses and the limit of every row."""
+    for rule in HARDWARE_RULES.values():
+        measured = rule.measure(table, target)
+        if measured is not None and len(measured[0]):
+            used, limit = measured
+            yield rule, used, np.broadcast_to(np.asarray(limit), used.shape)
 
 
-def _networks(one: HardwareRule, table: Table) -> Array:
-    """The network of each row that a rule measures."""
-    if one.scope == "network":
+def _networks(rule: HardwareRule, table: Table) -> Array:
+    """The network of each row for which a rule gives a number."""
+    if rule.scope == "network":
         return np.arange(table.networks)
-    return (table.populations if one.scope == "population" else table.projections).network
+    return (table.populations if rule.scope == "population" else table.projections).network
 
 
 def _margins(used: Array, limit: Array) -> Array:
-    """Shares of what is possible; nothing where a rule only forbids."""
+    """`used / limit - 1` for each row; an empty array for rules that only allow or forbid, whose limit is 0."""
     return np.asarray(np.maximum(used, 0) / limit - 1) if len(limit) and limit.min() > 0 else np.zeros(0)
 
 
-def _violation(one: HardwareRule, table: Table, target: Target, name: str, row: int, used: Array, limit: Array
+def _violation(rule: HardwareRule, table: Table, target: Target, name: str, row: int, used: Array, limit: Array
                ) -> Violation:
-    found, possible = one.words(table, target, row) if one.words else (f"{one.unit}: {used[row]:,}",
-                                                                      f"{limit[row]:,}")
-    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[one.scope]
-    if one.scope != "network":
-        place += f" {shorten((table.names if one.scope == 'population' else table.labels)[row])}"
-    origin = target.origin(one.figure)
+    present, allowed = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used[row]:,}",
+                                                                          f"{limit[row]:,}")
+    place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[rule.scope]
+    if rule.scope != "network":
+        place += f" {shorten((table.names if rule.scope == 'population' else table.labels)[row])}"
+    origin = target.origin(rule.figure)
     known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
     source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
-    return Violation(one.name, float(used[row]), float(limit[row]),
-                     Diagnostic(one.code, place, found, possible + source, one.help))
+    return Violation(rule.name, float(used[row]), float(limit[row]),
+                     Diagnostic(rule.code, place, present, allowed + source, rule.help))
