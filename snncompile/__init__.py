@@ -5,7 +5,7 @@
     model = sc.compile(graph, target="c99", calibration=x, weight_bits=8)
     model.run(x).decisions
 
-Names are imported when they are first used, so that importing the package costs next to nothing.
+A name is imported when it is first used, so that `import snncompile` does not load NumPy or any reader.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HOMES = {
     "load_target": "targets.load", "neuron_module": "frontends.torch.cells", "open_build": "saved_build",
     "run": "ir.interp",
 }
-"""The module that each public name lives in. No module bears a public name: importing it would hide the function."""
+"""The module of each public name. No module has a public name itself: importing it would replace the function."""
 __all__ = [*_HOMES, "__version__"]
 
 

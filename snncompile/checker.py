@@ -24,27 +24,31 @@ from snncompile.targets.target import Target
 from snncompile.targets.verdict import Verdict, Violation, judge
 
 CYCLES, WAITING = "cycles", "waiting"
-"""Rules that cannot be judged from one row of the layer table: they need whole cycles, or the neuron's program."""
+"""The names of the rules that are checked here and not in `targets`: they need whole cycles, or programs of neurons."""
 BELOW_THRESHOLD = 0.25
-"""The membrane, as a share of the threshold, from which it is tried whether a neuron changes without input."""
+"""The membrane, as a share of the threshold, from which `_changes` runs a neuron for a tick without input."""
 
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
           dilate: int | Literal["auto"] = 1, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS,
           profile: str | None = None, **load_options: Any) -> Verdict:
-    """Whether a network can run on a target.
-
-    The verdict holds every rule that the network breaks, the margin by which it keeps the others, and the cost.
+    """Whether a network can run on a target, and at what cost.
 
     Args:
         source: a graph at any stage, whose weights may be bare shapes, or anything `load` takes.
-        weight_bits: the width that weights will have; the target's own choice without it.
-        dilate: ticks of the hardware for each tick of the network; "auto" for as many as the quickest loop needs.
-        rate, ticks, profile: of the verdict's cost; see `estimate`.
-        load_options: what the source does not say; see `load`.
+        target: the name of a target, the path of its TOML file, or a `Target`.
+        weight_bits: the width of weights that are not integers yet; None for that of the target.
+        dilate: ticks of the hardware for each tick of the network; "auto" takes as many as the loop with the least
+            delay for its hops needs.
+        rate, ticks, profile: what the cost is estimated with; see `estimate`.
+        load_options: options of the reader, for what the source leaves open; see `load`.
+
+    Returns:
+        Every rule that the network breaks, the margin to each limit, and the estimated cost.
 
     Raises:
-        CompileError: where the source or the target cannot be read. Rules that are broken are not raised.
+        CompileError: where the source or the target cannot be read. Rules that are broken are in the verdict, and raise
+            nothing.
     """
     chosen = load_target(target)
     legal, table = legal_table(source, chosen, weight_bits, load_options)
@@ -61,7 +65,7 @@ def _period(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:
     Raises:
         CompileError: SNN404 for a dilation that the target does not offer.
     """
-    passes_of(Choices(target, dilate=dilate), "retime")  # refuses what the target cannot do
+    passes_of(Choices(target, dilate=dilate), "retime")  # raises for a dilation that the target does not offer
     if dilate != "auto":
         return dilate
     return dilation(graph, target.timing.hop_ticks) if target.timing.dilation and _retimed(graph, target) else 1
@@ -76,7 +80,7 @@ def _retimed(graph: Graph, target: Target) -> bool:
 
 
 def _quick_cycles(graph: Graph, target: Target, period: int) -> Iterator[Violation]:
-    """The cycles with less delay than their hops take, which `retime` would refuse."""
+    """A violation for each cycle that has less delay than its hops take, so that `retime` would refuse it."""
     try:
         if _retimed(graph, target):
             check_cycles(graph, target.timing.hop_ticks, period)
@@ -85,7 +89,10 @@ def _quick_cycles(graph: Graph, target: Target, period: int) -> Iterator[Violati
 
 
 def _restless(graph: Graph, target: Target) -> Iterator[Violation]:
-    """Neurons whose state changes between two ticks of a dilated network, on targets that cannot make them wait."""
+    """A violation for each population that would change between two ticks of a dilated network.
+
+    There are none on targets with programmable neurons, which can wait.
+    """
     for name, op in graph.nodes.items():
         if not target.neurons.programmable and isinstance(op, Neuron) and _changes(op):
             yield Violation(WAITING, 1, 0, Diagnostic(
@@ -97,7 +104,8 @@ def _restless(graph: Graph, target: Target) -> Iterator[Violation]:
 def _changes(neuron: Neuron) -> bool:
     """Whether a neuron fires or changes its state in a tick without input.
 
-    It is tried with all membranes at BELOW_THRESHOLD times the threshold. False where its parameters are bare shapes.
+    Its program is run for one tick with all membranes at BELOW_THRESHOLD times the threshold. False where its
+    parameters are bare shapes.
     """
     if any(isinstance(v, ShapeOnly) for v in neuron.arrays().values()):
         return False

@@ -1,4 +1,4 @@
-"""The line, top to bottom: a source in, a compiled model out."""
+"""`compile`: takes a network through all steps, from a source to a compiled model, in the order of docs/line.md."""
 
 from __future__ import annotations
 
@@ -41,29 +41,31 @@ from snncompile.targets.verdict import judge
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
             observer: Observer | None = None, load_options: Mapping[str, Any] | None = None,
             dilate: int | Literal["auto"] = 1, **arithmetic: Any) -> CompiledModel:
-    """Compile a network.
+    """Compile a network for a target.
 
     Args:
-        source: a graph, or anything `load` takes. A graph of stage INT keeps its integers: there is nothing to
-            legalize, calibrate or quantize, and samples are for golden vectors only.
-        target: a target's name, its TOML file, or a `Target`.
-        calibration: samples `[sample, tick, *shape]` (by input name, for several inputs) on which ranges are
-            measured and float and integer network compared; or a function that gives them for the graph.
-        labels: the samples' classes, `[sample]`, to count correct decisions.
-        observer: callbacks for passes and progress.
-        load_options: what the source does not say; see `load`.
-        dilate: hardware ticks for each tick of the network, where a hop takes one; "auto" for as many as the quickest
-            loop needs.
-        arithmetic: options of the integer representation, by the names of `targets.arithmetic.Arithmetic`.
+        source: a graph, or anything that `load` takes. A graph of stage INT keeps its integers: it is not legalized,
+            calibrated or quantized, and samples are used for golden vectors only.
+        target: the name of a target, the path of its TOML file, or a `Target`.
+        calibration: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which ranges are
+            measured and the integer network is compared with the float network; or a function that takes the LEGAL
+            graph (for a graph of stage INT, that graph) and returns such samples.
+        labels: the class of each sample, whole numbers `[sample]`, with which correct decisions are counted.
+        observer: callbacks for the end of each pass and for progress.
+        load_options: options of the reader, for what the source leaves open; see `load`.
+        dilate: hardware ticks for each tick of the network, on targets where a hop takes ticks; "auto" takes as many as
+            the loop with the least delay for its hops needs.
+        arithmetic: options of the integer representation, by the names of the fields of `Arithmetic`; None stands for
+            the choice of the target.
 
     Raises:
-        CompileError: with every problem found.
+        CompileError: with all problems of the first step that has any.
     """
     observer = observer or Observer()
     chosen = load_target(target)
     backend = _backend(chosen)
     choices = Choices(chosen, chosen.arithmetic.with_options(arithmetic), dilate=dilate)
-    mapping = passes_of(choices, "retime")          # made before anything is read: refuses what cannot be
+    mapping = passes_of(choices, "retime")  # made before the source is read, since wrong options are refused here
     graph = observer.timed("read", lambda: expect_numbers(verify(load(source, **(load_options or {})))))
     _expect_able(backend, graph, chosen)
     if graph.stage == Stage.INT:
@@ -72,13 +74,13 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         network = _to_integers(graph, choices, calibration, labels, observer)
     integer = network.graph.noting([*wide_weights(network.graph, chosen), *emulated(network.graph, chosen)])
     golden = observer.timed("golden", lambda: record_golden(integer, network.samples))
-    rates = activity_rates(integer, network.seen, golden)
+    rates = activity_rates(integer, network.calibration, golden)
     mapped = run_passes(integer, mapping, observer.note)
     chip = _on_chip(mapped, chosen, observer)
     artifact = observer.timed("emit", lambda: backend.emit(Request(mapped, chosen, chip, rates, golden)))
     described = chosen.costs or chosen.timing.hop_ticks
     cost = observer.timed("estimate", lambda: _cost(mapped, chosen, golden, chip)) if described else None
-    report = Report(graph.name, chosen.name, population_reports(integer, network.seen, network.agreement),
+    report = Report(graph.name, chosen.name, population_reports(integer, network.calibration, network.agreement),
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
                     mapped.schedule.period, cost, CoreUse.of(chip) if chip else None)
@@ -88,7 +90,16 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
 
 def legal_table(source: Any, target: Target, weight_bits: int | str | None, load_options: Mapping[str, Any]
                 ) -> tuple[Graph, LayerTable]:
-    """A network in the form in which a target is asked about it, and its layer table; weights may be bare shapes."""
+    """A network in the form in which it is checked against a target, and its layer table.
+
+    Args:
+        source: a graph, whose weights may be bare shapes, or anything that `load` takes.
+        weight_bits: the width of weights that are not integers yet; None for that of the target.
+        load_options: options of the reader.
+
+    Returns:
+        The LEGAL graph, or the graph itself where it is at a later stage; and its layer table.
+    """
     graph = verify(load(source, **load_options))
     choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"))
@@ -114,18 +125,27 @@ def _expect_able(backend: Backend, graph: Graph, target: Target) -> None:
 
 @dataclass(frozen=True)
 class _Integers:
-    """A network in integers, and what is known of the way there; nothing, of one that arrived so."""
+    """A network in integers, and what was used and measured on the way to it.
+
+    Attributes:
+        graph: the INT graph.
+        samples: the calibration samples by input name; None where there were none.
+        calibration: what was measured on the samples; nothing for a network that arrived in integers.
+        legal: the LEGAL graph that was quantized; None for a network that arrived in integers.
+        arithmetic: the options of the quantization; None for a network that arrived in integers.
+        agreement: how far both graphs agree on the samples; None without samples.
+    """
 
     graph: Graph
     samples: Mapping[str, Array] | None
-    seen: Calibration
+    calibration: Calibration
     legal: Graph | None = None
     arithmetic: Arithmetic | None = None
     agreement: Agreement | None = None
 
 
 def _to_integers(graph: Graph, choices: Choices, calibration: Any, labels: Any, observer: Observer) -> _Integers:
-    """A network in real numbers, made legal for the target and quantized on the samples."""
+    """Legalize a network in real numbers for the target, and quantize it with what the samples show."""
     if graph.stage != Stage.FLOAT:
         fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", "stage FLOAT or INT",
              "compile the network that this one was made from")
@@ -136,17 +156,21 @@ def _to_integers(graph: Graph, choices: Choices, calibration: Any, labels: Any, 
         integer = run_passes(legal, passes_of(choices, "quantize", "ranges"), observer.note)
         return _Integers(integer, None, Calibration(), legal, choices.arithmetic)
     given = dict(samples)
-    seen = observer.timed("calibrate", lambda: calibrate(legal, given, observer.counter("calibrate")))
-    choices = dataclasses.replace(choices, calibration=seen)
+    measured = observer.timed("calibrate", lambda: calibrate(legal, given, observer.counter("calibrate")))
+    choices = dataclasses.replace(choices, calibration=measured)
     integer = run_passes(legal, passes_of(choices, "quantize", "ranges"), observer.note)
     agreement = observer.timed("compare", lambda: compare(
         legal, integer, given, integers(integer, given), classes, observer.counter("compare")))
-    return _Integers(integer, samples, seen, legal, choices.arithmetic, agreement)
+    return _Integers(integer, samples, measured, legal, choices.arithmetic, agreement)
 
 
 def _given_integers(graph: Graph, choices: Choices, calibration: Any, labels: Any, options: Mapping[str, Any],
                     observer: Observer) -> _Integers:
-    """A network that arrives in integers keeps them; they leave no choice of arithmetic."""
+    """Bound the integers of a network that arrived in integers, which it keeps.
+
+    Raises:
+        CompileError: SNN404 where an option of the arithmetic is given, since there is nothing left to choose.
+    """
     refused = [name for name, value in options.items() if value is not None]
     if refused:
         fail("SNN404", f"options {', '.join(refused)}", "a network that arrives in integers keeps them",
@@ -157,7 +181,7 @@ def _given_integers(graph: Graph, choices: Choices, calibration: Any, labels: An
 
 
 def _on_chip(mapped: Graph, target: Target, observer: Observer) -> Chip | None:
-    """A network on the cores of a target; None where it has no cores to fill."""
+    """Divide a network among the cores of a target and place them; None for a target without cores."""
     if not has_cores(target) or not mapped.populations:
         return None
     pieces = observer.timed("partition", lambda: partition(mapped, target))
@@ -165,16 +189,16 @@ def _on_chip(mapped: Graph, target: Target, observer: Observer) -> Chip | None:
 
 
 def _cost(mapped: Graph, target: Target, golden: Golden, chip: Chip | None) -> Cost:
-    """What the golden vectors cost on the hardware."""
+    """The estimated cost of the golden vectors on the target."""
     activity = measure(mapped, golden.inputs)
     messages = Messages.of(*chip, activity) if chip else None
     return cost_of(mapped, layer_table(mapped), target, activity, messages=messages)
 
 
 def _options(reading: Mapping[str, Any], arithmetic: Arithmetic | None) -> dict[str, Any]:
-    """The options that were used, those of reading the source first, for the report.
+    """The options of the reader and of the arithmetic, by name, for the report.
 
-    Of an array its shape is told, and other values that JSON does not know become text.
+    An array is replaced by its shape, and other values that JSON cannot hold by their text.
     """
     said = {n: v if isinstance(v, (bool, int, float, str)) else str(list(v.shape) if hasattr(v, "shape") else v)
             for n, v in reading.items() if v is not None}

@@ -27,12 +27,16 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
     Args:
         source: a graph at any stage, or anything `load` takes. Weights may be bare shapes where no samples are given.
         x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which activity is measured.
-        rate, ticks: what is assumed without samples: spikes for each neuron and tick, and ticks of a sample.
-        profile: name of a set of energy and time constants of the target; its first one without a name.
-        weight_bits: the width that weights will have; the target's own choice without it.
+        target: the name of a target, the path of its TOML file, or a `Target`.
+        rate, ticks: what is assumed where no samples are given: spikes of a neuron in a tick, and ticks of a sample.
+        profile: the name of a set of energy and time constants of the target; None for its first one.
+        weight_bits: the width of weights that are not integers yet; None for that of the target.
         placed: the partition and placement of the network on the target; without them, messages between cores and
             hops are not counted.
-        load_options: what the source does not say; see `load`.
+        load_options: options of the reader, for what the source leaves open; see `load`.
+
+    Returns:
+        Counts, energy in pJ and time for one sample.
 
     Raises:
         CompileError: SNN404 for an unknown profile or an impossible rate, SNN501 for samples that do not fit.
@@ -45,4 +49,5 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
 
 
 def _given(graph: Graph, x: Data) -> dict[str, Array]:
+    """Samples by input name, in integers for an INT or MAPPED graph."""
     return integers(graph, x) if graph.stage >= Stage.INT else by_name(graph, x)

@@ -15,20 +15,26 @@ from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.report.report import synapses_into
 
 GOLDEN_VALUES = 2_000_000
-"""Input values that are recorded at most, unless a single sample holds more."""
+"""The largest number of input values that are recorded, unless a single sample has more."""
 GOLDEN_SAMPLES = 4
+"""The largest number of calibration samples that are recorded."""
 TRIAL_SAMPLES = 2
 TRIAL_TICKS = (4, 16)
+"""The fewest and the most ticks of random input."""
 TRIAL_RATE = 0.2
+"""The share of the values of random input that are drawn from the range of the input; the others are 0."""
 TRIAL_OPERATIONS = 1 << 30
-"""Synaptic operations that random input may take to interpret; a network with more of them gets fewer ticks."""
+"""The largest product of the synapses of a network and the ticks of its random input, but for TRIAL_TICKS[0] ticks."""
 
 
 def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
     """Run an INT graph on the first calibration samples, or without samples on random input with a fixed seed.
 
     Args:
-        samples: calibration samples `[sample, tick, *shape]` by input name, in the values of the user.
+        samples: calibration samples `[sample, tick, *shape]` by input name, as the user gave them; None for none.
+
+    Returns:
+        The integers of the inputs, and the outputs that the interpreter gives for them.
     """
     if samples is None:
         inputs = trial_inputs(graph)
@@ -42,8 +48,7 @@ def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
 def trial_inputs(graph: Graph) -> dict[str, Array]:
     """Random input with a fixed seed, within the range of each input: `[sample, tick, *shape]` by input name.
 
-    A share TRIAL_RATE of the values is drawn from the range, the others are 0. Networks that take long to interpret get
-    fewer ticks and a single sample.
+    Networks that take long to interpret get fewer ticks and a single sample.
     """
     operations = sum(synapses_into(graph, n) for n in graph.populations)
     ticks = min(max(TRIAL_OPERATIONS // max(operations, 1), TRIAL_TICKS[0]), TRIAL_TICKS[1])
@@ -57,10 +62,10 @@ def trial_inputs(graph: Graph) -> dict[str, Array]:
 
 
 def activity_rates(graph: Graph, calibration: Calibration, golden: Golden) -> dict[str, float]:
-    """How often each input and population carries something else than zero, from 0 to 1, by name.
+    """The share of elements and ticks in which each input and population emits a value other than 0, by name.
 
-    Inputs are measured on the golden vectors. Populations have their firing rate from the calibration; graded
-    ones count as always active, and populations that were not calibrated are left out.
+    Inputs are measured on the golden vectors. The rate of a spiking population is its firing rate in calibration, at
+    most 1. The rate of a graded population is 1. Spiking populations that were not calibrated are left out.
     """
     rates = {n: float(np.mean(v != 0)) if v.size else 0.0 for n, v in golden.inputs.items()}
     for name, population in graph.populations.items():

@@ -57,12 +57,13 @@ def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[
     if labels is None:
         return samples, None
     if graph.stage == Stage.INT:
-        fail("SNN501", "labels", "labels for a network that arrives in integers", "none: it is compared with nothing",
+        fail("SNN501", "labels", "labels for a network that arrives in integers",
+             "no labels, since there is no float network to compare it with",
              "model.run(x).decisions are its decisions")
     classes, count = np.asarray(labels), len(next(iter(samples.values())))
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
         fail("SNN501", "labels", f"shape {list(classes.shape)} of type {classes.dtype}",
-             f"[{count}] whole numbers, one a calibration sample")
+             f"[{count}] whole numbers, one for each calibration sample")
     return samples, classes
 
 
@@ -112,7 +113,7 @@ def by_name(graph: Graph, x: Data) -> dict[str, Array]:
 
 
 def _whole(name: str, op: Input, value: Array) -> Array:
-    """The values of one input as integers."""
+    """The values `[sample, tick, *shape]` of one input as integers."""
     if op.values == "real":
         whole = np.clip(np.rint(value / op.unit), op.low, op.high)
         return whole.astype(np.int64)

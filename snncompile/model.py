@@ -1,4 +1,4 @@
-"""A compiled network: run it, compare it, look inside it, save it."""
+"""`CompiledModel`: a compiled network, which can be run, compared with the interpreter, traced and saved."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from snncompile.mapping.chip import Chip
 from snncompile.report.report import Report, decide
 
 INTERPRETER = "interpreter"
-"""The name of the reference interpreter, where that of a backend might stand."""
+"""What `Result.backend` is where the integer interpreter ran instead of an emitted program."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave.
+    """The results of a run.
 
     Attributes:
-        all_outputs: `[sample, tick, *shape]` integers by output name.
-        decisions: `[sample]`, the strongest element of the first output, decoded as the output says.
-        spike_counts: by population, `[sample]`: the sum of what it emitted; for graded ones of its magnitude.
-        backend: what ran: the emitted program, by its backend ("c", "lava"), or the "interpreter".
-        units: the real value of an integer 1, by output name.
+        all_outputs: integers `[sample, tick, *shape]` by output name.
+        decisions: `[sample]`, the position of the largest element of the first output, after it was decoded over its
+            ticks as the output says.
+        spike_counts: `[sample]` by population name: the spikes that it emitted. For a graded population, the sum of the
+            magnitudes that it emitted.
+        backend: what ran: the backend of the emitted program ("c" or "lava"), or "interpreter".
+        units: the real value of the integer 1, by output name.
     """
 
     all_outputs: Mapping[str, Array]
@@ -47,13 +49,20 @@ class Result:
 
     @property
     def outputs(self) -> Array:
-        """The first output."""
+        """The first output, integers `[sample, tick, *shape]`."""
         return next(iter(self.all_outputs.values()))
 
 
 @dataclass(frozen=True)
 class Verification:
-    """How golden vectors were reproduced: every finding is a place and what differed there."""
+    """The result of replaying the golden vectors.
+
+    Attributes:
+        samples, ticks: the size of the golden vectors.
+        populations: how many populations were compared inside.
+        backend: what ran; see `Result.backend`.
+        differences: each output, population and state that differed, with the first sample and tick where it did.
+    """
 
     samples: int
     ticks: int
@@ -63,6 +72,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
+        """Whether everything was equal."""
         return not self.differences
 
 
@@ -71,17 +81,19 @@ class CompiledModel:
     """A network in integers, with the program that was emitted for it.
 
     Attributes:
-        graph: the INT graph, the definition of what every emitted program computes.
-        mapped: what the program does in each tick of the hardware, with its schedule; the INT graph itself where a
+        graph: the INT graph, which defines what every emitted program computes.
+        mapped: the graph that was emitted, in ticks of the hardware, with its schedule; the INT graph itself where a
             spike crosses the network within a tick.
         artifact: the emitted files.
-        golden: vectors that were recorded when it was compiled, in ticks of the network.
-        rates: share of active elements by node, as the backend used them.
+        golden: inputs and outputs that were recorded when the network was compiled, in ticks of the network.
+        rates: the share of elements that are not 0, by name of input or population, which the backend used.
         report: what was measured and proved.
-        notes: warnings of the whole line.
-        float_graph: the LEGAL graph it came from; None for a model that was opened from a folder.
-        backend: what emitted it, a key of `backends.table.BACKENDS`.
-        chip: the network on the target's cores; None where it has none, or for a model opened from a folder.
+        notes: the warnings of the reader and of all passes.
+        float_graph: the LEGAL graph that was quantized; None for a network that arrived in integers, and for a model
+            that was opened from a folder.
+        backend: the name of the backend that emitted it, a key of `backends.table.BACKENDS`.
+        chip: the network on the cores of the target; None for a target without cores, and for a model that was opened
+            from a folder.
     """
 
     graph: Graph
@@ -97,7 +109,7 @@ class CompiledModel:
 
     @cached_property
     def host(self) -> NetworkTicks | None:
-        """What runs the emitted program on this machine; None for C where there is no C compiler."""
+        """The emitted program, built to run on this machine; None for C where there is no C compiler."""
         host = BACKENDS[self.backend].host(self.mapped, self.artifact)
         return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
@@ -105,7 +117,12 @@ class CompiledModel:
         """Run the emitted program, or the interpreter where this machine has no C compiler.
 
         Args:
-            x: `[sample, tick, *shape]`, or such by input name: spikes as whole numbers, real inputs in reals.
+            x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name: whole numbers for inputs of
+                spikes, real numbers for real inputs.
+            progress: called with how many samples are done and how many there are.
+
+        Raises:
+            CompileError: SNN501 for samples that do not fit the network.
         """
         given = integers(self.graph, x)
         if self.host is None:
@@ -114,16 +131,23 @@ class CompiledModel:
         return self._result(outputs, counts, self.backend)
 
     def reference(self, x: Data, progress: Progress | None = None) -> Result:
-        """Run the integer interpreter: the same type, the same numbers."""
+        """Run the integer interpreter on the samples; arguments and result are those of `run`."""
         return self._interpret(integers(self.graph, x), progress)
 
     def trace(self, x: Data) -> Traces:
-        """What every population emits and every state after each tick, from the emitted program."""
+        """What every population emits and every state after each tick, computed by the emitted program.
+
+        Args:
+            x: samples, as for `run`.
+        """
         given = integers(self.graph, x)
         return self.host.trace(given) if self.host else run(self.graph, given, record=True, states=True)
 
     def verify(self) -> Verification:
-        """Replay the golden vectors on the emitted program, and compare it with the interpreter inside too."""
+        """Replay the golden vectors on the interpreter and the emitted program.
+
+        The outputs of both are compared with the recorded ones, and all emissions and states with each other.
+        """
         inputs = self.golden.inputs
         samples, ticks = next(iter(inputs.values())).shape[:2]
         expected = run(self.graph, inputs, record=True, states=True)
@@ -138,7 +162,7 @@ class CompiledModel:
                             self.backend if self.host else INTERPRETER, tuple(differences))
 
     def save(self, folder: str | Path) -> Path:
-        """Write sources, weights, golden vectors and report; the folder appears whole or not at all."""
+        """Write sources, graphs, weights, golden vectors and report to a folder; see `build_folder.save`."""
         from snncompile.build_folder import save
 
         return save(self, folder)
@@ -160,6 +184,7 @@ class CompiledModel:
         return Result(outputs, decide(self.graph, outputs), counts, backend, units)
 
     def _unit(self, output: str) -> float:
+        """The real value of the integer 1 of an output."""
         op = self.graph.nodes[self.graph.edges_into[output][0].src]
         if isinstance(op, Population):
             return float(op.unit) if op.graded else 1.0
@@ -175,15 +200,15 @@ class CompiledModel:
         return f"CompiledModel({self.report.name!r} for {self.report.target}, {populations} populations)"
 
 
-def inside_differences(wanted: Traces, got: Traces) -> list[str]:
-    """The populations and states in which two traces differ, and at which tick first."""
-    found = []
+def inside_differences(wanted: Traces, traces: Traces) -> list[str]:
+    """The populations and states in which two runs differ, as text, each with the first sample and tick of these."""
+    differences = []
     for name, emitted in wanted.emitted.items():
-        pairs = [("spikes", emitted, got.emitted[name])]
-        pairs += [(f"state {s}", v, got.states[name][s]) for s, v in wanted.states.get(name, {}).items()]
-        for what, a, b in pairs:
+        pairs = [("spikes", emitted, traces.emitted[name])]
+        pairs += [(f"state {s}", v, traces.states[name][s]) for s, v in wanted.states.get(name, {}).items()]
+        for part, a, b in pairs:
             wrong = np.nonzero((a != b).any(axis=tuple(range(2, a.ndim))))
             if len(wrong[0]):
                 where = f"sample {wrong[0][0]}, tick {wrong[1][0]}"
-                found.append(f"population {shorten(name)}, {what}: first at {where}")
-    return found
+                differences.append(f"population {shorten(name)}, {part}: first at {where}")
+    return differences

@@ -1,4 +1,4 @@
-"""Watching a compilation: callbacks for passes that end and for progress, and the seconds that each part took."""
+"""Following a compilation: callbacks for the end of each pass and for progress, and the seconds of each part."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Observer:
-    """What the caller of `compile` wants to be told while it works.
+    """Callbacks that `compile` calls while it works, and the time that it took so far.
 
     Attributes:
         stage: called at the end of each pass and step with its name, the graph that it returned (None for steps that
             return something else), and the seconds that it took.
-        progress: called with the name of the work that goes on, how many samples are done, and how many there are.
-        seconds: the time that each pass and step took so far, by name.
+        progress: called with the name of the step, how many samples are done, and how many there are.
+        seconds: the seconds that each pass and step took so far, by name.
     """
 
     stage: Callable[[str, Graph | None, float], None] | None = None
@@ -42,6 +42,6 @@ class Observer:
         return result
 
     def counter(self, name: str) -> Callable[[int, int], None] | None:
-        """A function that reports the progress of some work as `(done, whole)`; None where nobody listens."""
+        """A function that reports the progress of a step as `(done, all)`; None where `progress` is None."""
         report = self.progress
         return None if report is None else lambda done, whole: report(name, done, whole)

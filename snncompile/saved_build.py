@@ -1,4 +1,4 @@
-"""Reading a build folder back. Every file is checked, because the folder may have been changed, or made to do harm."""
+"""Reading a build folder back. Every file is checked, since anybody may have changed the folder or made it up."""
 
 from __future__ import annotations
 

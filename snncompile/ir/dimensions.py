@@ -1,8 +1,8 @@
 """Typing of neuron programs: which steps are membrane quantities, real numbers, or counts.
 
-Only a well-typed rule has an integer form: membrane quantities scale with the unit of their population,
-real numbers become fixed-point factors, counts stay what they are. A bare constant takes the kind of
-what it meets.
+Only a well-typed rule has an integer form: membrane quantities are divided by the unit of their population, real
+numbers become fixed-point factors, and counts keep their value. A constant written as a number, such as the 0.5 in
+`0.5 * v`, takes the kind of the operand that it is combined with.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from snncompile.ir.rules import BIAS, Quantity
 
 @dataclass(frozen=True)
 class Typed:
-    """A program with what is known of each step.
+    """A program with the kind of every step, and the values of the steps that no input or state changes.
 
     Attributes:
-        kinds: what each step measures.
-        values: real value of the steps that depend on parameters only; None for the others.
+        kinds: what each step measures, in the order of the steps.
+        values: the value of each step that depends on parameters and constants only, a float64 number or array; None
+            for the other steps.
     """
 
     program: Program
@@ -32,12 +33,19 @@ class Typed:
     values: tuple[Any, ...]
 
     def static(self, i: int) -> bool:
+        """Whether step `i` depends on parameters and constants only."""
         return self.values[i] is not None
 
 
 def type_program(program: Program, params: Mapping[str, Any], quantities: Mapping[str, Quantity],
                  states: Mapping[str, Quantity], place: str) -> Typed:
-    """Type every step and evaluate those that depend on parameters only.
+    """Give every step its kind, and evaluate the steps that depend on parameters only.
+
+    Args:
+        params: the values of the parameters by name, numbers or arrays.
+        quantities: what each parameter measures, by name.
+        states: what each state measures, by name.
+        place: the neuron as diagnostics name it.
 
     Raises:
         CompileError: SNN207, with the step, where membrane quantities are multiplied, rounded or mixed with numbers.

@@ -1,7 +1,8 @@
-"""Linear algebra that is exact on integers and quick on both: integers ride through BLAS while they provably fit.
+"""Matrix products, convolutions and windows that are exact on integers, and use BLAS wherever that is exact.
 
-A float64 product of integers is exact as long as every partial sum stays below 2**53 (float32: 2**24), whatever
-the order of summation.
+NumPy multiplies integer matrices without BLAS, which is slow. A float64 product of integers is exact, in any order of
+summation, as long as every partial sum stays below 2**53 in magnitude (float32: 2**24). Integers are therefore
+multiplied as floats where the largest possible sum is below that bound, and as int64 otherwise.
 """
 
 from __future__ import annotations
@@ -14,10 +15,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from snncompile.ir.types import Array, Shape
 
 CHUNK_BYTES = 1 << 25
+"""The size of the patches that a convolution copies at a time; more samples are computed in several parts."""
 
 
 def _carrier(x: Array, weight: Array, axes: tuple[int, ...]) -> Any:
-    """The dtype in which `x @ weight` is computed: its own for floats, an exact one for integers."""
+    """The dtype in which a product of `x` and `weight` is computed: that of `x` for floats, an exact one for integers.
+
+    The bound of every partial sum is the largest magnitude in `x` times the largest sum of weight magnitudes.
+
+    Args:
+        axes: the axes of `weight` over which an output is summed.
+    """
     if x.dtype.kind == "f":
         return x.dtype
     if x.size == 0:
@@ -33,14 +41,22 @@ def _result(y: Array, x: Array) -> Array:
 
 
 def matmul(x: Array, weight: Any) -> Array:
-    """`[n, in]` by `[out, in]` to `[n, out]`; int64 for integer inputs."""
+    """The product of `x` `[n, in]` and the transpose of `weight` `[out, in]`, `[n, out]`; int64 for integer `x`."""
     carrier = _carrier(x, weight, (1,))
     return _result(np.asarray(x.astype(carrier, copy=False) @ weight.T.astype(carrier, copy=False)), x)
 
 
 def convolve(x: Array, weight: Any, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,
              groups: int) -> Array:
-    """Cross-correlation of `[n, channel, *space]` with `[out, channel/groups, *kernel]`."""
+    """Cross-correlation of `x` `[n, channel, *space]` with `weight` `[out, channel/groups, *kernel]`.
+
+    Args:
+        stride, dilation: a number for each of the one or two axes of the kernel.
+        padding: zeros before and after each of these axes.
+
+    Returns:
+        `[n, out, *space]`, in the dtype of `x` for floats, in int64 for integers.
+    """
     if weight.ndim == 3:
         flat = convolve(x[:, :, None], weight[:, :, None], (1, *stride), ((0, 0), *padding), (1, *dilation), groups)
         return np.asarray(flat[:, :, 0])
@@ -56,6 +72,11 @@ def convolve(x: Array, weight: Any, stride: Shape, padding: tuple[tuple[int, int
 
 def _convolve(x: Array, w: Array, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,
               reach: Shape) -> Array:
+    """Cross-correlation of `[n, channel, height, width]` with `[groups, out/groups, fan_in]`.
+
+    Args:
+        reach: rows and columns that a dilated kernel spans.
+    """
     x = np.pad(x, ((0, 0), (0, 0), *padding))
     windows = sliding_window_view(x, reach, (2, 3))[:, :, ::stride[0], ::stride[1], ::dilation[0], ::dilation[1]]
     n, _, height, width = windows.shape[:4]
@@ -67,7 +88,13 @@ def _convolve(x: Array, w: Array, stride: Shape, padding: tuple[tuple[int, int],
 
 def window_reduce(x: Array, kernel: Shape, stride: Shape, padding: tuple[tuple[int, int], ...],
                   mode: Literal["sum", "max"]) -> Array:
-    """Sum or maximum of each window of `[n, channel, *space]`; padding is zeros, and never wins a maximum."""
+    """The sum or the maximum of each window of `x` `[n, channel, *space]`.
+
+    Padding adds 0 to a sum. In a maximum it counts as the least number of the dtype, so that it is never the largest.
+
+    Returns:
+        `[n, channel, *space]`: sums of integers in int64, everything else in the dtype of `x`.
+    """
     fill = 0 if mode == "sum" else -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     wide = x.astype(np.int64) if x.dtype.kind in "iu" and mode == "sum" else x
     padded = np.pad(wide, ((0, 0), (0, 0), *padding), constant_values=fill)

@@ -1,7 +1,14 @@
-"""The expression language of neuron rules: small, closed, and evaluated in one place.
+"""The expression language of neuron rules, and its evaluation.
 
 A rule is traced into `Expr` nodes, then flattened into a `Program`: a list of `Step`s in which every step names its
-arguments by position. A step is a leaf (`const`, `param`, `state`, `input`) or one of `operations.OPERATIONS`.
+arguments by their positions in the list. A step is a leaf (`const`, `param`, `state`, `input`) or one of
+`operations.OPERATIONS`; there are no others. The membrane `0.5 * v + x` becomes
+
+    %0 = const 0.5
+    %1 = state "v"
+    %2 = mul %0 %1
+    %3 = input
+    %4 = add %2 %3
 """
 
 from __future__ import annotations
@@ -20,7 +27,15 @@ Operand: TypeAlias = "Expr | float | int"
 
 
 class Expr:
-    """A symbolic scalar. Equality is identity; use `ge`/`gt` or the operators to compare values."""
+    """A symbolic number: an operation on other symbolic numbers, or a leaf.
+
+    `==` compares the objects, not the numbers. The operators `>=`, `>`, `<=` and `<` make comparisons of the numbers.
+
+    Attributes:
+        op: the name of the operation or leaf.
+        args: what the operation is applied to.
+        value: the constant of a leaf or operation, such as the name of a state or the bits of a shift.
+    """
 
     __slots__ = ("args", "op", "value")
 
@@ -74,6 +89,7 @@ class Expr:
 
 
 def as_expr(value: Operand) -> Expr:
+    """The expression itself, or a number as a constant. Raises TypeError for anything else."""
     if isinstance(value, Expr):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -82,57 +98,75 @@ def as_expr(value: Operand) -> Expr:
 
 
 def binary(op: str, a: Operand, b: Operand) -> Expr:
+    """An operation with two arguments, by its name in `operations.OPERATIONS`."""
     return Expr(op, (as_expr(a), as_expr(b)))
 
 
 def select(condition: Expr, then: Operand, otherwise: Operand) -> Expr:
-    """`then` where the condition holds, else `otherwise`."""
+    """`then` where the condition is not 0, `otherwise` where it is 0."""
     return Expr("select", (condition, as_expr(then), as_expr(otherwise)))
 
 
 def minimum(a: Operand, b: Operand) -> Expr:
+    """The lesser of two numbers."""
     return binary("min", a, b)
 
 
 def maximum(a: Operand, b: Operand) -> Expr:
+    """The greater of two numbers."""
     return binary("max", a, b)
 
 
 def clip(a: Operand, low: Operand, high: Operand) -> Expr:
+    """`a`, but at least `low` and at most `high`."""
     return minimum(maximum(a, low), high)
 
 
 def exp(a: Operand) -> Expr:
+    """e to the power of `a`."""
     return Expr("exp", (as_expr(a),))
 
 
 def tanh(a: Operand) -> Expr:
+    """The hyperbolic tangent of `a`."""
     return Expr("tanh", (as_expr(a),))
 
 
 def floor(a: Operand) -> Expr:
+    """The largest whole number that is at most `a`."""
     return Expr("floor", (as_expr(a),))
 
 
 def absolute(a: Operand) -> Expr:
+    """The magnitude of `a`."""
     return Expr("abs", (as_expr(a),))
 
 
 def sign(a: Operand) -> Expr:
+    """-1, 0 or 1: the sign of `a`."""
     return Expr("sign", (as_expr(a),))
 
 
 def both(a: Expr, b: Expr) -> Expr:
+    """Whether two conditions, each 0 or 1, hold."""
     return Expr("and", (a, b))
 
 
 def either(a: Expr, b: Expr) -> Expr:
+    """Whether at least one of two conditions, each 0 or 1, holds."""
     return Expr("or", (a, b))
 
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a `Program`; `args` are positions of earlier steps."""
+    """One operation or leaf of a `Program`.
+
+    Attributes:
+        op: its name.
+        args: the positions of the earlier steps that it reads.
+        value: its constant: the number of a `const`, the name of a `param` or `state`, or the constants of an
+            operation that `operations.Operation.constant` names.
+    """
 
     op: str
     args: tuple[int, ...] = ()
@@ -141,21 +175,32 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """A rule in flat form: what leaves the neuron (`output`) and every state's next value."""
+    """A rule in flat form.
+
+    Attributes:
+        steps: the operations, each after the steps that it reads.
+        output: the position of the step whose value the neuron emits.
+        next_state: for each state, its name and the position of the step that gives its value in the next tick.
+    """
 
     steps: tuple[Step, ...]
     output: int
     next_state: tuple[tuple[str, int], ...]
 
     def names(self, op: str) -> tuple[str, ...]:
-        """The distinct names that leaves of one kind (`param`, `state`) refer to, in order of use."""
+        """The distinct names that the leaves of a kind (`param` or `state`) refer to, in the order of their use."""
         return tuple(dict.fromkeys(str(s.value) for s in self.steps if s.op == op))
 
 
 def flatten(output: Expr, next_state: Mapping[str, Expr]) -> Program:
-    """Flatten expressions into a program, computing each distinct operation once."""
+    """Flatten expressions into a program in which each distinct operation stands once.
+
+    Args:
+        output: what the neuron emits.
+        next_state: the next value of each state, by name.
+    """
     steps: list[Step] = []
-    seen: dict[Step, int] = {}
+    positions: dict[Step, int] = {}
     done: dict[int, int] = {}
 
     def visit(root: Expr) -> int:
@@ -167,8 +212,8 @@ def flatten(output: Expr, next_state: Mapping[str, Expr]) -> Program:
                 stack.pop()
                 if id(node) not in done:
                     step = Step(node.op, tuple(done[id(a)] for a in node.args), node.value)
-                    done[id(node)] = seen.setdefault(step, len(steps))
-                    if seen[step] == len(steps):
+                    done[id(node)] = positions.setdefault(step, len(steps))
+                    if positions[step] == len(steps):
                         steps.append(step)
             else:
                 stack.extend(reversed(pending))
@@ -180,7 +225,7 @@ def flatten(output: Expr, next_state: Mapping[str, Expr]) -> Program:
 
 
 def prune(program: Program) -> Program:
-    """The same program without the steps that nothing reads."""
+    """The same program without the steps that neither its output nor a state depends on."""
     live = {program.output, *(i for _, i in program.next_state)}
     for i in range(len(program.steps) - 1, -1, -1):
         if i in live:
@@ -196,15 +241,16 @@ def prune(program: Program) -> Program:
 def evaluate(
     program: Program, params: Mapping[str, Any], states: Mapping[str, Array], x: Array
 ) -> tuple[Array, dict[str, Array]]:
-    """Run one step of a rule on arrays.
+    """Compute one tick of a rule for many neurons at once.
 
     Args:
-        params: numbers or arrays that broadcast against `x`; look-up tables are 1-d arrays.
-        states: one array of the shape of `x` for each state.
-        x: input of this step, any shape; its dtype (float or int64) is the dtype of the arithmetic.
+        params: by name, numbers or arrays that broadcast against `x`; look-up tables are 1-d arrays.
+        states: by name, an array of the shape of `x`.
+        x: the summed input of each neuron in this tick, of any shape. Its dtype, a float or int64, is the dtype of the
+            arithmetic.
 
     Returns:
-        What leaves the neuron, and the next states.
+        What each neuron emits, and the next value of each state by name; all of the shape of `x`.
     """
     values: list[Any] = []
     for step in program.steps:
@@ -230,7 +276,10 @@ def _leaf(step: Step, params: Mapping[str, Any], states: Mapping[str, Array], x:
 
 
 def constants(step: Step, params: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The constants of a step, which follow its arguments; of a look-up the table itself stands for its name."""
+    """The constants of an operation, in the order in which `Operation.apply` takes them after the arguments.
+
+    The step of a look-up holds the name of its table; here the table itself takes the place of the name.
+    """
     value: Any = step.value
     if step.op == "lut":
         return params[value[0]], *value[1:]

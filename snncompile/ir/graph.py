@@ -1,4 +1,4 @@
-"""`Graph`: nodes, delayed edges, and nothing else. A value: passes make new ones."""
+"""`Graph`: a network of operators, its nodes, and edges with delays. Passes make new graphs, and never change one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ from snncompile.ir.types import Shape, Stage
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """A connection: what `src` gave `delay` ticks ago, through the operators of `chain`, added into `dst`.
+    """A connection between two nodes: the output of `src`, delayed, goes through a chain of operators into `dst`.
 
-    In LEGAL and INT graphs an edge between populations is a projection, and its chain holds the synapses.
-    A delayed edge yields zeros at first.
+    From stage LEGAL on, an edge between populations is a projection, and its chain holds the synapses. In the first
+    `delay` ticks an edge delivers zeros.
+
+    Attributes:
+        src, dst: the names of the nodes.
+        delay: ticks, 0 or more.
+        chain: the operators that are applied to the output of `src`, in their order; empty in FLOAT graphs.
     """
 
     src: str
@@ -35,6 +40,7 @@ class Edge:
 
     @property
     def label(self) -> str:
+        """The names of both nodes, as messages show them: `conv1 -> lif1`."""
         return f"{self.src} -> {self.dst}"
 
 
@@ -43,13 +49,13 @@ class Graph:
     """A network.
 
     Attributes:
-        name: of the network; free text, sanitised wherever it becomes an identifier.
-        nodes: operators by name, in an order that has no meaning but is kept.
-        edges: the connections; the edges into a node are summed.
-        stage: how strict the graph is; see `verify`.
-        meta: JSON-like data that travels with the network.
-        schedule: in which tick of the hardware each node acts; empty but for MAPPED graphs.
-        notes: warnings gathered on the way here; no part of the network's value.
+        name: the name of the network, any text; emitters make identifiers of it.
+        nodes: operators by name. Their order has no meaning, but passes keep it.
+        edges: the connections. A node receives the sum of the edges into it.
+        stage: which rules the graph keeps; see `verify`.
+        meta: values that JSON can hold, kept with the network and in its text form.
+        schedule: in which tick of the hardware each node acts; only MAPPED graphs have one that is not empty.
+        notes: the warnings of the reader and of the passes so far. The text form leaves them out.
     """
 
     name: str
@@ -64,54 +70,64 @@ class Graph:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
 
     def replace(self, **changes: Any) -> Graph:
+        """A copy of the graph in which the fields that are given have other values."""
         return dataclasses.replace(self, **changes)
 
     def noting(self, notes: Iterable[Diagnostic]) -> Graph:
-        """The same network with these warnings added."""
+        """The same network with these warnings added, except those that it has already."""
         new = tuple(n for n in notes if n not in self.notes)
         return self.replace(notes=self.notes + new) if new else self
 
     @cached_property
     def edges_into(self) -> Mapping[str, tuple[Edge, ...]]:
-        found: dict[str, list[Edge]] = {name: [] for name in self.nodes}
+        """The edges that end in each node, by the name of the node, in the order of `edges`."""
+        arriving: dict[str, list[Edge]] = {name: [] for name in self.nodes}
         for edge in self.edges:
-            found[edge.dst].append(edge)
-        return {name: tuple(edges) for name, edges in found.items()}
+            arriving[edge.dst].append(edge)
+        return {name: tuple(edges) for name, edges in arriving.items()}
 
     @cached_property
     def edges_from(self) -> Mapping[str, tuple[Edge, ...]]:
-        found: dict[str, list[Edge]] = {name: [] for name in self.nodes}
+        """The edges that start in each node, by the name of the node, in the order of `edges`."""
+        leaving: dict[str, list[Edge]] = {name: [] for name in self.nodes}
         for edge in self.edges:
-            found[edge.src].append(edge)
-        return {name: tuple(edges) for name, edges in found.items()}
+            leaving[edge.src].append(edge)
+        return {name: tuple(edges) for name, edges in leaving.items()}
 
     @property
     def inputs(self) -> dict[str, Input]:
+        """The inputs by name."""
         return {name: op for name, op in self.nodes.items() if isinstance(op, Input)}
 
     @property
     def outputs(self) -> dict[str, Output]:
+        """The outputs by name."""
         return {name: op for name, op in self.nodes.items() if isinstance(op, Output)}
 
     @property
     def populations(self) -> dict[str, Neuron | Population]:
+        """The populations by name: `Neuron` in FLOAT and LEGAL graphs, `Population` in INT and MAPPED graphs."""
         return {name: op for name, op in self.nodes.items() if isinstance(op, (Neuron, Population))}
 
     @property
     def integer_populations(self) -> dict[str, Population]:
-        """The populations of an INT or MAPPED graph, which holds no others."""
+        """The populations of an INT or MAPPED graph by name."""
         return {name: op for name, op in self.nodes.items() if isinstance(op, Population)}
 
     def population(self, name: str) -> Population:
-        """A population of an INT or MAPPED graph, by its name."""
+        """The population of an INT or MAPPED graph with this name. Raises TypeError for any other node."""
         op = self.nodes[name]
         if not isinstance(op, Population):
-            raise TypeError(f"node {name!r} is no population in integers, but a {op.kind()}")
+            raise TypeError(f"node {name!r} is not an integer population, but a {op.kind()}")
         return op
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
-        """Output shape of every node that the inputs reach. Raises `ShapeError`, naming the place."""
+        """The output shape of one tick, by node, of every node that an input reaches.
+
+        Raises:
+            ShapeError: where a tensor does not fit an operator, with the place in the graph.
+        """
         shapes: dict[str, Shape] = {name: op.shape for name, op in self.inputs.items()}
         ready = list(shapes)
         while ready:
@@ -123,7 +139,7 @@ class Graph:
         return shapes
 
     def arriving(self, edge: Edge) -> Shape:
-        """The shape that an edge delivers."""
+        """The shape of the tensor that an edge delivers to its node, behind its chain. Raises `ShapeError`."""
         return self._arriving(edge, self.shapes[edge.src])
 
     def _arriving(self, edge: Edge, shape: Shape) -> Shape:
@@ -140,9 +156,10 @@ class Graph:
 
     @cached_property
     def components(self) -> tuple[tuple[str, ...], ...]:
-        """Strongly connected components in topological order; inside each, nodes in the order of a tick.
+        """The strongly connected components, each before those that it projects to.
 
-        A component of one node without a loop can be run for all ticks at once, before the next is begun.
+        Inside a component, nodes stand in the order in which a tick computes them, given by the edges of delay 0. A
+        component of one node without an edge to itself can be run for all ticks before the next component is begun.
         """
         rank = {name: i for i, name in enumerate(self._order_of_a_tick())}
         if all(e.delay == 0 for e in self.edges):  # no loop has a delay of 0, so that no component has two nodes
@@ -164,14 +181,14 @@ class Graph:
         return nx.lexicographical_topological_sort(tick, key=position.__getitem__)
 
     def loops(self, name: str) -> bool:
-        """Whether a node feeds itself directly."""
+        """Whether a node has an edge to itself."""
         return any(e.dst == name for e in self.edges_from[name])
 
     def __repr__(self) -> str:
         return f"<Graph {shorten(self.name)} {self.stage.name}: {len(self.nodes)} nodes, {len(self.edges)} edges>"
 
     def _repr_svg_(self) -> str:
-        """The drawing that a notebook shows. What draws it lies above the graph, and is looked up by name."""
+        """The drawing that a notebook shows. It is imported by name, since the graph must not depend on reports."""
         drawing: str = import_module("snncompile.report.graph_svg").to_svg(self)
         return drawing
 
@@ -182,7 +199,15 @@ class Graph:
 
 
 def unused(name: str, taken: Collection[str], join: str = "_", first: int = 2) -> str:
-    """The name itself, or with a number behind it, counted from `first`, so that it is not among those taken."""
+    """The name, or where it is taken, the name with the least number behind it that makes it a new one.
+
+    >>> unused("lif", ["lif", "lif_2"])
+    'lif_3'
+
+    Args:
+        join: the text between the name and the number.
+        first: the first number that is tried.
+    """
     unique, i = name, first
     while unique in taken:
         unique, i = f"{name}{join}{i}", i + 1

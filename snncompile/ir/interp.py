@@ -1,7 +1,8 @@
-"""The reference interpreter: runs a graph of any stage, tick by tick, over all samples at once.
+"""The reference interpreter: runs a graph of any stage on all samples at once.
 
-FLOAT and LEGAL graphs run in floats (float64 unless told otherwise), INT graphs in exact integers.
-Parts of the graph without loops run layer by layer over all ticks; loops run tick by tick.
+FLOAT and LEGAL graphs run in floats (float64 unless another dtype is chosen), INT and MAPPED graphs in exact integers.
+A node that is on no loop is computed for all ticks before the nodes behind it. The nodes of a loop are computed
+together, tick by tick.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ from snncompile.ir.rules import BIAS
 from snncompile.ir.types import Array, Shape, Stage
 
 CHUNK_VALUES = 40_000_000
+"""The number of values, of all nodes and ticks together, that `sample_chunks` allows in one run."""
 
 
 @dataclass(frozen=True)
 class Traces:
-    """What a run gave.
+    """What a run computed.
 
     Attributes:
-        outputs: `[sample, tick, *shape]` by output name; integers for an INT graph.
-        emitted: what each recorded population sent out, `[sample, tick, *shape]`.
-        states: the states of each recorded population after each tick, by state name.
+        outputs: `[sample, tick, *shape]` by output name; integers for an INT or MAPPED graph.
+        emitted: what each recorded population emitted, `[sample, tick, *shape]` by population name.
+        states: the states of each recorded population after each tick, `[sample, tick, *shape]` by population name and
+            state name.
     """
 
     outputs: Mapping[str, Array]
@@ -41,7 +44,15 @@ class Traces:
 
 
 def in_network_ticks(graph: Graph, traces: Traces, ticks: int) -> Traces:
-    """Traces of a run of a MAPPED graph in hardware ticks, as those of so many ticks of the network itself."""
+    """Pick the ticks of the network out of the traces of a MAPPED graph.
+
+    Args:
+        traces: what `run` gave for `graph`, in ticks of the hardware.
+        ticks: how many ticks of the network the sample has.
+
+    Returns:
+        The same traces, `[sample, tick of the network, *shape]`.
+    """
     schedule = graph.schedule
     return Traces({n: schedule.collect(v, n, ticks) for n, v in traces.outputs.items()},
                   {n: schedule.collect(v, n, ticks) for n, v in traces.emitted.items()},
@@ -50,8 +61,15 @@ def in_network_ticks(graph: Graph, traces: Traces, ticks: int) -> Traces:
 
 
 @dataclass
-class Cell:
-    """The dynamic part of one node while it runs."""
+class RunningPopulation:
+    """A population during a run.
+
+    Attributes:
+        program: its rule, with the bias added to the input.
+        params: its parameters, by name.
+        states: its states after the last tick, `[sample, *shape]` by name.
+        history: its states after each tick so far, by name; None where they are not kept.
+    """
 
     program: Program
     params: Mapping[str, Any]
@@ -59,6 +77,7 @@ class Cell:
     history: dict[str, list[Array]] | None
 
     def step(self, x: Array) -> Array:
+        """Compute a tick. Takes the summed input `[sample, *shape]`, and returns what is emitted, of the same shape."""
         output, self.states = evaluate(self.program, self.params, self.states, x)
         if self.history is not None:
             for name, value in self.states.items():
@@ -71,10 +90,11 @@ def run(graph: Graph, x: Array | Mapping[str, Array], *, record: bool | Iterable
     """Run a graph.
 
     Args:
-        x: input `[sample, tick, *shape]`, or a mapping of such by input name. Integers for an INT graph.
-        record: whether to keep what populations emit: all of them, or those named.
-        states: whether to keep the states of the recorded populations too.
-        dtype: arithmetic of FLOAT and LEGAL graphs.
+        x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name. INT and MAPPED graphs take
+            integers, and a MAPPED graph takes ticks of the hardware (`Schedule.present`).
+        record: the populations whose emissions are returned: True for all, False for none, or names.
+        states: whether the states of the recorded populations are returned too.
+        dtype: the arithmetic of FLOAT and LEGAL graphs; the others compute in int64.
     """
     kind = np.dtype(np.int64) if graph.stage >= Stage.INT else np.dtype(dtype)
     given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, x)
@@ -84,6 +104,8 @@ def run(graph: Graph, x: Array | Mapping[str, Array], *, record: bool | Iterable
 
 
 class _Runner:
+    """One run of a graph. `values` holds the outputs `[sample, tick, *shape]` that nodes still have to read."""
+
     def __init__(self, graph: Graph, given: Mapping[str, Array], dtype: np.dtype[Any], record: set[str],
                  states: bool):
         self.graph, self.given, self.dtype, self.record, self.keep_states = graph, given, dtype, record, states
@@ -113,15 +135,15 @@ class _Runner:
         if not isinstance(op, (Neuron, Population)):
             self.values[name] = _batched(op, x)
             return
-        cell = self._cell(name, op)
+        population = self._start(name, op)
         out = np.empty((self.ticks, self.samples, *self.graph.shapes[name]), _narrow(op, self.dtype))
         for t in range(self.ticks):
-            out[t] = cell.step(x[:, t])
+            out[t] = population.step(x[:, t])
         self.values[name] = out.swapaxes(0, 1)
-        self._keep_states(name, cell)
+        self._keep_states(name, population)
 
     def _run_tick_by_tick(self, component: tuple[str, ...]) -> None:
-        cells = {n: self._cell(n, op) for n, op in self.graph.populations.items() if n in component}
+        running = {n: self._start(n, op) for n, op in self.graph.populations.items() if n in component}
         inside = set(component)
         outside = {e: self._whole(e) for n in component for e in self.graph.edges_into[n] if e.src not in inside}
         past: dict[str, list[Array]] = {n: [] for n in component}
@@ -131,17 +153,17 @@ class _Runner:
                          for e in self.graph.edges_into[name]]
                 x = self._sum(name, [p for p in parts if p is not None], (self.samples,))
                 op = self.graph.nodes[name]
-                past[name].append(cells[name].step(x) if name in cells else op.apply(x))
+                past[name].append(running[name].step(x) if name in running else op.apply(x))
         for name in component:
             self.values[name] = np.stack(past[name], 1) if past[name] else self._empty(name)
-            if name in cells:
-                self._keep_states(name, cells[name])
+            if name in running:
+                self._keep_states(name, running[name])
 
     def _empty(self, name: str) -> Array:
         return np.zeros((self.samples, 0, *self.graph.shapes[name]), self.dtype)
 
     def _delayed(self, edge: Edge, past: Mapping[str, list[Array]], t: int) -> Array | None:
-        """What an edge inside a loop delivers at tick t; None for the zeros of its first ticks."""
+        """What an edge inside a loop delivers at tick t, `[sample, *shape]`; None for the zeros of its first ticks."""
         if t < edge.delay:
             return None
         y = past[edge.src][t - edge.delay].astype(self.dtype, copy=False)
@@ -150,7 +172,10 @@ class _Runner:
         return y
 
     def _whole(self, edge: Edge) -> Array:
-        """What an edge delivers over all ticks; operators see nothing but ticks that have happened."""
+        """What an edge delivers in all ticks, `[sample, tick, *shape]`.
+
+        The chain is applied to the ticks that `src` has had by then; zeros are put before them for the delay.
+        """
         y = self.values[edge.src].astype(self.dtype, copy=False)
         y = y[:, : max(self.ticks - edge.delay, 0)]
         for op in edge.chain:
@@ -159,6 +184,7 @@ class _Runner:
         return np.pad(y, ((0, 0), (late, 0), *((0, 0),) * (y.ndim - 2))) if late else y
 
     def _sum(self, name: str, parts: list[Array], lead: Shape) -> Array:
+        """The sum of what the edges into a node deliver, `[*lead, *shape]`; zeros for no parts."""
         if not parts:
             first = self.graph.edges_into[name]
             shape = self.graph.arriving(first[0]) if first else self.graph.shapes[name]
@@ -168,7 +194,8 @@ class _Runner:
             total = total + part
         return total
 
-    def _cell(self, name: str, op: Neuron | Population) -> Cell:
+    def _start(self, name: str, op: Neuron | Population) -> RunningPopulation:
+        """A population with its initial states."""
         shape = (self.samples, *self.graph.shapes[name])
         program = op.traced.program if isinstance(op, Neuron) else op.program
         first = ({n: op.first(n) for n in op.traced.states} if isinstance(op, Neuron)
@@ -176,15 +203,15 @@ class _Runner:
         states = {n: np.broadcast_to(np.asarray(v, self.dtype), shape) for n, v in first.items()}
         keep = self.keep_states and name in self.record
         program = with_bias(program) if isinstance(op, Neuron) and op.bias is not None else program
-        return Cell(program, op.params, states, {n: [] for n in states} if keep else None)
+        return RunningPopulation(program, op.params, states, {n: [] for n in states} if keep else None)
 
-    def _keep_states(self, name: str, cell: Cell) -> None:
-        if cell.history is not None:
+    def _keep_states(self, name: str, population: RunningPopulation) -> None:
+        if population.history is not None:
             self.state_traces[name] = {
-                n: np.stack(v, 1) if v else self._empty(name) for n, v in cell.history.items()}
+                n: np.stack(v, 1) if v else self._empty(name) for n, v in population.history.items()}
 
     def _retire(self, component: tuple[str, ...]) -> None:
-        """Keep what was asked for, and let go of what nothing will read again."""
+        """Keep the values that the traces hold, and free those that no node will read again."""
         for name in component:
             if name in self.record or name in self.graph.outputs:
                 self.kept[name] = self.values[name]
@@ -195,7 +222,7 @@ class _Runner:
 
 
 def with_bias(program: Program) -> Program:
-    """The program with the parameter `bias` added to its input."""
+    """The program of a rule in which the parameter `bias` is added to the input wherever it is read."""
     steps: list[Step] = []
     moved: dict[int, int] = {}
     for i, step in enumerate(program.steps):
@@ -208,20 +235,28 @@ def with_bias(program: Program) -> Program:
 
 
 def _batched(op: Op, x: Array) -> Array:
-    """Apply an operator to `[sample, tick, *shape]`."""
+    """Apply an operator to each tick of each sample, `[sample, tick, *shape]`."""
     y = op.apply(x.reshape(-1, *x.shape[2:]))
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
 def _narrow(op: Neuron | Population, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which a node's output is kept between ticks."""
+    """The dtype in which the output of a population is kept: for integers, the narrowest that holds its range."""
     if isinstance(op, Population):
         return np.dtype(np.result_type(np.min_scalar_type(op.output_low), np.min_scalar_type(op.output_high)))
     return dtype
 
 
 def sample_chunks(graph: Graph, samples: int, ticks: int, copies: int = 3) -> Iterator[slice]:
-    """Slices of the samples such that all traces of a chunk fit comfortably in memory."""
+    """Split the samples so that a run of each part has at most CHUNK_VALUES values, or a single sample.
+
+    Args:
+        samples, ticks: the size of the whole run.
+        copies: how many values are kept for each element of a node and tick.
+
+    Returns:
+        Slices of the samples, in their order.
+    """
     widest = sum(math.prod(graph.shapes[n]) for n in graph.nodes) * max(ticks, 1) * copies
     step = max(1, CHUNK_VALUES // max(widest, 1))
     for start in range(0, samples, step):

@@ -1,7 +1,8 @@
-"""The neuron rules that come with the compiler, and the table that names them.
+"""The neuron rules that come with the compiler, and the table of their names.
 
-Times are in ticks and every rule is already discrete. `v_min` (lowest membrane after the reset) and
-`v_reset` are optional everywhere; `gain` multiplies the input before the neuron sees it.
+In the formulas `x` is the summed input of a tick, and `v'` is the membrane `v` one tick later, before the reset. The
+parameters `v_min` (the lowest membrane after the reset) and `v_reset` (the membrane after a reset to a value) are
+optional in every rule that has them. `gain` multiplies the input.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def plif(state: Any, x: Expr, p: Any) -> Expr:
 
 
 def _synapse(state: Any, x: Expr, p: Any) -> Expr:
-    """The synaptic current that the membrane sees this step."""
+    """Update the synaptic current `i`, and return the current that enters the membrane in this tick."""
     current: Expr
     if p.options["filter"] == "decay-first":
         current = p.decay_syn * state.i + p.gain_syn * x
@@ -76,9 +77,10 @@ _FILTER = {"filter": ("decay-first", "add-first", "decay-both")}
 def cubalif(state: Any, x: Expr, p: Any) -> Expr:
     """Current-based LIF: a filtered synaptic current drives a leaky membrane.
 
-    `filter="decay-first"`: `i' = decay_syn i + gain_syn x`, and the membrane sees `i'`.
-    `filter="add-first"`: the membrane sees `i + gain_syn x`, of which `decay_syn` is kept.
-    `filter="decay-both"`: `i' = decay_syn (i + gain_syn x)`, and the membrane sees `i'`.
+    The option `filter` says which current enters the membrane:
+    `decay-first`: `i' = decay_syn i + gain_syn x` enters.
+    `add-first`: `i + gain_syn x` enters, and `i' = decay_syn (i + gain_syn x)`.
+    `decay-both`: `i' = decay_syn (i + gain_syn x)` enters.
     """
     current = _synapse(state, x, p)
     return discharge(state, charge(state, p, lambda v: p.decay * v, p.gain * current), p)
@@ -95,7 +97,10 @@ _RELAX: _Relax = {"rate": Real(0.5), "tau": Real(None), "rest": Membrane(None), 
 
 
 def _relaxed(p: Any, v: Expr, x: Operand) -> Expr:
-    """One Euler step of `tau dv/dt = (rest - v) + x`, in the order in which frameworks compute it."""
+    """One Euler step of `tau dv/dt = (rest - v) + x`, in the order of operations of Norse and SpikingJelly.
+
+    The order matters, because floating-point sums are rounded.
+    """
     pull = -v if p.rest is None else p.rest - v
     if p.options["input"] == "whole":
         return v + _share(p, pull) + x
@@ -103,13 +108,13 @@ def _relaxed(p: Any, v: Expr, x: Operand) -> Expr:
 
 
 def _share(p: Any, value: Expr) -> Expr:
-    """The part of a quantity that one step moves."""
+    """What one Euler step adds for a derivative of `value`: `rate * value`, or `value / tau` where `tau` is given."""
     share: Expr = p.rate * value if p.tau is None else value / p.tau
     return share
 
 
 def _current(state: Any, x: Expr, p: Any) -> Expr:
-    """The input itself, or with `rate_syn` a current that it adds to and that then loses a part of itself."""
+    """The input, or with `rate_syn` the current `i + x`, of which `(1 - rate_syn)` is left for the next tick."""
     if p.rate_syn is None:
         return x
     current: Expr = state.i + x
@@ -124,10 +129,12 @@ _INPUT = {"input": ("decayed", "whole")}
 def euler_lif(state: Any, x: Expr, p: Any) -> Expr:
     """LIF as one Euler step of its equation: `v' = v + rate ((rest - v) + x)`.
 
-    Exact arithmetic knows no difference to `lif` with `decay = 1 - rate`; floating point does where the membrane meets
-    its threshold. With `tau` given the step is divided by it instead of multiplied by `rate`. `input="whole"`: the
-    input is added undiminished, `v' = v + rate (rest - v) + x`. With `rate_syn` given, `x` is first added to a current
-    `i`, which the membrane sees and of which `i - rate_syn i` is kept.
+    With `rest` 0, this is `lif` with `decay = 1 - rate` and `gain = rate` in exact arithmetic. In floating point the
+    two are rounded differently, which decides about a spike where the membrane lands on its threshold.
+
+    With `tau` given, the step is `((rest - v) + x) / tau`. With the option `input="whole"`, the input is not
+    multiplied: `v' = v + rate (rest - v) + x`. With `rate_syn` given, the current `c = i + x` takes the place of `x`,
+    and `i' = c - rate_syn c`.
     """
     current = _current(state, x, p)
     driven = current if p.options["input"] == "whole" else _share(p, current)
@@ -137,30 +144,30 @@ def euler_lif(state: Any, x: Expr, p: Any) -> Expr:
 
 @neuron_rule(spiking=False, options=_INPUT, **_RELAX)
 def euler_li(state: Any, x: Expr, p: Any) -> Expr:
-    """Leaky integrator, a readout: `euler_lif` without a threshold; the membrane is the output."""
+    """Leaky integrator, for readouts: `euler_lif` without a threshold. It emits its membrane."""
     v = _relaxed(p, state.v, _current(state, x, p))
     state.v = v
     return v
 
 
 def _read_out(state: Any, v: Expr, p: Any) -> Expr:
-    """Emit the membrane, and keep it above `v_min`."""
+    """Emit the membrane, and keep it for the next tick, raised to `v_min` where it is below."""
     state.v = v if p.v_min is None else hold(v, p.v_min)
     return v
 
 
 @neuron_rule(spiking=False, decay=Real(0.9), gain=Real(1.0), v_min=Membrane(None))
 def li(state: Any, x: Expr, p: Any) -> Expr:
-    """Leaky integrator, a readout: `v' = decay v + gain x`, and the membrane itself is the output.
+    """Leaky integrator, for readouts: `v' = decay v + gain x`. It emits its membrane `v'`.
 
-    `v_min` holds up what is kept, not what is emitted.
+    `v_min` limits the membrane that is kept for the next tick, not the one that is emitted.
     """
     return _read_out(state, p.decay * state.v + p.gain * x, p)
 
 
 @neuron_rule(spiking=False, gain=Real(1.0))
 def integrator(state: Any, x: Expr, p: Any) -> Expr:
-    """Integrator without leak: `v' = v + gain x`, and the membrane itself is the output."""
+    """Integrator without a leak, for readouts: `v' = v + gain x`. It emits its membrane `v'`."""
     v: Expr = state.v + p.gain * x
     state.v = v
     return v
@@ -169,9 +176,9 @@ def integrator(state: Any, x: Expr, p: Any) -> Expr:
 @neuron_rule(spiking=False, options=_FILTER, decay=Real(0.9), decay_syn=Real(0.8), gain=Real(1.0),
              gain_syn=Real(1.0), v_min=Membrane(None))
 def cubali(state: Any, x: Expr, p: Any) -> Expr:
-    """Current-based leaky integrator: `cubalif` without a threshold; the membrane is the output.
+    """Current-based leaky integrator, for readouts: `cubalif` without a threshold. It emits its membrane.
 
-    `v_min` holds up what is kept, not what is emitted.
+    `v_min` limits the membrane that is kept for the next tick, not the one that is emitted.
     """
     return _read_out(state, p.decay * state.v + p.gain * _synapse(state, x, p), p)
 
@@ -198,8 +205,8 @@ def alif(state: Any, x: Expr, p: Any) -> Expr:
 def alpha(state: Any, x: Expr, p: Any) -> Expr:
     """Two currents of opposite sign: `exc' = decay exc + x`, `inh' = decay_inh inh - x`, `v = gain (exc' + inh')`.
 
-    A spike acts in the next step, whatever `when` says: a reset to a value empties all three; a subtraction takes the
-    threshold from `exc'`, empties `inh'` and adds `inh` to `v` (snnTorch's `Alpha`).
+    This is snnTorch's `Alpha`. A spike acts one tick later, whatever `when` says: a reset to a value sets `exc'`,
+    `inh'` and `v` to 0; a subtraction takes the threshold from `exc'`, sets `inh'` to 0, and adds `inh` to `v`.
     """
     exc, inh = p.decay * state.exc + x, p.decay_inh * state.inh - x
     v = p.gain * (exc + inh)
@@ -217,7 +224,8 @@ def alpha(state: Any, x: Expr, p: Any) -> Expr:
 def llif(state: Any, x: Expr, p: Any) -> Expr:
     """LIF with a lateral, adaptive threshold (ST-DANO).
 
-    `theta' = theta + jump tanh(i)`, the threshold being `threshold + theta'`, and `i' = relu(x) - x`.
+    The membrane is compared with `threshold + theta'`, where `theta' = theta + jump tanh(i)`, and
+    `i' = relu(gain x) - gain x` is the negative part of the last input.
     """
     theta = state.theta + p.jump * tanh(state.i)
     threshold = p.threshold + theta
@@ -231,9 +239,10 @@ def llif(state: Any, x: Expr, p: Any) -> Expr:
 
 @neuron_rule(tau=Real(2.0), beta=Real(0.1), gain=Real(1.0), **_FIRE)
 def slif(state: Any, x: Expr, p: Any) -> Expr:
-    """Self-adaptive LIF (ST-DANO): the time constant follows by how much the last spike overshot.
+    """Self-adaptive LIF (ST-DANO), whose time constant depends on how far the last spike exceeded the threshold.
 
-    `tau' = max(1.05, tau - beta tanh(excess))`, decay `exp(-1 / tau')`, `excess' = spike (v - threshold)`.
+    `v' = exp(-1 / t) v + gain x`, where `t = max(1.05, tau - beta tanh(excess))`. After a spike `excess'` is
+    `v' - threshold`, otherwise 0.
     """
     tau = maximum(1.05, p.tau - p.beta * tanh(state.excess))
     v = charge(state, p, lambda v: exp(-1 / tau) * v, p.gain * x)
@@ -244,9 +253,11 @@ def slif(state: Any, x: Expr, p: Any) -> Expr:
 
 @neuron_rule(states={"q": Count(0)}, decay=Real(0.5), gain=Real(1.0), step=Membrane(0.25), levels=Count(7), **_FIRE)
 def qlif(state: Any, x: Expr, p: Any) -> Expr:
-    """LIF with a k-bit membrane (Q-SNN): integrate, quantize to `levels` steps each side of 0, compare, reset.
+    """LIF with a k-bit membrane (Q-SNN).
 
-    `levels = 2**(k-1) - 1` and `step = alpha_u / levels`; rounding is to nearest, halves up.
+    The membrane is integrated, rounded to a multiple of `step` (to the nearest one, halves up), and limited to
+    `levels` steps on each side of 0; then it is compared and reset. In the terms of Q-SNN, `levels = 2**(k-1) - 1` and
+    `step = alpha_u / levels`.
     """
     q = _grid(p.decay * (state.q * p.step) + p.gain * x, p)
     v = q * p.step
@@ -258,19 +269,19 @@ def qlif(state: Any, x: Expr, p: Any) -> Expr:
 
 
 def _grid(v: Expr, p: Any) -> Expr:
-    """The nearest level of the membrane's grid, as a count."""
+    """A membrane as a count of steps: the nearest whole number, at most `levels` in magnitude."""
     return clip((v + p.step * 0.5) // p.step, -p.levels, p.levels)
 
 
 @neuron_rule(gain=Real(1.0), threshold=Membrane(1.0))
 def threshold(state: Any, x: Expr, p: Any) -> Expr:
-    """A stateless threshold: spikes where the input of the step reaches it."""
+    """A threshold without a state: a spike where `gain x` reaches it."""
     return fires(p.gain * x, p)
 
 
 @neuron_rule(spiking=False)
 def accumulator(state: Any, x: Expr, p: Any) -> Expr:
-    """A stateless sum that emits its graded value."""
+    """No state and no threshold: it emits its summed input as a graded value."""
     return x + 0
 
 

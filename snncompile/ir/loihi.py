@@ -1,14 +1,14 @@
 """Loihi's neuron in integers: current-based leaky integrate and fire with a reset to 0.
 
 The order of operations, the shifts and the roundings are those of Lava's bit-accurate LIF (lava-nc 0.10.0,
-`lava/proc/lif/models.py`), and of NetX files. They are written here and nowhere else. A tick:
+`lava/proc/lif/models.py`), and of NetX files. One tick, with the synaptic current `u` and the membrane `v`:
 
     u' = keep(u, current_decay) + (x << 6)      wraps where it leaves 24 bits
     v' = keep(v, voltage_decay) + u' + bias     saturates where it leaves 24 bits
     spike = v' > (threshold << 6)               and v' becomes 0
 
-where `keep(a, d)` is `a (4096 - d) / 4096`, rounded toward zero. Lava's register `du` is `current_decay - 1`. How wide
-the registers of a chip are is no part of this arithmetic: targets say it (`targets.sections.Registers`).
+where `keep(a, d)` is `a (4096 - d) / 4096`, rounded toward zero. Lava's register `du` is `current_decay - 1`. The
+widths of the registers differ between chips, and are figures of the targets (`targets.sections.Registers`).
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ from snncompile.ir.rules import BIAS, THRESHOLD
 from snncompile.ir.types import Array
 
 DECAY_BITS = 12
-"""Decays are whole numbers of 1 / 2**12."""
+"""A decay is a whole number of parts of 1 / 2**12."""
 NO_MEMORY = 1 << DECAY_BITS
-"""The decay that keeps nothing from one tick to the next."""
+"""The decay with which nothing is kept from one tick to the next."""
 INPUT_SHIFT = 6
-"""By how many bits currents and membranes are finer than weights and thresholds."""
+"""The step of a weight or threshold is 2**6 steps of a current or membrane."""
 STATE_BITS = 24
-"""The width of currents and membranes."""
+"""The width of currents and membranes in bits, the sign included."""
 MAX_STATE = (1 << (STATE_BITS - 1)) - 1
+"""The largest membrane; the least one is its negative."""
 LOIHI = "loihi"
-"""The name of the rule of these populations. The library has no such rule: its numbers are integers from the start."""
+"""The name of the rule of these populations. `library.RULES` does not have it, since it exists in integers only."""
 
 
 @dataclass(frozen=True)
 class Periodic:
-    """A reset of all states at the start of ticks `phase`, `phase + interval`, ... (Lava's LIFReset)."""
+    """A reset of all states at the start of the ticks `phase`, `phase + interval`, ... (Lava's LIFReset)."""
 
     interval: int
     phase: int = 0
@@ -49,10 +50,12 @@ class LoihiLif:
     """The registers of a population: numbers, or arrays that broadcast against its shape.
 
     Attributes:
-        threshold: the mantissa of the threshold; the membrane has to exceed `threshold << 6`.
-        current_decay, voltage_decay: what is lost in a tick: 0 for nothing, 4096 for everything.
-        bias: what is added to the membrane in every tick: the mantissa of its register, shifted by the exponent.
-        resets: the ticks in which states return to 0, beside the resets by spikes.
+        threshold: the mantissa of the threshold; a neuron fires where its membrane exceeds `threshold << 6`.
+        current_decay, voltage_decay: the share of the state that is lost in a tick, in parts of 1/4096: 0 for nothing,
+            4096 for everything.
+        bias: the value that is added to the membrane in every tick: the mantissa of the register, shifted left by its
+            exponent.
+        resets: the ticks in which all states return to 0 besides the resets by spikes; None for no such ticks.
     """
 
     threshold: int | Array
@@ -62,7 +65,7 @@ class LoihiLif:
     resets: Periodic | None = None
 
     def population(self) -> Population:
-        """The integer population with these registers, whose unit is 1."""
+        """The integer population whose program computes a tick of neurons with these registers; its unit is 1."""
         registers = _Registers()
         nexts: dict[str, Expr] = {}
         states: dict[str, IntState] = {}
@@ -93,8 +96,8 @@ def kept(value: Expr, share: Operand) -> Expr:
 def wrapped(u: Expr) -> Expr:
     """A current that wraps into its 24 bits: from -2**23 + 1 to 2**23.
 
-    Lava subtracts or adds 2**24 once a tick, so that a sum of more than three times that range stays outside of it. The
-    registers of Loihi have no such values.
+    Lava adds or subtracts 2**24 at most once a tick, so that in Lava a sum of magnitude above 3 * 2**23 stays outside
+    of the range. The registers of Loihi cannot hold such a value; here every sum is wrapped into the range.
     """
     return Expr("wrap", (u - 1,), STATE_BITS) + 1
 
@@ -108,16 +111,17 @@ def _countdown(resets: Periodic) -> tuple[Expr, Expr]:
 
 @dataclass
 class _Registers:
-    """Collects the integer parameters of a program under their names."""
+    """The integer parameters of a program, int64 arrays by name, gathered while the program is built."""
 
     values: dict[str, Any] = field(default_factory=dict)
 
     def named(self, name: str, value: int | Array) -> Expr:
+        """Add a parameter, and return the expression that reads it."""
         self.values[name] = np.asarray(value, np.int64)
         return Expr("param", (), name)
 
     def kept(self, state: str, decay: int | Array, due: Expr | None) -> Expr | None:
-        """What is left of a state, which is 0 where a reset is due; None where the decay leaves nothing."""
+        """What the decay leaves of a state, 0 in the tick of a reset (`due`); None where it never leaves anything."""
         if np.all(np.asarray(decay) == NO_MEMORY):
             return None
         before = Expr("state", (), state)

@@ -1,8 +1,8 @@
-"""What every operator is: a small frozen class that owns its rules.
+"""`Op`, the base class of all operators: frozen classes with their shape inference, evaluation and synapse counts.
 
-Tensors of one tick are `[*shape]`; `apply` takes arrays with one leading axis (samples, ticks or both)
-and computes in the dtype it is given: floats in floats, integers exactly in integers. Several edges into
-one operator are summed before it sees them.
+`infer` and `synapses` take the shape of a tensor of one tick. `apply` takes arrays `[n, *shape]`, whose first axis runs
+over samples, ticks or both, and computes in the dtype that it is given: floats in floats, integers exactly.
+Where several edges lead into a node, its operator is applied to their sum.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from snncompile.ir.windows import Window
 
 
 class ShapeError(ValueError):
-    """A tensor of this shape cannot enter the operator; `expected` says what could, `place` where in a graph."""
+    """A tensor has a shape that an operator does not take.
+
+    Attributes:
+        expected: the shapes that it takes, in words.
+        place: the node or edge of the graph; empty where an operator was asked by itself.
+        found: the shape that arrives, in words; empty without a place.
+    """
 
     def __init__(self, expected: str, place: str = "", found: str = ""):
         super().__init__(f"{place}: {found}; {expected}" if place else expected)
@@ -28,6 +34,7 @@ class ShapeError(ValueError):
 
 
 def expect(condition: bool, message: str) -> None:
+    """Raise a `ShapeError` with a message unless a condition holds."""
     if not condition:
         raise ShapeError(message)
 
@@ -40,12 +47,12 @@ def _fields(kind: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Op:
-    """What stands at a node, or in the chain of a projection.
+    """An operator: the content of a node, or a part of the chain of a projection.
 
     Attributes:
-        linear: whether the output is a linear function of the input.
-        moves: whether the operator only moves, repeats and drops values, and puts zeros between them: what it makes of
-            the numbers 1 to n then says all of it.
+        linear: whether the output is a linear function of the input, or a linear function plus a bias.
+        moves: whether each element of the output is an element of the input or 0. Applying such an operator to the
+            numbers 1 to n then shows where each element comes from.
     """
 
     linear: ClassVar[bool] = True
@@ -58,28 +65,32 @@ class Op:
 
     @classmethod
     def kind(cls) -> str:
-        """The operator's word in the text form."""
+        """The word that stands for the operator in the text form, such as `conv`."""
         return cls.__name__.lower()
 
     def attributes(self) -> Iterator[tuple[str, Any]]:
+        """The fields of the operator, by name."""
         kind: Any = type(self)
         for name in _fields(kind):
             yield name, getattr(self, name)
 
     def arrays(self) -> dict[str, Weight]:
-        """The attributes that are weights, by name."""
+        """The attributes that are arrays, or shapes in place of arrays, by name."""
         return {n: v for n, v in self.attributes() if isinstance(v, (np.ndarray, ShapeOnly))}
 
     def infer(self, shape: Shape) -> Shape:
-        """The output shape for an input shape; raises `ShapeError`."""
+        """The shape of the output for the shape of an input, without the axis of samples. Raises `ShapeError`."""
         raise AssertionError(f"{type(self).__name__} does not infer shapes")
 
     def apply(self, x: Array) -> Array:
-        """The output `[n, *shape]` for an input `[n, *shape]`."""
+        """The output `[n, *output shape]` for an input `[n, *shape]`, in the dtype of the input."""
         raise AssertionError(f"{type(self).__name__} is not evaluated by itself")
 
     def synapses(self, shape: Shape) -> int:
-        """Connections of this operator, borders counted exactly, for an input of this shape."""
+        """The number of connections between elements of the input and of the output, for an input of this shape.
+
+        A convolution does not count connections to the zeros of its padding. 0 for operators that only move values.
+        """
         return 0
 
     def windows(self, shape: Shape) -> tuple[Window, ...]:
@@ -95,12 +106,16 @@ class Op:
         return None
 
     def bounds(self, low: int, high: int) -> tuple[int, int]:
-        """The range of integer outputs, and of all partial sums on the way, for inputs in a range that holds 0."""
+        """The least and the largest integer that an output, or a partial sum of one, can be.
+
+        Args:
+            low, high: the least and the largest input, with `low <= 0 <= high`.
+        """
         return low, high
 
 
 def broadcasts(value: Any, shape: Shape) -> None:
-    """Raise `ShapeError` unless the value broadcasts against the shape without growing it."""
+    """Raise a `ShapeError` unless a parameter broadcasts to a shape. Numbers always do."""
     if isinstance(value, (np.ndarray, ShapeOnly)):
         try:
             fits = np.broadcast_shapes(value.shape, shape) == shape

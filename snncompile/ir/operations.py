@@ -1,16 +1,16 @@
-"""The operations of a rule program, each defined once: arity, meaning in NumPy, interval and dimension.
+"""The operations of a rule program, each defined once: its arguments, NumPy function, interval and dimension.
 
 A neuron rule becomes a program of steps, each of which names one of these operations. Everything that reads programs
-is a loop over steps that looks the operation up here: the interpreter (`apply`), interval analysis (`interval`), the
-typing of membrane quantities (`dimension`), the checks of hostile files (`arity`, `domain`, `constant`). A printer of
-programs in another language holds a small table from these names to its own text; tests check that none is missing.
+looks the operation of each step up here: the interpreter (`apply`), interval analysis (`interval`), the typing of
+membrane quantities (`dimension`), and the checks of files (`arity`, `domain`, `constant`). Emitters of programs in
+another language have a table from these names to the text that they emit; tests check that it is complete.
 
 Besides operations, programs have leaves: `const`, `param`, `state` and `input`.
 
-Arithmetic     add sub mul neg abs sign min max
-Real only      div exp tanh floor
-Integer only   shr(a; bits, rounding)  wrap(a; bits)  lut(a; table, low, shift)
-Both           floordiv(a, b), and logic on 0 and 1: ge gt and or not select(condition, a, b)
+Real and integer   add sub mul neg abs sign min max floordiv(a, b)
+Logic on 0 and 1   ge gt and or not select(condition, a, b)
+Real only          div exp tanh floor
+Integer only       shr(a; bits, rounding)  wrap(a; bits)  lut(a; table, low, shift)
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from snncompile.ir.types import Array
 Rounding: TypeAlias = Literal["floor", "zero", "nearest"]
 ROUNDINGS: tuple[Rounding, ...] = ("floor", "zero", "nearest")
 Interval: TypeAlias = tuple[int, int]
+"""The least and the largest integer of a range."""
 Kind: TypeAlias = Literal["membrane", "real", "count", "constant"]
-"""What a step measures; a bare constant takes the kind of what it meets."""
+"""What a step measures. A constant takes the kind of the operand that it is combined with."""
 LEAVES = ("const", "param", "state", "input")
 
 
@@ -37,13 +38,14 @@ class Operation:
     """One operation of a rule program.
 
     Attributes:
-        arity: how many earlier steps it reads.
-        apply: its value for arrays of floats or int64; constants of the step follow the arguments.
-        interval: the integers that it can give, for those that its arguments can be; constants follow. None for an
-            operation that integer programs do not have.
-        dimension: what it measures, for what its arguments measure; then come its name and the place for diagnostics.
-        domain: the programs that may hold it.
-        constant: what the step's own value is, in words; empty for an operation without one.
+        arity: the number of its arguments, which are earlier steps.
+        apply: computes its value from the values of its arguments, arrays of floats or int64, and its constants.
+        interval: computes the interval of its integer values from the intervals of its arguments, and its constants;
+            None for an operation that integer programs do not have.
+        dimension: gives its kind for the kinds of its arguments. It takes these kinds, the name of the operation, and
+            the place for diagnostics, and raises SNN207 for kinds that do not go together.
+        domain: whether real programs, integer programs or both may hold it.
+        constant: the constants that stand in the step itself; empty for an operation without any.
     """
 
     name: str
@@ -58,7 +60,9 @@ class Operation:
 # --- what operations compute ----------------------------------------------------------------------------------------
 
 def shift_right(a: Any, bits: int, rounding: Rounding) -> Any:
-    """`a / 2**bits` rounded down, toward zero, or to nearest (halves up); for int64 arrays and Python's integers.
+    """`a / 2**bits`, rounded down, toward zero, or to the nearest integer (halves up).
+
+    `a` is an int64 array or a Python integer. The example gives -5 / 2 rounded in each way.
 
     >>> [shift_right(-5, 1, rounding) for rounding in ROUNDINGS]
     [-3, -2, -2]
@@ -73,13 +77,13 @@ def shift_right(a: Any, bits: int, rounding: Rounding) -> Any:
 
 
 def wrap(a: Any, bits: int) -> Any:
-    """`a` modulo `2**bits`, as a signed number of that width: `wrap(130, 8)` is -126."""
+    """The signed number of `bits` bits that equals `a` modulo `2**bits`: `wrap(130, 8)` is -126."""
     half = 1 << (bits - 1)
     return ((a + half) & ((1 << bits) - 1)) - half
 
 
 def look_up(a: Array, table: Array, low: int, shift: int) -> Array:
-    """`table[(a - low) >> shift]`, the index clipped to the table."""
+    """The entries of a 1-d table at the indices `(a - low) >> shift`, which are clipped to those of the table."""
     entries = np.asarray(table, np.int64)
     return np.asarray(entries[np.clip((a - low) >> shift, 0, len(entries) - 1)])
 
@@ -89,37 +93,39 @@ def _floor_divide(a: Array, b: Array) -> Array:
 
 
 def _as_numbers(compare: Callable[..., Any]) -> Callable[..., Any]:
-    """A comparison that gives 1 and 0 in the type of what it compares."""
+    """A comparison that gives 1 and 0 in the dtype of its operands instead of True and False."""
     return lambda a, b: compare(a, b).astype(a.dtype)
 
 
 # --- which integers can result --------------------------------------------------------------------------------------
 
 def bit_width(interval: Interval) -> int:
-    """Bits of the narrowest signed integer that holds an interval; at least 1."""
+    """The bits of the narrowest signed integer that holds an interval, at least 1: 8 for (-128, 127)."""
     return max(n.bit_length() if n >= 0 else (-n - 1).bit_length() for n in interval) + 1
 
 
 def width(bits: int) -> Interval:
-    """The range of a signed integer of that many bits."""
+    """The interval of a signed integer of so many bits: (-128, 127) for 8."""
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
 
 
 def within(a: Interval, b: Interval) -> bool:
+    """Whether interval `a` lies inside interval `b`."""
     return b[0] <= a[0] and a[1] <= b[1]
 
 
 def join(a: Interval, b: Interval) -> Interval:
+    """The narrowest interval that holds two intervals."""
     return min(a[0], b[0]), max(a[1], b[1])
 
 
 def extent(values: Any) -> Interval:
-    """The least and the largest of an integer or an array of integers."""
+    """The narrowest interval that holds an integer, or all elements of an array of integers."""
     return (int(values.min()), int(values.max())) if isinstance(values, np.ndarray) else (int(values), int(values))
 
 
 def _at_ends(function: Callable[[int], int]) -> Callable[[Interval], Interval]:
-    """The interval of a function that never decreases."""
+    """The interval function of a function that never decreases: it takes its ends at the ends of the argument."""
     return lambda a: (function(a[0]), function(a[1]))
 
 
@@ -134,7 +140,7 @@ def _magnitude_interval(a: Interval) -> Interval:
 
 
 def _quotient_interval(a: Interval, b: Interval) -> Interval:
-    """A divisor is at least 1: programs see to that by a `max`."""
+    """The interval of `a // b`. A divisor counts as at least 1, since programs limit divisors to that with a `max`."""
     quotients = [p // q for p in a for q in (max(b[0], 1), max(b[1], 1))]
     return min(quotients), max(quotients)
 
@@ -165,7 +171,15 @@ def _sign(value: int) -> int:
 # --- what is measured -----------------------------------------------------------------------------------------------
 
 def unify(a: Kind, b: Kind, name: str, place: str) -> Kind:
-    """The kind of a sum, comparison or choice between two kinds. Raises SNN207 where there is none."""
+    """The kind that two operands of a sum, comparison or selection have in common.
+
+    Args:
+        name: the operation, for the diagnostic.
+        place: the step, for the diagnostic.
+
+    Raises:
+        CompileError: SNN207 where one of them is a membrane quantity and the other a real number or a count.
+    """
     if a == b or b == "constant":
         return a
     if a == "constant":
@@ -244,9 +258,9 @@ OPERATIONS: dict[str, Operation] = {o.name: o for o in (
     Operation("lut", 1, look_up, _entry_interval, _counted, "integer", "table, low, shift"),
 )}
 INTEGER_OPERATIONS = tuple(name for name, o in OPERATIONS.items() if o.domain != "real")
-"""The operations that an integer program may hold, and that every printer of integer programs therefore knows."""
+"""The operations that an integer program may hold; every emitter of programs has to know them all."""
 
 
 def arity(name: str) -> int | None:
-    """How many earlier steps a leaf or operation reads; None for a name that is neither."""
+    """The number of arguments of a leaf or operation, 0 for a leaf; None for a name that is neither."""
     return 0 if name in LEAVES else OPERATIONS[name].arity if name in OPERATIONS else None

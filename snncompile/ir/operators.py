@@ -1,4 +1,4 @@
-"""Every operator by its word in the text form."""
+"""The table of all operators, by the words that stand for them in the text form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The operators without a state: inputs, outputs, and layers. See `op` for what they share."""
+"""The operators without a state: inputs, outputs, and layers. The methods are described at their base class, `op.Op`.
+
+Two-dimensional layers take tensors `[channels, height, width]`, one-dimensional ones `[channels, length]`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from snncompile.ir.types import Array, Shape, Weight, freeze_arrays
 from snncompile.ir.windows import Window
 
 Pads = tuple[tuple[int, int], ...]
+"""For each axis, the number of zeros before and after it."""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -31,12 +35,14 @@ def _placements(sizes: Shape, kernel: Shape, stride: Shape, padding: Pads, dilat
 
 @dataclass(frozen=True, eq=False)
 class Input(Op):
-    """Where data enter, one tensor of `shape` a tick.
+    """An input of the network, which receives a tensor in every tick.
 
     Attributes:
-        values: `spike` (0 or a small count), or `real` (numbers; quantized at the door of an integer graph).
-        low, high: the range of the values; for an INT graph, of the integers.
-        unit: the real value of an integer 1.
+        shape: the shape of the tensor of a tick.
+        values: `spike` for 0, 1 and other small counts; `real` for real numbers, which a compiled network rounds to
+            integers when they are given to it.
+        low, high: the least and the largest value; in an INT graph, the least and the largest integer.
+        unit: in an INT graph, the real value of the integer 1.
     """
 
     shape: Shape
@@ -51,7 +57,12 @@ class Input(Op):
 
 @dataclass(frozen=True, eq=False)
 class Output(Op):
-    """Where results leave; `decode` says how ticks become a decision."""
+    """An output of the network.
+
+    Attributes:
+        decode: how the values of all ticks become one number for each element, the largest of which is the decision:
+            `rate` takes their sum, `last` the value of the last tick, `max` the largest value.
+    """
 
     decode: Literal["rate", "last", "max"] = "rate"
 
@@ -64,7 +75,7 @@ class Output(Op):
 
 @dataclass(frozen=True, eq=False)
 class Identity(Op):
-    """Passes the sum of its edges on: also how an addition is written."""
+    """The sum of the edges into the node. It stands where a network adds tensors."""
 
     def infer(self, shape: Shape) -> Shape:
         return shape
@@ -78,7 +89,12 @@ class Identity(Op):
 
 @dataclass(frozen=True, eq=False)
 class Linear(Op):
-    """`y = weight x + bias` over the last axis; weight `[out, in]`, bias `[out]`."""
+    """A fully connected layer, `y = weight x + bias`, from `[in]` to `[out]`.
+
+    Attributes:
+        weight: `[out, in]`.
+        bias: `[out]`, or None.
+    """
 
     weight: Weight
     bias: Weight | None = None
@@ -113,7 +129,15 @@ class Linear(Op):
 
 @dataclass(frozen=True, eq=False)
 class Conv(Op):
-    """Cross-correlation over one or two axes; weight `[out, in/groups, *kernel]`, bias `[out]`."""
+    """A convolution, computed as a cross-correlation as in deep learning, over one or two axes.
+
+    Attributes:
+        weight: `[out, in/groups, *kernel]`, whose kernel has one or two axes.
+        bias: `[out]`, or None.
+        stride, dilation: a number for each axis of the kernel.
+        padding: zeros before and after each of these axes.
+        groups: the number of groups of channels; each output channel reads the channels of one group.
+    """
 
     weight: Weight
     bias: Weight | None = None
@@ -124,6 +148,7 @@ class Conv(Op):
 
     @property
     def kernel(self) -> Shape:
+        """The sides of the kernel: one number, or rows and columns."""
         return tuple(self.weight.shape[2:])
 
     def infer(self, shape: Shape) -> Shape:
@@ -164,7 +189,13 @@ class Conv(Op):
 
 @dataclass(frozen=True, eq=False)
 class Pool(Op):
-    """What sum, average and max pooling share: a window over the last axes."""
+    """The base class of sum, average and max pooling: a window over the axes behind the channels.
+
+    Attributes:
+        kernel, stride: a number for each of the one or two axes.
+        padding: elements put before and after each of these axes.
+        mode: what is computed of each window.
+    """
 
     kernel: Shape
     stride: Shape
@@ -199,7 +230,7 @@ class SumPool(Pool):
 
 @dataclass(frozen=True, eq=False)
 class AvgPool(Pool):
-    """The mean of each window, padding counted."""
+    """The mean of each window, in which the zeros of the padding are counted."""
 
     def apply(self, x: Array) -> Array:
         return np.asarray(super().apply(x) / math.prod(self.kernel), x.dtype)
@@ -207,7 +238,7 @@ class AvgPool(Pool):
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(Pool):
-    """The largest of each window: on spikes, a logical OR."""
+    """The largest element of each window. On spikes of 0 and 1, this is a logical OR."""
 
     linear: ClassVar[bool] = False
     mode: ClassVar[Literal["sum", "max"]] = "max"
@@ -221,7 +252,7 @@ class MaxPool(Pool):
 
 @dataclass(frozen=True, eq=False)
 class Upsample(Op):
-    """Nearest-neighbour upsampling by whole factors."""
+    """Nearest-neighbour upsampling: each element is repeated `factor` times along each axis behind the channels."""
 
     moves: ClassVar[bool] = True
     factor: Shape
@@ -243,7 +274,11 @@ class Upsample(Op):
 
 @dataclass(frozen=True, eq=False)
 class Scale(Op):
-    """Elementwise `y = factor x + bias`; both broadcast against the tensor: an inference-time batch norm."""
+    """Elementwise `y = factor x + bias`, such as a batch norm at inference.
+
+    Attributes:
+        factor, bias: numbers, or arrays that broadcast to the shape of the tensor; `bias` may be None.
+    """
 
     factor: Weight | float
     bias: Weight | float | None = None
@@ -276,7 +311,7 @@ class Scale(Op):
 
 @dataclass(frozen=True, eq=False)
 class Reshape(Op):
-    """The same numbers, in row-major order, under another shape."""
+    """The same elements, in row-major order, in a tensor of another `shape`."""
 
     moves: ClassVar[bool] = True
     shape: Shape
@@ -295,7 +330,7 @@ class Reshape(Op):
 
 @dataclass(frozen=True, eq=False)
 class Rectify(Op):
-    """`max(x, 0)`, or with `sign=-1` the negative part `min(x, 0)`."""
+    """The positive part `max(x, 0)`, or with `sign=-1` the negative part `min(x, 0)`."""
 
     sign: Literal[1, -1] = 1
     linear: ClassVar[bool] = False
@@ -312,9 +347,10 @@ class Rectify(Op):
 
 @dataclass(frozen=True, eq=False)
 class Pad(Op):
-    """Zeros around a tensor, `amounts` before and after each axis: how a concatenation meets a sum.
+    """Zeros around a tensor: `amounts` gives their number before and after each axis.
 
-    The concatenation of tensors along an axis is the sum of each one padded to its place.
+    Graphs have no concatenation. The concatenation of tensors `[2]` and `[3]` is written as the sum of the first,
+    padded by `((0, 3),)`, and the second, padded by `((2, 0),)`.
     """
 
     moves: ClassVar[bool] = True
@@ -332,6 +368,10 @@ class Pad(Op):
 
 
 def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:
+    """The bounds of the weighted sums of a layer whose inputs lie between `low <= 0` and `high >= 0`.
+
+    A partial sum is largest where every positive weight meets `high` and every negative one `low`.
+    """
     assert isinstance(weight, np.ndarray)
     rows = weight.reshape(len(weight), -1)
     exact = np.int64 if max(high, -low) < 1 << 15 else object  # rows add up to less than 2**48

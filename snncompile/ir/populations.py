@@ -1,4 +1,4 @@
-"""The operators with a state: neurons in reals, and populations in integers."""
+"""The operators that hold neurons: `Neuron` in real numbers, and `Population` in integers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from snncompile.ir.types import Shape, ShapeOnly, Weight, freeze_arrays
 
 @dataclass(frozen=True, eq=False)
 class Neuron(Op):
-    """A neuron rule with its parameters: the stateful operator of FLOAT and LEGAL graphs.
+    """A population of neurons in a FLOAT or LEGAL graph: a neuron rule with its parameters, in real numbers.
 
     Attributes:
-        rule: the model; `firing` and `options` fix its choices.
-        params: numbers, or arrays that broadcast against the layer's shape. `bias` is added to the
-            input before the rule sees it.
-        initial: the states' first values, where they differ from the rule's.
+        rule: the neuron model.
+        params: the parameters of the rule by name: numbers, or arrays that broadcast to the shape of the population.
+            Parameters that are left out have the default of the rule. `bias`, which every rule takes, is added to the
+            input.
+        firing: comparison, reset and spikes in a tick; see `rules.Firing`.
+        options: the options of the rule that differ from its first choice, by name.
+        initial: the values of states before the first tick, by name, where they differ from the default of the rule.
     """
 
     rule: Rule
@@ -43,7 +46,7 @@ class Neuron(Op):
     @classmethod
     def of(cls, rule: str, firing: Firing = Firing(), options: Mapping[str, str] | None = None,
            initial: Mapping[str, Any] | None = None, **params: Any) -> Neuron:
-        """A neuron of a library rule, by its name."""
+        """A neuron with a rule of `library.RULES`, given by its name; `params` are the parameters of the rule."""
         return cls(RULES[rule], params, firing, options or {}, initial or {})
 
     def arrays(self) -> dict[str, Weight]:
@@ -52,26 +55,26 @@ class Neuron(Op):
 
     @cached_property
     def traced(self) -> Traced:
-        """The rule's program for the parameters this instance has."""
+        """The program of the rule, for the parameters that are present, and for `firing` and `options`."""
         return self.rule.trace(frozenset(self.params), self.firing, self.options)
 
     @property
     def threshold(self) -> Any:
-        """The threshold, a number or an array; None for a rule without one."""
+        """The threshold, a number or an array; None for a rule without a threshold."""
         return None if self.rule.threshold is None else self.params.get(self.rule.threshold)
 
     @property
     def bias(self) -> Any:
-        """What is added to the input before the rule sees it, a number or an array; None for nothing."""
+        """The constant that is added to the input in every tick, a number or an array; None for no bias."""
         return self.params.get(BIAS)
 
     def with_bias(self, bias: Any) -> Neuron:
-        """The neuron with another bias; None for none."""
+        """The same neuron with another bias; None removes it."""
         others = {n: v for n, v in self.params.items() if n != BIAS}
         return dataclasses.replace(self, params=others if bias is None else {**others, BIAS: bias})
 
     def first(self, state: str) -> Any:
-        """The initial value of a state."""
+        """The value of a state before the first tick, a number or an array."""
         return self.initial.get(state, self.traced.states[state].default)
 
     def infer(self, shape: Shape) -> Shape:
@@ -82,7 +85,12 @@ class Neuron(Op):
 
 @dataclass(frozen=True)
 class IntState:
-    """A state of an integer population: its width (for the reader; the program saturates) and first value."""
+    """A state of an integer population.
+
+    Attributes:
+        bits: the width of a signed integer that holds it. The program itself keeps the state within its width.
+        initial: its value before the first tick, an integer or an array that broadcasts to the population.
+    """
 
     bits: int
     initial: Any = 0
@@ -90,16 +98,18 @@ class IntState:
 
 @dataclass(frozen=True, eq=False)
 class Population(Op):
-    """A population of an INT graph: an integer program is its definition.
+    """A population of neurons in an INT or MAPPED graph, defined by an integer program.
 
     Attributes:
-        program: the rule in integers; its input is the sum of the projections.
-        params: integer parameters and look-up tables (1-d, named by the `lut` steps that read them).
-        states: by name.
-        unit: real value of one integer step of the membrane; a number, or an array that broadcasts.
-        output_low, output_high: proven range of what leaves in one step.
-        graded: whether that is a membrane quantity (in `unit`) or spikes.
-        rule: the rule it came from, for the reader.
+        program: what the neurons compute in a tick; its input is the sum of the projections.
+        params: integer parameters that broadcast to the shape of the population, and look-up tables (1-d), by the names
+            under which the `param` and `lut` steps read them.
+        states: the states by name.
+        unit: the real value of one integer step of the membrane: a number, or an array that broadcasts to the
+            population.
+        output_low, output_high: the least and the largest integer that a neuron can emit in a tick, as it was proved.
+        graded: True where neurons emit a membrane quantity in steps of `unit`, False where they emit spikes.
+        rule: the name of the rule that the program was made from; reports show it, and rules of targets compare it.
     """
 
     program: Program
@@ -119,17 +129,17 @@ class Population(Op):
 
     @property
     def threshold(self) -> Any:
-        """The threshold in membrane steps, an integer or an array; None where the program has none."""
+        """The threshold in membrane steps, an integer or an array; None where the program has no such parameter."""
         return self.params.get(THRESHOLD)
 
     @property
     def bias(self) -> Any:
-        """What the program adds to its input, an integer or an array; None for nothing."""
+        """The constant that the program adds to its input, an integer or an array; None for no bias."""
         return self.params.get(BIAS)
 
     @cached_property
     def tables(self) -> frozenset[str]:
-        """The parameters that are look-up tables."""
+        """The names of the parameters that are look-up tables."""
         return frozenset(s.value[0] for s in self.program.steps if s.op == "lut" and isinstance(s.value, tuple))
 
     def arrays(self) -> dict[str, Weight]:

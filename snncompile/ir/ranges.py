@@ -1,8 +1,8 @@
-"""Interval analysis: what integers can occur, proved from the graph alone.
+"""Interval analysis: the integers that can occur in an INT graph, proved from the graph alone.
 
-Inputs stay in their declared range; every population's output range is an attribute of the graph, which
-its program's clips guarantee. From those follow the range of every sum of synaptic inputs, and, by
-induction over ticks, of every state and intermediate of every population.
+Two things are given: inputs stay in their range, and populations emit values in the output range that the graph says,
+which the clips of their programs guarantee. From these follows the range of the summed input of each population, and by
+induction over ticks the range of each state and step of its program.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ from snncompile.ir.ops import Input
 from snncompile.ir.populations import Population
 
 MAX_STEPS = 80
+"""The number of rounds in which the ranges of the states of a population are widened."""
 
 
 @dataclass(frozen=True)
 class PopulationRanges:
-    """Proven ranges of one population: its summed input, every step of its program, every state."""
+    """The proved ranges of a population.
+
+    Attributes:
+        x: of its summed input.
+        steps: of each step of its program.
+        states: of each state, by name.
+    """
 
     x: Interval
     steps: tuple[Interval, ...]
@@ -31,7 +38,7 @@ class PopulationRanges:
 
 
 def source_range(graph: Graph, name: str) -> Interval:
-    """What a node can emit; always holds 0, which a delayed edge delivers at first."""
+    """The range of what an input or population emits. It holds 0, which delayed edges deliver in their first ticks."""
     op = graph.nodes[name]
     if isinstance(op, Input):
         return min(0, int(op.low)), max(0, int(op.high))
@@ -40,37 +47,48 @@ def source_range(graph: Graph, name: str) -> Interval:
 
 
 def chain_ranges(graph: Graph, edge: Edge) -> list[Interval]:
-    """What leaves the source of a projection and each of its operators, partial sums included."""
-    found = [source_range(graph, edge.src)]
+    """The ranges of what the source of a projection emits, and of the result of each operator of its chain in turn.
+
+    Each range holds 0 and all partial sums.
+    """
+    ranges = [source_range(graph, edge.src)]
     for op in edge.chain:
-        low, high = op.bounds(*found[-1])
-        found.append((min(0, low), max(0, high)))
-    return found
+        low, high = op.bounds(*ranges[-1])
+        ranges.append((min(0, low), max(0, high)))
+    return ranges
 
 
 def edge_range(graph: Graph, edge: Edge) -> Interval:
-    """What a projection can deliver, partial sums included."""
+    """The range of what a projection delivers, with all partial sums of its last operator."""
     return chain_ranges(graph, edge)[-1]
 
 
 def input_range(graph: Graph, name: str) -> Interval:
-    """The sum of all projections into a population, partial sums included."""
+    """The range of the sum of all projections into a population, with all partial sums."""
     parts = [edge_range(graph, e) for e in graph.edges_into[name]]
     return sum(p[0] for p in parts), sum(p[1] for p in parts)
 
 
 def population_ranges(graph: Graph, name: str) -> PopulationRanges:
-    """Prove the ranges of a population by induction over ticks. Raises SNN402; see `cell_ranges`."""
+    """Prove the ranges of a population of a graph, which is given by name. Raises SNN402; see `cell_ranges`."""
     op = graph.nodes[name]
     assert isinstance(op, Population)
     return cell_ranges(op, input_range(graph, name), f"population {shorten(name)}")
 
 
 def cell_ranges(op: Population, x: Interval, place: str) -> PopulationRanges:
-    """Prove the ranges of a population whose summed input stays in an interval.
+    """Prove the ranges of a population whose summed input stays in an interval, by induction over ticks.
+
+    The ranges of the states start as those of their initial values. In each round the program is evaluated on
+    intervals, and where the next value of a state may lie outside of its range, the range is widened. It ends when no
+    range has to be widened; in the last of MAX_STEPS rounds, the ranges are those of the widths.
+
+    Args:
+        x: the interval of the summed input.
+        place: the population as diagnostics name it.
 
     Raises:
-        CompileError: SNN402 where a state can leave its width, which a program of the compiler never does.
+        CompileError: SNN402 where a state can leave its width. Programs that the compiler makes keep states within it.
     """
     states = {n: extent(s.initial) for n, s in op.states.items()}
     widest = {n: join(width(s.bits), states[n]) for n, s in op.states.items()}
@@ -86,7 +104,12 @@ def cell_ranges(op: Population, x: Interval, place: str) -> PopulationRanges:
 
 
 def _grow(old: Interval, new: Interval, leap: int, widest: Interval) -> Interval:
-    """Overshoot in the direction of growth, so that slow convergence ends, but never past the state's width."""
+    """Widen the range of a state toward its next values.
+
+    A bound that moves is moved by `leap` times as far, so that a state that grows by 1 in each tick does not take as
+    many rounds as it takes ticks. The bound stops at that of the width of the state (`widest`), unless a next value
+    lies beyond.
+    """
     low = min(old[0], max(old[0] - leap * max(old[0] - new[0], 0), min(widest[0], new[0])))
     high = max(old[1], min(old[1] + leap * max(new[1] - old[1], 0), max(widest[1], new[1])))
     return low, high
@@ -94,7 +117,13 @@ def _grow(old: Interval, new: Interval, leap: int, widest: Interval) -> Interval
 
 def intervals(program: Program, params: Mapping[str, Any], states: Mapping[str, Interval], x: Interval
               ) -> tuple[Interval, ...]:
-    """The range of every step, given those of the states and the input."""
+    """The interval of every step of an integer program.
+
+    Args:
+        params: integers, arrays of integers and look-up tables, by name.
+        states: the interval of each state, by name.
+        x: the interval of the summed input.
+    """
     ranges: list[Interval] = []
     for step in program.steps:
         match step.op:
@@ -114,10 +143,10 @@ def intervals(program: Program, params: Mapping[str, Any], states: Mapping[str, 
 
 
 def _arguments(program: Program, step: Step, ranges: list[Interval]) -> list[Interval]:
-    """The ranges of what a step reads; those of a choice under what its condition says of them.
+    """The intervals of the arguments of a step. Those of a `select` are narrowed by its condition.
 
-    In `select(v >= threshold, v - threshold, v)` the difference is at least 0 where it is chosen, and `v` is below the
-    largest threshold where it is.
+    In `select(v >= threshold, v - threshold, v)`, the difference is at least 0 where it is selected, and `v` is below
+    the largest threshold where `v` is selected.
     """
     arguments = [ranges[a] for a in step.args]
     condition = program.steps[step.args[0]] if step.op == "select" else step

@@ -1,13 +1,13 @@
-"""Neuron rules: one Python function, traced into an expression program.
+"""Neuron rules: a Python function that computes one tick of a neuron is traced into a program.
 
     @neuron_rule(decay=Real(), threshold=Membrane(1.0))
     def lif(state, x, p):
         v = charge(state, p, lambda v: p.decay * v, x)
         return discharge(state, v, p)
 
-`state.NAME` reads a state as it was before the step and assigning it sets the next value; `x` is the
-summed input of the step; `p.NAME` is a parameter. The helpers `charge`, `fires`, `reset` and
-`discharge` honour the instance's `Firing`, so that one rule serves every reset and comparison.
+`state.NAME` is the value of a state before the tick, and an assignment to it sets the value after the tick. `x` is the
+summed input of the tick, and `p.NAME` is a parameter. The functions `charge`, `fires`, `reset` and `discharge` follow
+the `Firing` of the neuron, so that one rule serves for every kind of reset and comparison.
 """
 
 from __future__ import annotations
@@ -34,47 +34,56 @@ Reset: TypeAlias = Literal["subtract", "value", "none"]
 When: TypeAlias = Literal["same", "before-decay", "after-decay", "drop-input", "carried"]
 
 BIAS = "bias"
-"""The parameter that every neuron may have besides those of its rule: a constant that is added to its input."""
+"""The name of the constant that is added to the input. Every neuron may have it besides the parameters of its rule."""
 THRESHOLD = "threshold"
-"""The name by which a rule declares its threshold."""
+"""The name of the parameter that is the threshold of a rule."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a parameter or state measures. `default=None` marks a parameter that may be absent."""
+    """What a parameter or state measures.
+
+    Attributes:
+        dimension: `membrane` for a membrane potential, `real` for a pure number, `count` for a whole number.
+        default: the value of a parameter that is not given, or of a state before the first tick. A parameter whose
+            default is None may be absent.
+    """
 
     dimension: Dimension
     default: float | None = 0.0
 
 
 def Membrane(default: float | None = 0.0) -> Quantity:
-    """A quantity in the unit of the membrane: it is scaled when the membrane becomes an integer."""
+    """A membrane quantity, such as a threshold. Quantization divides it by the unit of the population."""
     return Quantity("membrane", default)
 
 
 def Real(default: float | None = 1.0) -> Quantity:
-    """A pure number: decays, gains."""
+    """A pure number, such as a decay or gain. Quantization makes it a fixed-point factor."""
     return Quantity("real", default)
 
 
 def Count(default: float | None = 0.0) -> Quantity:
-    """An integer that is never scaled: spikes, levels."""
+    """A whole number, such as a number of spikes or ticks. Quantization keeps it."""
     return Quantity("count", default)
 
 
 @dataclass(frozen=True)
 class Firing:
-    """What an instance of a spiking rule fixes.
+    """How the neurons of a spiking rule fire and are reset.
 
     Attributes:
-        compare: fires when the membrane is `>=` or `>` its threshold.
-        reset: subtract the threshold (once per spike), set to `v_reset`, or leave alone.
-        when: the reset acts in the same step, or in the next one: before the decay, after it (the
-            step's input is kept), or `drop-input` (after it; a reset to a value also drops the input). `carried`
-            acts in the same step, but a membrane that is still above its threshold afterwards carries a reset with it:
-            subtracted in the next step before the comparison, and given back if that step does not fire. A reset to a
-            value leaves nothing to carry.
-        max_spikes: spikes a neuron may emit in one step; None means as many thresholds as it crossed.
+        compare: a neuron fires where its membrane is `>=` or `>` its threshold.
+        reset: what a spike does to the membrane: `subtract` takes the threshold away, once for each spike; `value` sets
+            it to `v_reset`; `none` leaves it.
+        when: when the reset acts. `same`: in the tick of the spike. `before-decay`: in the next tick, before the decay.
+            `after-decay`: in the next tick, after the decay; a reset to a value keeps the input of that tick.
+            `drop-input`: the same, but a reset to a value discards the input. `carried`: in the tick of the spike, but
+            where the membrane is still above its threshold afterwards, the threshold is subtracted once more in the
+            next tick before the comparison, and added again if the neuron does not fire in that tick. With a reset to a
+            value, `carried` is the same as `same`.
+        max_spikes: the most spikes that a neuron emits in a tick; None for no limit: a membrane of 3.5 times
+            the threshold then gives 3 spikes.
     """
 
     compare: Compare = ">="
@@ -84,17 +93,21 @@ class Firing:
 
     @property
     def waits(self) -> bool:
-        """Whether a spike is remembered, its reset acting in the next step."""
+        """Whether a reset acts in the tick after the spike, so that a state has to hold the spike."""
         return self.reset != "none" and self.when not in ("same", "carried")
 
     @property
     def carries(self) -> bool:
-        """Whether what is above the threshold after a reset counts as a reset already begun."""
+        """Whether a membrane that is above its threshold after a reset is reset once more in the next tick."""
         return self.reset == "subtract" and self.when == "carried"
 
 
 class States:
-    """The states of a rule while it is traced."""
+    """The states of a rule while it is traced: the argument `state` of its function.
+
+    Reading an attribute gives the expression of the state before the tick, and setting it defines its next value. A
+    state that was not declared is a membrane quantity that starts at 0.
+    """
 
     _quantities: dict[str, Quantity]
     _next: dict[str, Expr]
@@ -104,7 +117,7 @@ class States:
         self.__dict__["_next"] = {}
 
     def declare(self, name: str, quantity: Quantity) -> None:
-        """Say what a state measures, unless the rule has said so."""
+        """Declare what a state measures. A declaration of the rule itself comes before this one."""
         self._quantities.setdefault(name, quantity)
 
     def __getattr__(self, name: str) -> Expr:
@@ -120,7 +133,11 @@ class States:
 
 
 class Parameters:
-    """The parameters of a rule instance while it is traced; an absent optional one reads as None."""
+    """The parameters of a neuron while its rule is traced: the argument `p` of its function.
+
+    Reading an attribute gives the expression of a parameter, or None for an optional parameter that the neuron does not
+    have. `firing` and `options` are those of the neuron.
+    """
 
     def __init__(self, present: frozenset[str], known: Mapping[str, Quantity], firing: Firing,
                  options: Mapping[str, str]):
@@ -137,7 +154,7 @@ RuleFunction: TypeAlias = Callable[[Any, Expr, Any], Expr]
 
 @dataclass(frozen=True)
 class Traced:
-    """A rule with all its choices made: the program and what its states measure."""
+    """A rule for which parameters, firing and options are chosen: its program, and what each state measures."""
 
     program: Program
     states: Mapping[str, Quantity]
@@ -148,11 +165,14 @@ class Rule:
     """A neuron model.
 
     Attributes:
-        params, states: what each of its parameters and states measures.
-        options: static choices by name, each with its values.
-        function: the function that is traced, or the program itself where all choices are made.
-        spiking: whether the output is spikes or a graded membrane quantity.
-        threshold: the parameter that the membrane has to reach for a spike; None for a rule without one.
+        name: its name in graphs and messages.
+        params: what each parameter measures, by name.
+        states: what each state measures that is no membrane quantity starting at 0, by name.
+        options: the choices that a neuron has besides its parameters, by name: a tuple of values, the first of which is
+            the default.
+        function: the function that is traced, or, for a rule that has been traced already, its program.
+        spiking: True where neurons emit spikes, False where they emit a graded membrane quantity.
+        threshold: the name of the parameter that is the threshold; None for a rule without one.
     """
 
     name: str
@@ -164,7 +184,7 @@ class Rule:
     threshold: str | None = None
 
     def trace(self, present: frozenset[str], firing: Firing, options: Mapping[str, str]) -> Traced:
-        """The program of an instance with these parameters present."""
+        """The program for a neuron that has the parameters named in `present`."""
         if isinstance(self.function, Traced):
             return self.function
         return _traced(self, self.function, present, firing, tuple(sorted(options.items())))
@@ -173,7 +193,7 @@ class Rule:
 @lru_cache(1024)
 def _traced(rule: Rule, function: RuleFunction, present: frozenset[str], firing: Firing,
             options: tuple[tuple[str, str], ...]) -> Traced:
-    """Traced once for each choice: the populations of a network make the same few."""
+    """Trace a rule. The result is kept, since many populations of a network have the same rule and choices."""
     quantities = dict(rule.states)
     states = States(quantities)
     chosen = {name: values[0] for name, values in rule.options.items()} | dict(options)
@@ -188,14 +208,15 @@ def neuron_rule(
     spiking: bool = True,
     **params: Quantity,
 ) -> Callable[[RuleFunction], Rule]:
-    """Make a neuron rule of a function `(state, x, p) -> output`.
+    """Make a neuron rule of a function `(state, x, p) -> output`, which computes one tick; a decorator.
 
     Args:
-        states: states that are not membrane quantities starting at 0; others appear when first used.
-        options: static choices by name, the first value being the default; read as `p.options[name]`.
-        spiking: whether the output is spikes (a comparison or a count) or a graded membrane quantity.
-        params: the parameters, each a `Membrane`, `Real` or `Count` quantity with its default. The one that is called
-            `threshold` is the rule's threshold.
+        states: what states measure that are no membrane quantities starting at 0. Other states need no declaration.
+        options: choices by name, each a tuple of values, the first of which is the default. The function reads the
+            chosen value as `p.options[name]`.
+        spiking: True where the output is spikes (0 and 1, or a count), False where it is a graded membrane quantity.
+        params: the parameters, each a `Membrane`, `Real` or `Count` quantity with its default. A parameter with the
+            name `threshold` is the threshold of the rule.
     """
 
     def make(function: RuleFunction) -> Rule:
@@ -207,21 +228,29 @@ def neuron_rule(
 
 def fixed_rule(name: str, program: Program, params: Mapping[str, Quantity], states: Mapping[str, Quantity],
                *, options: Mapping[str, tuple[str, ...]] | None = None, spiking: bool = True) -> Rule:
-    """The rule that a program is: all its choices are made, so an instance's `Firing` changes nothing.
+    """Make a rule of a program. The `Firing` of a neuron with this rule changes nothing, since the program is fixed.
 
     Args:
-        params, states: what every parameter and state of the program measures.
+        params, states: what every parameter and every state of the program measures, by name.
+        options: the options with which the program was traced, each with its only value.
+        spiking: as for `neuron_rule`.
     """
     return Rule(name, params, states, options or {}, Traced(program, states), spiking, _threshold_of(params))
 
 
 def _threshold_of(params: Mapping[str, Quantity]) -> str | None:
-    """The parameter that a rule declares as its threshold: the one of that name."""
+    """The name of the threshold among the parameters of a rule; None where there is none."""
     return THRESHOLD if THRESHOLD in params else None
 
 
 def fires(v: Expr, p: Any, threshold: Expr | None = None) -> Expr:
-    """Spikes of this step: 0 or 1, or a count where the instance allows several."""
+    """The spikes of this tick: 0 or 1, or a count where the neuron may emit several.
+
+    Args:
+        v: the membrane that is compared.
+        p: the parameters of the rule.
+        threshold: the threshold of this tick; the parameter `threshold` by default.
+    """
     threshold = p.threshold if threshold is None else threshold
     compare = "ge" if p.firing.compare == ">=" else "gt"
     if p.firing.max_spikes == 1:
@@ -236,7 +265,7 @@ def fires(v: Expr, p: Any, threshold: Expr | None = None) -> Expr:
 
 
 def reset(v: Expr, spike: Expr, p: Any, threshold: Expr | None = None) -> Expr:
-    """The membrane after the instance's reset, where there was a spike."""
+    """The membrane `v` after the reset that the neuron's `Firing` says, for `spike` spikes."""
     threshold = p.threshold if threshold is None else threshold
     if p.firing.reset == "none":
         return v
@@ -249,10 +278,16 @@ def reset(v: Expr, spike: Expr, p: Any, threshold: Expr | None = None) -> Expr:
 
 def charge(state: Any, p: Any, keep: Callable[[Expr], Expr], x: Expr, threshold: Expr | None = None,
            update: Callable[[Expr], Expr] | None = None) -> Expr:
-    """The membrane before firing: the kept part of the last one plus the input.
+    """The membrane before firing: what is kept of the last one, plus the input.
 
-    A reset that waits for the next step is applied here, where the instance says. `update` is the same sum in
-    another order of operations, from the last membrane, for rules whose rounding matters.
+    Where the reset acts in the tick after the spike, the reset of a spike of the last tick is applied here.
+
+    Args:
+        keep: gives what a tick keeps of a membrane, such as `lambda v: p.decay * v`.
+        x: the input of the membrane.
+        threshold: the threshold of this tick; the parameter `threshold` by default.
+        update: gives the membrane from the last one, for rules in which the order of operations matters for the
+            rounding; `keep(v) + x` by default.
     """
     update = update or (lambda v: keep(v) + x)
     if p.firing.carries:
@@ -269,7 +304,17 @@ def charge(state: Any, p: Any, keep: Callable[[Expr], Expr], x: Expr, threshold:
 
 
 def discharge(state: Any, v: Expr, p: Any, threshold: Expr | None = None) -> Expr:
-    """Fire, reset (now, or by remembering the spike), and keep the membrane above `v_min`."""
+    """Fire, and set the next membrane `state.v` after the reset and, where `p.v_min` is given, raised to that.
+
+    Where the reset acts in the next tick, the spike is stored in `state.spike` for `charge`.
+
+    Args:
+        v: the membrane that `charge` gave.
+        threshold: the threshold of this tick; the parameter `threshold` by default.
+
+    Returns:
+        The spikes.
+    """
     spike = fires(v, p, threshold)
     if p.firing.carries:
         v = v - (spike - fires(state.v, p, threshold)) * (p.threshold if threshold is None else threshold)
@@ -282,5 +327,5 @@ def discharge(state: Any, v: Expr, p: Any, threshold: Expr | None = None) -> Exp
 
 
 def hold(v: Expr, lowest: Operand) -> Expr:
-    """`v`, but at least `lowest`: as `relu(v - lowest) + lowest`, which is how frameworks round it."""
+    """`v`, but at least `lowest`: `relu(v - lowest) + lowest`, which rounds as the frameworks do."""
     return maximum(v - lowest, 0) + lowest

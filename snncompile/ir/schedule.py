@@ -13,14 +13,16 @@ from snncompile.ir.types import Array, Json
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the nodes of a graph act: node `n` does its tick `t` in hardware tick `latency_ticks[n] + period t`.
+    """When the nodes of a graph act: node `n` computes its tick `t` in hardware tick `latency_ticks[n] + period t`.
 
-    A graph that was not retimed has the empty schedule: every node does its tick `t` in hardware tick `t`.
+    In the empty schedule, that of graphs that were not retimed, every node computes its tick `t` in hardware tick `t`.
 
     Attributes:
-        latency_ticks: by node, relays included; 0 for inputs, and for nodes that are not named.
+        latency_ticks: hardware ticks by which each node acts later than the inputs, by name, with those of relays. A
+            node without an entry has latency 0.
         period: hardware ticks for each tick of the network.
-        always_on: inputs that are no part of the network but carry a 1 every tick, by the hardware tick of the first.
+        always_on: the inputs that retiming added, which carry a 1 in every tick of the network, with the hardware tick
+            in which each carries its first 1.
     """
 
     latency_ticks: Mapping[str, int] = field(default_factory=dict)
@@ -29,7 +31,7 @@ class Schedule:
 
     @classmethod
     def from_json(cls, data: Json) -> Schedule:
-        """The schedule that `to_json` wrote. Raises ValueError for anything else: files are hostile."""
+        """The schedule that `to_json` wrote. Raises ValueError for anything else."""
         if not isinstance(data, dict) or set(data) != {"latency_ticks", "period", "always_on"}:
             raise ValueError("a schedule has latency_ticks, period and always_on")
         ticks = (data["latency_ticks"], data["always_on"])
@@ -40,23 +42,32 @@ class Schedule:
         return cls(ticks[0], data["period"], ticks[1])
 
     def to_json(self) -> Json:
+        """The schedule as a value that JSON can hold."""
         return {"latency_ticks": dict(self.latency_ticks), "period": self.period, "always_on": dict(self.always_on)}
 
     def __bool__(self) -> bool:
-        """Whether hardware ticks differ from ticks of the network."""
+        """Whether anything differs from the empty schedule: a latency, the period, or an always-on input."""
         return self.depth_ticks > 0 or self.period > 1 or bool(self.always_on)
 
     @property
     def depth_ticks(self) -> int:
-        """The largest latency: how many ticks a sample takes beyond its own."""
+        """The largest latency of a node, in hardware ticks."""
         return max(self.latency_ticks.values(), default=0)
 
     def hardware_ticks(self, ticks: int) -> int:
-        """How many hardware ticks a sample takes until the last node has done its last tick."""
+        """The hardware ticks that a sample of so many ticks takes, until all nodes have computed their last tick."""
         return self.period * (ticks - 1) + 1 + self.depth_ticks if ticks else 0
 
     def present(self, x: Mapping[str, Array]) -> dict[str, Array]:
-        """What the inputs carry in hardware ticks, `[sample, hardware tick, *shape]`, always-on sources included."""
+        """Spread samples over the ticks of the hardware.
+
+        Args:
+            x: samples `[sample, tick, *shape]` by input name.
+
+        Returns:
+            `[sample, hardware tick, *shape]` by input name, with the always-on inputs. Hardware ticks that belong to no
+            tick of the network hold zeros.
+        """
         if not self:
             return dict(x)
         samples, ticks = next(iter(x.values())).shape[:2]
@@ -69,7 +80,16 @@ class Schedule:
         return presented
 
     def collect(self, values: Array, name: str, ticks: int) -> Array:
-        """Of what a node did in hardware ticks, `[sample, hardware tick, *shape]`, the ticks of the network."""
+        """Pick the ticks of the network out of what a node emitted in ticks of the hardware.
+
+        Args:
+            values: `[sample, hardware tick, *shape]`.
+            name: the node.
+            ticks: how many ticks of the network the sample has.
+
+        Returns:
+            `[sample, tick, *shape]`.
+        """
         return values[:, self._ticks(self.latency_ticks.get(name, 0), ticks)]
 
     def _ticks(self, first: int, ticks: int) -> slice:

@@ -1,4 +1,4 @@
-"""A graph as bytes: its text form, and its weights as safetensors."""
+"""Writing a graph as bytes and reading it back: its text form, and its arrays in the safetensors format."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from snncompile.ir.text import arrays_of, digest, from_text, to_text
 
 
 def dump(graph: Graph) -> tuple[str, bytes]:
-    """The text and the weights of a graph."""
+    """The text form of a graph, and its arrays as the bytes of a safetensors file."""
     return to_text(graph), weights_of(graph)
 
 
 def weights_of(*graphs: Graph) -> bytes:
-    """The weights of several graphs together; arrays that more than one of them holds are written once."""
+    """The arrays of one or several graphs as the bytes of a safetensors file, in which equal arrays stand once."""
     arrays = {name: array for graph in graphs for name, array in arrays_of(graph).items()}
     return save({n: np.ascontiguousarray(a) for n, a in arrays.items()})
 
 
 def restore(text: str, weights: bytes, *, where: str = "text form") -> Graph:
-    """The graph that `dump` took apart.
+    """The graph that `dump` wrote. Every array is compared with its hash.
+
+    Args:
+        where: the file or folder, as diagnostics name it.
 
     Raises:
-        CompileError: SNN102 where text or weights are damaged; every array is checked against its hash.
+        CompileError: SNN102 where the text or the weights are damaged; see also `text.from_text`.
     """
     try:
         arrays = load(weights)

@@ -1,8 +1,9 @@
-"""The text form of a graph: stable, readable, diffable, and parsed back.
+"""The text form of a graph: writing it, and reading it back. Equal graphs have equal texts.
 
-One line a node or edge; projections list their chain, integer populations their program, and so do neurons
-whose rule is not of the library, on indented lines. Attribute values are JSON; arrays stand as
-`@dtype[shape]#hash` and live beside the text, by hash (`serde`); weights without numbers stand as `?dtype[shape]`.
+There is one line for each node and edge. Indented lines below an edge list the operators of its chain; those below an
+integer population, or a neuron whose rule is not in the library, its program. Attribute values are JSON. An array is
+written as `@dtype[shape]#hash`; its numbers are kept beside the text, by that name (`serde`). A weight without numbers
+is written as `?dtype[shape]`.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ VERSION = 1
 HEADER = f"snnc {VERSION}"
 POPULATION_ATTRIBUTES = ("rule", "unit", "output_low", "output_high", "graded")
 SCHEDULE = "schedule"
-"""The word under which a schedule stands among what travels with a graph."""
+"""The key of the schedule in the `meta` line of a MAPPED graph."""
 MAX_LINES = 2_000_000
 MAX_NESTING = 32
 
 
 def digest(array: Array) -> str:
-    """The name of an array in the text: its dtype, shape and the first 64 bits of its SHA-256."""
+    """The name of an array in the text, `f64[2,3]#225500612e6aa31f`: dtype, shape and 64 bits of its SHA-256."""
     data = np.ascontiguousarray(array)
     shape = ",".join(map(str, data.shape))
     code = hashlib.sha256(data.tobytes()).hexdigest()[:16]
@@ -47,12 +48,13 @@ def digest(array: Array) -> str:
 
 
 def arrays_of(graph: Graph) -> dict[str, Array]:
-    """Every array of a graph by the name it has in the text."""
+    """Every array of a graph, by its name in the text (`digest`)."""
     ops = [*graph.nodes.values(), *(op for e in graph.edges for op in e.chain)]
     return {digest(a): a for op in ops for a in op.arrays().values() if isinstance(a, np.ndarray)}
 
 
 def to_text(graph: Graph) -> str:
+    """The text form of a graph, without the numbers of its arrays and without its notes."""
     lines = [HEADER, f"graph {_json(graph.name)} {graph.stage.name.lower()}"]
     meta = {**graph.meta, **({SCHEDULE: graph.schedule.to_json()} if graph.stage == Stage.MAPPED else {})}
     if meta:
@@ -101,7 +103,7 @@ def _neuron_attributes(op: Neuron) -> Iterator[tuple[str, Any]]:
 
 
 def in_library(op: Neuron) -> bool:
-    """Whether a neuron's rule is known by its name alone."""
+    """Whether the rule of a neuron is one of the library, so that its name says all of it."""
     return RULES.get(op.rule.name) is op.rule
 
 
@@ -140,7 +142,7 @@ _STEP = re.compile(r"  %(\d+) = (\w+)((?: %\d+)*)(?: (.*))?$")
 
 @dataclass
 class _Reader:
-    """A cursor over the lines of a text."""
+    """A text that is read: `at` is the position of the line, `where` the file as diagnostics name it."""
 
     lines: list[str]
     weights: Mapping[str, Array]
@@ -148,9 +150,11 @@ class _Reader:
     at: int = 0
 
     def bad(self, found: str, limit: str = "") -> None:
+        """Raise SNN102 for the line that is read."""
         fail("SNN102", f"{self.where}, line {self.at + 1}", found, limit)
 
     def more(self, prefix: str = "") -> bool:
+        """Whether there is another line, and it begins with a prefix."""
         return self.at < len(self.lines) and self.lines[self.at].startswith(prefix)
 
     def json(self, text: str) -> tuple[Any, str]:
@@ -165,13 +169,13 @@ class _Reader:
 
     def name(self, text: str) -> tuple[str, str]:
         """A name at the start of the text, and the rest."""
-        found, rest = self.json(text)
-        if not isinstance(found, str):
+        name, rest = self.json(text)
+        if not isinstance(name, str):
             self.bad(shorten(text), "a name in quotes")
-        return found, rest
+        return name, rest
 
     def value(self, text: str) -> tuple[Any, str]:
-        """An attribute value at the start of the text, and the rest."""
+        """The value of an attribute at the start of the text, and the rest."""
         if m := _ARRAY.match(text):
             if m[1] not in self.weights:
                 self.bad(f"array {m[1]} is not among the weights")
@@ -181,29 +185,34 @@ class _Reader:
         return self.json(text)
 
     def attributes(self, text: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        """Attributes by name, read from a text of ` name=value` pairs."""
+        values: dict[str, Any] = {}
         while text:
             m = _KEY.match(text)
             if m is None:
                 self.bad(shorten(text), "name=value")
             else:
-                found[m[1]], text = self.value(text[m.end():])
-        return found
+                values[m[1]], text = self.value(text[m.end():])
+        return values
 
 
 def _shallow(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested less than so many levels deep."""
     parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
     return levels > 0 and all(_shallow(v, levels - 1) for v in parts)
 
 
 def from_text(text: str, weights: Mapping[str, Array] | None = None, *, where: str = "text form") -> Graph:
-    """Parse a graph.
+    """The graph that a text describes. It is not verified (`verify`).
 
     Args:
-        weights: arrays by the name they have in the text; see `arrays_of`.
+        weights: arrays by their names in the text; see `arrays_of`.
+        where: the file or folder, as diagnostics name it.
 
     Raises:
-        CompileError: SNN102 with the line, SNN206 for an unknown rule.
+        CompileError: SNN102, with the line, for text that is not of this form or names an array that is missing;
+            SNN103 for a text of too many lines; SNN201 for an edge of a node that does not exist; SNN206 for an unknown
+            rule.
     """
     r = _Reader(text.splitlines(), weights or {}, where)
     if len(r.lines) > MAX_LINES:
@@ -253,9 +262,9 @@ def _read_graph(r: _Reader) -> Graph:
 def _read_edge(r: _Reader, rest: str) -> Edge:
     src, rest = r.name(rest)
     dst, rest = r.name(rest[1:])
-    found = r.attributes(rest)
-    delay = found.pop("delay", 0)
-    if type(delay) is not int or found:
+    values = r.attributes(rest)
+    delay = values.pop("delay", 0)
+    if type(delay) is not int or values:
         r.bad(shorten(rest), "delay=ticks, and nothing else")
     r.at += 1
     chain: list[Op] = []
@@ -268,77 +277,92 @@ def _read_edge(r: _Reader, rest: str) -> Edge:
 def _read_op(r: _Reader, word: str, rest: str) -> Op:
     if word not in OPERATORS:
         r.bad(f"unknown operator {shorten(word)}", ", ".join(OPERATORS))
-    found = r.attributes(rest)
+    values = r.attributes(rest)
     if word == "neuron":
-        return _read_neuron(r, found)
+        return _read_neuron(r, values)
     if word == "population":
-        return _read_population(r, found)
-    _check_names(r, found, _needed(OPERATORS[word]))
-    op = OPERATORS[word](**{k: _tuples(v) for k, v in found.items()})
+        return _read_population(r, values)
+    _check_names(r, values, _needed(OPERATORS[word]))
+    op = OPERATORS[word](**{k: _tuples(v) for k, v in values.items()})
     r.at += 1
     return op
 
 
 def _needed(kind: Any) -> dict[str, bool]:
-    """The attributes of a class, and whether each must be given."""
+    """The attributes of a dataclass by name, and whether the text has to give each of them."""
     absent = dataclasses.MISSING
     return {f.name: f.default is absent and f.default_factory is absent for f in dataclasses.fields(kind)}
 
 
-def _check_names(r: _Reader, found: Mapping[str, Any], needed: Mapping[str, bool], prefixes: tuple[str, ...] = ()
+def _check_names(r: _Reader, values: Mapping[str, Any], needed: Mapping[str, bool], prefixes: tuple[str, ...] = ()
                  ) -> None:
-    """Refuse attributes that mean nothing, and miss those that must be there."""
+    """Raise SNN102 for attributes that are not known, and for those that are needed but missing.
+
+    Args:
+        values: the attributes of a line, by name.
+        needed: the names that are known, and whether each is needed.
+        prefixes: prefixes behind which any name may stand, such as `p.` for parameters.
+    """
     known = [*needed, *(f"{p}NAME" for p in prefixes)]
-    strange = [name for name in found if name not in needed and not name.startswith(prefixes)]
-    missing = [name for name, must in needed.items() if must and name not in found]
+    strange = [name for name in values if name not in needed and not name.startswith(prefixes)]
+    missing = [name for name, must in needed.items() if must and name not in values]
     if strange or missing:
         words = [f"unknown {shorten(n)}" for n in strange] + [f"no {shorten(n)}" for n in missing]
         r.bad(", ".join(words), ", ".join(known))
 
 
 def _tuples(value: Any) -> Any:
+    """A value in which tuples stand for the lists of JSON, at every depth."""
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def _split(found: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {k[len(prefix):]: v for k, v in found.items() if k.startswith(prefix)}
+def _split(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The values whose names begin with a prefix, under their names without it."""
+    return {k[len(prefix):]: v for k, v in values.items() if k.startswith(prefix)}
 
 
-def _read_neuron(r: _Reader, found: dict[str, Any]) -> Neuron:
+def _read_neuron(r: _Reader, values: dict[str, Any]) -> Neuron:
     fields = Firing.__dataclass_fields__
-    _check_names(r, found, {"rule": True, "spiking": False, **dict.fromkeys(fields, False)}, ("p.", "o.", "initial."))
-    own = found.pop("spiking", None)
-    if own is None and found["rule"] not in RULES:
-        fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(found['rule'])}", ", ".join(sorted(RULES)))
-    options, params = _split(found, "o."), _split(found, "p.")
+    _check_names(r, values, {"rule": True, "spiking": False, **dict.fromkeys(fields, False)}, ("p.", "o.", "initial."))
+    own = values.pop("spiking", None)
+    if own is None and values["rule"] not in RULES:
+        fail("SNN206", f"{r.where}, line {r.at + 1}", f"rule {shorten(values['rule'])}", ", ".join(sorted(RULES)))
+    options, params = _split(values, "o."), _split(values, "p.")
     r.at += 1
-    rule = RULES[found["rule"]] if own is None else _read_rule(r, found["rule"], options, own)
-    firing = Firing(**{k: v for k, v in found.items() if k in fields})
-    if rule.spiking and "max_spikes" not in found:
+    rule = RULES[values["rule"]] if own is None else _read_rule(r, values["rule"], options, own)
+    firing = Firing(**{k: v for k, v in values.items() if k in fields})
+    if rule.spiking and "max_spikes" not in values:
         firing = Firing(firing.compare, firing.reset, firing.when, None)
-    return Neuron(rule, params, firing, options, _split(found, "initial."))
+    return Neuron(rule, params, firing, options, _split(values, "initial."))
 
 
 def _read_rule(r: _Reader, name: Any, options: Mapping[str, Any], spiking: Any) -> Rule:
-    """A rule that is not of the library: its program stands below the neuron."""
+    """Read a rule that is not in the library from the program below the neuron."""
     if not isinstance(name, str) or not isinstance(spiking, bool):
         r.bad(f"rule={shorten(name)} spiking={shorten(spiking)}", "a name, and true or false")
-    program, about = _read_program(r, {"param": Quantity, "state": Quantity})
-    return fixed_rule(name, program, about["param"], about["state"], options={k: (v,) for k, v in options.items()},
-                      spiking=spiking)
+    program, declared = _read_program(r, {"param": Quantity, "state": Quantity})
+    return fixed_rule(name, program, declared["param"], declared["state"], spiking=spiking,
+                      options={k: (v,) for k, v in options.items()})
 
 
-def _read_population(r: _Reader, found: dict[str, Any]) -> Population:
-    _check_names(r, found, dict.fromkeys(POPULATION_ATTRIBUTES, False), ("p.",))
+def _read_population(r: _Reader, values: dict[str, Any]) -> Population:
+    _check_names(r, values, dict.fromkeys(POPULATION_ATTRIBUTES, False), ("p.",))
     r.at += 1
-    program, about = _read_program(r, {"state": IntState})
-    plain = {k: v for k, v in found.items() if not k.startswith("p.")}
-    return Population(program, _split(found, "p."), about["state"], **plain)
+    program, declared = _read_program(r, {"state": IntState})
+    plain = {k: v for k, v in values.items() if not k.startswith("p.")}
+    return Population(program, _split(values, "p."), declared["state"], **plain)
 
 
 def _read_program(r: _Reader, kinds: Mapping[str, Any]) -> tuple[Program, dict[str, dict[str, Any]]]:
-    """The indented lines below a cell: its program, and what they declare, by the words of `kinds`."""
-    about: dict[str, dict[str, Any]] = {word: {} for word in kinds}
+    """Read the indented lines below a neuron or population: its program, and its declarations.
+
+    Args:
+        kinds: the words with which lines of declarations begin, and the class of what each declares.
+
+    Returns:
+        The program, and for each word of `kinds` what was declared, by name.
+    """
+    declared: dict[str, dict[str, Any]] = {word: {} for word in kinds}
     steps: list[Step] = []
     nexts: list[tuple[str, int]] = []
     output = 0
@@ -351,7 +375,7 @@ def _read_program(r: _Reader, kinds: Mapping[str, Any]) -> tuple[Program, dict[s
             name, rest = r.name(rest)
             values = r.attributes(rest)
             _check_names(r, values, _needed(kinds[word]))
-            about[word][name] = kinds[word](**values)
+            declared[word][name] = kinds[word](**values)
         elif word == "next":
             name, rest = r.name(rest)
             nexts.append((name, int(rest.strip().lstrip("%"))))
@@ -362,7 +386,7 @@ def _read_program(r: _Reader, kinds: Mapping[str, Any]) -> tuple[Program, dict[s
         r.at += 1
     if not all(0 <= i < len(steps) for i in (output, *(i for _, i in nexts))):
         r.bad("the program names a step that does not exist")
-    return Program(tuple(steps), output, tuple(nexts)), about
+    return Program(tuple(steps), output, tuple(nexts)), declared
 
 
 def _read_step(r: _Reader, m: re.Match[str], count: int) -> Step:

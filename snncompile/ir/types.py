@@ -1,4 +1,4 @@
-"""Small types that everything else shares."""
+"""Types that the other modules share: arrays, shapes, the stages of a graph, and weights without numbers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 """Any NumPy array. `numpy.typing.NDArray` is a type alias from NumPy 2.5 on, which checks of attributes cannot read."""
 Shape: TypeAlias = tuple[int, ...]
 Json: TypeAlias = Any
+"""A value that JSON can hold."""
 
 
 class Stage(enum.IntEnum):
-    """How far a graph has come; each stage is a stricter table of what may stand in it (`verify`)."""
+    """How far a graph is compiled. Each stage allows fewer operators than the one before; `verify` checks this.
+
+    FLOAT: layers and neurons in real numbers, as a reader makes them. LEGAL: neurons and the projections between them,
+    in forms that the target has. INT: populations and projections in integers. MAPPED: the same in ticks of hardware.
+    """
 
     FLOAT = 0
     LEGAL = 1
@@ -28,21 +33,23 @@ class Stage(enum.IntEnum):
 
 @dataclass(frozen=True)
 class ShapeOnly:
-    """A weight of which only the shape is known: candidates of a search have no numbers."""
+    """A weight of which only the shape is known, such as that of a candidate of an architecture search."""
 
     shape: Shape
     dtype: str = "float32"
 
     @property
     def size(self) -> int:
+        """The number of elements."""
         return math.prod(self.shape)
 
 
 Weight: TypeAlias = Array | ShapeOnly
+"""A weight array, or its shape."""
 
 
 def frozen(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
-    """The values as a read-only array; arrays that are already read-only are shared, not copied."""
+    """The values as a read-only array. An array that is read-only already is returned itself, not copied."""
     array = np.asarray(values, dtype=dtype)
     if array.flags.writeable:
         array = array.copy() if array is values or array.base is not None else array
@@ -51,6 +58,6 @@ def frozen(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
 
 
 def freeze_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a parameter mapping whose arrays are read-only and whose 0-d arrays are Python scalars."""
+    """A copy of a mapping of parameters in which arrays are read-only, and arrays of no axes are Python numbers."""
     return {k: v.item() if isinstance(v, np.ndarray) and v.ndim == 0 else frozen(v) if isinstance(v, np.ndarray) else v
             for k, v in values.items()}

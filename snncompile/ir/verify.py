@@ -1,4 +1,4 @@
-"""`verify`: what must hold for a graph of each stage. Runs after every pass."""
+"""`verify`: checks that a graph is well-formed and keeps the rules of its stage. It runs after every pass."""
 
 from __future__ import annotations
 
@@ -15,62 +15,67 @@ from snncompile.ir.ops import AvgPool, Input, Output
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import BIAS
 from snncompile.ir.types import Stage
-from snncompile.ir.wellformed import problems
+from snncompile.ir.wellformed import faults
 
 MAX_NODES = 100_000
 MAX_NEURONS = 1 << 31
+"""The largest sum of the sizes of all nodes: values in a tick."""
 MAX_DELAY = 1 << 16
+"""The longest delay of an edge in ticks."""
 
 
 def findings(graph: Graph) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong with a graph, most basic problem first."""
-    found = Collector()
+    """The problems of a graph; empty where there are none.
+
+    A check that relies on others is made only where these show no problem: attributes are not checked while edges are
+    wrong, and shapes are not checked while there is any other problem.
+    """
+    problems = Collector()
     if len(graph.nodes) > MAX_NODES:
-        found.error("SNN205", f"graph {shorten(graph.name)}", f"{len(graph.nodes)} nodes", f"at most {MAX_NODES}")
-        return found.errors
-    _check_edges(graph, found)
-    if found.errors:
-        return found.errors
-    _check_attributes(graph, found)
-    if found.errors:
-        return found.errors
-    _check_cycles(graph, found)
-    _check_stage(graph, found)
-    _check_numbers(graph, found)
-    if not found.errors:
-        _check_shapes(graph, found)
-    return found.errors
+        problems.error("SNN205", f"graph {shorten(graph.name)}", f"{len(graph.nodes)} nodes", f"at most {MAX_NODES}")
+        return problems.errors
+    _check_edges(graph, problems)
+    if problems.errors:
+        return problems.errors
+    _check_attributes(graph, problems)
+    if problems.errors:
+        return problems.errors
+    _check_cycles(graph, problems)
+    _check_stage(graph, problems)
+    _check_numbers(graph, problems)
+    if not problems.errors:
+        _check_shapes(graph, problems)
+    return problems.errors
 
 
 def verify(graph: Graph) -> Graph:
-    """The graph itself, or `CompileError` with all findings."""
-    collector = Collector(list(findings(graph)))
-    collector.finish()
+    """Check a graph and return it. Raises `CompileError` with all its problems."""
+    Collector(list(findings(graph))).finish()
     return graph
 
 
-def _check_edges(graph: Graph, found: Collector) -> None:
+def _check_edges(graph: Graph, problems: Collector) -> None:
     for name in graph.nodes:
         if not _is_text(name):
-            found.error("SNN201", f"node {shorten(name)}", "a name that is not text")
+            problems.error("SNN201", f"node {shorten(name)}", "a name that is not text")
     for edge in graph.edges:
         for end in (edge.src, edge.dst):
             if end not in graph.nodes:
-                found.error("SNN201", f"edge {shorten(edge.label)}", f"node {shorten(end)} does not exist")
+                problems.error("SNN201", f"edge {shorten(edge.label)}", f"node {shorten(end)} does not exist")
         if not 0 <= edge.delay <= MAX_DELAY:
-            found.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", f"0 to {MAX_DELAY} ticks")
-    if found.errors:
+            problems.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", f"0 to {MAX_DELAY} ticks")
+    if problems.errors:
         return
     for name, op in graph.nodes.items():
         if isinstance(op, Input) and graph.edges_into[name]:
-            found.error("SNN201", f"input {shorten(name)}", "edges lead into it")
+            problems.error("SNN201", f"input {shorten(name)}", "edges lead into it")
         if not isinstance(op, Input) and not graph.edges_into[name]:
-            found.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
+            problems.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
         if isinstance(op, Output) and graph.edges_from[name]:
-            found.error("SNN201", f"output {shorten(name)}", "edges lead out of it")
+            problems.error("SNN201", f"output {shorten(name)}", "edges lead out of it")
     for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
         if not ends:
-            found.error("SNN201", f"graph {shorten(graph.name)}", f"it has no {what}", "at least one")
+            problems.error("SNN201", f"graph {shorten(graph.name)}", f"it has no {what}", "at least one")
 
 
 def _is_text(name: object) -> bool:
@@ -78,17 +83,17 @@ def _is_text(name: object) -> bool:
 
 
 _SOUND: WeakSet[Op] = WeakSet()
-"""Operators whose attributes and numbers are right. They never change, so that none is checked after every pass."""
+"""The operators that were checked and are right. Operators never change, so that none has to be checked again."""
 
 
-def _check_attributes(graph: Graph, found: Collector) -> None:
+def _check_attributes(graph: Graph, problems: Collector) -> None:
     for place, op in _unchecked(graph):
-        for problem in problems(op):
-            found.error("SNN203", f"{place}, {problem.attribute}", problem.found, problem.expected)
+        for fault in faults(op):
+            problems.error("SNN203", f"{place}, {fault.attribute}", fault.found, fault.expected)
 
 
 def _unchecked(graph: Graph) -> Iterator[tuple[str, Op]]:
-    """The operators, those of the chains too, of which it is not known yet that they are right; each with its place."""
+    """The operators of nodes and chains that are not in _SOUND, each with its place for diagnostics."""
     for name, op in graph.nodes.items():
         if op not in _SOUND:
             yield f"node {shorten(name)}", op
@@ -98,17 +103,21 @@ def _unchecked(graph: Graph) -> Iterator[tuple[str, Op]]:
                 yield f"edge {shorten(edge.label)}", op
 
 
-def _check_cycles(graph: Graph, found: Collector) -> None:
+def _check_cycles(graph: Graph, problems: Collector) -> None:
     cycle = instant_cycle(graph)
     if cycle:
         path = " -> ".join(shorten(n, 30) for n in [*cycle, cycle[0]])
-        found.error("SNN301", path, f"{len(cycle)} edges of delay 0 form a loop",
+        problems.error("SNN301", path, f"{len(cycle)} edges of delay 0 form a loop",
                     "a loop must hold at least one edge of delay 1 or more",
                     "give the backward edge a delay of 1: what a recurrent layer means")
 
 
 def instant_cycle(graph: Graph) -> list[str]:
-    """The nodes of a loop of zero delay, or nothing."""
+    """The names of the nodes of a loop of edges with delay 0, in its order; an empty list where there is none.
+
+    It is found by a depth-first search, without recursion, since loops may be long. A node has color 1 while it is on
+    the path of the search, and 2 when everything behind it was searched.
+    """
     follow = {n: [e.dst for e in graph.edges_from[n] if e.delay == 0] for n in graph.nodes}
     color: dict[str, int] = {}
     for root in follow:
@@ -139,90 +148,91 @@ ALLOWED: dict[Stage, tuple[type[Op], ...]] = {
 }
 
 
-def _check_stage(graph: Graph, found: Collector) -> None:
+def _check_stage(graph: Graph, problems: Collector) -> None:
     for edge in graph.edges:
         for op in edge.chain:
             if isinstance(op, (*ENDS, Neuron, Population)):
-                found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} in a projection",
+                problems.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} in a projection",
                             "operators without a state of their own")
             elif graph.stage == Stage.FLOAT:
-                found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} on an edge of a FLOAT graph",
+                problems.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} on an edge of a FLOAT graph",
                             "operators are nodes until populations are formed")
             elif getattr(op, "bias", None) is not None:
-                found.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} with a bias in a projection",
+                problems.error("SNN204", f"edge {shorten(edge.label)}", f"{op.kind()} with a bias in a projection",
                             "biases belong to the population that they reach")
     if graph.stage == Stage.FLOAT:
         for name, op in graph.nodes.items():
             if isinstance(op, Population):
-                found.error("SNN204", f"node {shorten(name)}", "an integer population in a FLOAT graph")
+                problems.error("SNN204", f"node {shorten(name)}", "an integer population in a FLOAT graph")
         return
     for name, op in graph.nodes.items():
         if not isinstance(op, ALLOWED[graph.stage]):
-            found.error("SNN204", f"node {shorten(name)}", f"operator {op.kind()} in a graph of stage "
+            problems.error("SNN204", f"node {shorten(name)}", f"operator {op.kind()} in a graph of stage "
                         f"{graph.stage.name}", "inputs, populations and outputs; operators stand in projections")
     if graph.stage >= Stage.INT:
         for edge in graph.edges:
             for op in edge.chain:
                 if _is_real(op):
-                    found.error("SNN204", f"edge {shorten(edge.label)}",
+                    problems.error("SNN204", f"edge {shorten(edge.label)}",
                                 f"{op.kind()} with real numbers in an INT graph")
 
 
 def _is_real(op: Op) -> bool:
+    """Whether an operator holds or makes real numbers."""
     values = [value for _, value in op.attributes()]
     return isinstance(op, AvgPool) or any(isinstance(v, float) for v in values) or any(
         isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in values)
 
 
-def _check_numbers(graph: Graph, found: Collector) -> None:
+def _check_numbers(graph: Graph, problems: Collector) -> None:
     for place, op in _unchecked(graph):
-        before = len(found.found)
+        before = len(problems.found)
         for name, array in op.arrays().items():
             if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
                 bad = int((~np.isfinite(array)).sum())
-                found.error("SNN203", f"{place}, {name}", f"{bad} of {array.size} values are NaN or infinite",
+                problems.error("SNN203", f"{place}, {name}", f"{bad} of {array.size} values are NaN or infinite",
                             "finite numbers")
         scalars = dict(op.params) if isinstance(op, (Neuron, Population)) else dict(op.attributes())
         scalars |= {f"initial.{k}": v for k, v in op.initial.items()} if isinstance(op, Neuron) else {}
         for name, value in scalars.items():
             if isinstance(value, float) and not math.isfinite(value):
-                found.error("SNN203", f"{place}, {name}", str(value), "a finite number")
+                problems.error("SNN203", f"{place}, {name}", str(value), "a finite number")
         if isinstance(op, Neuron):
-            _check_neuron(place, op, found)
-        if len(found.found) == before:
+            _check_neuron(place, op, problems)
+        if len(problems.found) == before:
             _SOUND.add(op)
 
 
-def _check_neuron(place: str, op: Neuron, found: Collector) -> None:
+def _check_neuron(place: str, op: Neuron, problems: Collector) -> None:
     unknown = set(op.params) - set(op.rule.params) - {BIAS}
     if unknown:
-        found.error("SNN203", place, f"parameters {sorted(unknown)}", f"{op.rule.name} has {sorted(op.rule.params)}")
+        problems.error("SNN203", place, f"parameters {sorted(unknown)}", f"{op.rule.name} has {sorted(op.rule.params)}")
     missing = {n for n, q in op.rule.params.items() if q.default is not None} - set(op.params)
     if missing:
-        found.error("SNN203", place, f"no value for {sorted(missing)}")
+        problems.error("SNN203", place, f"no value for {sorted(missing)}")
     late = op.rule.spiking and op.firing.waits
     if late and not (unknown or missing) and op.traced.states and "spike" not in op.traced.states:
-        found.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets in the same step only")
+        problems.error("SNN203", place, f"reset {op.firing.when!r}", f"{op.rule.name} resets in the same step only")
     several = op.rule.spiking and op.firing.max_spikes != 1
     threshold = op.threshold
     if several and threshold is not None and isinstance(threshold, (int, float, np.ndarray)) and np.min(threshold) <= 0:
-        found.error("SNN203", f"{place}, threshold", f"{np.min(threshold)}",
+        problems.error("SNN203", f"{place}, threshold", f"{np.min(threshold)}",
                     "above 0, since several spikes a step are allowed")
 
 
-def _check_shapes(graph: Graph, found: Collector) -> None:
+def _check_shapes(graph: Graph, problems: Collector) -> None:
     try:
         shapes = graph.shapes
         for name in graph.nodes:
             arriving = {graph.arriving(e) for e in graph.edges_into[name] if e.src in shapes}
             if len(arriving) > 1:
-                found.error("SNN202", f"node {shorten(name)}", f"edges deliver {sorted(map(list, arriving))}",
+                problems.error("SNN202", f"node {shorten(name)}", f"edges deliver {sorted(map(list, arriving))}",
                             "edges into one node are summed, so their shapes must be equal")
     except ShapeError as e:
-        found.error("SNN202", e.place, e.found, e.expected)
+        problems.error("SNN202", e.place, e.found, e.expected)
         return
     for name in graph.nodes:
         if name not in shapes:
-            found.error("SNN201", f"node {shorten(name)}", "no input reaches it")
+            problems.error("SNN201", f"node {shorten(name)}", "no input reaches it")
     if sum(math.prod(shape) for shape in shapes.values()) > MAX_NEURONS:
-        found.error("SNN205", f"graph {shorten(graph.name)}", "too many values a tick", f"at most {MAX_NEURONS}")
+        problems.error("SNN205", f"graph {shorten(graph.name)}", "too many values a tick", f"at most {MAX_NEURONS}")

@@ -1,6 +1,7 @@
-"""Whether the attributes of an operator are what its class says: their types, then what each operator demands.
+"""Checks of the attributes of one operator: that they have the annotated types, and values that the operator allows.
 
-Graphs come from files, and files are hostile; everything after this check may rely on the annotations in `ops`.
+Graphs are read from files, which may hold anything. Code that runs after this check can rely on the annotations of the
+operators.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from snncompile.ir.rules import Firing, Quantity, Traced
 from snncompile.ir.types import Shape, ShapeOnly, Weight
 
 MAX_BITS = 62
+"""The largest shift, and the largest width of a `wrap`, in an integer program."""
 INT64 = range(-(1 << 63), 1 << 63)
 
 
-class Problem(NamedTuple):
-    """An attribute, what was found in it, and what is expected."""
+class Fault(NamedTuple):
+    """An attribute that is wrong, what it holds in words, and what it may hold in words."""
 
     attribute: str
     found: str
@@ -37,26 +39,30 @@ class Problem(NamedTuple):
 
 
 Demand = tuple[str, bool, str]
+"""An attribute, whether its value is allowed, and what is allowed in words."""
 
 
-def problems(op: Op) -> list[Problem]:
-    """What is wrong with an operator's own attributes; shapes between operators are `verify`'s matter."""
+def faults(op: Op) -> list[Fault]:
+    """What is wrong with the attributes of an operator. Whether shapes fit between operators is checked by `verify`."""
     wrong = _mistyped(op)
     if wrong:
         return wrong
     for kind, demands in DEMANDS.items():
         if isinstance(op, kind):
-            return [Problem(name, describe(getattr(op, name, "")), limit) for name, ok, limit in demands(op) if not ok]
+            return [Fault(name, describe(getattr(op, name, "")), limit) for name, ok, limit in demands(op) if not ok]
     return []
 
 
 def matches(value: Any, hint: Any) -> bool:
-    """Whether a value is of an annotated type; a bool is no number, and whole numbers fit 64 bits."""
+    """Whether a value is of an annotated type. A bool is not a number, and integers have to fit 64 bits."""
     return checker(hint)(value)
 
 
 def checker(hint: Any) -> Callable[[Any], bool]:
-    """What tells whether a value is of an annotated type. Made once for a type, since graphs are checked often."""
+    """A function that tells whether a value is of an annotated type; see `matches`.
+
+    It is made once for each annotation, since graphs are checked after every pass.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return lambda value: True
@@ -86,7 +92,7 @@ def _tuple_checker(args: tuple[Any, ...]) -> Callable[[Any], bool]:
 
 
 def describe(value: Any) -> str:
-    """A value for a message."""
+    """A value in words, for a message: the shape of an array, or the value itself, shortened."""
     if isinstance(value, (np.ndarray, ShapeOnly)):
         return f"an array of {list(value.shape)}"
     return shorten(value)
@@ -94,7 +100,7 @@ def describe(value: Any) -> str:
 
 @cache
 def checks_of(kind: Any) -> tuple[tuple[str, str, Callable[[Any], bool]], ...]:
-    """The fields of a class: name, type in words, and what tells whether a value is of that type."""
+    """The fields of a dataclass: name, annotation as text, and a test of a value against it."""
     hints = typing.get_type_hints(kind)
     return tuple((f.name, str(f.type), checker(hints[f.name])) for f in dataclasses.fields(kind))
 
@@ -104,9 +110,10 @@ NUMBERS, REAL, WHOLE, TEXT = checker(Weight | float), checker(float), checker(in
 SHIFTED, LOOKED_UP = checker(tuple[int, str]), checker(tuple[str, int, int])
 
 
-def _mistyped(instance: Op | Firing | Quantity) -> list[Problem]:
+def _mistyped(instance: Op | Firing | Quantity) -> list[Fault]:
+    """The fields whose values are not of the annotated types."""
     kind: Any = type(instance)
-    return [Problem(name, describe(getattr(instance, name)), words) for name, words, check in checks_of(kind)
+    return [Fault(name, describe(getattr(instance, name)), words) for name, words, check in checks_of(kind)
             if not check(getattr(instance, name))]
 
 
@@ -174,8 +181,8 @@ def _neuron(op: Neuron) -> Iterator[Demand]:
     for name, value in (*op.params.items(), *op.initial.items()):
         if not NUMBERS(value):
             yield name, False, f"{name}: a number or an array, not {describe(value)}"
-    for wrong in _mistyped(op.firing):
-        yield "firing", False, f"{wrong.attribute}: {FIRING_HINTS[wrong.attribute]}"
+    for fault in _mistyped(op.firing):
+        yield "firing", False, f"{fault.attribute}: {FIRING_HINTS[fault.attribute]}"
     if isinstance(op.firing.max_spikes, int):
         yield "firing", op.firing.max_spikes >= 1, "max_spikes: 1 or more"
     allowed = all(n in op.rule.options and v in op.rule.options[n] for n, v in op.options.items())
@@ -188,7 +195,7 @@ def _neuron(op: Neuron) -> Iterator[Demand]:
 
 
 def _fixed(op: Neuron, traced: Traced) -> Iterator[Demand]:
-    """What a rule must be that arrives as a program."""
+    """What is demanded of a rule that is a program already, such as one that was read from a file."""
     for name, quantity in (*op.rule.params.items(), *traced.states.items()):
         yield "rule", not _mistyped(quantity), f"{name}: a dimension and a default"
     yield "rule", all(q.default is not None for q in traced.states.values()), "a default for every state"
@@ -196,6 +203,7 @@ def _fixed(op: Neuron, traced: Traced) -> Iterator[Demand]:
 
 
 def _program(program: Program, states: Mapping[str, Any], good: Callable[[Step], bool]) -> Iterator[Demand]:
+    """What is demanded of a program with these states; `good` tells whether the constant of a step is right."""
     for i, step in enumerate(program.steps):
         fine = len(step.args) == arity(step.op) and all(0 <= a < i for a in step.args)
         yield "program", fine and good(step), f"step {i} to be an operation of this stage on earlier steps"
@@ -206,7 +214,7 @@ def _program(program: Program, states: Mapping[str, Any], good: Callable[[Step],
 
 
 def _real_step(op: Neuron, traced: Traced, step: Step) -> bool:
-    """Whether a step's value is one that its operation has in a real program."""
+    """Whether the constant of a step is one that its operation can have in a real program."""
     match step.op:
         case "const":
             return REAL(step.value)
@@ -232,7 +240,7 @@ def _integers(value: Any) -> bool:
 
 
 def _step(op: Population, step: Step) -> bool:
-    """Whether a step's value is one that its operation has in an integer program."""
+    """Whether the constant of a step is one that its operation can have in an integer program."""
     value: Any = step.value
     match step.op:
         case "const":
@@ -255,6 +263,7 @@ def _is_table(op: Population, name: str) -> bool:
 
 
 def _table(params: Mapping[str, Any], name: str) -> bool:
+    """Whether a parameter can be the table of a look-up."""
     table = params.get(name)
     return isinstance(table, np.ndarray) and table.ndim == 1 and table.size > 0
 

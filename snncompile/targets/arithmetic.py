@@ -1,7 +1,7 @@
-"""The options of an integer representation: those of a target, and those that the user chose.
+"""The options of the integer representation.
 
-The fields of `Arithmetic` are the only list of these options. The table `[arithmetic]` of a target's description, the
-keyword arguments of `compile` and the options of the command line are all made from them.
+The fields of `Arithmetic` are the only list of these options: the table `[arithmetic]` of a target's description, the
+keyword arguments of `compile` and the options of the command line are all made from it.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ MAX_BITS = 30
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How numbers become integers.
+    """How real numbers become integers. All widths are in bits, and include the sign of signed numbers.
 
     Attributes:
-        weight_bits: 2 to 16 for a symmetric signed grid, 1 for bipolar (+-1), "ternary" for -1, 0, +1.
-        membrane_bits: width of membranes, 4 to 32; None takes the narrowest of 16, 24, 30 and 32 that
-            holds the threshold and twice what calibration saw, and 30 without calibration.
-        decay_bits: decays are m / 2**decay_bits; None takes 12, or more for a leak too slow for that.
-        rounding: of products with decays: floor, zero (toward it) or nearest (halves up).
-        overflow: whether a membrane that leaves its width saturates or wraps.
-        per: "channel" for a unit of each channel, where the neuron allows that; "layer" for one in all.
-        spike_bits: width of a spike count, where a neuron may fire several times in a tick.
-        input_bits: width of real-valued inputs.
+        weight_bits: the width of weights: 2 to 16 for a symmetric signed grid, 1 for weights of -1 and +1, "ternary"
+            for weights of -1, 0 and +1.
+        membrane_bits: the width of membranes, 4 to 32; None takes the narrowest of 16, 24, 30 and 32 that holds the
+            threshold and twice the largest membrane of the calibration, and 30 without a calibration.
+        decay_bits: decays are m / 2**decay_bits; None takes 12, or more where a decay is too close to 1 for that.
+        rounding: how products with decays are rounded: "floor", "zero" (toward 0) or "nearest" (halves up).
+        overflow: whether a membrane that leaves its width saturates or wraps around.
+        per: "channel" for a unit of each channel, where the rule of the neurons allows that; "layer" for one unit of
+            the whole population.
+        spike_bits: the width of a spike count, where a neuron may fire several times in a tick.
+        input_bits: the width of real-valued inputs.
         table_bits: look-up tables have at most 2**table_bits entries.
-        graded_bits: width of graded outputs.
-        neuron: the neuron that the hardware has. "loihi" puts neurons of Loihi's form into its registers; "any" makes
-            every neuron a program.
+        graded_bits: the width of graded outputs.
+        neuron: the neuron that the hardware has. "loihi" puts neurons of Loihi's form into the registers of that
+            neuron; "any" makes every neuron a program.
 
     Raises:
         CompileError: SNN404 with every option that has another value.
@@ -70,7 +72,7 @@ class Arithmetic:
         problems.finish()
 
     def with_options(self, options: Mapping[str, Any]) -> Arithmetic:
-        """This arithmetic with what a user chose, by name; None leaves a choice as it is.
+        """A copy with other values of some options, by name. The value None stands for no change.
 
         Raises:
             CompileError: SNN404 for an option that does not exist, or for a value that it cannot have.
@@ -83,15 +85,15 @@ class Arithmetic:
 
     @property
     def stored_bits(self) -> int:
-        """The width of a weight as a signed integer."""
+        """The width of a stored weight in bits, its sign included; 2 for ternary weights."""
         return 2 if self.weight_bits == "ternary" else self.weight_bits
 
     @property
     def graded_width(self) -> int:
-        """The width in which a graded population is kept and sent."""
+        """The width in bits of the membrane of a graded population, and of what it emits."""
         return min(self.membrane_bits or MAX_BITS, self.graded_bits)
 
     @property
     def max_count(self) -> int:
-        """The most spikes that one neuron's output can carry in a step."""
+        """The most spikes that a neuron can emit in a tick."""
         return (1 << self.spike_bits) - 1

@@ -1,9 +1,9 @@
 """Figures: the numbers and words of a target's description, what each may be, and where each comes from.
 
-A section of a description is a dataclass whose fields are made with `whole`, `real`, `flag`, `word` and their like. The
-metadata of such a field say what the figure means and which values it takes, so that reading, checking and listing a
-description follow from the fields alone. A field that is None says nothing: there is no such limit, or any value will
-do.
+A section of a description is a dataclass whose fields are made with `whole`, `real`, `flag`, `word` and the other
+functions here. The metadata of such a field say what the figure means and which values it takes, so that reading,
+checking and listing a description follow from the fields alone. None in a field means that there is no such limit, or
+that any value is allowed.
 """
 
 from __future__ import annotations
@@ -21,50 +21,58 @@ Kind: TypeAlias = Literal["whole", "real", "flag", "words", "word", "wholes", "w
 LARGEST = 1 << 62
 MAX_TEXT = 1000
 NUMBER: Mapping[str, Any] = {"kind": "real"}
-"""What describes a figure whose name is free."""
+"""The metadata of a figure in a table whose names are not fixed."""
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$")
 
 
 def figure(kind: Kind, what: str, default: Any = None, low: float = 0, high: float = LARGEST,
            words: Sequence[str] = ()) -> Any:
-    """A field that holds a figure.
+    """A dataclass field that holds a figure.
 
     Args:
+        kind: the type of the figure.
         what: what the figure means, in words.
-        low, high: the least and the largest number that it can be.
-        words: the words that it can be, or that it can be a list of.
+        default: its value where a description does not give it.
+        low, high: the least and the largest number that it can be, for whole numbers.
+        words: the words that it can be, or that a list of words can hold.
     """
     return field(default=default, metadata={"kind": kind, "what": what, "low": low, "high": high,
                                             "words": tuple(words)})
 
 
 def whole(what: str, low: int = 0, default: int | None = None, high: int = LARGEST) -> Any:
+    """A field that holds a whole number from `low` to `high`."""
     return figure("whole", what, default, low, high)
 
 
 def wholes(what: str, low: int = 0) -> Any:
+    """A field that holds a list of whole numbers of at least `low`."""
     return figure("wholes", what, None, low)
 
 
 def real(what: str) -> Any:
+    """A field that holds a finite number of at least 0."""
     return figure("real", what)
 
 
 def flag(what: str, default: bool) -> Any:
+    """A field that holds true or false."""
     return figure("flag", what, default)
 
 
 def word(what: str, default: str, words: Sequence[str]) -> Any:
+    """A field that holds one of some words."""
     return figure("word", what, default, words=words)
 
 
 def words(what: str, allowed: Sequence[str]) -> Any:
+    """A field that holds a list of words, each one of those allowed."""
     return figure("words", what, None, words=allowed)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a figure comes from; `provisional` where the public record is thin."""
+    """Where a figure comes from: a source in words, and whether there is little public evidence for it."""
 
     source: str = ""
     provisional: bool = False
@@ -72,7 +80,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a description, as it is listed: `key` is `section.name`, the name ending in its unit."""
+    """One figure of a description, as it is listed.
+
+    Attributes:
+        key: `section.name`; the name ends in the unit of the figure.
+        value: its value.
+        what: what it means, in words.
+        origin: where it comes from.
+    """
 
     key: str
     value: Any
@@ -82,12 +97,15 @@ class Figure:
 
 @dataclass
 class FigureReader:
-    """Reads the sections of one description; the problems gather in `problems`, the origins in `origins`.
+    """Reads and checks the sections of one description.
 
     Attributes:
-        text: the TOML text, in which the lines of problems are looked up; empty where there is none.
-        name: the target's name. `file`: the path as messages quote it, empty for a target that comes along.
-        sources: what the words that stand for sources are short for.
+        text: the TOML text, in which the lines of problems are looked up; empty for figures that come from elsewhere.
+        name: the name of the target.
+        file: the path of the file as messages quote it; empty for a target that comes with the compiler.
+        problems: the problems so far.
+        sources: the table `[sources]`: full sources by the words that stand for them.
+        origins: the origin of each figure that was read, by `section.name`.
     """
 
     text: str
@@ -98,7 +116,13 @@ class FigureReader:
     origins: dict[str, Origin] = field(default_factory=dict)
 
     def figures(self, section: str, kind: type, values: Mapping[str, Any], lifting: bool = False) -> dict[str, Any]:
-        """The figures of a section by name, those that are right; `lifting` allows None, which lifts a limit."""
+        """The values of the figures of a section by name, without those that are wrong, which become problems.
+
+        Args:
+            kind: the dataclass of the section.
+            values: the figures as TOML gives them: bare values, or tables with `value`, `source` and `provisional`.
+            lifting: whether the value None is allowed, which removes a limit.
+        """
         known = {f.name: f.metadata for f in dataclasses.fields(kind)}
         figures = {}
         for name, given in values.items():
@@ -114,7 +138,7 @@ class FigureReader:
         return figures
 
     def numbers(self, section: str, values: Mapping[str, Any]) -> dict[str, float]:
-        """A table of numbers whose names are free, such as those of kernels that other packages bring."""
+        """The numbers of a table whose names are not fixed, such as the costs of kernels, by name."""
         numbers = {}
         for name, given in values.items():
             value, origin = self._spread(section, name, given)
@@ -126,7 +150,7 @@ class FigureReader:
         return numbers
 
     def _spread(self, section: str, name: str, given: Any) -> tuple[Any, Origin]:
-        """A figure's value and where it comes from."""
+        """The value of a figure, and its origin."""
         if not isinstance(given, dict):
             return given, Origin(f"file {self.file}" if self.file else "")
         for key in [k for k in given if k not in ("value", "source", "provisional")]:
@@ -137,22 +161,24 @@ class FigureReader:
         return given.get("value"), Origin(self.sources.get(str(source), str(source))[:MAX_TEXT], provisional is True)
 
     def unknown(self, section: str, key: str, known: Iterable[str], of: str = "") -> None:
+        """Add a problem (SNN102) for a key that does not exist; `of` is the figure in whose table it stands."""
         self.problems.error("SNN102", self.place(section, of or key), f"unknown key {shorten(key)}",
                             ", ".join(known), did_you_mean(key, known))
 
     def wrong(self, section: str, key: str, found: str, limit: str) -> None:
+        """Add a problem (SNN102) for a value that a figure cannot have."""
         self.problems.error("SNN102", self.place(section, key), found[:80], limit)
 
     def place(self, section: str, key: str) -> str:
-        """The file, the line where the key stands if it is found, and the key."""
+        """The place of a key for diagnostics: the file or target, the line if the text has the key, and the key."""
         line = line_of(self.text, section, key)
-        whole = f"file {self.file}" if self.file else f"target {shorten(self.name)}"
+        source = f"file {self.file}" if self.file else f"target {shorten(self.name)}"
         path = ".".join(p for p in (section, key) if p)
-        return whole + (f", line {line}" if line else "") + (f", {shorten(path)}" if path else "")
+        return source + (f", line {line}" if line else "") + (f", {shorten(path)}" if path else "")
 
 
 def accepts(metadata: Mapping[str, Any], value: Any) -> bool:
-    """Whether a figure can have a value."""
+    """Whether a figure with this metadata can have a value."""
     several = isinstance(value, (list, tuple))
     match metadata["kind"]:
         case "flag":
@@ -171,7 +197,7 @@ def accepts(metadata: Mapping[str, Any], value: Any) -> bool:
 
 
 def value_of(metadata: Mapping[str, Any]) -> str:
-    """What a figure can be, in words."""
+    """The values that a figure with this metadata can have, in words."""
     match metadata["kind"]:
         case "flag":
             return "true or false"
@@ -198,7 +224,11 @@ def _is_whole(value: Any, metadata: Mapping[str, Any]) -> bool:
 
 
 def line_of(text: str, section: str, key: str) -> int | None:
-    """The line on which a key stands, counted from 1; TOML's reader does not say."""
+    """The line of a TOML text on which a key of a section stands, counted from 1; None where it is not there.
+
+    The TOML reader of Python does not tell lines. An empty section stands for keys before the first section, and for
+    the sections themselves.
+    """
     here = ""
     start = re.compile(rf"""\s*["']?{re.escape(key)}["']?\s*[=.]""")
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,4 +1,4 @@
-"""Loading a target: one that comes with the compiler by its name, or one of the user's own from its file."""
+"""Loading a target: one that comes with the compiler, by its name, or the user's own, from its TOML file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from snncompile.targets.sections import Costs
 from snncompile.targets.target import Target
 
 MAX_BYTES = 1 << 20
+"""The largest size of a TOML file."""
 NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth")
 """The targets that come with the compiler, each a .toml file in `chips`."""
 GENERAL = "profiles"
-"""The file of cost profiles and kernel costs that serve any target."""
+"""The file of the cost profiles and kernel costs that are used for any target."""
 
 
 def load_target(source: str | Path | Target) -> Target:
-    """A target by name, or from the user's own TOML file.
+    """A target by its name, or from the path of a TOML file; a `Target` is returned itself.
 
     Raises:
-        CompileError: SNN404 for a name that is not known, SNN101, SNN102 and SNN103 for a file that can't be used.
+        CompileError: SNN404 for a name that is not known, SNN101 for a file that cannot be read, SNN102 for one with
+            problems, SNN103 for one that is too large.
     """
     if isinstance(source, Target):
         return source
@@ -42,16 +44,19 @@ def load_target(source: str | Path | Target) -> Target:
 
 
 def cost_profiles(target: Target) -> dict[str, Costs]:
-    """Cost profiles by name: the target's own, then those that serve any target."""
+    """The cost profiles of a target by name: its own, then those that are used for any target."""
     return {**target.costs, **_shipped(GENERAL).costs}
 
 
 def kernel_costs(target: Target) -> dict[str, float]:
-    """What a synapse costs with each kernel of a program, by name: the target's own figures, or those of any target."""
+    """The time that a synapse takes with each kernel of an emitted program, by name, relative to a dense kernel.
+
+    Figures of the target itself come before those that are used for any target.
+    """
     return {**_shipped(GENERAL).kernels, **target.kernels}
 
 
 @cache
 def _shipped(name: str) -> Target:
-    """Read once: a target never changes."""
+    """A target that comes with the compiler. Each file is read once, since targets never change."""
     return parse(files("snncompile.targets").joinpath("chips", f"{name}.toml").read_text("utf-8"), name)

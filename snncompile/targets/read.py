@@ -1,7 +1,7 @@
-"""Reading the description of a target: TOML in, a `Target` out, and every problem with its line.
+"""Reading the description of a target: makes a `Target` of a TOML text, and reports every problem with its line.
 
-A figure is written `cores = {value = 128, source = "..."}`, or bare: `cores = 128`. A source may be a word that the
-table `[sources]` spells out.
+A figure is written `cores = {value = 128, source = "..."}`, or without a source as `cores = 128`. A source may be a key
+of the table `[sources]`, which holds the full text.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ KINDS = {str: "text", bool: "true or false", dict: "a table"}
 
 
 def parse(text: str, name: str, file: str = "") -> Target:
-    """A target from TOML text; `file` is its path as messages quote it.
+    """A target from the text of a TOML file.
+
+    Args:
+        name: the name of the target.
+        file: the path of the file as messages quote it; empty for a target that comes with the compiler.
 
     Raises:
-        CompileError: SNN102 with every problem found, each at its line.
+        CompileError: SNN102 with all problems, each with its line.
     """
     try:
         table = tomllib.loads(text)

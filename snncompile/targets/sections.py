@@ -1,4 +1,4 @@
-"""The sections of a target's description. Every field is a figure with its unit in its name; see `figures`."""
+"""The sections of a target's description. Every field is a figure; its name ends in its unit. See `figures`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets: frozen data. No pass or backend ever asks a target's name."""
+"""Targets as data. Passes and backends decide by the figures of a target, never by its name."""
 
 from __future__ import annotations
 
@@ -25,15 +25,21 @@ from snncompile.targets.sections import (
 
 @dataclass(frozen=True)
 class Target:
-    """What networks are compiled for.
+    """The hardware that networks are compiled for.
 
     Attributes:
-        backend: the backend that emits for it; None where networks can only be checked, partitioned and costed.
-        provisional: whether the public record is too thin to rely on.
-        arithmetic: the integer representation, as far as the user does not choose another.
+        name: the name by which it is loaded.
+        title: its name in words.
+        backend: the name of the backend that emits programs for it; None where networks can only be checked,
+            partitioned and costed.
+        provisional: whether there is too little public evidence to rely on its figures.
+        arithmetic: the options of the integer representation that the user does not choose.
+        neurons, registers, network, weights, limits, timing, memory, mesh: the sections of its description; see
+            `sections`.
         costs: cost profiles by name.
-        kernels: what a synapse costs with each kernel of a program, by the kernel's name, relative to a dense one.
-        origins: where each figure comes from, by `section.name` (`costs.PROFILE.name` for those of a profile).
+        kernels: the time that a synapse takes with each kernel of an emitted program, by the name of the kernel,
+            relative to a dense kernel.
+        origins: where each figure comes from, by `section.name`, or `costs.PROFILE.name` for those of a profile.
     """
 
     name: str
@@ -54,11 +60,11 @@ class Target:
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)
 
     def origin(self, key: str) -> Origin:
-        """Where a figure comes from, by `section.name`."""
+        """Where the figure `section.name` comes from."""
         return self.origins.get(key, Origin())
 
     def figures(self) -> Iterator[Figure]:
-        """Everything that the description says, section by section; what it leaves open is left out."""
+        """The figures that the description gives, section by section, without those that it leaves out."""
         sections = {name: getattr(self, name) for name in SECTIONS}
         sections |= {f"costs.{name}": profile for name, profile in self.costs.items()}
         for section, values in sections.items():
@@ -68,7 +74,11 @@ class Target:
                     yield Figure(key, getattr(values, f.name), f.metadata["what"], self.origins[key])
 
     def with_(self, **changes: Any) -> Target:
-        """A variant of this target: figures by their names, which are the same in no two sections; None lifts a limit.
+        """A variant of this target with other figures.
+
+        Args:
+            changes: figures by their names, without the section, since no two sections have a figure of the same name.
+                None removes a limit.
 
         Raises:
             CompileError: SNN102 for a figure that targets do not have, or a value that it cannot have.

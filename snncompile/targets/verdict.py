@@ -1,4 +1,4 @@
-"""Verdicts: all hardware rules of a target applied to a layer table, of one network in words or of many in numbers."""
+"""Verdicts: all hardware rules applied to a layer table, as diagnostics for one network, or as arrays for many."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4
-"""Places that a message names; it counts the others."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,9 @@ class Violation:
     """One rule that is broken in one place.
 
     Attributes:
-        used, limit: how much is used there, and how much the target has.
+        rule: the name of the rule.
+        used, limit: how much is used there, and how much is allowed.
+        diagnostic: the same in words.
     """
 
     rule: str
@@ -37,13 +38,14 @@ class Violation:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """Whether a network is feasible on a target, and why not.
+    """Whether a network can run on a target.
 
     Attributes:
         network, target: their names.
-        violations: the rules that are broken, one for each place.
-        margins: by rule, the largest `used / limit - 1`: above 0 the rule is broken, and -0.25 leaves a quarter.
-        dilation: how many ticks of the hardware each tick of the network takes.
+        violations: the rules that are broken, with each place where they are.
+        margins: by rule, the largest `used / limit - 1`. Above 0 the rule is broken; at -0.25 a quarter of the limit is
+            left. Rules that only allow or forbid have none.
+        dilation: the ticks of the hardware for each tick of the network for which it was judged.
         cost: the estimated cost; None where it was not estimated.
     """
 
@@ -56,11 +58,12 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
+        """Whether no rule is broken."""
         return not self.violations
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """The violations as diagnostics. Violations that differ only in their place are one diagnostic."""
+        """The violations as diagnostics. Those that differ only in their places become one, which lists the places."""
         alike: dict[Diagnostic, list[str]] = {}
         for diagnostic in (v.diagnostic for v in self.violations):
             kind, _, name = diagnostic.place.partition(" ")
@@ -68,7 +71,7 @@ class Verdict:
         return tuple(dataclasses.replace(d, place=_places(d.place, names)) for d, names in alike.items())
 
     def expect_ok(self) -> None:
-        """Raise a `CompileError` with all violations, if there are any."""
+        """Raise a `CompileError` with every violation, if there is one."""
         if self.violations:
             raise CompileError(self.diagnostics)
 
@@ -91,24 +94,25 @@ class Verdict:
         return f"<Verdict {self}>" if self.ok else f"<Verdict\n{self}>"
 
     def _repr_html_(self) -> str:
-        """The text of the verdict and a table of how much is used, as a notebook shows them."""
+        """The verdict in words, and the used share of each limit, as a notebook shows them."""
         rows = "".join(f"<tr><td>{name}</td><td>{1 + margin:.1%}</td></tr>" for name, margin in self.margins.items())
         return f"<pre>{escape(str(self))}</pre><table><tr><th>rule</th><th>used</th></tr>{rows}</table>"
 
 
 def _places(kind: str, names: Sequence[str]) -> str:
-    """Several places of one kind in words.
-
-    >>> _places("population", ['"a"']), _places("population", [f'"{c}"' for c in "abcdef"])
-    ('population "a"', 'populations "a", "b", "c", "d" and 2 more')
-    """
+    """`population "a"`, or `populations "a", "b", "c" and 4 more`."""
     rest = len(names) - MAX_NAMED
     more = f" and {rest} more" if rest > 0 else ""
     return f"{kind}{'s' * (len(names) > 1)} {', '.join(names[:MAX_NAMED])}{more}"
 
 
 def judge(table: LayerTable, target: Target, name: str) -> Verdict:
-    """The verdict on the rule network of a table."""
+    """The verdict on a network.
+
+    Args:
+        table: its layer table, with no other network in it.
+        name: the name of the network.
+    """
     violations: list[Violation] = []
     margins: dict[str, float] = {}
     for rule, used, limit in _measured(table, target):
@@ -122,12 +126,12 @@ def judge(table: LayerTable, target: Target, name: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Screened:
-    """The verdicts on a stack of networks.
+    """Verdicts on a stack of networks.
 
     Attributes:
         rules: the names of the rules.
-        broken: `[network, rule]`, whether the network breaks the rule.
-        margins: `[network, rule]`, the largest `used / limit - 1`; -1 where nothing is used or nothing is limited.
+        broken: which rules each network breaks, `[network, rule]` booleans.
+        margins: the largest `used / limit - 1` of each, `[network, rule]`; -1 where nothing is used or limited.
     """
 
     rules: tuple[str, ...]
@@ -136,12 +140,12 @@ class Screened:
 
     @property
     def ok(self) -> Array:
-        """Whether each network is feasible, `[network]`."""
+        """Which networks break no rule, `[network]` booleans."""
         return np.asarray(~self.broken.any(1))
 
 
 def screen(table: LayerTable, target: Target) -> Screened:
-    """The verdicts on all networks of a table, by the same rules as `judge`."""
+    """The verdicts on all networks of a table (`layer_table.stack`), by the same rules as `judge`."""
     names = tuple(HARDWARE_RULES)
     broken = np.zeros((table.networks, len(names)), bool)
     margins = np.full((table.networks, len(names)), -1.0)
@@ -155,7 +159,7 @@ def screen(table: LayerTable, target: Target) -> Screened:
 
 
 def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
-    """The rules for which the target has a limit, with what each row uses and with its limit."""
+    """The rules for which the target has a limit, each with what every row uses and the limit of every row."""
     for rule in HARDWARE_RULES.values():
         measured = rule.measure(table, target)
         if measured is not None and len(measured[0]):
@@ -164,21 +168,21 @@ def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule,
 
 
 def _networks(rule: HardwareRule, table: LayerTable) -> Array:
-    """The network of each row that a rule measures."""
+    """The network of each row for which a rule gives a number."""
     if rule.scope == "network":
         return np.arange(table.networks)
     return (table.populations if rule.scope == "population" else table.projections).network
 
 
 def _margins(used: Array, limit: Array) -> Array:
-    """`used / limit - 1` of each row; empty for a rule that forbids something, whose limit is 0."""
+    """`used / limit - 1` for each row; an empty array for rules that only allow or forbid, whose limit is 0."""
     return np.asarray(np.maximum(used, 0) / limit - 1) if len(limit) and limit.min() > 0 else np.zeros(0)
 
 
 def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str, row: int, used: Array, limit: Array
                ) -> Violation:
-    present, possible = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used[row]:,}",
-                                                                      f"{limit[row]:,}")
+    present, allowed = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used[row]:,}",
+                                                                          f"{limit[row]:,}")
     place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[rule.scope]
     if rule.scope != "network":
         place += f" {shorten((table.names if rule.scope == 'population' else table.labels)[row])}"
@@ -186,4 +190,4 @@ def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str,
     known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
     source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
     return Violation(rule.name, float(used[row]), float(limit[row]),
-                     Diagnostic(rule.code, place, present, possible + source, rule.help))
+                     Diagnostic(rule.code, place, present, allowed + source, rule.help))

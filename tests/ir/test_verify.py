@@ -292,9 +292,9 @@ GOOD_AND_BAD: list[tuple[Op, list[Op]]] = [
 
 @pytest.mark.parametrize(("good", "bad"), GOOD_AND_BAD, ids=lambda case: case.kind() if isinstance(case, Op) else "")
 def test_attributes_are_of_their_type_and_in_their_range(good, bad):
-    assert module.problems(good) == []
+    assert module.faults(good) == []
     for op in bad:
-        assert module.problems(op), f"{op} passes"
+        assert module.faults(op), f"{op} passes"
 
 
 def program(*steps: Step, output: int = 0) -> dict[str, Any]:

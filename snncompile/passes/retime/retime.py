@@ -33,6 +33,7 @@ from snncompile.ir.populations import Population
 from snncompile.ir.ranges import input_range, source_range
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, Stage
+from snncompile.ir.verify import MAX_DELAY
 from snncompile.passes.retime.cycles import Cycle, quickest_cycles
 from snncompile.passes.retime.idle import holds_still, starts_idle, with_wait_counter, without_bias
 from snncompile.passes.retime.initial_state import with_earlier_initial_state
@@ -56,7 +57,7 @@ class Retime:
     retiming (Leiserson and Saxe, "Retiming synchronous circuitry", 1991).
 
     Attributes:
-        hop_ticks: the least delay of a projection.
+        hop_ticks: the least delay of a projection, 0 to 65536.
         max_delay_ticks: the largest delay of a projection; None for no limit.
         relays: whether populations that pass on what they receive may be put into longer projections.
         programmable: whether neurons run any program, and so can have a counter that lets them wait.
@@ -64,8 +65,9 @@ class Retime:
             as many as the quickest loop needs.
         state_bits: the width of a state of the hardware, which an earlier initial value has to fit; None for 24.
 
-    Raises SNN302 for cycles that are too quick, SNN303 for projections whose delay would be too long, and SNN304 for
-    neurons that change or fire without input and cannot be kept from it.
+    Raises SNN404 for an option that is out of its range. `run` raises SNN302 for cycles that are too quick, SNN303 for
+    projections whose delay would be too long, and SNN304 for neurons that change or fire without input and cannot be
+    kept from it.
     """
 
     hop_ticks: int = 1
@@ -81,6 +83,8 @@ class Retime:
     def __post_init__(self) -> None:
         if self.dilate != "auto" and not 1 <= self.dilate <= MAX_PERIOD:
             fail("SNN404", "option dilate", str(self.dilate), f'1 to {MAX_PERIOD}, or "auto"')
+        if not 0 <= self.hop_ticks <= MAX_DELAY:
+            fail("SNN404", "option hop_ticks", str(self.hop_ticks), f"0 to {MAX_DELAY}")
         least = 2 * self.hop_ticks - 1 if self.relays else self.hop_ticks
         if self.max_delay_ticks is not None and self.max_delay_ticks < max(1, least):
             fail("SNN404", "option max_delay_ticks", str(self.max_delay_ticks), f"at least {max(1, least)}")

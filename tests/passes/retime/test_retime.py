@@ -320,6 +320,8 @@ def test_a_retimed_graph_survives_the_text_form():
 
 @pytest.mark.parametrize(("options", "fine"), [
     ({"dilate": 1}, True), ({"dilate": 0}, False), ({"dilate": 1 << 16}, True), ({"dilate": (1 << 16) + 1}, False),
+    ({"hop_ticks": 0}, True), ({"hop_ticks": -1}, False), ({"hop_ticks": 1 << 16}, True),
+    ({"hop_ticks": (1 << 16) + 1}, False),
     ({"hop_ticks": 3, "max_delay_ticks": 5}, True), ({"hop_ticks": 3, "max_delay_ticks": 4}, False),
     ({"hop_ticks": 3, "max_delay_ticks": 3, "relays": False}, True), ({"max_delay_ticks": 0}, False),
 ], ids=str)
