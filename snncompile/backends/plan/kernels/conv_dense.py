@@ -14,7 +14,8 @@ class ConvDense(Weighted):
     """Adds, for each output place and each tap inside the image, the tap's weights times the channels of its place.
 
     Example: 2 input channels, 3 output channels, and a kernel of 1 x 1 with the weights `[in][out]` of
-    `[[1, 2, 3], [0, 4, 0]]`. A place of values (5, 1) adds 5 (1, 2, 3) + 1 (0, 4, 0) = (5, 14, 15) to the sums of the same place.
+    `[[1, 2, 3], [0, 4, 0]]`. A place of values (5, 1) adds 5 (1, 2, 3) + 1 (0, 4, 0) = (5, 14, 15) to the sums of the
+    same place.
 
     It applies to convolutions of one group, of any stride, padding and dilation. It costs 1 for each synapse and wins
     where more of the source is active than the event-driven kernels allow: above 35 % with the shipped costs, since
