@@ -92,7 +92,7 @@ class Backend(Protocol):
         """Emit the program.
 
         Raises:
-            CompileError: with the diagnostics of `check`, or with what is found out only on the way.
+            CompileError: with the diagnostics of `check`, or with problems that show only while it emits.
         """
         ...
 

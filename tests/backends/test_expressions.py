@@ -68,11 +68,11 @@ def check(cases: list[Case], samples: Callable[[int, Case], tuple[np.ndarray, di
     for k, case in enumerate(cases):
         x, states = samples(k, case)
         wanted = np.stack([v.reshape(-1) for v in case.values(x, states)], 1)
-        got = np.empty(wanted.shape, np.int64)
+        values = np.empty(wanted.shape, np.int64)
         arrays = [np.ascontiguousarray(v, np.int64) for v in (x, states["a"], states["b"])]
-        getattr(loaded, f"run_{k}")(*(v.ctypes.data_as(ctypes.c_void_p) for v in (*arrays, got)), len(got))
+        getattr(loaded, f"run_{k}")(*(v.ctypes.data_as(ctypes.c_void_p) for v in (*arrays, values)), len(values))
         for i, step in enumerate(case.program.steps):
-            np.testing.assert_array_equal(got[:, i], wanted[:, i], f"program {k}, step {i}: {step}")
+            np.testing.assert_array_equal(values[:, i], wanted[:, i], f"program {k}, step {i}: {step}")
 
 
 @needs_compiler

@@ -1,4 +1,4 @@
-"""Kernels: each is chosen where it should be, and computes what its operators compute, on every kind of source."""
+"""Kernels: the right one is chosen for each operator, and each computes what the operator computes on any source."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NARROW = [(0, 1), (0, 3), (0, 255), (-1, 0), (-1, 4), (-8, 7), (-5, 100), (-128,
 
 @dataclass(frozen=True)
 class Case:
-    """A chain of operators on a source of some shape and range, and how busy the source is."""
+    """A chain of operators on a source of a shape and range, and the share of its elements that are active."""
 
     ops: tuple[Op, ...]
     shape: Shape
@@ -297,7 +297,7 @@ def test_several_projections_of_different_kinds_add_up():
 
 @needs_compiler
 def test_inputs_beyond_their_range_do_not_leave_the_list_of_events():
-    """C callers may break the contract: what comes out is wrong, but the memory after the list is not touched."""
+    """A caller in C may pass values out of range: results are wrong then, but no memory behind the list is written."""
     graph = network([linear(0, 3)])
     host = Host.of(graph, {"x0": EVENTS}, quick())
     broken, sound = np.full((1, 1, 19), 255), samples(linear(0, 3), 0)[:1, :1]
