@@ -32,7 +32,8 @@ class Request:
         target: the hardware that the program is for.
         chip: which neurons and synapses each core holds, and where the cores lie; None for a target without cores.
         rates: the mean share of elements that are not 0 in a tick, from 0 to 1, of inputs and populations by name,
-            where it was measured. It may decide how something is computed, and must not change a result.
+            where it was measured, and 1 for graded populations. It may decide how something is computed, but must not
+            change a result.
         golden: vectors in ticks of the network, by which the program can check itself; None for no self-test.
     """
 

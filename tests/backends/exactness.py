@@ -40,7 +40,7 @@ def flags() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Case:
-    """A graph in integers with input for it, and the rates that choose its kernels."""
+    """An INT graph with inputs for it, the rates that choose its kernels, and what the interpreter computes."""
 
     graph: Graph
     x: dict[str, Array]
@@ -61,7 +61,7 @@ def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
 
 
 def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
-    """The graph quantized in one of many ways, with random input."""
+    """The graph, quantized with arithmetic that the seed chooses, and random inputs."""
     rng = np.random.default_rng(seed)
     real = {n: rng.integers(0, 2 + (seed % 3 == 0), (SAMPLES, ticks, *op.shape)) if op.values == "spike"
             else rng.integers(-64, 64, (SAMPLES, ticks, *op.shape)) / 64 for n, op in graph.inputs.items()}

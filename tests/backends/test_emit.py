@@ -108,7 +108,7 @@ def test_weights_in_a_binary_file_are_the_same_weights(seed, monkeypatch, tmp_pa
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("bits", [1, "ternary", 8, 12])
 def test_every_rate_and_width_has_kernels_that_agree(rate, bits):
-    """Sparse, event-driven and dense kernels, and packed and plain weights compute the same."""
+    """Sparse, event-driven and dense kernels compute the same, with packed and with plain weights."""
     for seed in range(4):
         graph = random_graph(seed, Features(loops=False))
         silence = {n: np.zeros((1, 4, *op.shape)) for n, op in graph.inputs.items()}

@@ -1,7 +1,7 @@
 """Writing a chain of Loihi's own neurons as a NetX file of lava-dl 0.6.0.
 
 NetX reads convolutions, dense layers and dense layers that feed themselves, one after the other, each with one
-threshold and two decays. `snncompile.frontends.netx` reads the same files and says what they mean.
+threshold and two decays. `snncompile.frontends.netx.graph` reads such files and says what they mean.
 """
 
 from __future__ import annotations

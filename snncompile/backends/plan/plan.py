@@ -202,7 +202,8 @@ class _Planner:
     def _output(self, name: str) -> Port:
         edge, *others = self.graph.edges_into[name]
         if others or edge.chain:
-            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it", "one population, as it is")
+            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it",
+                 "the unchanged values of one population")
         return Port(self.names[name], name, self.sources[edge.src], edge.delay, self.graph.shapes[name],
                     *source_range(self.graph, edge.src))
 
