@@ -1,4 +1,4 @@
-"""What a backend gives: files by relative path, and facts for the report. Only the driver writes files."""
+"""What a backend returns: the emitted files in memory, and sizes for the report. A backend writes no files itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from snncompile.ir.types import Array
 
 @dataclass(frozen=True)
 class Golden:
-    """Inputs and outputs that every emitted program must reproduce, `[sample, tick, *shape]` integers by name."""
+    """Golden vectors: recorded inputs, and the outputs that every emitted program must give for them.
+
+    Attributes:
+        inputs, outputs: integers `[sample, tick, *shape]` by the name of the input or output. Their ticks are those of
+            the network or of the hardware; whoever passes them on says which.
+    """
 
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Array]
@@ -18,7 +23,13 @@ class Golden:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Emitted files by path relative to the build folder, and named sizes in bytes."""
+    """An emitted program.
+
+    Attributes:
+        files: the content of each file, text or bytes, by its path relative to the backend's folder in a build, with
+            forward slashes.
+        sizes_bytes: bytes of memory that the program takes, by what they hold; "weights" is one of them.
+    """
 
     files: Mapping[str, str | bytes]
     sizes_bytes: Mapping[str, int] = field(default_factory=dict)

@@ -1,4 +1,9 @@
-"""What a backend is: a request in, files out, and something that runs those files on this machine."""
+"""What a backend is: it makes the files of a program from a graph, and runs such files on this machine.
+
+To add a backend, write a class with the members of `Backend` and put an object of it into `table.BACKENDS`; a target
+file names it with `backend = "NAME"`. `tests/backends/test_third_backend.py` adds one in this way. A backend for a
+language without tensors, such as C or Verilog, prints the plan of `backends.plan`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,7 @@ from snncompile.mapping.chip import Chip
 from snncompile.targets.target import Target
 
 Progress = Callable[[int, int], None]
+"""Is called after each sample with the number of samples that are done and the number of all samples."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,13 @@ class Request:
     """What a backend is asked to emit.
 
     Attributes:
-        graph: what the program does in each tick of the hardware: an INT graph, or a MAPPED one with its schedule.
+        graph: what the program computes in each tick of the hardware: an INT graph, or a MAPPED one with its schedule.
         target: the hardware that the program is for.
-        chip: which core holds what, and where the cores lie; None for a target without cores.
-        rates: the share of active elements of inputs and populations, by name, where it is known. It may decide how
-            something is computed, never what.
-        golden: vectors in ticks of the network, with which the program is to check itself; None for no self-test.
+        chip: which neurons and synapses each core holds, and where the cores lie; None for a target without cores.
+        rates: the mean share of elements that are not 0 in a tick, from 0 to 1, of inputs and populations by name,
+            where it was measured, and 1 for graded populations. It may decide how something is computed, but must not
+            change a result.
+        golden: vectors in ticks of the network, by which the program can check itself; None for no self-test.
     """
 
     graph: Graph
@@ -38,23 +45,40 @@ class Request:
 
 
 class Host(Protocol):
-    """An emitted program, ready to run here: integers `[sample, tick, *shape]` in ticks of the hardware."""
+    """An emitted program that is ready to run on this machine.
+
+    Inputs and results are integers `[sample, tick, *shape]` by name, in ticks of the hardware; `NetworkTicks` adapts
+    them to ticks of the network. Each sample starts from a reset.
+    """
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Outputs by name, and the sum of what each population emitted, `[sample]`. Each sample starts from a reset."""
+        """Run samples.
+
+        Args:
+            x: integers by the name of each input.
+            progress: is told of each finished sample.
+
+        Returns:
+            The outputs by name, and for each population the sum of what it emitted, graded values by their magnitude,
+            `[sample]`.
+        """
         ...
 
     def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
-        """Outputs, what every population emitted, and with `states` every state after each tick."""
+        """Run samples as `run` does, and record the inside of the network.
+
+        Returns:
+            The outputs, what each population emitted in each tick, and with `states` each state after each tick.
+        """
         ...
 
 
 class Backend(Protocol):
-    """One way to make a program of a graph.
+    """One way to turn a graph into a program.
 
     Attributes:
-        name: the word by which targets name it, and the folder of its files in a build.
+        name: the word by which target files name the backend, and the folder of its files in a build.
         title: what its programs are called in messages, such as "emitted C".
     """
 
@@ -62,17 +86,21 @@ class Backend(Protocol):
     title: str
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
-        """Why the backend cannot make a program of this graph; nothing where it can."""
+        """The reasons why the backend cannot emit a program for this graph and target; empty where it can."""
         ...
 
     def emit(self, request: Request) -> Artifact:
-        """The program. Raises CompileError with what `check` says."""
+        """Emit the program.
+
+        Raises:
+            CompileError: with the diagnostics of `check`, or with problems that show only while it emits.
+        """
         ...
 
     def host(self, graph: Graph, artifact: Artifact) -> Host | None:
-        """What runs a program here that was emitted for this graph; None where this machine cannot."""
+        """Make a program that was emitted for this graph ready to run; None where this machine cannot run it."""
         ...
 
     def start(self, folder: str) -> str:
-        """The command that starts the program of a build folder, for people to type."""
+        """The shell command by which people start the program of a build folder."""
         ...

@@ -1,4 +1,4 @@
-"""Where what backends build on this machine is kept."""
+"""The folder that keeps what backends build on this machine, such as compiled libraries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """`SNNC_CACHE`, or a folder in the place that the system has for caches of a user."""
+    """The folder that `SNNC_CACHE` names, or `snncompile` in the operating system's folder for caches of a user."""
     given = os.environ.get("SNNC_CACHE")
     if given:
         return Path(given)

@@ -1,4 +1,4 @@
-"""Names that are safe in C, in file names and in comments, whatever the user's were."""
+"""Names that are safe in C, in file names and in comments, made from names that users choose freely."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ KEYWORDS = words("""
     int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t
     arm errno far i386 interface linux mips near pascal small stderr stdin stdout unix
 """)
-"""Words of C and C++ (whose programs include the header), types, and what some compilers define as macros."""
+"""Words that an identifier must not be: keywords and types of C and of C++, whose programs may include the header, and
+names that some compilers define as macros."""
 
 PREFIXES = words("""
     blkcnt blksize char16 char32 char8 clock clockid dev div fpos gid id ino int16 int32 int64 int8 intmax intptr key
@@ -35,31 +36,32 @@ PREFIXES = words("""
     all clean depend edit_cache help install list_install_components package package_source rebuild_cache test
     project run total update
 """)
-"""What a network's files, type and functions cannot begin with: types, headers, targets of CMake, own functions."""
+"""Words that the files, type and functions of a network must not begin with, because `WORD_t` is a type of C, `WORD.h`
+a header, `WORD` a target of CMake, or `WORD_NAME` a function of the emitted program."""
 MAX_LENGTH = 40
 
 
 def _resembling(name: str, fallback: str) -> str:
-    """The name in lower-case ASCII letters, digits and underscores, a letter first."""
+    """The name in lower-case ASCII letters, digits and underscores, a letter first; `fallback` if nothing is left."""
     text = re.sub(r"[^0-9a-zA-Z]+", "_", name).strip("_").lower()[:MAX_LENGTH].rstrip("_") or fallback
     return f"n{text}" if text[0].isdigit() else text
 
 
 def identifier(name: str) -> str:
-    """A C identifier that resembles the name: ASCII letters, digits and underscores, lower case, not a keyword."""
+    """A C identifier that resembles a name, of at most MAX_LENGTH + 1 characters: "Conv 1" gives `conv_1`."""
     text = _resembling(name, "node")
     return f"n{text}" if text in KEYWORDS else text
 
 
 def prefix(name: str) -> str:
-    """An identifier that can begin the names of a network's files, type, functions and constants."""
-    found = _resembling(name, "net")
-    return f"{found}_net" if found in PREFIXES or found.endswith("_selftest") else found
+    """An identifier with which the names of a network's files, type, functions and constants can begin."""
+    text = _resembling(name, "net")
+    return f"{text}_net" if text in PREFIXES or text.endswith("_selftest") else text
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:
-    """Distinct identifiers for distinct names."""
-    found: dict[str, str] = {}
+    """A distinct identifier for each of these distinct names, by name: "a b" and "a.b" give `a_b` and `a_b_2`."""
+    by_name: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
         base = identifier(name)
@@ -68,10 +70,13 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
             k += 1
             fresh = f"{base}_{k}"
         taken.add(fresh)
-        found[name] = fresh
-    return found
+        by_name[name] = fresh
+    return by_name
 
 
 def comment(name: str) -> str:
-    """The name as it may stand in a comment of any language: nothing that ends or continues one."""
+    """The name as it may stand in a comment of any language: nothing in it can end or continue the comment.
+
+    Other characters are replaced by underscores, and at most 80 are kept.
+    """
     return re.sub(r"[^0-9a-zA-Z _.,:+\-\[\]()>=]", "_", name)[:80]

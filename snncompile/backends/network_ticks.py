@@ -1,4 +1,4 @@
-"""The one adapter between ticks of a network and ticks of the hardware that its program runs in."""
+"""The adapter between ticks of the network and the ticks of the hardware in which its program runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from snncompile.ir.types import Array
 
 @dataclass(frozen=True)
 class NetworkTicks:
-    """A program that is given and gives values in ticks of the network, whatever the timing of its hardware.
+    """A program whose inputs and results are in ticks of the network, whatever the timing of its hardware.
 
-    It presents inputs when the schedule of the mapped graph says, and picks the ticks of the network out of what the
-    program gives. An input at tick 3 of a network with `period` 2 enters in hardware tick 6, and what a population of
-    latency 5 makes of it is read in hardware tick 11.
+    Inputs are presented in the hardware ticks that the schedule of the mapped graph says, and the results of those
+    hardware ticks are kept that are ticks of the network. In a network with `period` 2, the input of tick 3 enters in
+    hardware tick 6, and what a population of latency 5 emits for it is read in hardware tick 11.
 
     Attributes:
-        host: what runs the program, in ticks of the hardware.
-        graph: the INT graph, whose populations and states are told of; relays and the like are not.
+        host: runs the program, in ticks of the hardware.
+        graph: the INT graph. Only its populations and states are reported, not the relays that the mapped graph adds.
         mapped: what the program computes in each tick of the hardware, with its schedule.
     """
 
@@ -34,19 +34,26 @@ class NetworkTicks:
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Outputs by name, and the sum of what each population emitted, `[sample]`. Each sample starts from a reset.
+        """Run samples, each from a reset.
 
         Args:
-            x: integers `[sample, tick, *shape]` by input name.
+            x: integers `[sample, tick, *shape]` by the name of each input.
+            progress: is told of each finished sample.
+
+        Returns:
+            The outputs `[sample, tick, *shape]`, and for each population the sum of what it emitted, `[sample]`.
         """
         if not self.mapped.schedule:
             return self.host.run(x, progress)
-        # A population may fire on in the hardware ticks behind its last tick: only those of the network are counted.
+        # Populations may also spike in hardware ticks that are not ticks of the network, which the host counts too.
         traces = self._trace(x, False, progress)
         return dict(traces.outputs), {n: magnitudes(v) for n, v in traces.emitted.items()}
 
     def trace(self, x: Mapping[str, Array]) -> Traces:
-        """What every population emitted, and every state after each tick, `[sample, tick, *shape]` by name."""
+        """Run samples and record outputs, what each population emitted, and each state after each tick.
+
+        All of them are `[sample, tick, *shape]` by name.
+        """
         return self._trace(x, True, None)
 
     def _trace(self, x: Mapping[str, Array], states: bool, progress: Progress | None) -> Traces:
@@ -59,7 +66,7 @@ class NetworkTicks:
 
 
 def in_hardware_ticks(golden: Golden, mapped: Graph) -> Golden:
-    """Golden vectors in ticks of the hardware, for programs that check themselves in those."""
+    """Turn golden vectors in ticks of the network into those in ticks of the hardware, by interpreting the graph."""
     if not mapped.schedule:
         return golden
     inputs = mapped.schedule.present(golden.inputs)
@@ -67,5 +74,5 @@ def in_hardware_ticks(golden: Golden, mapped: Graph) -> Golden:
 
 
 def magnitudes(emitted: Array) -> Array:
-    """The sum of what a population emitted, graded values by their magnitude, `[sample]`."""
+    """The sum of the magnitudes of what a population emitted: `[sample]` from `[sample, tick, *shape]`."""
     return np.asarray(np.abs(emitted.astype(np.int64)).reshape(len(emitted), -1).sum(1))

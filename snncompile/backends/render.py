@@ -1,4 +1,4 @@
-"""Strict templates: everything a template names must be in its context, and nothing is escaped or guessed."""
+"""Templates of emitted files. A name that is missing in a template's context is an error, and no text is escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def strict_environment() -> Environment:
-    """A fresh environment for the templates of `snncompile/templates`, to which a backend may add its own words."""
+    """A new Jinja environment for `snncompile/templates`, to which a backend may add filters and functions."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(loader=PackageLoader("snncompile"), undefined=StrictUndefined, trim_blocks=True,
@@ -19,9 +19,10 @@ def strict_environment() -> Environment:
 
 @cache
 def environment() -> Environment:
+    """The environment of templates without filters of their own."""
     return strict_environment()
 
 
 def render(template: str, **context: Any) -> str:
-    """The text of a template of `snncompile/templates`."""
+    """The text of a template with this path in `snncompile/templates`, filled in from the context."""
     return environment().get_template(template).render(**context)

@@ -1,4 +1,7 @@
-"""Every backend by the name that targets give it. What a backend needs is imported when it is first used."""
+"""The table of backends, by the name with which target files choose them.
+
+A backend imports the modules that it needs when it is first used.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random graphs through the whole line, and the emitted C against the integer interpreter inside and out."""
+"""Random graphs through the whole line, and the emitted C against the integer interpreter, states included."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def flags() -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "t.c").write_text("int t(int a) { return a + 1; }\n")
         trial = [*(compiler() or ["cc"]), *STRICT, *SANITIZE, "-o", "t.so", "t.c"]
-        found = subprocess.run(trial, cwd=folder, capture_output=True, check=False).returncode == 0
-    return (*STRICT, "-O1", *SANITIZE) if found else (*STRICT, "-O1")
+        works = subprocess.run(trial, cwd=folder, capture_output=True, check=False).returncode == 0
+    return (*STRICT, "-O1", *SANITIZE) if works else (*STRICT, "-O1")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A graph in integers with input for it, and the rates that choose its kernels."""
+    """An INT graph with inputs for it, the rates that choose its kernels, and what the interpreter computes."""
 
     graph: Graph
     x: dict[str, Array]
@@ -49,19 +49,19 @@ class Case:
 
 
 def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
-    def one(*choices: Any) -> Any:
+    def any_of(*choices: Any) -> Any:
         return choices[rng.integers(len(choices))]
 
     return Arithmetic(
-        weight_bits=one(8, 8, 4, "ternary", 1, 12, 16, 2), membrane_bits=one(None, None, 16, 8, 24, 32),
-        decay_bits=one(None, 12, 4, 8), rounding=one("zero", "floor", "nearest"),
-        overflow=one("saturate", "saturate", "wrap"), per=one("channel", "layer"), spike_bits=one(8, 4, 2),
-        input_bits=one(8, 4, 12), table_bits=one(10, 6), graded_bits=one(32, 16),
-        neuron=one("any", "loihi"))
+        weight_bits=any_of(8, 8, 4, "ternary", 1, 12, 16, 2), membrane_bits=any_of(None, None, 16, 8, 24, 32),
+        decay_bits=any_of(None, 12, 4, 8), rounding=any_of("zero", "floor", "nearest"),
+        overflow=any_of("saturate", "saturate", "wrap"), per=any_of("channel", "layer"), spike_bits=any_of(8, 4, 2),
+        input_bits=any_of(8, 4, 12), table_bits=any_of(10, 6), graded_bits=any_of(32, 16),
+        neuron=any_of("any", "loihi"))
 
 
 def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
-    """The graph quantized in one of many ways, with random input."""
+    """The graph, quantized with arithmetic that the seed chooses, and random inputs."""
     rng = np.random.default_rng(seed)
     real = {n: rng.integers(0, 2 + (seed % 3 == 0), (SAMPLES, ticks, *op.shape)) if op.values == "spike"
             else rng.integers(-64, 64, (SAMPLES, ticks, *op.shape)) / 64 for n, op in graph.inputs.items()}
@@ -77,19 +77,20 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
 
 
 def differences(case: Case, built: tuple[str, ...] | None = None) -> list[str]:
-    """Where the emitted C differs from the interpreter: in whole runs, tick by tick, inside, or in its counts.
+    """Where the emitted C differs from the interpreter: in whole runs, tick by tick, in states, or in its counts.
 
-    `built` are the C compiler's flags, `flags()` where there are none.
+    Args:
+        built: the flags of the C compiler; `flags()` where there are none.
     """
     host = Host.of(case.graph, case.rates, built or flags())
     traced, (outputs, counts) = host.trace(case.x), host.run(case.x)
-    found = inside_differences(case.wanted, traced)
+    places = inside_differences(case.wanted, traced)
     for name, wanted in case.wanted.outputs.items():
         if not np.array_equal(wanted, traced.outputs[name]):
-            found.append(f"output {name}, tick by tick")
+            places.append(f"output {name}, tick by tick")
         if not np.array_equal(wanted, outputs[name]):
-            found.append(f"output {name}, whole run")
+            places.append(f"output {name}, whole run")
     for name, emitted in case.wanted.emitted.items():
         if not np.array_equal(np.abs(emitted.astype(np.int64)).reshape(len(emitted), -1).sum(1), counts[name]):
-            found.append(f"count of {name}")
-    return found
+            places.append(f"count of {name}")
+    return places

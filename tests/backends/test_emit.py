@@ -1,4 +1,4 @@
-"""The emitted folder: it builds by itself, tests itself, says the same in every form, and needs nothing."""
+"""The emitted C: it builds and tests itself, computes the same in every form, and needs no other library."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_weights_in_a_binary_file_are_the_same_weights(seed, monkeypatch, tmp_pa
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("bits", [1, "ternary", 8, 12])
 def test_every_rate_and_width_has_kernels_that_agree(rate, bits):
-    """Sparse, event-driven and dense kernels, packed and plain: one network, one answer."""
+    """Sparse, event-driven and dense kernels compute the same, with packed and with plain weights."""
     for seed in range(4):
         graph = random_graph(seed, Features(loops=False))
         silence = {n: np.zeros((1, 4, *op.shape)) for n, op in graph.inputs.items()}
@@ -147,5 +147,5 @@ def test_hostile_names_become_harmless(name):
 
 
 def test_names_that_would_meet_are_kept_apart():
-    found = identifiers(["a.b", "a b", "a_b", "a_b_2", "A-B"])
-    assert len(set(found.values())) == 5
+    by_name = identifiers(["a.b", "a b", "a_b", "a_b_2", "A-B"])
+    assert len(set(by_name.values())) == 5

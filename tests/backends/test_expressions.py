@@ -33,7 +33,10 @@ def helpers() -> str:
 
 
 def function(k: int, case: Case) -> str:
-    """`void run_k(x, a, b, values, n)`: all steps of a program for n neurons, `values` as `[neuron][step]`."""
+    """The C function `void run_k(x, a, b, values, n)`, which writes all steps of a program for n neurons.
+
+    `values` is `[neuron][step]`.
+    """
     def leaf(step: Step) -> str:
         key = step.value[0] if isinstance(step.value, tuple) else str(step.value)
         if step.op == "lut":
@@ -63,16 +66,16 @@ def library(cases: list[Case]) -> ctypes.CDLL:
 
 
 def check(cases: list[Case], samples: Callable[[int, Case], tuple[np.ndarray, dict[str, np.ndarray]]]) -> None:
-    """All programs in one library, each on its samples."""
+    """Build all programs into one library and compare every step with the interpreter, each on its samples."""
     loaded = library(cases)
     for k, case in enumerate(cases):
         x, states = samples(k, case)
         wanted = np.stack([v.reshape(-1) for v in case.values(x, states)], 1)
-        got = np.empty(wanted.shape, np.int64)
+        values = np.empty(wanted.shape, np.int64)
         arrays = [np.ascontiguousarray(v, np.int64) for v in (x, states["a"], states["b"])]
-        getattr(loaded, f"run_{k}")(*(v.ctypes.data_as(ctypes.c_void_p) for v in (*arrays, got)), len(got))
+        getattr(loaded, f"run_{k}")(*(v.ctypes.data_as(ctypes.c_void_p) for v in (*arrays, values)), len(values))
         for i, step in enumerate(case.program.steps):
-            np.testing.assert_array_equal(got[:, i], wanted[:, i], f"program {k}, step {i}: {step}")
+            np.testing.assert_array_equal(values[:, i], wanted[:, i], f"program {k}, step {i}: {step}")
 
 
 @needs_compiler
@@ -83,7 +86,7 @@ def test_random_programs_of_every_operation():
 
 
 def alone(op: str, a: Interval, b: Interval, value: Any = None) -> Case:
-    """One operation on one or two states."""
+    """A program of one operation on one or two states with these ranges."""
     args = (0, 1) if op not in ("shr", "wrap", "neg", "abs", "sign") else (0,)
     steps = (Step("state", (), "a"), Step("state", (), "b"), Step(op, args, value))
     return Case(Program(steps, 2, ()), {"one": 0, "each": np.zeros(NEURONS, int), "table": np.zeros(1, int)},

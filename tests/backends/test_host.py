@@ -1,4 +1,4 @@
-"""Building and running emitted C: cached by content, safe to share, and refused in words."""
+"""Building and running emitted C: it is cached by content and safe to share, and failures are diagnostics."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def refusal(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[str, str
         monkeypatch.setenv(name, value)
     with pytest.raises(CompileError) as caught:
         build(SOURCE, FLAGS)
-    (found,) = caught.value.diagnostics
-    return found.code, found.place, found.found
+    (diagnostic,) = caught.value.diagnostics
+    return diagnostic.code, diagnostic.place, diagnostic.found
 
 
 # --- the compiler -------------------------------------------------------------------------------------------
@@ -60,9 +60,9 @@ def test_a_cc_that_names_nothing_is_no_compiler(cc, monkeypatch):
 def test_what_the_compiler_says_is_passed_on(cache, monkeypatch):
     with pytest.raises(CompileError) as caught:
         build({"t.c": "int t(void) { return nonsense; }\n"}, FLAGS)
-    (found,) = caught.value.diagnostics
-    assert found.code == "SNN601"
-    assert "nonsense" in found.found
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "SNN601"
+    assert "nonsense" in diagnostic.found
     assert list(cache.iterdir()) == []
 
 
@@ -96,10 +96,10 @@ def test_the_same_content_is_compiled_once(cache, monkeypatch):
 
 @needs_compiler
 def test_other_content_flags_names_or_machines_are_compiled_anew(cache, monkeypatch):
-    found = {build(SOURCE, FLAGS), build({**SOURCE, "t.h": "/**/\n"}, FLAGS), build(SOURCE, (*FLAGS, "-DX")),
-             build({"u.c": SOURCE["t.c"], "t.h": "\n"}, FLAGS)}
+    libraries = {build(SOURCE, FLAGS), build({**SOURCE, "t.h": "/**/\n"}, FLAGS), build(SOURCE, (*FLAGS, "-DX")),
+                 build({"u.c": SOURCE["t.c"], "t.h": "\n"}, FLAGS)}
     monkeypatch.setattr(module.platform, "node", lambda: "another")
-    assert len(found | {build(SOURCE, FLAGS)}) == 5
+    assert len(libraries | {build(SOURCE, FLAGS)}) == 5
 
 
 def test_where_one_file_ends_and_the_next_begins_matters():
@@ -134,9 +134,9 @@ def _built(_: int) -> str:
 @needs_compiler
 def test_processes_and_threads_may_build_the_same_at_once(cache):
     with ProcessPoolExecutor(3) as processes, ThreadPoolExecutor(3) as threads:
-        found = {*processes.map(_built, range(6)), *threads.map(_built, range(6))}
-    assert len(found) == 1
-    assert [str(p) for p in cache.iterdir()] == list(found)
+        libraries = {*processes.map(_built, range(6)), *threads.map(_built, range(6))}
+    assert len(libraries) == 1
+    assert [str(p) for p in cache.iterdir()] == list(libraries)
 
 
 # --- a network in this process --------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_a_library_of_something_else_is_named(cache):
 
 @needs_compiler
 def test_threads_may_share_a_network():
-    """Each call has memory of its own; C runs outside of Python's lock, so calls do overlap."""
+    """Each call has memory of its own. C runs outside of Python's lock, so that calls overlap."""
     host = Host.of(network(), flags=(*FLAGS, "-DSNN_COUNT"))
     inputs = [{"x": np.random.default_rng(k).integers(0, 2, (20, 60, 30))} for k in range(4)]
     wanted = [run(host.graph, x).outputs["y"] for x in inputs]

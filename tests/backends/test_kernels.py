@@ -1,4 +1,4 @@
-"""Kernels: each is chosen where it should be, and computes what its operators compute, on every kind of source."""
+"""Kernels: the right one is chosen for each operator, and each computes what the operator computes on any source."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NARROW = [(0, 1), (0, 3), (0, 255), (-1, 0), (-1, 4), (-8, 7), (-5, 100), (-128,
 
 @dataclass(frozen=True)
 class Case:
-    """A chain of operators on a source of some shape and range, and how busy the source is."""
+    """A chain of operators on a source of a shape and range, and the share of its elements that are active."""
 
     ops: tuple[Op, ...]
     shape: Shape
@@ -93,7 +93,7 @@ def rates(cases: Sequence[Case]) -> dict[str, float]:
 
 
 def chosen(case: Case) -> list[str]:
-    """The kernels of a case's only projection."""
+    """The names of the kernels that are chosen for the only projection of a case."""
     (population,) = plan(network([case]), rates([case]), {}).populations
     return [type(k).__name__ for k in population.projections[0].kernels]
 
@@ -117,7 +117,7 @@ def applied(case: Case, x: Array) -> Array:
 
 
 def check(cases: Sequence[Case]) -> None:
-    """All cases in one program, built strictly and with the undefined-behaviour sanitizer."""
+    """Emit all cases as one program, built with strict flags and the undefined-behaviour sanitizer, and compare it."""
     graph = network(cases)
     x = {f"x{k}": samples(case, k) for k, case in enumerate(cases)}
     outputs, _ = Host.of(graph, rates(cases), quick()).run(x)
@@ -271,7 +271,7 @@ def test_operators_without_weights_are_exact_on_sources_of_every_type(part: int)
 
 @needs_compiler
 def test_several_projections_of_different_kinds_add_up():
-    """Into one population: from one source twice, with different delays and multipliers, and from another."""
+    """Projections from two sources into one population, with different delays and factors."""
     x = Expr("input")
     nodes = {"x": Input((3, 2, 2), high=4), "z": Input((4,), "real", -7, 7),
              "n": Population(flatten(x, {}), {}, {}, 1.0, -(1 << 62), 1 << 62, True), "y": Output(), "late": Output()}
@@ -297,7 +297,7 @@ def test_several_projections_of_different_kinds_add_up():
 
 @needs_compiler
 def test_inputs_beyond_their_range_do_not_leave_the_list_of_events():
-    """C callers may break the contract: what comes out is wrong, but the memory after the list is not touched."""
+    """A caller in C may pass values out of range: results are wrong then, but no memory behind the list is written."""
     graph = network([linear(0, 3)])
     host = Host.of(graph, {"x0": EVENTS}, quick())
     broken, sound = np.full((1, 1, 19), 255), samples(linear(0, 3), 0)[:1, :1]

@@ -33,23 +33,23 @@ def test_a_tensor_is_an_image_whatever_its_axes():
     assert as_image((2, 3, 4, 5)) == (2, 12, 5)
 
 
-@pytest.mark.parametrize(("low", "high", "found"), [
+@pytest.mark.parametrize(("low", "high", "kind"), [
     (0, 0, "uint8_t"), (0, 255, "uint8_t"), (0, 256, "uint16_t"), (0, 65535, "uint16_t"), (0, 65536, "int32_t"),
     (-1, 127, "int8_t"), (-128, 0, "int8_t"), (-129, 0, "int16_t"), (-1, 255, "int16_t"), (-1, 32767, "int16_t"),
     (-1, 32768, "int32_t"), (-(1 << 31), (1 << 31) - 1, "int32_t"), (0, 1 << 31, "int64_t"),
 ])
-def test_the_narrowest_type(low, high, found):
-    assert c_type(low, high) == found
-    info = np.iinfo(DTYPES[found])
+def test_the_narrowest_type(low, high, kind):
+    assert c_type(low, high) == kind
+    info = np.iinfo(DTYPES[kind])
     assert info.min <= low <= high <= info.max
 
 
-@pytest.mark.parametrize(("low", "high", "found"), [
+@pytest.mark.parametrize(("low", "high", "kind"), [
     (0, 0, "int16_t"), (0, 255, "int16_t"), (-32768, 32767, "int16_t"), (0, 32768, "int32_t"), (0, 65535, "int32_t"),
     (-(1 << 31), 0, "int32_t"), (-(1 << 31) - 1, 0, "int64_t"),
 ])
-def test_sums_are_signed_and_of_16_bits_or_more(low, high, found):
-    assert accumulator_type(low, high) == found
+def test_sums_are_signed_and_of_16_bits_or_more(low, high, kind):
+    assert accumulator_type(low, high) == kind
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values())
@@ -59,9 +59,9 @@ def test_arrays_are_named_by_their_type(dtype):
 
 @pytest.mark.parametrize("values", [[0, 255], [0, 256], [-1, 1], [-300, 1], [0, 70000], [1 << 40], []])
 def test_narrowing_keeps_every_value(values):
-    found = narrow(np.array(values, np.int64))
-    assert found.tolist() == values
-    assert found.dtype.itemsize <= 8
+    array = narrow(np.array(values, np.int64))
+    assert array.tolist() == values
+    assert array.dtype.itemsize <= 8
 
 
 def test_one_value_a_channel_is_told_from_one_along_another_axis():

@@ -1,4 +1,4 @@
-"""Names: whatever the user's are, the program compiles as C and its header as C++, and no two names meet."""
+"""Names: whatever names the user gives, the program compiles as C and its header as C++, and no two names are equal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NASTY = ["chunk", "class", "new", "and", "linux", "errno", "int8_t", "memset", "
 
 @neuron_rule(threshold=Membrane(1.0), v=Membrane(0.25), class_=Membrane(0.0))
 def awkward(state: Any, x: Expr, p: Any) -> Expr:
-    """Its states and parameters share their names, with each other and with C++."""
+    """A rule whose states and parameters have the same names, one of which is a keyword of C++ with an underscore."""
     v = state.v + x + p.v + state.class_
     spike = fires(v, p)
     state.v = reset(v, spike, p)
@@ -45,7 +45,7 @@ def awkward(state: Any, x: Expr, p: Any) -> Expr:
 
 
 def relay(name: str, populations: list[str]) -> Graph:
-    """Populations one after the other, all of them awkward."""
+    """A chain of populations of the awkward rule."""
     cell = Neuron(awkward, {"v": np.array([0.125, 0.25]), "class_": np.array([0.0, 0.125])},
                   initial={"v": np.array([0.5, 0.0])})
     nodes = {"*in*": Input((2,)), **dict.fromkeys(populations, cell), "out/": Output()}
@@ -113,21 +113,21 @@ def test_targets_of_cmake_are_no_obstacle(name: str, tmp_path: Path) -> None:
 
 @given(st.text())
 def test_an_identifier_is_one(name: str) -> None:
-    for found in (identifier(name), prefix(name)):
-        assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", found)
-        assert len(found) <= MAX_LENGTH + len("_net")
+    for text in (identifier(name), prefix(name)):
+        assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", text)
+        assert len(text) <= MAX_LENGTH + len("_net")
     assert identifier(name) not in KEYWORDS
 
 
 @given(st.lists(st.text(max_size=8) | st.sampled_from(NASTY), unique=True, max_size=12))
 def test_distinct_names_have_distinct_identifiers(names: list[str]) -> None:
-    found = identifiers(names)
-    assert list(found) == names
-    assert len(set(found.values())) == len(names)
+    by_name = identifiers(names)
+    assert list(by_name) == names
+    assert len(set(by_name.values())) == len(names)
 
 
 @given(st.text())
 def test_a_comment_stays_one(name: str) -> None:
-    found = comment(name)
-    assert len(found) <= 80
-    assert not re.search(r"[*/\\?\n\r\"'`$%{}#]|[^ -~]", found)
+    text = comment(name)
+    assert len(text) <= 80
+    assert not re.search(r"[*/\\?\n\r\"'`$%{}#]|[^ -~]", text)

@@ -1,4 +1,4 @@
-"""Programs whose hardware takes ticks for its hops give what the network gives, in the network's own ticks."""
+"""Programs for hardware on which a hop takes ticks give what the network gives, in ticks of the network."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_relays_stay_out_of_sight():
 @needs_c
 @pytest.mark.parametrize("seed", range(12))
 def test_random_networks_give_their_spikes_in_hardware_ticks(seed):
-    """Biases, leaks, initial membranes, graded values and loops: whatever acts on its own waits for its ticks."""
+    """Biases, leaks, initial membranes, graded values and loops act in the ticks of the network only."""
     model = sc.compile(random_graph(seed, Features(delays=True)), target(1 + seed % 2), dilate="auto")
     same(model, inputs_for(model.graph, seed))
 
@@ -120,5 +120,5 @@ def test_a_schedule_from_a_damaged_file_is_refused(data):
 def test_lava_without_ticks_for_a_hop_is_refused_before_anything_is_quantized():
     with pytest.raises(CompileError) as caught:
         sc.compile(wired(PATTERNS["chain"]), sc.load_target("loihi2").with_(hop_ticks=0))
-    (found,) = caught.value.diagnostics
-    assert (found.code, found.place) == ("SNN404", 'target "loihi2", timing.hop_ticks')
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.place) == ("SNN404", 'target "loihi2", timing.hop_ticks')

@@ -1,4 +1,4 @@
-"""Networks of unusual shapes and delays: the emitted C equals the interpreter inside and out."""
+"""Networks of unusual shapes and delays: the emitted C equals the interpreter, states included."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def inputs(graph: Graph, ticks: int, samples: int = 2) -> dict[str, Array]:
 
 
 def exact(graph: Graph, ticks: int = 9, silent: bool = False, **options: Any) -> dict[str, Array]:
-    """Compile and compare; gives the outputs."""
+    """Quantize a graph, compare its emitted C with the interpreter, and return the outputs by name."""
     x = inputs(graph, ticks)
     whole = integer(graph, x if ticks else inputs(graph, 3), **options)
     given = integers(whole, x)
@@ -74,9 +74,9 @@ def test_one_neuron_drives_itself():
 def test_an_input_reaches_an_output_with_nothing_between(shape: Shape, delay: int) -> None:
     graph = Graph("wire", {"x": Input(shape), "y": Output()}, (Edge("x", "y", delay),))
     x = inputs(graph, 9)["x"]
-    found = exact(graph)["y"]
-    np.testing.assert_array_equal(found[:, delay:], x[:, :9 - delay])
-    assert not found[:, :delay].any()
+    y = exact(graph)["y"]
+    np.testing.assert_array_equal(y[:, delay:], x[:, :9 - delay])
+    assert not y[:, :delay].any()
 
 
 def test_one_source_arrives_twice_with_different_delays():
@@ -89,9 +89,9 @@ def test_one_source_arrives_twice_with_different_delays():
 def test_several_outputs_read_one_population_at_different_times():
     nodes = {"x": Input((3, 2, 2)), "n": LIF, "now": Output(), "later": Output("last"), "latest": Output("max")}
     edges = [Edge("x", "n"), Edge("n", "now"), Edge("n", "later", 3), Edge("n", "latest", 7)]
-    found = exact(Graph("g", nodes, tuple(edges)), 15)
-    np.testing.assert_array_equal(found["now"][:, :-3], found["later"][:, 3:])
-    np.testing.assert_array_equal(found["now"][:, :-7], found["latest"][:, 7:])
+    outputs = exact(Graph("g", nodes, tuple(edges)), 15)
+    np.testing.assert_array_equal(outputs["now"][:, :-3], outputs["later"][:, 3:])
+    np.testing.assert_array_equal(outputs["now"][:, :-7], outputs["latest"][:, 7:])
 
 
 @pytest.mark.parametrize("delay", [10, 100, 300])

@@ -1,4 +1,4 @@
-"""A backend that is added from outside, here one that emits the text form and interprets it, needs nothing else."""
+"""A backend from outside needs no change of the compiler: here one that emits the text form and interprets it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ dilation = true
 
 
 class Interpreted:
-    """Runs the emitted text: nothing but the files is used."""
+    """Runs the emitted text, from the emitted files alone."""
 
     def __init__(self, files: Mapping[str, str | bytes]):
         text, weights = files["net.snn"], files["net.safetensors"]

@@ -1,4 +1,4 @@
-"""The C backend as the table of backends knows it."""
+"""The C backend, as an entry of the table of backends."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from snncompile.targets.target import Target
 
 
 class CBackend:
-    """C99 in integers: for hosts and microcontrollers, with kernels that suit the activity of each layer."""
+    """Emits C99 that computes in integers, for hosts and microcontrollers; kernels are chosen by the measured rates."""
 
     name = "c"
     title = "emitted C"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
-        """C computes every graph, in whatever ticks."""
+        """Nothing: every INT and MAPPED graph can be emitted as C."""
         return ()
 
     def emit(self, request: Request) -> Artifact:

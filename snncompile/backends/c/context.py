@@ -1,4 +1,7 @@
-"""The frozen context that the C templates print: a plan in C's words."""
+"""The context of the C templates: a plan in which types, names and expressions are those of C.
+
+Names are C identifiers, labels are texts for comments, and types are those of `stdint.h`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from snncompile.ir.types import Array, Shape
 
 @dataclass(frozen=True)
 class Row:
-    """A buffer in memory: the C expression that points to it, its element type, and its length."""
+    """A buffer as a kernel reaches it: a C expression that points to it, the type of its elements, their number."""
 
     text: str
     type: str
@@ -22,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Data:
-    """Constants under their name in C: a read-only array of the emitted program."""
+    """A constant array of the emitted program, and its name."""
 
     name: str
     values: Array
@@ -30,7 +33,14 @@ class Data:
 
 @dataclass(frozen=True)
 class KernelView:
-    """A kernel as its template sees it: what the kernel says of itself, its buffers and constants in C's words."""
+    """A kernel as its template sees it.
+
+    A template reads the fields and properties of the kernel; instead of a buffer or constant it gets a `Row` or `Data`.
+
+    Attributes:
+        kernel: the kernel of the plan.
+        in_c: the row or data for each buffer and constant of the kernel, by its `id`.
+    """
 
     kernel: Kernel
     in_c: Mapping[int, Row | Data]
@@ -42,7 +52,14 @@ class KernelView:
 
 @dataclass(frozen=True)
 class Source:
-    """A node that others read: its rows of emitted values, `history` ticks of past first, then a chunk."""
+    """An input or population, and the array of rows that holds what it emits, a row for each tick.
+
+    Attributes:
+        type: of the emitted values.
+        size: the number of values in a row, which are `places` times `channels`.
+        history: rows of past ticks, which lie in front of those of the current chunk.
+        plain: whether a row lies in the user's order.
+    """
 
     name: str
     label: str
@@ -56,9 +73,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Projection:
-    """One projection: the function that adds it to an accumulator.
+    """One projection, printed as a function that adds it to an accumulator.
 
-    `scratch` is what its kernels need together, `rows` the buffers between them.
+    Attributes:
+        delay: how many ticks ago the row was emitted that it reads.
+        rows: the buffers between its kernels.
+        scratch: for each kind of scratch memory, as much as the kernel needs that needs most.
     """
 
     name: str
@@ -73,17 +93,18 @@ class Projection:
 
     @property
     def function(self) -> str:
+        """The name of the function."""
         return f"project_{self.name}"
 
     @property
     def index_type(self) -> str:
-        """The type of the numbers by which events are listed."""
+        """The type of the indices in the list of events."""
         return "uint16_t" if self.scratch.most_index <= 1 << 16 else "uint32_t"
 
 
 @dataclass(frozen=True)
 class Accumulator:
-    """Sums of synaptic input that share a multiplier."""
+    """Synaptic sums of a population that are multiplied by the same factor, one for each neuron."""
 
     name: str
     type: str
@@ -91,7 +112,7 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class StateArray:
-    """A state of a population: one integer a neuron."""
+    """A state of a population, one integer for each neuron; a reset sets it to `initial`, or to `initials`."""
 
     name: str
     type: str
@@ -101,10 +122,17 @@ class StateArray:
 
 @dataclass(frozen=True)
 class PopulationCode:
-    """Everything printed for one population.
+    """Everything that is printed for one population.
 
-    `lanes` is the length of the update's inner loop. A population that `keeps` its sums reads real-valued inputs
-    only: while a frame stands still, its synapses are not computed again.
+    Attributes:
+        source: the rows that it writes.
+        rule: the name of its neuron rule, for a comment.
+        lines: the statements that compute the update of one neuron.
+        next_state: for each state its name, its type, and the C operand of its next value.
+        output: the C operand of what the neuron emits.
+        lanes: the number of neurons in the inner loop of the update.
+        keeps: whether its sums are kept while the frame that they were computed from stands still. Such a population
+            reads real-valued inputs only.
     """
 
     source: Source
@@ -120,20 +148,24 @@ class PopulationCode:
 
     @property
     def home(self) -> str:
-        """The member of the network's state that holds the accumulators."""
+        """The member of the network's struct that holds the accumulators."""
         return "kept" if self.keeps else "acc"
 
     @property
     def blocks(self) -> int:
-        """How often the update's inner loop, over `lanes` neurons, runs."""
+        """How often the inner loop of the update runs, over `lanes` neurons each time."""
         return self.source.size // self.lanes
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the network: the argument that carries it.
+    """An input or output of the network, printed as an argument of its functions.
 
-    `steps` says in which steps it carries the ticks of the network, where those are not the same.
+    Attributes:
+        source: the rows that an input fills, or that an output reads.
+        delay: how many ticks ago an output's row was emitted.
+        low, high: the range of its values.
+        steps: says in which steps of the program the ticks of the network are; empty where both are the same.
     """
 
     argument: str
@@ -151,7 +183,12 @@ class Net:
     """The whole network as the templates see it.
 
     Attributes:
-        helpers: by family of functions, the types for which they are needed.
+        prefix: begins the names of all files, types and functions.
+        groups: the populations in the order in which they run, in groups. A true flag says that all members run tick by
+            tick together; a population with a false flag stands alone and runs all ticks of a chunk at once.
+        data: all constants.
+        helpers: the types and words for which each helper function is printed, by family.
+        chunk: the number of ticks that run layer by layer.
     """
 
     prefix: str
@@ -167,8 +204,10 @@ class Net:
 
     @property
     def projections(self) -> tuple[Projection, ...]:
+        """The projections of all populations."""
         return tuple(p for pop in self.populations for p in pop.projections)
 
     @property
     def weight_bytes(self) -> int:
+        """Bytes of all constants."""
         return sum(d.values.nbytes for d in self.data)

@@ -1,4 +1,4 @@
-"""The C backend: an INT graph as a C99 library in integers, with its weights, a self-test, and build files."""
+"""The files of the C backend: a C99 library that computes in integers, its weights, a self-test, and build files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,26 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
 
 SELFTEST_VALUES = 200_000
+"""The most values of inputs and outputs that a self-test holds, unless a single sample has more."""
 
 
 def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Golden | None = None,
          costs: Mapping[str, float] | None = None) -> Artifact:
-    """Emit an INT or MAPPED graph; a step of the program is a tick of the hardware.
+    """Emit an INT or MAPPED graph as C; a step of the program is a tick of the hardware.
 
     Args:
-        rates: share of active elements of inputs and populations, by name; layers that are active enough get
-            dense kernels, the others event-driven ones. Both compute the same.
-        costs: what a synapse costs with each kernel, by name, on the hardware; by which the kernels are chosen.
-        golden: vectors for the self-test, in ticks of the network; as many samples are used as keep the self-test
-            small.
+        graph: what the program computes.
+        rates: the mean share of elements that are not 0 in a tick, from 0 to 1, of inputs and populations by name.
+            Projections from active sources get dense kernels, the others event-driven ones. Both compute the same.
+        golden: vectors for the self-test, in ticks of the network. The first samples are used, as many as hold
+            SELFTEST_VALUES values together, and at least one. Without vectors there are no self-test and build files.
+        costs: what a synapse costs with each kernel, by the kernel's name; see `kernels.table.choose`.
+
+    Returns:
+        The files, and sizes in bytes: those of `memory`, and "weights", which are all constants.
+
+    Raises:
+        CompileError: SNN204 for an output that reads a sum or an operator.
     """
     net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule)
     weights = weight_files(net)
@@ -52,11 +60,18 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
 
 
 def fields_per_population(net: Net) -> int:
+    """How many field numbers the probe reserves for each population: one for what it emits, then its states."""
     return 1 + max((len(p.states) for p in net.populations), default=0)
 
 
 def memory(net: Net) -> dict[str, int]:
-    """Bytes of memory that a running network takes, by what they hold, for a chunk of one tick and as emitted."""
+    """Bytes of memory that a running network takes, without what alignment adds.
+
+    Returns:
+        "states": all states. "working": the synaptic sums and scratch memory; populations share them, save those that
+        keep their sums. "rows": what inputs and populations emitted, in past ticks and in a chunk of `net.chunk` ticks.
+        "total_one_tick": the sum of all, for a chunk of one tick.
+    """
     item = {name: dtype.itemsize for name, dtype in DTYPES.items()}
     states = sum(item[s.type] * p.source.size for p in net.populations for s in p.states)
     rows = {c: sum(item[s.type] * s.size * (s.history + c) for s in net.sources) for c in (1, net.chunk)}
@@ -80,6 +95,6 @@ def _selftest(graph: Graph, net: Net, golden: Golden) -> str:
 
 
 def _nested(values: Array, port: Port) -> str:
-    """Braced initialisers of `[sample][tick][element]`."""
+    """The values `[sample, tick, *shape]` of a port as C initialisers of an array `[sample][tick][element]`."""
     typed = np.ascontiguousarray(values).astype(DTYPES[port.source.type]).reshape(*values.shape[:2], -1)
     return "".join("{\n" + "".join("{\n" + numbers(tick) + "},\n" for tick in sample) + "},\n" for sample in typed)

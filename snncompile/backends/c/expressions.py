@@ -1,4 +1,4 @@
-"""Integer programs as C: every temporary in the narrowest type that interval analysis proves enough."""
+"""Integer programs as C: each temporary has the narrowest type that holds its proved range."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BITS = {"int16_t": 16, "int32_t": 32, "int64_t": 64}
 
 @dataclass(frozen=True)
 class Line:
-    """`const type name = text;`"""
+    """The statement `const type name = text;`."""
 
     type: str
     name: str
@@ -24,7 +24,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Operand:
-    """A C expression without side effects, its type, and the range of its values."""
+    """A C expression without side effects, the C type of its value, and the proved range of that value."""
 
     text: str
     type: str
@@ -33,9 +33,13 @@ class Operand:
 
 @dataclass(frozen=True)
 class Printing:
-    """An operation that is to be printed: its operands, the type of its result, and the step's constants.
+    """An operation that is to be printed.
 
-    For a look-up the first constant is the C text of the table and its length.
+    Attributes:
+        args: its operands.
+        type: the C type of its result.
+        constants: the constants of the step, such as the bits and the rounding of a shift. Of a look-up the first one
+            is the C text "TABLE, LENGTH".
     """
 
     args: tuple[Operand, ...]
@@ -45,10 +49,16 @@ class Printing:
 
 def lines_of(program: Program, ranges: tuple[Interval, ...],
              leaf: Callable[[Step], str]) -> tuple[list[Line], list[str]]:
-    """The statements of a program, and the C operand that holds each step.
+    """Print an integer program as C statements.
 
     Args:
-        leaf: the C expression of a `param`, `state` or `input`; for a `lut`, its table and the table's length.
+        program: the program of one neuron.
+        ranges: the proved range of each step.
+        leaf: gives the C expression of a `param`, `state` or `input` step; for a `lut` step the text "TABLE, LENGTH".
+
+    Returns:
+        The statements in their order, and for each step the C operand that holds its value. Numbers are operands
+        without a statement.
     """
     lines: list[Line] = []
     operands: list[Operand] = []
@@ -64,7 +74,7 @@ def lines_of(program: Program, ranges: tuple[Interval, ...],
 
 
 def _number(step: Step, leaf: Callable[[Step], str]) -> int | None:
-    """The value of a constant, or of a parameter that is the same for all neurons."""
+    """The value of a `const` step, or of a `param` step that is the same for all neurons; None for any other."""
     value: Any = step.value
     if step.op == "const":
         return int(value)
@@ -83,14 +93,14 @@ def _text(step: Step, args: tuple[Operand, ...], kind: str, leaf: Callable[[Step
 
 
 def _arithmetic(sign: str, a: Operand, b: Operand, kind: str) -> str:
-    """`a sign b` in a type that holds the result, and cast to that type where it was computed in another."""
+    """`a sign b`, computed in a type that holds the result; cast to `kind` where it was computed in another type."""
     widest = max(BITS[a.type], BITS[b.type])
     text = f"{a.text if widest >= BITS[kind] else _wide(a, kind)} {sign} {b.text}"
     return f"({kind})({text})" if kind == "int16_t" or widest > BITS[kind] else text
 
 
 def _wide(a: Operand, kind: str) -> str:
-    """An operand in the type of the result, so that the operation does not overflow `int`, of whatever width."""
+    """An operand, cast to the type of the result where that is wider, so that the operation cannot overflow."""
     return a.text if kind == "int16_t" or BITS[a.type] >= BITS[kind] else f"({kind}){a.text}"
 
 
@@ -125,7 +135,11 @@ def _looked_up(p: Printing) -> str:
 
 
 def _shifted(p: Printing) -> str:
-    """`a / 2**bits`, rounded as the step says; the addend of the rounding is part of the range."""
+    """`a / 2**bits`, rounded as the step says.
+
+    Rounding adds a number in front of the shift, and the sum may need a wider type than the operand. For 3 bits, 7 is
+    added to negative values where the step rounds to zero, and 4 where it rounds to the nearest.
+    """
     (a,), kind, (bits, rounding) = p.args, p.type, p.constants
     low, high = a.range
     addend = {"floor": 0, "zero": (1 << bits) - 1, "nearest": (1 << bits) >> 1}[rounding]
@@ -150,4 +164,4 @@ PRINTERS: dict[str, Callable[[Printing], str]] = {
     "wrap": lambda p: f"({p.type})snn_wrap({p.args[0].text}, {p.constants[0]})",
     "lut": _looked_up,
 }
-"""The C text of each operation of an integer program; see `ir.operations`."""
+"""Prints each operation of an integer program as a C expression; see `ir.operations` for what they compute."""

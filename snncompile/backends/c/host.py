@@ -1,4 +1,4 @@
-"""Running emitted C on this machine: built once with the system's compiler, cached by content, called in-process."""
+"""Running emitted C on this machine: built by the system's compiler, cached by content, and called through ctypes."""
 
 from __future__ import annotations
 
@@ -29,27 +29,36 @@ from snncompile.ir.types import Array
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-std=c99", "-O3", "-march=native", *WIDE, "-fPIC", "-shared", "-DSNN_COUNT")
 TIMEOUT_S = 300
+"""The longest time that the C compiler may take, in seconds."""
 EXPORTS = ("size", "init", "reset", "run", "step", "read", "counts")
+"""The functions that a built library must export, without the prefix of the network."""
 
 
 def compiler() -> list[str] | None:
-    """The C compiler's command: from `CC`, or the first of cc, gcc and clang; None where there is none."""
+    """The command of the C compiler, in words: that of `CC`, else the first of cc, gcc and clang; None without one."""
     named = os.environ.get("CC")
     if named:
         try:
             words = shlex.split(named)
-        except ValueError:  # an open quote
+        except ValueError:  # CC holds a quote that is not closed
             return None
         return words if words and shutil.which(words[0]) else None
-    found = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
-    return [found] if found else None
+    command = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
+    return [command] if command else None
 
 
 def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> Path:
-    """Compile emitted files into a shared library; the same content is compiled once.
+    """Compile emitted files into a shared library in the cache folder; the same content is compiled once.
+
+    Args:
+        files: the emitted files by name.
+        flags: of the C compiler.
+
+    Returns:
+        The path of the library.
 
     Raises:
-        CompileError: SNN601 where the compiler refuses.
+        CompileError: SNN601 where there is no C compiler, where it fails, or where the cache cannot be written.
     """
     command = compiler()
     if command is None:
@@ -71,7 +80,7 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
 
 
 def _key(command: list[str], flags: tuple[str, ...], contents: Mapping[str, bytes]) -> str:
-    """What a library depends on: what it was built from and how, and where, since it is built for one processor."""
+    """The name of a library in the cache: a hash of its files, the command, and the machine that it is built for."""
     sizes = [(name, len(content)) for name, content in contents.items()]
     key = hashlib.sha256(repr((platform.node(), command, flags, sizes)).encode())
     for content in contents.values():
@@ -89,13 +98,21 @@ def _compile(command: list[str], folder: str) -> None:
 
 
 def host(graph: Graph, artifact: Artifact) -> Host | None:
-    """Emitted files, built and loaded; None where there is no C compiler."""
+    """Build and load the files that were emitted for a graph; None where there is no C compiler. Raises as `build`."""
     return None if compiler() is None else Host.load(graph, build(artifact.files))
 
 
 @dataclass(frozen=True)
 class Host:
-    """An emitted network, loaded into this process. Each run has memory of its own, so that threads may share it."""
+    """An emitted network that is loaded into this process.
+
+    Each call of `run` and `trace` has memory of its own, so that threads may share a host.
+
+    Attributes:
+        graph: the graph that the network was emitted for.
+        interface: the types and the order of what the library exports.
+        library: the loaded library.
+    """
 
     graph: Graph
     interface: Interface
@@ -103,12 +120,12 @@ class Host:
 
     @classmethod
     def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS) -> Host:
-        """Emit, build and load a graph."""
+        """Emit, build and load a graph; the arguments are those of `emit` and `build`."""
         return cls.load(graph, build(emit(graph, rates=rates).files, flags))
 
     @classmethod
     def load(cls, graph: Graph, library: Path) -> Host:
-        """Load a library that was built from this graph. Raises SNN601 for one that cannot be."""
+        """Load a library that was built for this graph. Raises SNN601 where it cannot be loaded or lacks a function."""
         interface = Interface.of(graph)
         try:
             loaded = ctypes.CDLL(str(library))
@@ -121,7 +138,7 @@ class Host:
         return cls(graph, interface, loaded)
 
     def _start(self) -> Callable[..., None]:
-        """A running network in fresh memory: what it gives calls the program's functions by name."""
+        """Initialise the network in fresh memory, and return a function that calls the network's functions by name."""
         size = getattr(self.library, f"{self.interface.prefix}_size")
         size.restype = ctypes.c_size_t
         memory = ctypes.create_string_buffer(size())
@@ -136,16 +153,17 @@ class Host:
         return [np.ascontiguousarray(x[n], dtype) for n, dtype in self.interface.inputs.items()]
 
     def _outputs(self, samples: int, ticks: int) -> dict[str, Array]:
-        """Memory for the outputs, by name."""
+        """Empty arrays for the outputs, by name."""
         return {n: np.empty((samples, ticks, *self.graph.shapes[n]), dtype)
                 for n, dtype in self.interface.outputs.items()}
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Run integer inputs `[sample, tick, *shape]`, each sample from a reset.
+        """Run integer inputs `[sample, tick, *shape]` by name, each sample from a reset.
 
         Returns:
-            Outputs of the same form by name, and the sum of what each population emitted, `[sample]`.
+            The outputs, of the same form, and for each population the sum of the magnitudes of what it emitted,
+            `[sample]`.
         """
         inputs = self._inputs(x)
         samples, ticks = inputs[0].shape[:2]
@@ -162,27 +180,27 @@ class Host:
         return outputs, {n: counts[:, numbers[n]] for n in self.graph.populations}
 
     def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
-        """Run tick by tick, and read what every population emitted, and with `states` every state after each tick."""
+        """Run tick by tick, and read what each population emitted, and with `states` each state after each tick."""
         inputs = self._inputs(x)
         samples, ticks = inputs[0].shape[:2]
         outputs = self._outputs(samples, ticks)
         fields = [f for f in self._fields() if states or not f[1]]
-        kept = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
+        values = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
         call = self._start()
         for s in range(samples):
             call("reset")
             for t in range(ticks):
                 call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs.values())))
                 for name, state, population, field in fields:
-                    call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(kept[name, state][s, t]))
+                    call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(values[name, state][s, t]))
             if progress:
                 progress(s + 1, samples)
-        emitted = {n: kept[n, ""] for n, state, _, _ in fields if state == ""}
-        held = {n: {s: kept[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
-        return Traces(outputs, emitted, held)
+        emitted = {n: values[n, ""] for n, state, _, _ in fields if state == ""}
+        after_tick = {n: {s: values[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
+        return Traces(outputs, emitted, after_tick)
 
     def _fields(self) -> list[tuple[str, str, int, int]]:
-        """What can be read: population, state ("" for what it emits), and their numbers in the program."""
+        """What can be read: population, state ("" for what it emits), and the numbers of both in the program."""
         numbers = {n: i for i, n in enumerate(self.interface.populations)}
         return [(name, state, numbers[name], k) for name, op in self.graph.integer_populations.items()
                 for k, state in enumerate(("", *op.states))]

@@ -1,4 +1,7 @@
-"""What an emitted network exports, told from its graph: the types of its arguments and the order of its populations."""
+"""The interface of an emitted network: the types of its arguments and the order of its populations.
+
+It follows from the graph alone, so that a library can be called that an earlier run built.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from snncompile.ir.ranges import source_range
 
 @dataclass(frozen=True)
 class Interface:
-    """What a caller has to know of an emitted network.
+    """What a caller of an emitted network has to know.
 
     Attributes:
-        prefix: in front of everything that it exports.
-        inputs, outputs: the type of each argument, by the name of the input or output, in their order.
-        populations: names in the order in which the program numbers them, which is that of a tick.
+        prefix: begins the names of everything that the network exports.
+        inputs, outputs: the type of each argument by the name of the input or output, in the order of the arguments.
+        populations: their names in the order in which the program numbers them, which is that of the plan.
     """
 
     prefix: str
@@ -31,7 +34,7 @@ class Interface:
 
     @classmethod
     def of(cls, graph: Graph) -> Interface:
-        """The interface of the program for an INT or MAPPED graph."""
+        """The interface of the program that is emitted for an INT or MAPPED graph."""
         read = {name: graph.edges_into[name][0].src for name in graph.outputs}
         return cls(prefix(graph.name), {n: _dtype(graph, n) for n in graph.inputs},
                    {n: _dtype(graph, source) for n, source in read.items()},
@@ -39,5 +42,5 @@ class Interface:
 
 
 def _dtype(graph: Graph, name: str) -> np.dtype[np.integer]:
-    """The type of what a node emits."""
+    """The type of the values that an input or population emits."""
     return DTYPES[c_type(*source_range(graph, name))]

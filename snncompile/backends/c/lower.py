@@ -1,4 +1,4 @@
-"""From a plan to the context of the C templates."""
+"""From a plan to the context of the C templates: types, names and expressions of C are chosen here."""
 
 from __future__ import annotations
 
@@ -28,23 +28,27 @@ from snncompile.ir.expr import Step
 from snncompile.ir.schedule import Schedule
 
 CHUNK_BYTES = 1 << 18
-"""What the rows of all layers take together, so that they stay in a cache."""
+"""The most bytes of the rows of all inputs and populations in a chunk, so that they stay in a processor's cache."""
 MAX_CHUNK = 64
+"""The most ticks in a chunk."""
 FAMILIES = ("add", "dot", "pool", "scan")
-"""The families of helper functions that `snn.h` can print."""
+"""The families of helper functions that the template `snn.h.j2` prints."""
 
 
 def lower(plan: Plan, prefix: str, schedule: Schedule | None = None) -> Net:
-    """A plan in C's words.
+    """Lower a plan to the context of the C templates.
 
     Args:
-        prefix: a C identifier in front of everything that the program exports.
-        schedule: in which steps of the program the ticks of the network stand; in those of the same number without it.
+        prefix: a C identifier with which the names of everything that the program exports begin.
+        schedule: in which steps of the program the ticks of the network are, for comments in the header. Without it
+            they are the steps of the same number.
     """
     return _Lowering(plan, prefix, schedule or Schedule()).net()
 
 
 class _Lowering:
+    """Lowers one plan; the arguments are those of `lower`."""
+
     def __init__(self, plan: Plan, prefix: str, schedule: Schedule):
         self.plan, self.prefix, self.schedule = plan, prefix, schedule
         self.sources = {s.buffer.name: _source(s) for s in plan.sources}
@@ -59,10 +63,10 @@ class _Lowering:
                    self._helpers(populations), self._chunk())
 
     def _data(self, constant: Constant) -> Data:
-        """A constant under its name in C.
+        """A constant with its name in C: the prefix of the network, `_N_`, and the name in the plan.
 
-        Identifiers have no capitals, so that the capitals around one keep the names of several networks, populations
-        and constants apart.
+        Identifiers of networks and populations have no capitals. The capitals between them therefore show where each
+        ends, so that no two constants of several networks have the same name.
         """
         return Data(f"{self.prefix}_N_{constant.name}", constant.values)
 
@@ -78,14 +82,14 @@ class _Lowering:
         return Port(f"{word}_{port.name}", comment(port.label), self.sources[port.source.buffer.name], port.delay,
                     port.shape, port.low, port.high, steps)
 
-    def _steps(self, first: int, what: str) -> str:
-        """In which steps of the program, which are ticks of the hardware, the ticks t of the network stand."""
+    def _steps(self, first: int, value: str) -> str:
+        """Says in which steps of the program, which are ticks of the hardware, a port carries the network's tick t."""
         period = self.schedule.period
         step = f"{first} + {period} t" if period > 1 else f"{first} + t"
-        return f"{what} t of the network in step {step}" if self.schedule else ""
+        return f"{value} t of the network in step {step}" if self.schedule else ""
 
     def _chunk(self) -> int:
-        """Ticks that run layer by layer: as many as keep the rows of all layers in a cache."""
+        """The number of ticks that run layer by layer: as many as CHUNK_BYTES hold, from 1 to MAX_CHUNK."""
         row = sum(s.size * DTYPES[s.type].itemsize for s in self.sources.values())
         return max(1, min(MAX_CHUNK, CHUNK_BYTES // max(row, 1)))
 
@@ -104,7 +108,7 @@ class _Lowering:
             operands[update.program.output], update.lanes, population.standing)
 
     def _leaves(self, update: Update) -> Callable[[Step], str]:
-        """What prints the leaves of an update: neuron `i`, lane `c` of the inner loop."""
+        """A function that prints the leaves of an update, in a loop where `i` is the neuron and `c` the lane."""
         def text(operand: Operand) -> str:
             if operand.constant is None:
                 return str(operand.number)
@@ -133,7 +137,7 @@ class _Lowering:
         return KernelView(kernel, words | {id(c): self._data(c) for c in kernel.constants})
 
     def _helpers(self, populations: Mapping[str, PopulationCode]) -> dict[str, tuple[tuple[str, ...], ...]]:
-        """By family, the types that helper functions are needed for."""
+        """The types and words for which helper functions are needed, by family."""
         needed: dict[str, set[tuple[str, ...]]] = {family: set() for family in FAMILIES}
         for projection in (j for p in populations.values() for j in p.projections):
             for helper in (h for view in projection.kernels for h in view.kernel.helpers):
@@ -148,19 +152,19 @@ def _source(source: planned.Source) -> Source:
 
 
 def _row(buffer: Buffer) -> Row:
-    """A buffer as the function of a projection reaches it."""
+    """A buffer as the function of a projection reaches it: its argument, scratch memory, or the accumulator."""
     text = {Lifetime.HISTORY: "src", Lifetime.PROJECTION: f"net->scratch.{buffer.owner}.{buffer.name}"}
     return Row(text.get(buffer.lifetime, "acc"), type_of(buffer), buffer.size)
 
 
 def _types(helper: Helper, index_type: str) -> tuple[str, ...]:
-    """The types that a helper is made for."""
+    """The parts of a helper, with the C types of buffers, constants and indices of events."""
     return tuple(type_of(part) if isinstance(part, Buffer) else c_type_of(part.values) if isinstance(part, Constant)
                  else index_type if part == EVENT_INDEX else part for part in helper.parts)
 
 
 def _input_sum(update: Update, text: Callable[[Operand], str]) -> str:
-    """The sums of a neuron's synapses, each times its multiplier, added up."""
+    """The C expression of a neuron's input: the sum of all accumulators times their factors."""
     if not update.accumulators:
         return "0"
     kind = accumulator_type(*update.input_range)

@@ -1,4 +1,4 @@
-"""Constants as C: text for small networks, one binary file behind `.incbin` for large ones."""
+"""The constants of a network as files: C arrays for small networks, one binary file behind `.incbin` for large ones."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from snncompile.backends.c.types import c_type_of
 from snncompile.ir.types import Array
 
 TEXT_LIMIT_BYTES = 4 << 20
+"""The most bytes of constants that are printed as C text."""
 ALIGNMENT = 64
+"""The alignment of each constant in the binary file, in bytes: that of a cache line."""
 PER_LINE = 24
+"""The number of values in a line of C text."""
 
 
 def weight_files(net: Net) -> dict[str, str | bytes]:
-    """The files that define the network's constants.
+    """The files that define the network's constants, by name.
 
-    Up to 4 MiB they are C arrays, which every compiler takes. Beyond, C text takes long to compile: they
-    become one little-endian binary file that an assembler source includes (GNU as and clang).
+    Up to TEXT_LIMIT_BYTES they are C arrays, which every compiler reads. More text would take long to compile; it
+    becomes one little-endian binary file that an assembler source includes, for GNU as and clang.
     """
     if net.weight_bytes <= TEXT_LIMIT_BYTES:
         return {f"{net.prefix}_weights.c": _as_text(net)}
@@ -32,7 +35,7 @@ def _as_text(net: Net) -> str:
 
 
 def numbers(values: Array) -> str:
-    """Comma-separated decimals, a fixed number a line."""
+    """The values of an array as decimal C constants, each with a comma, PER_LINE in a line."""
     flat = values.reshape(-1)
     if flat.dtype.itemsize == 1:
         info = np.iinfo(flat.dtype)
@@ -60,5 +63,6 @@ def _as_binary(net: Net) -> dict[str, str | bytes]:
 
 
 def little_endian(data: Data) -> bytes:
+    """The values of a constant as bytes, the least significant first."""
     values = np.ascontiguousarray(data.values)
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -1,1 +1,1 @@
-"""The Lava backend: a retimed INT graph as a package of processes that Lava simulates."""
+"""The Lava backend: a MAPPED graph as a Python package of processes that Intel's Lava simulates."""

@@ -1,4 +1,4 @@
-"""The Lava backend as the table of backends knows it."""
+"""The Lava backend, as an entry of the table of backends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from snncompile.targets.target import Target
 
 
 class LavaBackend:
-    """A package of Lava processes: Loihi's own neurons, emulated, or any program as a process of its own."""
+    """Emits a package of Lava processes: Lava's own LIF where a population is one, else a generated process."""
 
     name = "lava"
     title = "Lava"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
-        """Lava's synapses take a tick, so that it runs retimed graphs only."""
+        """SNN404 for a target without ticks for a hop, because Lava's synapses take one tick each."""
         if target.timing.hop_ticks:
             return ()
         return (Diagnostic("SNN404", f"target {shorten(target.name)}, timing.hop_ticks", str(target.timing.hop_ticks),

@@ -1,4 +1,7 @@
-"""The frozen context that the Lava templates print: process classes, processes, synapses, and what is recorded."""
+"""The context of the Lava templates: process classes, processes, synapses, and what is recorded.
+
+A `key` names a process in the emitted program; a `label` is a text for a comment.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +16,36 @@ Arguments = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A port through which synapses reach a population, and the variable that multiplies their sum, if any."""
+class InputPort:
+    """A port of a process class, at which the sums of synapses arrive.
 
-    port: str
+    Attributes:
+        name: of the port in the class.
+        times: the name of the variable that the sum is multiplied by; None where it is not.
+    """
+
+    name: str
     times: str | None
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A generated process class, in a folder of its own.
+    """A process class that is generated for one integer program, in a folder of its own.
 
     Attributes:
-        states, constants: variables, by name in the class.
-        lines: assignments, each a name and an expression.
-        nexts: states and the operands that they become.
+        folder, name: of the class.
+        rule: the name of the neuron rule, for a comment.
+        ports: where synapses arrive.
+        states, constants: the names of its variables.
+        lines: assignments that compute the update of all neurons, each a name and a Python expression.
+        nexts: for each state its name and the operand of its next value.
+        output: the operand of what the neurons emit.
     """
 
     folder: str
     name: str
     rule: str
-    entries: tuple[Entry, ...]
+    ports: tuple[InputPort, ...]
     states: tuple[str, ...]
     constants: tuple[str, ...]
     lines: tuple[tuple[str, str], ...]
@@ -43,7 +55,12 @@ class Kind:
 
 @dataclass(frozen=True)
 class Process:
-    """A population, or a delay line."""
+    """A process that stands for a population, or for a delay line.
+
+    Attributes:
+        kind: the name of its class.
+        size: the number of its neurons or values.
+    """
 
     key: str
     label: str
@@ -54,7 +71,12 @@ class Process:
 
 @dataclass(frozen=True)
 class Connection:
-    """A projection: synapses between a port that sends and one that receives. Ports are Python expressions."""
+    """A process of synapses, between a port that sends and one that receives.
+
+    Attributes:
+        kind: "Sparse" for Lava's own process, "Synapses" for the generated one.
+        source, target: the ports, as Python expressions.
+    """
 
     key: str
     label: str
@@ -66,18 +88,32 @@ class Connection:
 
 @dataclass(frozen=True)
 class Record:
-    """Values that are kept for every tick: the port or variable, their number, and their NumPy type."""
+    """A port or variable whose values are recorded in each tick.
 
-    what: str
+    Attributes:
+        expression: the Python expression of the port or variable.
+        size: the number of its values.
+        type: the NumPy type in which they are written.
+    """
+
+    expression: str
     size: int
     type: str
 
 
 @dataclass(frozen=True)
 class Net:
-    """The whole network as the templates see it, and the arrays that the program loads.
+    """The whole network as the templates see it.
 
-    `registers` are those of the populations that are Lava's own LIF, by name.
+    Attributes:
+        package: the name of the emitted Python package.
+        inputs: the number of values of each input in a tick.
+        kinds: the generated process classes.
+        delays: the delay lines, each with the port that it reads.
+        emitted, states: what is recorded, in the order of the manifest.
+        arrays: weights and parameters that the program loads, by name.
+        registers: the arguments of Lava's LIF of each population that is one, by the population's name.
+        manifest: names, shapes and ticks, for the program that runs the network.
     """
 
     package: str
@@ -94,6 +130,6 @@ class Net:
     manifest: Json
 
     def uses(self, kind: str) -> bool:
-        """Whether any process is of this class."""
+        """Whether any process is of the class with this name."""
         processes = (*self.populations, *(d for d, _ in self.delays))
         return kind in {p.kind for p in processes} | {s.kind for s in self.synapses}

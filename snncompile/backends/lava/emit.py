@@ -1,4 +1,4 @@
-"""The Lava backend's files: a package of processes, its arrays, recorded vectors, and a program that runs it."""
+"""The files of the Lava backend: a package of processes, its arrays, golden vectors, and a program that runs it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ from snncompile.ir.interp import in_network_ticks, run
 from snncompile.ir.types import Array
 
 LAVA = "0.10.0"
+"""The version of lava-nc that the package is made for."""
 GOLDEN_SAMPLES, GOLDEN_TICKS = 2, 32
+"""The most samples and ticks of golden vectors that are recorded; Lava takes about half a second for each sample."""
 
 
 def emit(graph: Graph, *, golden: Golden | None = None) -> Artifact:
-    """Emit a MAPPED graph.
+    """Emit a MAPPED graph as a Lava package.
 
     Args:
-        golden: vectors for the program to check itself; the beginnings of a few samples are used.
+        graph: what the network computes in each tick of the hardware, with its schedule.
+        golden: vectors in ticks of the network, by which the program checks itself. The first GOLDEN_TICKS ticks of the
+            first GOLDEN_SAMPLES samples are used.
+
+    Returns:
+        The files, and the bytes of all weights and parameters as "weights".
+
+    Raises:
+        CompileError: SNN205 for a projection with too many synapses.
     """
     net = lower(graph, f"{prefix(graph.name)}_lava")
     files: dict[str, str | bytes] = {
@@ -51,13 +61,13 @@ def emit(graph: Graph, *, golden: Golden | None = None) -> Artifact:
 
 
 def _fixed(net: Net) -> list[str]:
-    """The classes that do not depend on neuron rules, as far as they are used."""
+    """The names of the process classes that the network uses beside those of its neuron rules and of Lava."""
     used = [n for n in ("Delay", "Synapses") if net.uses(n)]
     return ["Source", "Recorder", *used, *(["Membranes"] if net.states else [])]
 
 
 def _folder(net: Net, folder: str, template: str, **context: object) -> dict[str, str | bytes]:
-    """A process class in a folder with nothing else in it: Lava executes every file beside a process."""
+    """The files of a process class, in a folder of its own, because Lava executes every file beside a process."""
     home = f"{net.package}/procs/{folder}"
     parts = {part: render(f"lava/{template}_{part}.py.j2", net=net, package=net.package, **context)
              for part in ("process", "models")}
@@ -65,7 +75,7 @@ def _folder(net: Net, folder: str, template: str, **context: object) -> dict[str
 
 
 def _npz(arrays: Mapping[str, Array]) -> bytes:
-    """An .npz file, packed lightly: indices of synapses are many."""
+    """Arrays as an .npz file, compressed at the fastest level, because indices of synapses take much memory."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, values in arrays.items():
@@ -75,7 +85,7 @@ def _npz(arrays: Mapping[str, Array]) -> bytes:
 
 
 def _golden(net: Net, graph: Graph, golden: Golden) -> bytes:
-    """Inputs, and what the interpreter gives for them inside and out, in ticks of the network."""
+    """Golden vectors as an .npz file, in ticks of the network: inputs, and all that the interpreter gives for them."""
     x = {n: v[:GOLDEN_SAMPLES, :GOLDEN_TICKS] for n, v in golden.inputs.items()}
     ticks = next(iter(x.values())).shape[1]
     recorded = [r["name"] for r in net.manifest["emitted"]]

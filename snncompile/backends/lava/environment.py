@@ -1,4 +1,4 @@
-"""A Python that has Lava: lava-nc runs on Python 3.10 only, and with a NumPy below 2."""
+"""Finding or making a Python with Lava: lava-nc runs on Python 3.10 only, and with a NumPy below 2."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from snncompile.diagnostics import fail
 
 PACKAGES = (f"lava-nc=={LAVA}", "numpy<2")
 TIMEOUT_S = 1800
+"""The longest time that a command may take which makes the environment, in seconds."""
 HELP = "install uv, or set SNNC_LAVA_PYTHON to a Python 3.10 with lava-nc"
 
 
 def python() -> str:
-    """The Python to run Lava with: named by SNNC_LAVA_PYTHON, this one, or one of an environment of its own.
+    """The path of the Python that runs Lava: the one that SNNC_LAVA_PYTHON names, this one, or that of an environment.
 
     The environment is made once, by uv or with a python3.10 on the path, in the user's cache folder.
 
@@ -30,10 +31,10 @@ def python() -> str:
     """
     named = os.environ.get("SNNC_LAVA_PYTHON")
     if named:
-        found = shutil.which(named)
-        if found is None:
+        interpreter = shutil.which(named)
+        if interpreter is None:
             fail("SNN605", "SNNC_LAVA_PYTHON", named[:200], "the path of a Python 3.10 with lava-nc")
-        return found
+        return interpreter
     if sys.version_info[:2] == (3, 10) and find_spec("lava"):
         return sys.executable
     home = cache_folder() / f"lava-{LAVA}"
@@ -43,12 +44,12 @@ def python() -> str:
 
 
 def executable(home: Path) -> Path:
-    """The interpreter of a virtual environment."""
+    """The path of the interpreter of a virtual environment."""
     return home / "Scripts" / "python.exe" if sys.platform == "win32" else home / "bin" / "python"
 
 
 def _make(home: Path) -> None:
-    """Make the environment beside its place, so that it is there whole or not at all."""
+    """Make the environment in a temporary folder and move it to its place, so that it is there whole or not at all."""
     reasons = []
     for make, install in _ways():
         try:
@@ -61,15 +62,15 @@ def _make(home: Path) -> None:
                     return
                 reasons.append(reason)
         except OSError as e:
-            if executable(home).exists():  # another process was quicker
+            if executable(home).exists():  # another process has made it in the meantime
                 return
             fail("SNN605", "the cache of environments", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
-    found = "; ".join(reasons) or "neither uv nor python3.10"
-    fail("SNN605", "this machine", found, f"a Python 3.10 with {' and '.join(PACKAGES)}", HELP)
+    problems = "; ".join(reasons) or "neither uv nor python3.10"
+    fail("SNN605", "this machine", problems, f"a Python 3.10 with {' and '.join(PACKAGES)}", HELP)
 
 
 def _ways() -> Iterator[tuple[list[str], list[str]]]:
-    """Commands that make an environment, and that install into it; `{}` is its interpreter."""
+    """Pairs of commands: one makes an environment, the other installs into it, where `{}` is its interpreter."""
     if shutil.which("uv") or find_spec("uv"):
         uv = ["uv"] if shutil.which("uv") else [sys.executable, "-m", "uv"]
         install = [*uv, "pip", "install", "--quiet", "--python", "{}", *PACKAGES]
@@ -79,7 +80,7 @@ def _ways() -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _call(command: list[str]) -> str | None:
-    """Run a command; why it failed, if it did."""
+    """Run a command, and return why it failed; None where it did not."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:

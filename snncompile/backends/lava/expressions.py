@@ -1,4 +1,4 @@
-"""An integer program as NumPy statements over int64 arrays, one a step."""
+"""Integer programs as Python: one NumPy statement over int64 arrays for each step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from snncompile.ir.operations import LEAVES
 
 
 def statements(program: Program, leaves: Mapping[Step, str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """The statements of a program, each a name and an expression, and for every step the operand that reads it.
+    """Print an integer program as assignments.
 
     Args:
-        leaves: what states, parameters and the input are called, and by ("lut",) steps' tables, by step.
+        program: the program of all neurons of a population.
+        leaves: the Python expression of each `state`, `param` and `input` step, and for each `lut` step that of its
+            table.
+
+    Returns:
+        The assignments, each a name and an expression, and for each step the operand that holds its value.
     """
     lines: list[tuple[str, str]] = []
     operands: list[str] = []
@@ -68,4 +73,4 @@ PRINTERS: dict[str, Callable[..., str]] = {
     "wrap": _wrapped,
     "lut": lambda a, table, low, shift: f"{table}[np.clip(({a} - {low}) >> {shift}, 0, len({table}) - 1)]",
 }
-"""The NumPy text of each operation of an integer program, from the text of its arguments and its constants."""
+"""Prints each operation of an integer program as a NumPy expression, from its operands and its constants."""

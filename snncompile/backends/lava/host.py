@@ -1,4 +1,4 @@
-"""Running an emitted Lava program on this machine: in this Python where it has Lava, else in one of its own."""
+"""Running an emitted Lava program on this machine: in this Python where it has Lava, else in another one."""
 
 from __future__ import annotations
 
@@ -26,21 +26,25 @@ from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array, Json
 
 TIMEOUT_S = 4 * 3600
+"""The longest time that a run may take, in seconds."""
 OWN_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 """Variables of this Python's environment that another one must not inherit."""
 
 
 def host(graph: Graph, artifact: Artifact) -> LavaHost:
-    """What runs these files. Whether there is a Lava is found out when it does."""
+    """A host for these files. Whether this machine has a Lava shows when the host runs."""
     return LavaHost(graph, artifact.files)
 
 
 @dataclass(frozen=True)
 class LavaHost:
-    """An emitted package, run in ticks of the hardware; every run starts Lava once, and every sample a fresh network.
+    """An emitted package, which is run in ticks of the hardware.
+
+    Each run starts Lava once, and builds a new network for each sample.
 
     Attributes:
         graph: the MAPPED graph that the package was emitted for.
+        files: the emitted files by path.
     """
 
     graph: Graph
@@ -48,28 +52,33 @@ class LavaHost:
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Outputs by name, and the sum of what each population emitted, `[sample]`.
+        """Run integer inputs `[sample, tick, *shape]` by name, each sample in a new network.
+
+        Returns:
+            The outputs, of the same form, and for each population the sum of the magnitudes of what it emitted,
+            `[sample]`.
 
         Raises:
-            CompileError: SNN605 without a Lava, SNN606 where its program fails.
+            CompileError: SNN605 where there is no Python with Lava, SNN606 where the program fails.
         """
-        found, manifest = self._run(x, False, progress)
-        emitted = _named(found, manifest, "emitted")
+        arrays, manifest = self._run(x, False, progress)
+        emitted = _named(arrays, manifest, "emitted")
         counts = {n: np.abs(emitted[n].astype(np.int64)).reshape(len(emitted[n]), -1).sum(1)
                   for n in self.graph.populations}
-        return _named(found, manifest, "output"), counts
+        return _named(arrays, manifest, "output"), counts
 
     def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
-        """What every population emitted, and with `states` every state after each tick. Raises as `run` does."""
-        found, manifest = self._run(x, states, progress)
-        emitted = _named(found, manifest, "emitted")
-        held: dict[str, dict[str, Array]] = {n: {} for n in self.graph.populations}
+        """Run as `run` does, and record what each population emitted, and with `states` each state after each tick."""
+        arrays, manifest = self._run(x, states, progress)
+        emitted = _named(arrays, manifest, "emitted")
+        after_tick: dict[str, dict[str, Array]] = {n: {} for n in self.graph.populations}
         for i, state in enumerate(manifest["states"] if states else ()):
-            held.get(state["population"], {})[state["state"]] = found[f"state{i}"]
-        return Traces(_named(found, manifest, "output"), {n: emitted[n] for n in self.graph.populations},
-                      {n: v for n, v in held.items() if v})
+            after_tick.get(state["population"], {})[state["state"]] = arrays[f"state{i}"]
+        return Traces(_named(arrays, manifest, "output"), {n: emitted[n] for n in self.graph.populations},
+                      {n: v for n, v in after_tick.items() if v})
 
     def _run(self, x: Mapping[str, Array], states: bool, progress: Progress | None) -> tuple[dict[str, Array], Json]:
+        """The arrays that the program writes, by its own names such as "emitted0", and the manifest it was run with."""
         interpreter = python()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
             folder = Path(name)
@@ -85,7 +94,10 @@ class LavaHost:
 
 
 def _in_hardware_ticks(manifest: Json) -> Json:
-    """The manifest of a package that is to be run in ticks of the hardware, with its always-on sources as inputs."""
+    """The manifest for a run in ticks of the hardware, in which always-on sources are inputs like any other.
+
+    All ticks of the hardware are presented and kept: the period is 1, and nothing is shifted by a latency.
+    """
     return {**manifest, "period": 1, "depth": 0,
             "inputs": [{**port, "first": 0, "always_on": False} for port in manifest["inputs"]],
             "emitted": [{**record, "first": 0} for record in manifest["emitted"]],
@@ -94,40 +106,40 @@ def _in_hardware_ticks(manifest: Json) -> Json:
 
 def _inside(folder: Path, manifest: Json, given: list[Array], states: bool, progress: Progress | None
             ) -> dict[str, Array]:
-    """Run the package in this Python, and forget its modules, whose names another package may have too."""
+    """Run the package in this Python, and unload its modules, because another package may have the same names."""
     sys.path.insert(0, str(folder))
     try:
-        found: dict[str, Array] = runpy.run_path(str(folder / "run.py"))["run"](manifest, given, states, progress)
+        arrays: dict[str, Array] = runpy.run_path(str(folder / "run.py"))["run"](manifest, given, states, progress)
     except (ImportError, RuntimeError, ValueError) as e:
         fail("SNN606", "Lava, in this Python", f"{type(e).__name__}: {e}"[:600])
     finally:
         sys.path.remove(str(folder))
         for name in [n for n in sys.modules if n.split(".")[0] == manifest["package"]]:
             del sys.modules[name]
-    return found
+    return arrays
 
 
 def _outside(interpreter: str, folder: Path, given: list[Array], states: bool, progress: Progress | None
              ) -> dict[str, Array]:
-    """Run the package in another Python."""
-    arrays: dict[str, Any] = {f"input{i}": v for i, v in enumerate(given)}
-    np.savez(folder / "samples.npz", **arrays)
-    command = [interpreter, "run.py", "--input", "samples.npz", "--output", "found.npz", "--progress"]
+    """Run the package in another Python, which reads and writes .npz files."""
+    samples: dict[str, Any] = {f"input{i}": v for i, v in enumerate(given)}
+    np.savez(folder / "samples.npz", **samples)
+    command = [interpreter, "run.py", "--input", "samples.npz", "--output", "results.npz", "--progress"]
     _call([*command, *(["--states"] if states else [])], folder, progress)
-    if not (folder / "found.npz").exists():
+    if not (folder / "results.npz").exists():
         fail("SNN606", interpreter, "it ended without results", "a Python 3.10 with lava-nc", HELP)
-    with np.load(folder / "found.npz") as found:
-        return dict(found)
+    with np.load(folder / "results.npz") as arrays:
+        return dict(arrays)
 
 
-def _named(found: Mapping[str, Array], manifest: Json, what: str) -> dict[str, Array]:
-    """Arrays by the names of the network."""
-    records = manifest["outputs" if what == "output" else what]
-    return {r["name"]: found[f"{what}{i}"] for i, r in enumerate(records)}
+def _named(arrays: Mapping[str, Array], manifest: Json, kind: str) -> dict[str, Array]:
+    """The arrays of one kind, "output" or "emitted", by the names of the graph."""
+    records = manifest["outputs" if kind == "output" else kind]
+    return {r["name"]: arrays[f"{kind}{i}"] for i, r in enumerate(records)}
 
 
 def _call(command: list[str], folder: Path, progress: Progress | None) -> None:
-    """Run the program, in a group of its own so that none of its processes outlives it."""
+    """Run the program in a process group of its own, so that all of its processes can be ended with it."""
     environment = {n: v for n, v in os.environ.items() if n not in OWN_PYTHON}
     with open(folder / "errors.txt", "w+", encoding="utf-8", errors="replace") as errors:
         try:
@@ -158,5 +170,5 @@ def _stop(running: subprocess.Popen[str]) -> None:
         return
     try:
         os.killpg(running.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # they have all ended
+    except (ProcessLookupError, PermissionError):  # all of its processes have ended
         return

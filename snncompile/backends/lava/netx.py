@@ -1,7 +1,7 @@
-"""A chain of Loihi's own neurons as a NetX file of lava-dl 0.6.0, which NetX puts on Loihi where one has access to it.
+"""Writing a chain of Loihi's own neurons as a NetX file of lava-dl 0.6.0.
 
-NetX takes convolutions, dense layers and dense layers that feed themselves, one after the other, each with one
-threshold and two decays; see `snncompile.frontends.netx` for what it makes of them.
+NetX reads convolutions, dense layers and dense layers that feed themselves, one after the other, each with one
+threshold and two decays. `snncompile.frontends.netx.graph` reads such files and says what they mean.
 """
 
 from __future__ import annotations
@@ -22,14 +22,23 @@ from snncompile.ir.ops import Conv
 from snncompile.ir.types import Array, Shape
 
 BIAS_EXPONENT = 6
+"""NetX shifts the biases of a file up by this number of bits."""
 MAX_DENSE = 1 << 24
+"""The most weights of a layer that is written as a dense matrix."""
 
 Registers = Mapping[str, Any]
+"""The arguments of Lava's LIF of one population; see `registers.standard`."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a NetX file: its type, its fields, and its neuron's fields."""
+    """A layer of a NetX file.
+
+    Attributes:
+        kind: its type: "input", "conv", "flatten", "dense" or "dense_rec".
+        fields: the data sets of its group, by name.
+        neuron: the data sets of its neuron; None for a layer without neurons.
+    """
 
     kind: str
     fields: Mapping[str, Any]
@@ -37,10 +46,10 @@ class Layer:
 
 
 def net_file(graph: Graph, registers: Mapping[str, Registers]) -> bytes | None:
-    """The file for a MAPPED graph, or None for one that NetX cannot express exactly.
+    """The content of a NetX file for a MAPPED graph; None for a graph that such a file cannot express exactly.
 
     Args:
-        registers: the arguments of Lava's LIF of the populations that are that, by name; see `registers.standard`.
+        registers: the arguments of Lava's LIF of each population that is one, by name; see `registers.standard`.
     """
     chain = _chain(graph)
     if chain is None or len(graph.inputs) != 1 or next(iter(graph.inputs.values())).values != "spike":
@@ -59,8 +68,11 @@ def net_file(graph: Graph, registers: Mapping[str, Registers]) -> bytes | None:
 
 
 def _chain(graph: Graph) -> list[tuple[Edge, Edge | None]] | None:
-    """The projections from the input on, each with the one by which a population feeds itself; None for no chain."""
-    found: list[tuple[Edge, Edge | None]] = []
+    """The projections of a chain, in order, each with the projection by which its population feeds itself, if any.
+
+    None where the graph is no chain from one input to one output, or where a projection takes other than one tick.
+    """
+    projections: list[tuple[Edge, Edge | None]] = []
     name = next(iter(graph.inputs))
     while True:
         onward = [e for e in graph.edges_from[name] if e.dst != name]
@@ -68,14 +80,15 @@ def _chain(graph: Graph) -> list[tuple[Edge, Edge | None]] | None:
             return None
         name = onward[0].dst
         if name in graph.outputs:
-            return found if len(found) == len(graph.populations) else None
+            return projections if len(projections) == len(graph.populations) else None
         back = [e for e in graph.edges_into[name] if e.src == name]
         if len(graph.edges_into[name]) != 1 + len(back) or len(back) > 1 or any(e.delay != 1 for e in (*onward, *back)):
             return None
-        found.append((onward[0], back[0] if back else None))
+        projections.append((onward[0], back[0] if back else None))
 
 
 def _block(graph: Graph, forward: Edge, back: Edge | None, registers: Registers) -> Layer | None:
+    """The layer for a population and the projections into it; None where NetX cannot express it exactly."""
     shape = graph.shapes[forward.dst]
     fields = _convolution(forward, graph.shapes[forward.src], shape) if back is None else None
     kind = "conv" if fields else "dense"
@@ -93,6 +106,7 @@ def _block(graph: Graph, forward: Edge, back: Edge | None, registers: Registers)
 
 
 def _convolution(edge: Edge, before: Shape, shape: Shape) -> dict[str, Any] | None:
+    """The fields of a convolution layer between tensors of two shapes; None where the projection is not one."""
     op = edge.chain[0] if len(edge.chain) == 1 else None
     if not isinstance(op, Conv) or len(shape) != 3 or any(a != b for a, b in op.padding):
         return None
@@ -102,6 +116,7 @@ def _convolution(edge: Edge, before: Shape, shape: Shape) -> dict[str, Any] | No
 
 
 def _dense(graph: Graph, edge: Edge) -> Array | None:
+    """The weights `[out, in]` of a projection as a dense matrix; None where it has none that NetX keeps exactly."""
     if not all(op.linear for op in edge.chain):
         return None
     size = math.prod(graph.shapes[edge.src]) * math.prod(graph.shapes[edge.dst])
@@ -112,9 +127,10 @@ def _dense(graph: Graph, edge: Edge) -> Array | None:
 
 
 def _exact(weight: Array) -> Array | None:
-    """The weights, if NetX and Lava keep them: of one sign up to 255, of mixed signs even, or small enough to double.
+    """The weights as int64, or None where NetX and Lava would change them.
 
-    A matrix of zeros is one that NetX cannot scale.
+    They keep weights of one sign up to 255, even ones of mixed signs from -256 to 254, and any from -128 to 127, which
+    NetX doubles. A matrix of zeros is refused, because NetX cannot scale it.
     """
     low, high = int(weight.min(initial=0)), int(weight.max(initial=0))
     even = not np.any(weight & 1) and low >= -256 and high <= 254
@@ -123,7 +139,10 @@ def _exact(weight: Array) -> Array | None:
 
 
 def _bias(registers: Registers, shape: Shape) -> Array | None:
-    """One bias for each channel, as NetX shifts them; None where they are no such thing."""
+    """The bias of each channel before NetX shifts it, `[channel]`.
+
+    None where biases differ inside a channel, are no multiples of `1 << BIAS_EXPONENT`, or exceed the register.
+    """
     bias = np.broadcast_to(np.asarray(registers["bias_mant"], np.int64) << registers["bias_exp"], shape)
     rows = bias.reshape(shape[0], -1)
     mantissa = rows[:, 0] >> BIAS_EXPONENT
@@ -132,6 +151,7 @@ def _bias(registers: Registers, shape: Shape) -> Array | None:
 
 
 def _written(layers: list[Layer]) -> bytes:
+    """The content of the HDF5 file, with one group for each layer."""
     import h5py
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Which populations are Lava's own LIF process, and what its registers hold."""
+"""Which populations are exactly Lava's own LIF process, and what the registers of that process hold."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from snncompile.passes.quantize.prove_ranges import tightened
 from snncompile.targets.load import load_target
 
 LAVAS_NEURON = LoihiNeuron.of(load_target(REFERENCE))
-"""Lava's LIF has the registers of the first Loihi, whatever chip a network is for. It does not check their widths."""
+"""Lava's LIF has the registers of the first Loihi, whatever chip a network is for. Lava does not check their widths."""
 MAX_INPUT = (1 << STATE_BITS) >> INPUT_SHIFT
-"""Sums of synapses beyond this could leave 24 bits by more than the one wrap that Lava's LIF does."""
+"""The largest sum of synapses. Lava's LIF wraps its current around at 24 bits once, and larger sums could need more."""
 
 
 def standard(graph: Graph, name: str) -> dict[str, Any] | None:
-    """The arguments of Lava's LIF for a population of exactly its program, or None for any other.
+    """The arguments of Lava's LIF for a population that computes exactly what Lava's LIF does; None for any other.
 
-    Registers are read from the parameters and put together again: only if that gives the population's own program is
-    it Lava's.
+    Registers are read from the population's parameters, and a population is made of these registers. Only where its
+    program and parameters equal those of the given population is that one Lava's LIF.
+
+    Args:
+        graph: a MAPPED graph.
+        name: of the population.
+
+    Returns:
+        `vth`, `du`, `dv`, `bias_mant` and `bias_exp`, and the first values of states that are not 0, by name.
     """
     op = graph.nodes[name]
     assert isinstance(op, Population)
@@ -45,6 +52,7 @@ def standard(graph: Graph, name: str) -> dict[str, Any] | None:
 
 
 def _registers(op: Population) -> LoihiLif | None:
+    """The registers that a population's parameters would come from; None where its neurons differ in one of them."""
     if op.threshold is None or op.tables:
         return None
     used = op.program.names("state")
@@ -56,11 +64,12 @@ def _registers(op: Population) -> LoihiLif | None:
     numbers = [threshold, *decays]
     if not all(np.all(n == n.flat[0]) for n in numbers):
         return None
-    one = [int(n.flat[0]) for n in numbers]
-    return LoihiLif(one[0], one[1], one[2], 0 if op.bias is None else op.bias)
+    vth, du, dv = (int(n.flat[0]) for n in numbers)
+    return LoihiLif(vth, du, dv, 0 if op.bias is None else op.bias)
 
 
 def _arguments(registers: LoihiLif) -> dict[str, Any] | None:
+    """The registers as Lava's LIF takes them, with a common exponent of all biases; None where one does not fit."""
     bias = np.asarray(registers.bias, np.int64)
     exponent = next((e for e in LAVAS_NEURON.exponents if np.all(bias % (1 << e) == 0)
                      and np.abs(bias).max(initial=0) >> e <= LAVAS_NEURON.max_mantissa), None)

@@ -1,4 +1,4 @@
-"""What a program keeps in memory: buffers of integers, and constants."""
+"""What a program keeps in memory: buffers of integers with proved ranges, and constants."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from snncompile.ir.types import Array
 
 
 class Lifetime(enum.Enum):
-    """How long the integers of a buffer are needed."""
+    """How long the integers of a buffer are needed. Buffers of the last two kinds may share memory."""
 
-    HISTORY = "emitted values: for as many ticks as the longest delay that reads them"
-    STATE = "a state of a population: from one tick to the next"
-    STANDING = "sums of a frame that stands still: until the frame changes"
-    POPULATION = "sums of synaptic input: while one population is updated"
-    PROJECTION = "values inside a chain of operators: while one projection is added"
+    HISTORY = "what a node emitted, for as many ticks as the longest delay of a projection that reads it"
+    STATE = "a state of a population, from one tick to the next"
+    STANDING = "synaptic sums of a population that reads real-valued inputs only, until the input frame changes"
+    POPULATION = "synaptic sums of a population, while it is updated"
+    PROJECTION = "values between two kernels of a projection, while the projection is added to its sums"
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Integers, one for each element of a tensor that lies channels last.
+    """Integers in memory, one for each element of a tensor that lies channels last (see `layouts`).
 
     Attributes:
-        name: unique among the buffers of its lifetime and owner.
-        owner: the population or projection that it belongs to, by its identifier.
-        low, high: the range that is proved to hold all of them, partial sums included.
-        adds: whether values are added into it one after another, rather than written once.
+        name: unique among the buffers of the same lifetime and owner.
+        owner: the identifier of the population or projection that the buffer belongs to.
+        size: the number of elements, for one tick.
+        low, high: the range that is proved to hold every element at any time, partial sums included. A backend may
+            choose any type that holds this range.
+        lifetime: how long the elements are needed.
+        adds: whether values are added to the elements one after another; False where each element is written once.
     """
 
     name: str
@@ -42,24 +45,35 @@ class Buffer:
 
     @property
     def range(self) -> Interval:
+        """`(low, high)`."""
         return self.low, self.high
 
     @property
     def bits(self) -> int:
-        """Bits of the narrowest signed integer that holds every value."""
+        """Bits of the narrowest signed integer that holds the range: 2 for 0 to 1, 8 for -128 to 127."""
         return bit_width(self.range)
 
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Integers that never change: weights, factors, parameters, tables of indices."""
+    """Integers that never change: weights, factors, parameters, first states, or indices.
+
+    Attributes:
+        name: unique in the plan; an identifier followed by a word in capitals, such as `hidden_0_WEIGHT0`.
+        values: an array in the order in which the program reads it, of the type in which it is stored.
+    """
 
     name: str
     values: Array
 
 
 def storage(low: int, high: int) -> np.dtype[np.integer]:
-    """The narrowest of NumPy's integer types that holds a range; unsigned ones up to 16 bits."""
+    """The narrowest NumPy integer type that holds a range, of 8, 16, 32 or 64 bits.
+
+    A range without negative values takes an unsigned type of 8 or 16 bits where one holds it: 0 to 65535 gives uint16,
+    0 to 65536 gives int32. Wider unsigned types are not used, because C computes in unsigned integers wherever one of
+    them meets a signed integer.
+    """
     if low >= 0:
         for bits in (8, 16):
             if high < 1 << bits:
@@ -71,6 +85,6 @@ def storage(low: int, high: int) -> np.dtype[np.integer]:
 
 
 def narrow(array: Array) -> Array:
-    """The array in the narrowest integer type that holds its values."""
+    """A copy of an integer array in the narrowest type that holds its values; see `storage`."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
     return array.astype(storage(low, high))

@@ -1,4 +1,4 @@
-"""From an integer graph to the plan of a program: sources, populations in the order of a tick, their projections."""
+"""From an integer graph to the plan of a program; see the package for what a program does with it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,19 @@ from snncompile.ir.ranges import population_ranges, source_range
 from snncompile.ir.types import Shape
 
 UNKNOWN_RATE = 0.1
-"""The share of active elements that is assumed of a source of which nothing is known."""
+"""The share of active elements in a tick that is assumed of a source whose rate was not measured."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A node that others read: its emitted values, those of `history` past ticks kept.
+    """An input or population, whose emitted values projections and outputs read.
 
     Attributes:
-        label: the node's own name; `buffer` bears its identifier.
+        label: the name of the node in the graph.
+        buffer: what it emits in a tick; `buffer.name` is its identifier.
+        channels, places: the shape of that tensor as it lies in memory, `[place, channel]`.
+        history: for how many past ticks its values are kept, beside those of the tick itself: the longest delay with
+            which they are read, and at least 1 where a frame is compared with the one before.
     """
 
     label: str
@@ -42,13 +46,22 @@ class Source:
 
     @property
     def plain(self) -> bool:
-        """Whether memory order is the user's order."""
+        """Whether the values lie in the user's order, because there is one channel or one place."""
         return self.channels == 1 or self.places == 1
 
 
 @dataclass(frozen=True)
 class ProjectionPlan:
-    """One projection: the kernels that add it to an accumulator, one after another."""
+    """One projection: the kernels that add it to an accumulator, in the order in which they run.
+
+    Attributes:
+        name: its identifier, unique in the plan.
+        label: its name for people, such as "input -> hidden".
+        source: what its first kernel reads.
+        delay: how many ticks ago the values were emitted that it reads; 0 for those of the same tick.
+        accumulator: the synaptic sums that its last kernel adds to.
+        scratch: the buffers between its kernels.
+    """
 
     name: str
     label: str
@@ -61,11 +74,14 @@ class ProjectionPlan:
 
 @dataclass(frozen=True)
 class PopulationPlan:
-    """One population: its projections, and its update.
+    """One population: what it reads, and what it computes in a tick.
 
     Attributes:
-        standing: whether it reads nothing but real-valued inputs of the same tick, so that its sums need not be
-            computed again while a frame stands still.
+        source: the values that it emits.
+        update: the computation of each neuron.
+        projections: in the order of the graph's edges.
+        standing: whether it reads nothing but real-valued inputs of the same tick. While the frame of these inputs
+            equals the one before, its synaptic sums are the same, and a program may keep them.
     """
 
     source: Source
@@ -81,7 +97,15 @@ class PopulationPlan:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of the network: the node that it reads or fills, by its identifier and its own name."""
+    """An input or output of the network.
+
+    Attributes:
+        name, label: the identifier of the input or output node, and its name in the graph.
+        source: the source that an input fills, or that an output reads.
+        delay: how many ticks ago an output's values were emitted; 0 for an input.
+        shape: of its values in one tick, in the user's order.
+        low, high: the range of its values.
+    """
 
     name: str
     label: str
@@ -94,13 +118,17 @@ class Port:
 
 @dataclass(frozen=True)
 class Plan:
-    """A program before it is text.
+    """A program before it is text; the package says what it does in a tick.
 
     Attributes:
+        name: of the network; free text.
+        inputs, outputs: in the order of the graph.
         sources: inputs and populations, in the order of the graph.
-        populations: in an order in which what a population reads of the same tick is there.
-        loops: groups of populations, and whether those of a group must run tick by tick together; others may run
-            several ticks at once.
+        populations: in the order in which they are updated in a tick: a population that reads values of the same tick
+            stands behind the population that emits them.
+        loops: all populations again, in the same order, in groups: a flag and the members. Where the flag is true, the
+            members depend on each other from tick to tick, and all of them must run before the next tick begins. A
+            population that stands alone with a false flag may run many ticks at once, before the next group begins.
     """
 
     name: str
@@ -112,21 +140,24 @@ class Plan:
 
     @property
     def projections(self) -> tuple[ProjectionPlan, ...]:
+        """The projections of all populations, in their order."""
         return tuple(p for pop in self.populations for p in pop.projections)
 
     @cached_property
     def constants(self) -> tuple[Constant, ...]:
-        """All constants: those of updates, then those of projections, population by population."""
+        """The constants of all updates, population by population, then those of all projections."""
         return (*(c for p in self.populations for c in p.update.constants),
                 *(c for p in self.populations for c in p.constants))
 
 
 def plan(graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]) -> Plan:
-    """The plan of an INT or MAPPED graph.
+    """Plan the program of an INT or MAPPED graph.
 
     Args:
-        rates: share of active elements of inputs and populations, by name, where it is known.
-        costs: what a synapse costs with each kernel, by name; see `kernels.table.choose`.
+        graph: what is computed in each tick of the hardware.
+        rates: the mean share of elements that are not 0 in a tick, 0 to 1, of inputs and populations by name, where it
+            was measured. Rates choose between kernels and never change a result.
+        costs: what a synapse costs with each kernel, by the kernel's name; see `kernels.table.choose`.
 
     Raises:
         CompileError: SNN204 for an output that reads a sum or an operator.
@@ -135,6 +166,8 @@ def plan(graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]) -
 
 
 class _Planner:
+    """Builds the plan of one graph; the arguments are those of `plan`."""
+
     def __init__(self, graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]):
         self.graph, self.rates, self.costs = graph, rates, costs
         self.names = identifiers(graph.nodes)
@@ -151,7 +184,7 @@ class _Planner:
         shape = self.graph.shapes[name]
         history = max((e.delay for e in self.graph.edges_from[name]), default=0)
         if any(self._stands(e.dst) for e in self.graph.edges_from[name]):
-            history = max(history, 1)  # the last frame, to see whether it changed
+            history = max(history, 1)  # the frame before is kept, to see whether it changed
         channels, height, width = as_image(shape)
         own = self.names[name]
         buffer = Buffer(own, own, math.prod(shape), *source_range(self.graph, name), Lifetime.HISTORY)
@@ -169,7 +202,8 @@ class _Planner:
     def _output(self, name: str) -> Port:
         edge, *others = self.graph.edges_into[name]
         if others or edge.chain:
-            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it", "one population, as it is")
+            fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it",
+                 "the unchanged values of one population")
         return Port(self.names[name], name, self.sources[edge.src], edge.delay, self.graph.shapes[name],
                     *source_range(self.graph, edge.src))
 
@@ -192,9 +226,12 @@ class _Planner:
 
     def _accumulators(self, name: str, chains: list[tuple[tuple[Op, ...], Scale]]
                       ) -> tuple[list[Accumulator], list[int]]:
-        """Sums for the projections into a population, and the place of each projection's among them.
+        """The accumulators of a population, and for each of its projections the position of its own among them.
 
-        Projections whose sums are multiplied by the same number share one, as wide as all of them need together.
+        Projections with the same factor, a number, share an accumulator, whose range holds the sum of all of them.
+
+        Args:
+            chains: the chain of each projection, and the factor behind it; see `_split`.
         """
         sums: list[tuple[int | None, Constant | None, Interval]] = []
         places = []
@@ -223,7 +260,7 @@ class _Planner:
 
 
 def _split(edge: Edge) -> tuple[tuple[Op, ...], Scale]:
-    """A chain without the multiplier at its end, which acts on the complete sum, and that multiplier."""
+    """The chain of a projection without the factor at its end, and that factor, which multiplies the complete sum."""
     if edge.chain and isinstance(edge.chain[-1], Scale):
         return edge.chain[:-1], edge.chain[-1]
     return edge.chain, Scale(1)

@@ -1,4 +1,4 @@
-"""From a projection's chain of operators to kernels, one after another, with the buffers between them."""
+"""From the chain of operators of a projection to kernels that run one after another, and the buffers between them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ from snncompile.ir.types import Array, Shape
 
 @dataclass
 class Builder:
-    """Builds the kernels of one projection.
+    """Builds the kernels of one projection: call `build` once, then read `kernels` and `scratch`.
 
     Attributes:
-        name: the projection's identifier, which begins the names of its constants.
+        name: the projection's identifier, with which the names of its constants begin.
         costs: what a synapse costs with each kernel; see `kernels.table.choose`.
+        kernels: the kernels that were built, in the order in which they run.
+        scratch: the buffers between them.
     """
 
     name: str
@@ -42,7 +44,17 @@ class Builder:
     scratch: list[Buffer] = field(default_factory=list)
 
     def build(self, chain: tuple[Op, ...], signal: Signal, target: Buffer, target_shape: Shape) -> None:
-        """Kernels that add what the chain makes of the signal to the target, which lies channels last."""
+        """Build the kernels that apply a chain to a signal and add the result to a buffer.
+
+        The last operator adds to `target` directly where it has weights and the shapes agree; otherwise an addition or
+        a gather is appended.
+
+        Args:
+            chain: the linear and other operators of the projection, without a last multiplier.
+            signal: what the source emitted.
+            target: the accumulator, which lies channels last.
+            target_shape: the shape of the population, `[channel, *space]`.
+        """
         order = channels_last(target_shape)
         for i, op in enumerate(chain):
             shape = op.infer(signal.shape)
@@ -59,7 +71,12 @@ class Builder:
             self.kernels.append(self._gather(signal, target, order, adds=True))
 
     def _gather(self, signal: Signal, dst: Buffer, order: Array, adds: bool) -> Gather:
-        """Reorder a signal; `order` may name elements that do not exist (index = size), which read as 0."""
+        """A kernel that writes or adds a signal in another order.
+
+        Args:
+            order: for each element of `dst` the row-major index of an element of the signal; an index that equals the
+                signal's size reads as 0.
+        """
         size = signal.buffer.size
         position = np.full(size + 1, size, np.int64)
         position[signal.order] = np.arange(size)
@@ -73,7 +90,7 @@ class Builder:
         return buffer
 
     def _ordered(self, signal: Signal) -> Signal:
-        """The signal, channels last."""
+        """The signal in channels-last order, through a gather where it lies in another."""
         order = channels_last(signal.shape)
         if np.array_equal(signal.order, order):
             return signal
@@ -84,12 +101,13 @@ class Builder:
     # --- operators without weights ---------------------------------------------------------------
 
     def _plain(self, op: Op, signal: Signal, shape: Shape) -> Signal:
+        """Append the kernel of an operator without weights; what it makes of the signal, which has `shape`."""
         if isinstance(op, Reshape):
             return Signal(signal.buffer, shape, signal.order, signal.rate)
         if op.moves and not isinstance(op, Upsample):
             return self._moved(op, signal, shape)
         signal = self._ordered(signal)
-        # Upsampling copies whole places, so that its buffer is of the same kind as its source.
+        # Upsampling copies memory, so that its destination must have the same type as its source.
         adds = isinstance(op, Upsample) and signal.buffer.adds
         dst = self._fresh(range_behind(op, signal.buffer.range), math.prod(shape), adds)
         rate = signal.rate
@@ -108,7 +126,11 @@ class Builder:
         return Signal(dst, shape, channels_last(shape), rate)
 
     def _moved(self, op: Op, signal: Signal, shape: Shape) -> Signal:
-        """An operator that only moves values and puts zeros: a gather, with holes for the zeros."""
+        """Append a gather for an operator that only moves values and puts zeros between them.
+
+        The operator is applied to the numbers 1, 2, ... once: where a number comes out, its element is read, and where
+        0 comes out, the gather reads 0.
+        """
         size = signal.buffer.size
         numbered = op.apply(np.arange(1, size + 1).reshape(1, *signal.shape)).reshape(-1)
         index, order = np.where(numbered > 0, numbered - 1, size), channels_last(shape)
@@ -119,6 +141,7 @@ class Builder:
     # --- operators with weights ------------------------------------------------------------------
 
     def _weighted(self, op: Linear | Conv, signal: Signal, shape: Shape, target: Buffer | None) -> Signal:
+        """Append the cheapest kernel of an operator with weights, which adds to `target` or to a fresh buffer."""
         if isinstance(op, Conv):
             signal = self._ordered(signal)
         dst = target or self._fresh(range_behind(op, signal.buffer.range), math.prod(shape), True)
@@ -139,20 +162,29 @@ class Builder:
 
 
 def range_behind(op: Op, source: Interval) -> Interval:
-    """What an operator makes of a range, partial sums included; always holds 0."""
+    """The range of what an operator makes of values in a range that holds 0: partial sums included, and 0 always."""
     low, high = op.bounds(*source)
     return min(low, 0), max(high, 0)
 
 
 def chain_range(chain: tuple[Op, ...], source: Interval) -> Interval:
-    """The range of everything that a chain may add to a sum."""
+    """The range of what a chain of operators may add to a sum, partial sums of the last operator included."""
     for op in chain:
         source = range_behind(op, source)
     return source
 
 
 def scale_factors(op: Scale, shape: Shape, name: str) -> tuple[int | None, Constant | None]:
-    """A factor as a number, or as constants that repeat along a channels-last buffer."""
+    """The factor of an operator: one number, or constants for a channels-last buffer.
+
+    Args:
+        shape: of the tensor that is scaled.
+        name: of the constant.
+
+    Returns:
+        The number and None; or None and a constant of one factor for each channel or for each element. Element `i`
+        takes factor `i % len(factors)`: channels last, factors of channels repeat at every place.
+    """
     factor: Any = op.factor
     if not isinstance(factor, np.ndarray) or factor.size == 1:
         return int(np.asarray(factor).reshape(())), None

@@ -1,4 +1,4 @@
-"""The update of a population, once its sums are complete: its program with proved ranges, and what its leaves read."""
+"""The update of a population in a tick: its integer program with proved ranges, and the constants that it reads."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from snncompile.ir.populations import Population
 from snncompile.ir.types import Shape
 
 MAX_LANES = 256
-"""Neurons of an inner loop up to which the constants of few channels are repeated, so that it suits wide vectors."""
+"""The longest inner loop, in neurons, for which constants of channels are repeated. A loop suits wide vector registers
+better the longer it is, and repeated constants take memory."""
 
 
 @dataclass(frozen=True)
 class Accumulator:
-    """Sums of synaptic input that share a multiplier: a number, or one for each channel or neuron."""
+    """Synaptic sums of a population, one for each neuron, that are multiplied by the same factor.
+
+    Attributes:
+        buffer: the sums, before they are multiplied.
+        factor: the factor of all neurons; None where it differs between them.
+        factors: a factor for each channel or each neuron, in the order of the buffer; None where there is one number.
+    """
 
     buffer: Buffer
     factor: int | None
@@ -32,7 +39,7 @@ class Accumulator:
 
     @property
     def range(self) -> Interval:
-        """What the sum times its multiplier can be; always holds 0."""
+        """The range of a sum times its factor; it always holds 0."""
         values = self.factors.values if self.factors else np.asarray(self.factor)
         ends = [end * int(f) for end in self.buffer.range for f in (values.min(), values.max())]
         return min(0, *ends), max(0, *ends)
@@ -40,7 +47,14 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class StateBuffer:
-    """A state of a population: one integer a neuron, its width, and where it starts: a number or one a neuron."""
+    """A state of a population, one integer for each neuron.
+
+    Attributes:
+        buffer: the state of each neuron, from one tick to the next.
+        bits: the width of the state as a signed integer.
+        initial: the value of all neurons after a reset; None where it differs between them.
+        initials: the value of each neuron after a reset, in the order of the buffer; None where there is one number.
+    """
 
     buffer: Buffer
     bits: int
@@ -50,7 +64,14 @@ class StateBuffer:
 
 @dataclass(frozen=True)
 class Operand:
-    """A constant that an update reads: one number, a table, or the entry of a neuron or of a lane of the inner loop."""
+    """A constant that an update reads.
+
+    Attributes:
+        number: the value for all neurons; None where `constant` holds it.
+        constant: the values, in the order in which the update walks through them.
+        index: which entry of `constant` a neuron reads. "neuron": the entry of the neuron's number. "lane": that of its
+            position in the inner loop (see `Update.lanes`). "table": the whole table is read by look-ups.
+    """
 
     number: int | None = None
     constant: Constant | None = None
@@ -59,13 +80,18 @@ class Operand:
 
 @dataclass(frozen=True)
 class Update:
-    """What happens to the neurons of one population in a tick.
+    """What is computed for each neuron of one population in a tick, when its synaptic sums are complete.
+
+    For neuron `i` the `input` of the program is the sum over all accumulators of `buffer[i]` times its factor. The
+    program's steps are computed in their order; then the states are overwritten by `program.next_state`, and the neuron
+    emits step `program.output`.
 
     Attributes:
-        name: the population's identifier, which begins the names of its constants.
-        op: the population. `shape`: of its neurons.
-        accumulators: the sums that its program reads together as its input.
-        ranges: of every step of the program, proved.
+        name: the population's identifier, with which the names of its constants begin.
+        op: the population with its integer program, parameters and states.
+        shape: of its neurons, `[channel, *space]`.
+        accumulators: its synaptic sums; empty for a population without projections, whose input is 0.
+        ranges: the proved range of each step of `program`, which a temporary of that step must hold.
     """
 
     name: str
@@ -76,18 +102,21 @@ class Update:
 
     @property
     def program(self) -> Program:
+        """The integer program of one neuron; see `ir.operations` for what each operation computes."""
         return self.op.program
 
     @property
     def size(self) -> int:
+        """The number of neurons."""
         return math.prod(self.shape)
 
     @cached_property
     def lanes(self) -> int:
-        """Neurons in the update's inner loop: all, or whole places where constants differ between channels.
+        """Neurons in the inner loop of the update, a divisor of `size`: neuron `i` is lane `i % lanes`.
 
-        Where there are few channels, their constants are repeated over several places: 4 channels of 8 x 8 places give
-        256 lanes, which is 64 places at once.
+        Where no constant differs between channels, these are all neurons. Otherwise they are whole places, so that the
+        constants of a lane are the same in each round of the loop. Constants of few channels are repeated over several
+        places, up to MAX_LANES neurons: 4 channels of 8 x 8 places give 256 lanes, which is all 64 places.
         """
         channels, height, width_ = as_image(self.shape)
         arrays = [a.factors.values for a in self.accumulators if a.factors] + list(self.op.params.values())
@@ -98,11 +127,12 @@ class Update:
 
     @cached_property
     def states(self) -> tuple[StateBuffer, ...]:
+        """The states in the order of the population."""
         return tuple(self._state(name) for name in self.op.states)
 
     @cached_property
     def state_names(self) -> dict[str, str]:
-        """The identifier of each state."""
+        """The identifier of each state, which is the name of its buffer, by its name in the program."""
         return identifiers(self.op.states)
 
     def _state(self, name: str) -> StateBuffer:
@@ -115,26 +145,26 @@ class Update:
 
     @cached_property
     def input_range(self) -> Interval:
-        """What the sums, each times its multiplier, add up to, partial sums included."""
+        """The range of the sum of all accumulators times their factors, partial sums included."""
         ranges = [a.range for a in self.accumulators]
         return sum(low for low, _ in ranges), sum(high for _, high in ranges)
 
     @cached_property
     def factors(self) -> tuple[Operand, ...]:
-        """The multiplier of each accumulator, as the update reads it."""
-        return tuple(self._entry(a.factors) if a.factors else Operand(a.factor) for a in self.accumulators)
+        """The factor of each accumulator, as the update reads it."""
+        return tuple(self._indexed(a.factors) if a.factors else Operand(a.factor) for a in self.accumulators)
 
     @cached_property
     def operands(self) -> Mapping[Step, Operand]:
-        """What the `param` and `lut` steps of the program read."""
+        """What each `param` and `lut` step of the program reads, by step."""
         return {step: self._table(step) if step.op == "lut" else self._param(str(step.value))
                 for step in self.program.steps if step.op in ("param", "lut")}
 
     @cached_property
     def constants(self) -> tuple[Constant, ...]:
-        """All constants that the update reads, and first states, each once, in the order of their use."""
-        found = {c.name: c for c in self._constants()}
-        return tuple(found.values())
+        """The constants that the update reads, then those of first states; each once, in the order of their use."""
+        by_name = {c.name: c for c in self._constants()}
+        return tuple(by_name.values())
 
     def _constants(self) -> Iterator[Constant]:
         for step in self.program.steps:
@@ -148,14 +178,14 @@ class Update:
         if not isinstance(value, np.ndarray):
             return Operand(int(value))
         full = value if per_channel(value, self.shape) else np.broadcast_to(value, self.shape)
-        return self._entry(self._values(key, full))
+        return self._indexed(self._values(key, full))
 
     def _table(self, step: Step) -> Operand:
         value: Any = step.value
         return Operand(constant=self._values(value[0], self.op.params[value[0]]), index="table")
 
-    def _entry(self, constant: Constant) -> Operand:
-        """An array of constants that is read at each neuron, or at each lane of the inner loop."""
+    def _indexed(self, constant: Constant) -> Operand:
+        """A constant of one value for each neuron or channel, as it is read: by neuron, or by lane."""
         channels = as_image(self.shape)[0]
         values = constant.values
         if values.size == self.size != self.lanes:
@@ -165,7 +195,7 @@ class Update:
         return Operand(constant=constant)
 
     def _values(self, key: str, value: Any) -> Constant:
-        """A parameter as constants, channels last."""
+        """A parameter as a constant in the order of the buffers, channels last."""
         values = np.asarray(value)
         if values.shape == self.shape and not is_plain(self.shape):
             values = values.reshape(-1)[channels_last(self.shape)]

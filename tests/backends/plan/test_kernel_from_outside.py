@@ -1,4 +1,4 @@
-"""A kernel that is added from outside is one class: where it applies, its layout, its cost, and its text."""
+"""A kernel from outside is one class: it says where it applies, its layout and cost, and carries its text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.backends.test_kernels import EVENTS, RANGES, applied, conv, linear, n
 
 @dataclass(frozen=True)
 class LinearPlain(Weighted):
-    """Fully connected, product by product; weight `[in][out]`."""
+    """A fully connected layer, computed product by product; the weights are `[in][out]`."""
 
     name: ClassVar[str] = "linear_plain"
     relative_cost: ClassVar[float] = 0.001

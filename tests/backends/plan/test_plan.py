@@ -1,4 +1,4 @@
-"""The plan of a program: exact ranges, lifetimes, sums that share a multiplier, and no word of any language."""
+"""The plan of a program: exact ranges, lifetimes, sums that share a factor, and no syntax of any language."""
 
 from __future__ import annotations
 

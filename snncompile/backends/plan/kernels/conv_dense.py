@@ -1,4 +1,4 @@
-"""Convolution over every place, whatever is active."""
+"""Convolution that multiplies every value of every window, whether it is 0 or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ from snncompile.backends.plan.layouts import Geometry
 
 @dataclass(frozen=True)
 class ConvDense(Weighted):
-    """Weight `[ky][kx][in][out]`."""
+    """Adds, for each output place and each tap inside the image, the tap's weights times the channels of its place.
+
+    Example: 2 input channels, 3 output channels, and a kernel of 1 x 1 with the weights `[in][out]` of
+    `[[1, 2, 3], [0, 4, 0]]`. A place of values (5, 1) adds 5 (1, 2, 3) + 1 (0, 4, 0) = (5, 14, 15) to the sums of the
+    same place.
+
+    It applies to convolutions of one group, of any stride, padding and dilation. It costs 1 for each synapse and wins
+    where more of the source is active than the event-driven kernels allow: above 35 % with the shipped costs, since
+    they cost 1 / 0.35 for each synapse of an active element.
+
+    It calls the helper "dot" and needs no scratch memory.
+
+    Attributes:
+        weight: `[ky][kx][in][out]`, so that the output channels of one tap and input channel are contiguous.
+    """
 
     name: ClassVar[str] = "conv_dense"
     geometry: Geometry

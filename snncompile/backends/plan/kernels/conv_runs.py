@@ -1,9 +1,14 @@
-"""Event-driven convolution by runs: the taps of one kernel row that an event reaches lie next to each other.
+"""Event-driven convolution by runs: one run of contiguous weights is added for each event and each kernel row.
 
-With a stride of 2, an event at an even place reaches the even taps of a kernel row, and one at an odd place the odd
-taps. Taps are grouped by these phases. Inside a group they stand in descending order, since a later output sees an
-event through an earlier tap. The sums that one event reaches in a row of outputs are then one run, and so are their
-weights.
+An element at column x, counted with the padding, is read by output o through tap kx where x = stride o + kx. With a
+stride of 2, an element at an even column is therefore read through the even taps only, and one at an odd column through
+the odd taps. These groups of taps are called phases, by their remainder modulo the stride. Inside a phase the taps are
+stored in descending order, because a later output reads an element through an earlier tap. The outputs that one element
+reaches in a row then lie side by side, channels included, and so do their weights: they are one run.
+
+Example: a kernel row of 5 taps and a stride of 2 is stored as the taps 4 2 0 (phase 0), 3 1 (phase 1). An element at
+column 4 is read by output 0 through tap 4, by output 1 through tap 2, and by output 2 through tap 0: the run of phase 0
+is added to the sums of outputs 0 to 2. At the border of the image the run is cut.
 """
 
 from __future__ import annotations
@@ -19,7 +24,18 @@ from snncompile.backends.plan.layouts import Geometry
 
 @dataclass(frozen=True)
 class ConvRuns(EventKernel):
-    """Weight `[in][ky][phase][kx, descending][out]`; `phases[p]` is where the taps of a phase begin, in taps."""
+    """Adds, for each active element and each kernel row, a run of weights times the element's value.
+
+    It applies to convolutions of one group that are not dilated along their rows, since dilated taps do not lie side by
+    side. It costs 1 / 0.35 for each synapse of an active element and wins where up to 35 % of the source is active.
+
+    It calls the helpers of an event kernel, and needs a list of events; see `EventKernel`. The events of one place are
+    neighbours in the list, because channels lie last, and their runs are added together.
+
+    Attributes:
+        weight: `[in][ky][tap][out]`, the taps ordered by phase and descending inside each.
+        phases: `phases[p]` is the position of the first tap of phase p, and `phases[-1]` the number of taps.
+    """
 
     name: ClassVar[str] = "conv_runs"
     relative_cost: ClassVar[float] = 1 / 0.35
@@ -38,13 +54,13 @@ class ConvRuns(EventKernel):
 
     @property
     def longest(self) -> int:
-        """Sums that an event reaches in one row, away from the borders, in the largest phase."""
+        """The number of sums in a run of the largest phase that no border cuts; most runs of a stride of 1 have it."""
         taps = max(b - a for a, b in zip(self.phases, self.phases[1:], strict=False))
         return taps * self.geometry.out_channels
 
 
 def taps_by_phase(geometry: Geometry) -> tuple[list[int], tuple[int, ...]]:
-    """Horizontal taps grouped by what they are modulo the stride, each group descending; where groups begin.
+    """The taps of a kernel row, ordered by phase and descending inside each; and where each phase begins.
 
     A kernel of 5 taps and a stride of 2 gives `[4, 2, 0, 3, 1]` and `(0, 3, 5)`.
     """

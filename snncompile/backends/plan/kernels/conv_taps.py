@@ -11,7 +11,22 @@ from snncompile.backends.plan.layouts import Geometry
 
 @dataclass(frozen=True)
 class ConvTaps(EventKernel):
-    """Weight `[in][ky][kx][out/groups]`."""
+    """Adds, for each active element and each tap that reaches an output, the tap's weights times the element's value.
+
+    Example in one dimension: a kernel of 3 taps, stride 2, no padding. The element at x = 4 is read by output o through
+    tap kx where 4 = 2 o + kx: by output 2 through tap 0, and by output 1 through tap 2. Tap 1 reaches no output. So two
+    rows of `out / groups` weights are added.
+
+    It applies to every convolution. With the shipped costs it is taken where `conv_runs` does not apply: for groups
+    whatever the activity, because no other kernel computes them unless they are depthwise; and for a kernel of one
+    group that is dilated along its rows, up to an activity of 35 %.
+
+    It calls the helpers of an event kernel, and needs a list of one entry for each element of its source. Values are
+    always multiplied, also those of small counts.
+
+    Attributes:
+        weight: `[in][ky][kx][out / groups]`, `in` counted over all groups.
+    """
 
     name: ClassVar[str] = "conv_taps"
     relative_cost: ClassVar[float] = 1 / 0.35

@@ -1,8 +1,19 @@
-"""What a kernel is: it reads one buffer, writes or adds to another, and declares what it needs for that.
+"""What a kernel declares: the buffer that it reads, the buffer that it writes or adds to, and what it needs for that.
 
-A kernel is one class. It says which constants it reads and in which layout, which helper functions and how much
-scratch memory it needs, and for a layer with weights where it applies and what it costs there. A backend prints it from
-a template of the kernel's name, or from the text that the class itself carries in `texts`.
+A kernel computes one operator of a projection. A kernel with weights is one class in a file of this folder; to write a
+new one:
+
+1. Derive a frozen dataclass from `Weighted`, or from `EventKernel` if it lists active elements, and give it a `name`
+   and a `relative_cost`.
+2. `applies(site)` says for which operators it computes the exact sums.
+3. `make(site)` puts the weights into the layout in which the kernel reads them and makes the kernel.
+4. `helpers` and `scratch` say which helper functions and how much scratch memory it needs. Other fields of the class
+   are at the template's disposal.
+5. Add the class to `table.WEIGHTED`, and its cost to a target file where the measured cost is another.
+6. Write its text for each backend: a template of the kernel's name, such as `snncompile/templates/c/kernels/NAME.c.j2`,
+   or a text in the class attribute `texts`, by the name of the backend.
+
+`tests/backends/plan/test_kernel_from_outside.py` adds such a kernel without any change to the compiler.
 """
 
 from __future__ import annotations
@@ -19,19 +30,20 @@ from snncompile.backends.plan.layouts import Geometry
 from snncompile.ir.types import Array, Shape
 
 MAX_REPEATS = 4
-"""The largest count of spikes that is listed as so many events of one spike."""
+"""The largest count of spikes that is listed as so many events of one spike each."""
 EVENT_INDEX: Final = "event index"
-"""Stands among the parts of a helper for the numbers by which the events of a projection are listed."""
+"""A part of a `Helper`: stands for the type of the indices in the list of events of a projection."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A tensor on its way through a chain of operators.
+    """A tensor between two operators of a projection's chain.
 
     Attributes:
-        buffer: where it lies, and in which range.
-        order: the row-major index, in the tensor's shape, of what lies at each position.
-        rate: the share of elements that are not 0, as far as it is known.
+        buffer: where its elements lie, and their range.
+        shape: of the tensor, in the user's order `[channel, *space]`.
+        order: `order[i]` is the row-major index, in `shape`, of the element at position `i` of the buffer.
+        rate: the mean share of elements that are not 0, from 0 to 1: measured at the source, estimated behind it.
     """
 
     buffer: Buffer
@@ -42,7 +54,18 @@ class Signal:
 
 @dataclass(frozen=True)
 class Helper:
-    """A function that a kernel calls: its family, and the buffers and constants whose types it is made for."""
+    """A function that a kernel calls, which the backend prints once for each combination of types.
+
+    Families:
+        "add": adds rows of weights to sums, with and without factors. Parts: weights, sums.
+        "dot": scalar products, and sums of rows of weights times values. Parts: source, weights, sums.
+        "pool": adds or compares one tap of a pool for a row of places. Parts: "sum" or "max", source, destination.
+        "scan": lists the elements of a buffer that are not 0. Parts: source, EVENT_INDEX, `EventKernel.scan`.
+
+    Attributes:
+        family: one of the above, or the name of a family that the kernel's own template prints.
+        parts: what the function is made for: the types of buffers and constants, and words.
+    """
 
     family: str
     parts: tuple[Buffer | Constant | str, ...]
@@ -50,11 +73,12 @@ class Helper:
 
 @dataclass(frozen=True)
 class Scratch:
-    """Memory that a kernel needs while it runs.
+    """Memory that a kernel needs while it runs; it holds nothing between two kernels.
 
     Attributes:
-        events: how many entries its list of events must hold. `most_index`: the largest number that is listed.
-        bit_words: 32-bit words for the bit planes of its source.
+        events: the number of entries that its list of events must hold.
+        most_index: a number above every index that is listed, which is the size of the source.
+        bit_words: the number of 32-bit words for one bit plane of its source.
     """
 
     events: int = 0
@@ -64,12 +88,15 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Reads `src`, writes or adds to `dst`.
+    """One step in the computation of a projection.
 
     Attributes:
-        name: in the table of costs, and of its templates.
-        accumulates: whether it adds to a destination that something else has cleared.
-        texts: the template of its text by backend, for a kernel that keeps them with its class.
+        name: of the kernel in tables of costs, and of its templates.
+        accumulates: whether it adds to a destination that must have been set to 0; False where it writes every element,
+            and for kernels that only ever add to an accumulator.
+        texts: the source of a template by the name of a backend, for a kernel that has no template file.
+        src: the buffer that it reads.
+        dst: the buffer that it writes or adds to.
     """
 
     name: ClassVar[str] = ""
@@ -81,28 +108,33 @@ class Kernel:
 
     @property
     def constants(self) -> tuple[Constant, ...]:
-        """The constants that it reads: all of its fields that are such."""
+        """The constants that it reads: those of its fields that hold a `Constant`, in their order."""
         values = (getattr(self, f.name) for f in dataclasses.fields(self))
         return tuple(v for v in values if isinstance(v, Constant))
 
     @property
     def helpers(self) -> tuple[Helper, ...]:
+        """The functions that it calls."""
         return ()
 
     @property
     def scratch(self) -> Scratch:
+        """The memory that it needs while it runs."""
         return Scratch()
 
 
 @dataclass(frozen=True)
 class Site:
-    """A layer with weights, for which a kernel is chosen.
+    """An operator with weights, for which a kernel is to be chosen.
 
     Attributes:
-        weight: `[out, in/groups, ky, kx]`; of a fully connected layer `[out, in, 1, 1]`, its inputs in the order in
+        source: what the operator reads; of a convolution it lies channels last.
+        dst: the sums that it adds to, channels last.
+        weight: `[out, in / groups, ky, kx]`; of a fully connected layer `[out, in, 1, 1]`, with `in` in the order in
             which the source lies.
+        geometry: the sizes of the operator; a fully connected layer has one place.
         linear: whether the layer is fully connected.
-        constant: makes a constant of an array and a word for its name.
+        constant: makes a constant of the plan from an array and a word for its name, such as "WEIGHT".
     """
 
     source: Signal
@@ -114,24 +146,27 @@ class Site:
 
     @property
     def one_group(self) -> bool:
+        """Whether each output channel reads all input channels."""
         return self.geometry.groups == 1
 
     @property
     def depthwise(self) -> bool:
-        """Whether each channel has a filter of its own."""
+        """Whether each channel has one filter and is read by no other channel."""
         return self.geometry.groups == self.geometry.channels == self.geometry.out_channels
 
     def contiguous(self, weight: Array) -> Constant:
-        """Weights in the layout in which a kernel walks through them."""
+        """The weights as a constant, in the order of the axes of the given array."""
         return self.constant(np.ascontiguousarray(weight), "WEIGHT")
 
 
 @dataclass(frozen=True)
 class Weighted(Kernel):
-    """A kernel with weights.
+    """A kernel with weights, which adds the synaptic input of an operator to its sums.
 
     Attributes:
-        relative_cost: what a synapse costs beside one of a dense kernel, where the target's table says nothing.
+        relative_cost: what a synapse costs where a synapse of a dense kernel costs 1. It is used where the costs of
+            the target do not name the kernel.
+        weight: the weights in the kernel's own layout.
     """
 
     accumulates: ClassVar[bool] = True
@@ -140,54 +175,70 @@ class Weighted(Kernel):
 
     @classmethod
     def applies(cls, site: Site) -> bool:
-        """Whether the kernel can compute a layer."""
+        """Whether the kernel computes the exact sums of an operator."""
         raise NotImplementedError
 
     @classmethod
     def cost(cls, site: Site, costs: Mapping[str, float]) -> float:
-        """What a synapse of a layer costs in a tick, relative to one of a dense kernel.
+        """What a synapse of an operator costs in a tick on average, where one of a dense kernel costs 1.
 
         Args:
-            costs: the target's table, by the names of kernels.
+            costs: the costs of the target, by the names of kernels.
         """
         return costs.get(cls.name, cls.relative_cost)
 
     @classmethod
     def make(cls, site: Site) -> Weighted:
-        """The kernel for a layer to which it applies."""
+        """Make the kernel for an operator to which it applies."""
         raise NotImplementedError
 
     @property
     def repeats(self) -> int:
-        """How often an event may stand in a list of events: small counts are spikes that repeat. 0 for values."""
+        """How often an element may be listed as an event, where its weights are added without a multiplication.
+
+        This is the largest value of a source of spikes or of counts up to MAX_REPEATS. It is 0 for any other source,
+        whose weights have to be multiplied by its values.
+        """
         return self.src.high if self.src.low >= 0 and self.src.high <= MAX_REPEATS and not self.src.adds else 0
 
     @property
     def small(self) -> bool:
-        """Whether four products with 8-bit weights fit 16 bits."""
+        """Whether the sum of four products of source values with 8-bit weights fits a signed integer of 16 bits."""
         return max(self.src.high, -self.src.low) < 64
 
 
 @dataclass(frozen=True)
 class EventKernel(Weighted):
-    """A kernel that lists the active elements of its source first; `rate` is their share."""
+    """A kernel that lists the elements of its source that are not 0, the events, and touches only their synapses.
+
+    It calls the helpers "scan", which makes the list, and "add". Its list holds one entry for each element of the
+    source, or MAX_REPEATS entries where small counts are listed as repeated spikes.
+
+    Attributes:
+        SPARSE_RATE: the share of active elements below which runs of zeros are skipped when the list is made.
+        rate: the share of active elements of the source.
+    """
 
     SPARSE_RATE: ClassVar[float] = 0.04
     rate: float
 
     @classmethod
     def cost(cls, site: Site, costs: Mapping[str, float]) -> float:
-        """Only the synapses of active elements are touched, each at a higher price."""
+        """The cost of a synapse of an active element times the share of active elements."""
         return site.source.rate * super().cost(site, costs)
 
     @property
     def lists_repeats(self) -> bool:
-        """Whether an element may stand in that list several times."""
+        """Whether an element is listed as often as its value says."""
         return self.repeats > 1
 
     @property
     def scan(self) -> str:
-        """How the list is made: with repeats; skipping runs of zeros, where few elements are active; or over all."""
+        """How the list is made: "repeat", "sparse" or "all".
+
+        "repeat" lists each element as often as its value says. The others list it once: "sparse" skips runs of zeros,
+        which pays where few elements are active, and "all" tests each element.
+        """
         return "repeat" if self.lists_repeats else "sparse" if self.rate < self.SPARSE_RATE else "all"
 
     @property

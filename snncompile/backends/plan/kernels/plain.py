@@ -1,4 +1,8 @@
-"""Kernels without weights: pools, upsampling, reordering, rectification, scaling, and the plain addition."""
+"""Kernels without weights: pools, upsampling, reordering, rectification, scaling, and addition.
+
+Each operator without weights has one kernel, so there is no choice between them. Those that take a geometry, and those
+that work element by element, read and write tensors that lie channels last. None needs scratch memory.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,16 @@ from snncompile.backends.plan.layouts import Geometry
 
 @dataclass(frozen=True)
 class PoolKernel(Kernel):
-    """Sum or maximum of windows, channels last; `mode` is "sum" or "max"."""
+    """Writes the sum or the maximum of each window, channel by channel.
+
+    Example: the windows of 2 of a channel (1, 3, 0, 2) have the sums 4, 2 and the maxima 3, 2. A place outside of the
+    image does not count in either.
+
+    It calls the helper "pool".
+
+    Attributes:
+        mode: "sum" or "max".
+    """
 
     name: ClassVar[str] = "pool"
     geometry: Geometry
@@ -25,7 +38,10 @@ class PoolKernel(Kernel):
 
 @dataclass(frozen=True)
 class UpsampleKernel(Kernel):
-    """Each place repeated; the kernel of its geometry holds the factors."""
+    """Writes each place several times along both axes; `geometry.kernel` holds how often.
+
+    Example: a row (a, b) with the factor 2 becomes (a, a, b, b), where a and b are all channels of a place.
+    """
 
     name: ClassVar[str] = "upsample"
     geometry: Geometry
@@ -33,7 +49,15 @@ class UpsampleKernel(Kernel):
 
 @dataclass(frozen=True)
 class Gather(Kernel):
-    """`dst[i] (+)= src[index[i]]`; an index of the source's size stands for 0, of which there are some if `holes`."""
+    """Writes or adds elements in another order: `dst[i] = src[index[i]]`, or `dst[i] += src[index[i]]`.
+
+    Example: a source of 3 elements (a, b, c) and the indices (2, 0, 3, 1) give (c, a, 0, b), since 3 is the size.
+
+    Attributes:
+        index: an index into the source for each element of the destination; one that equals the source's size reads 0.
+        adds: whether the destination is added to.
+        holes: whether any index equals the source's size.
+    """
 
     name: ClassVar[str] = "gather"
     index: Constant
@@ -43,7 +67,10 @@ class Gather(Kernel):
 
 @dataclass(frozen=True)
 class RectifyKernel(Kernel):
-    """`max(x, 0)`, or with a negative `sign` `min(x, 0)`."""
+    """Writes `max(x, 0)` of each element, or `min(x, 0)` where `sign` is negative.
+
+    Example: (2, -3) becomes (2, 0), or (0, -3) with a negative sign.
+    """
 
     name: ClassVar[str] = "rectify"
     sign: int
@@ -51,7 +78,14 @@ class RectifyKernel(Kernel):
 
 @dataclass(frozen=True)
 class ScaleKernel(Kernel):
-    """`dst[i] = src[i] * factor`; the factor is a number, or repeats every `len(factors)` elements."""
+    """Writes each element times a factor: `dst[i] = src[i] * factor`, or `dst[i] = src[i] * factors[i % len(factors)]`.
+
+    Example: the factors (2, -1) of two channels turn the places (1, 5), (0, 3) into (2, -5), (0, -3).
+
+    Attributes:
+        factor: the factor of all elements; None where it differs between them.
+        factors: a factor for each channel, or for each element; None where there is one number.
+    """
 
     name: ClassVar[str] = "scale"
     factor: int | None
@@ -60,6 +94,6 @@ class ScaleKernel(Kernel):
 
 @dataclass(frozen=True)
 class AddKernel(Kernel):
-    """`dst[i] += src[i]`."""
+    """Adds each element to the destination: `dst[i] += src[i]`."""
 
     name: ClassVar[str] = "add"

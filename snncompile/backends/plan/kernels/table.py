@@ -1,4 +1,4 @@
-"""The kernels for layers with weights, and the choice between them: the cheapest that applies."""
+"""The kernels for operators with weights, and the choice between them: the cheapest one that applies is taken."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from snncompile.backends.plan.kernels.packed import Packed
 
 WEIGHTED: tuple[type[Weighted], ...] = (
     Packed, ConvDepthwise, LinearEvent, LinearDense, ConvRuns, ConvTaps, ConvDense)
-"""Of two that cost the same, the one that stands first is taken."""
+"""All kernels with weights. Of two with the same cost, the one that stands first is taken."""
 
 
 def choose(site: Site, costs: Mapping[str, float]) -> Weighted:
-    """The cheapest kernel for a layer.
+    """Make the cheapest kernel for an operator with weights.
+
+    All kernels that apply to an operator compute the same sums, so that only speed and memory depend on the choice.
 
     Args:
-        costs: what a synapse costs with each kernel, by name, relative to a dense one: the target's table.
+        site: the operator, with what it reads and what it adds to.
+        costs: what a synapse costs with each kernel, by the kernel's name, where a synapse of a dense kernel costs 1.
+            Kernels that are not in it have their `relative_cost`. The shipped costs are the table `[kernels]` of
+            `snncompile/targets/chips/profiles.toml`; a target file may hold its own.
     """
     able = [kind for kind in WEIGHTED if kind.applies(site)]
     return min(able, key=lambda kind: kind.cost(site, costs)).make(site)
