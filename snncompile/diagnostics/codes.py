@@ -116,7 +116,7 @@ CODES: dict[str, Code] = {
         "hardware's synapses and axons cannot delay it for so many ticks, and the target allows no relay populations.",
     ),
     "SNN304": Code(
-        "a neuron does not stay as it is",
+        "a neuron changes without input",
         "A population that acts some ticks later than the input, or only in every few ticks, must not change or fire "
         "in the ticks between. A leak, a constant input, a first membrane or a reset that waits for the next step "
         "would act there. Constant inputs are fed by an always-on source where that is enough.",

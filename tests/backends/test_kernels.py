@@ -47,6 +47,10 @@ RANGES = [(0, 1), (0, 4), (0, 5), (0, 63), (0, 64), (0, 255), (-1, 1), (-63, 3),
 NARROW = [(0, 1), (0, 3), (0, 255), (-1, 0), (-1, 4), (-8, 7), (-5, 100), (-128, 127)]
 
 
+PASSING = Population(flatten(Expr("input"), {}), {}, {}, 1.0, -(1 << 62), 1 << 62, True)
+"""Neurons that emit the sum that reaches them."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A chain of operators on a source of a shape and range, and the share of its elements that are active."""
@@ -77,13 +81,11 @@ def quick() -> tuple[str, ...]:
 
 def network(cases: Sequence[Case]) -> Graph:
     """One INT graph with an input, a population that emits what reaches it, and an output for each case."""
-    x = Expr("input")
     nodes: dict[str, Op] = {}
     edges: list[Edge] = []
     for k, case in enumerate(cases):
-        passing = Population(flatten(x, {}), {}, {}, 1.0, -(1 << 62), 1 << 62, True)
         nodes |= {f"x{k}": Input(case.shape, "spike" if k % 2 and case.high else "real", case.low, case.high),
-                  f"n{k}": passing, f"y{k}": Output()}
+                  f"n{k}": PASSING, f"y{k}": Output()}
         edges += [Edge(f"x{k}", f"n{k}", 0, case.ops), Edge(f"n{k}", f"y{k}")]
     return run_passes(Graph("kernels", nodes, tuple(edges), Stage.INT), [ProveRanges()])
 
@@ -212,6 +214,21 @@ def test_weights_of_one_unit_are_packed_where_the_source_has_few_bits():
 def test_packed_weights_are_exact_on_every_narrow_source():
     check([packed(*r, bipolar, channels, flat) for r in NARROW for bipolar in (True, False)
            for channels, flat in [(1, True), (32, True), (70, True), (3, False), (33, False)]])
+
+
+@needs_compiler
+@pytest.mark.parametrize("bipolar", [True, False])
+def test_planes_of_signed_sources_may_leave_the_range_of_the_sum_on_the_way(bipolar):
+    """-1 is 1 + 2 + 4 - 8: the first three planes of 5,000 of them add 35,000 to a sum that is near its type's end."""
+    weight = np.ones((1, 5000), np.int8)
+    weight[0, 0] = -1 if bipolar else 0
+    graph = network([Case((Linear(weight),), (5000,), -5, 0), Case((), (1,), -1, (1 << 31) - 10)])
+    nodes = {n: op for n, op in graph.nodes.items() if n not in ("n1", "y1")} | {"n0": PASSING}
+    edges = (Edge("x1", "n0"), *(e for e in graph.edges if e.dst in nodes))
+    graph = run_passes(Graph("planes", nodes, edges, Stage.INT), [ProveRanges()])
+    x = {"x0": np.full((1, 1, 5000), -1), "x1": np.full((1, 1, 1), (1 << 31) - 10)}
+    outputs, _ = Host.of(graph, {}, quick()).run(x)
+    assert outputs["y0"].item() == (1 << 31) - 10 - int(weight.sum())
 
 
 # --- operators without weights -----------------------------------------------------------------------------------

@@ -29,10 +29,10 @@ class Packed(Weighted):
     bit 0. The sum is 2 * 1 - 2 = 0, as 1 - 1 is. A source of 0 to 3 has two planes with the weights 1 and 2, one of
     -4 to 3 has three with the weights 1, 2 and -4.
 
-    Sums over some of the planes of signed values may leave the range of `dst`, although the complete sum does not: -1 in
-    4 bits is 1 + 2 + 4 - 8, so that 5000 values of -5 to 0 with weights of 1 may reach 35000 in front of the last plane,
-    where the range is -25000 to 0. Sums must therefore be computed modulo 2**bits, as two's complement does, and must
-    not saturate.
+    Sums over some of the planes of signed values may leave the range of `dst`, although the complete sum does not. In 4
+    bits, -1 is 1 + 2 + 4 - 8, so that 5000 values of -5 to 0 with weights of 1 may reach 35000 in front of the last
+    plane, where the range is -25000 to 0. Sums must therefore be computed modulo 2**bits, as unsigned integers do, and
+    must not saturate.
 
     It applies to operators of one group whose weights are all -1, 0 or 1, on sources of at most MAX_PLANES bits. Its
     cost is 0, so that it is taken wherever it applies: it needs an eighth or a quarter of the memory of 8-bit weights.
