@@ -182,17 +182,7 @@ def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
     """The schedule of a MAPPED graph; for others, a hop for each projection on the longest path is assumed."""
     if graph.stage == Stage.MAPPED:
         return graph.schedule
-    return Schedule({graph.name: target.timing.hop_ticks * hops_of(graph)}, period)
-
-
-def hops_of(graph: Graph) -> int:
-    """The projections on the longest way through the network, of which a loop takes part in none."""
-    depth = dict.fromkeys(graph.nodes, 0)
-    for component in graph.components:
-        before = [depth[e.src] + (e.dst in graph.populations)
-                  for name in component for e in graph.edges_into[name] if e.src not in component]
-        depth |= dict.fromkeys(component, max(before, default=0))
-    return max(depth.values())
+    return Schedule({graph.name: target.timing.hop_ticks * max(graph.levels.values())}, period)
 
 
 def _priced(cost: Cost, profile: Costs, table: LayerTable, activity: Activity, messages: Messages | None) -> Cost:

@@ -172,6 +172,21 @@ class Graph:
         order = nx.lexicographical_topological_sort(condensed, key=lambda c: rank[members[c][0]])
         return tuple(tuple(members[c]) for c in order)
 
+    @cached_property
+    def levels(self) -> Mapping[str, int]:
+        """How many projections lie on the longest way to each node of a LEGAL or later graph.
+
+        Nodes of one component are on one level: a loop counts as one node. An edge into an output counts for nothing,
+        since it has no synapses.
+        """
+        levels: dict[str, int] = {}
+        for component in self.components:
+            inside = set(component)
+            before = [levels[e.src] + (not isinstance(self.nodes[e.dst], Output))
+                      for name in component for e in self.edges_into[name] if e.src not in inside]
+            levels |= dict.fromkeys(component, max(before, default=0))
+        return levels
+
     def _order_of_a_tick(self) -> Iterable[str]:
         """All nodes, each behind those that reach it without a delay, and otherwise as they stand in the graph."""
         tick: nx.DiGraph[str] = nx.DiGraph()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from snncompile.ir.exact import convolve, matmul, window_reduce
-from snncompile.ir.op import Op, broadcasts, expect
+from snncompile.ir.op import Op, ShapeError, broadcasts, expect
 from snncompile.ir.types import Array, Shape, Weight, freeze_arrays
 from snncompile.ir.windows import Window
 
@@ -154,10 +154,11 @@ class Conv(Op):
     def infer(self, shape: Shape) -> Shape:
         axes = len(self.kernel)
         channels = self.weight.shape[1] * self.groups
-        expect(len(shape) == axes + 1 and shape[0] == channels,
-               f"expects [{channels}{', length' if axes == 1 else ', height, width'}]")
+        if len(shape) != axes + 1 or shape[0] != channels:
+            raise ShapeError(f"expects [{channels}{', length' if axes == 1 else ', height, width'}]")
         out = _placements(shape[1:], self.kernel, self.stride, self.padding, self.dilation)
-        expect(min(out) > 0, f"a kernel of {list(self.kernel)} does not fit into {list(shape[1:])}")
+        if min(out) <= 0:
+            raise ShapeError(f"a kernel of {list(self.kernel)} does not fit into {list(shape[1:])}")
         return (self.weight.shape[0], *out)
 
     def apply(self, x: Array) -> Array:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-import networkx as nx
 import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
@@ -184,7 +183,7 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Laye
     rows = {n: i for i, (n, op) in enumerate((n, op) for n, op in graph.nodes.items() if not isinstance(op, Output))}
     edges = [e for e in graph.edges if e.dst in rows]
     reaches = tuple(reach_of(e.chain, graph.shapes[e.src]) for e in edges)
-    links = _links(edges)
+    links = _links(graph, edges)
     projections = [_projection(graph, e, r, weight_bits) | links[i] | {"source": rows[e.src], "target": rows[e.dst]}
                    for i, (e, r) in enumerate(zip(edges, reaches, strict=True))]
     populations = [{"state_bits": state_bits * (n in graph.populations)} | _population(graph, n) for n in rows]
@@ -297,7 +296,7 @@ def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
     kernels = [op.kernel for op in layers if isinstance(op, Conv)]
     alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses
     taps = math.prod(kernels[-1]) if kernels and alike else 0
-    return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * int(reach.axes[0].least.sum()),
+    return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * reach.axes[0].least_total,
             "differs": reach.differs, "source_readers": math.prod(a.most_readers for a in reach.axes),
             "channel_readers": reach.axes[0].most_readers}
 
@@ -325,19 +324,11 @@ def _pool_side(ops: Sequence[Op]) -> int:
     return side
 
 
-def _links(edges: Sequence[Edge]) -> list[dict[str, bool]]:
+def _links(graph: Graph, edges: Sequence[Edge]) -> list[dict[str, bool]]:
     """Which projections lie on a cycle, and which are shortcuts past other populations.
 
     A shortcut leads over more than one level of the longest paths through the network, cycles counted as one node.
     """
-    net: nx.DiGraph[str] = nx.DiGraph()
-    net.add_edges_from((e.src, e.dst) for e in edges)
-    component = {n: i for i, c in enumerate(nx.strongly_connected_components(net)) for n in c}
-    condensed: nx.DiGraph[int] = nx.DiGraph()
-    condensed.add_edges_from((component[a], component[b]) for a, b in net.edges if component[a] != component[b])
-    depth: dict[int, int] = {}
-    for node in nx.topological_sort(condensed):
-        depth[node] = max((depth[b] + 1 for b in condensed.predecessors(node)), default=0)
+    component, level = {n: i for i, c in enumerate(graph.components) for n in c}, graph.levels
     return [{"loops": component[e.src] == component[e.dst],
-             "shortcut": component[e.src] != component[e.dst]
-             and depth[component[e.dst]] > depth[component[e.src]] + 1} for e in edges]
+             "shortcut": component[e.src] != component[e.dst] and level[e.dst] > level[e.src] + 1} for e in edges]

@@ -133,8 +133,10 @@ class Lists(MemoryModel):
 
     def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
         """As many as if all lists were of the length at which a synapse is cheapest, its share of the list included."""
-        kinds, place = np.unique(np.stack([bits, longest]), axis=1, return_inverse=True)
-        cheapest = np.array([self._cheapest_list(b, most) for b, most in kinds.T.tolist()], np.int64).reshape(-1, 2)
+        bits, longest = np.broadcast_arrays(bits, np.minimum(longest, MAX_TRIED + 1))
+        kinds, place = np.unique(bits * (MAX_TRIED + 2) + longest, return_inverse=True)
+        cheapest = np.array([self._cheapest_list(*divmod(kind, MAX_TRIED + 2)) for kind in kinds.tolist()],
+                            np.int64).reshape(-1, 2)
         size, length = cheapest[place.reshape(-1)].T
         return np.asarray(synapses // length * size + -(-(synapses % length * size) // length))
 

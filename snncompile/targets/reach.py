@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -79,12 +79,32 @@ class Axis:
         every, ones = np.arange(size), np.ones(size, np.int64)
         return cls(every, every, ones, ones, size)
 
-    @property
+    @cached_property
+    def total(self) -> int:
+        """The sum of `count`."""
+        return int(self.count.sum())
+
+    @cached_property
+    def least_total(self) -> int:
+        """The sum of `least`."""
+        return int(self.least.sum())
+
+    @cached_property
+    def most(self) -> int:
+        """How many inputs one output reads, at most."""
+        return int(self.count.max(initial=0))
+
+    @cached_property
+    def differs(self) -> bool:
+        """Whether it is certain that not all outputs read the same inputs."""
+        return self.is_plain and bool(np.ptp(self.low) or np.ptp(self.high))
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether every output reads its whole interval, or nothing."""
         return bool(((self.least == self.high - self.low + 1) | (self.count == 0)).all())
 
-    @property
+    @cached_property
     def most_readers(self) -> int:
         """How many outputs read one input, at most."""
         first, last = self.readers()
@@ -178,23 +198,23 @@ class Reach:
     @property
     def synapses(self) -> int:
         """Connections between inputs and outputs, borders counted exactly."""
-        return math.prod(int(a.count.sum()) for a in self.axes)
+        return math.prod(a.total for a in self.axes)
 
     @property
     def least_synapses(self) -> int:
         """Connections at least: less than `synapses` where those are not known exactly, or where a layer's weights are
         mostly zeros."""
-        return math.prod(int(a.least.sum()) for a in self.axes)
+        return math.prod(a.least_total for a in self.axes)
 
     @property
     def fan_in(self) -> int:
         """The most inputs that one output reads."""
-        return math.prod(int(a.count.max(initial=0)) for a in self.axes)
+        return math.prod(a.most for a in self.axes)
 
     @property
     def differs(self) -> bool:
         """Whether it is certain that not all outputs read the same inputs."""
-        return not self.scattered and any(a.is_plain and bool(np.ptp(a.low) or np.ptp(a.high)) for a in self.axes)
+        return not self.scattered and any(a.differs for a in self.axes)
 
     def through(self, op: Op, shape: Shape) -> Reach:
         """The reach behind one more operator, which is entered by a tensor of `shape`."""
@@ -217,7 +237,7 @@ class Reach:
         """The same elements under another shape: what an output reads may lie anywhere."""
         if old == new:
             return self
-        counts = [np.full(n, int(a.count.max(initial=0))) for a, n in zip(self.axes, new, strict=True)]
+        counts = [np.full(n, a.most) for a, n in zip(self.axes, new, strict=True)]
         least = math.prod(int(a.least.min()) for a in self.axes)
         leasts = [np.full(new[0], least), *(np.ones(n, np.int64) for n in new[1:])]
         if new[1:] == (1, 1):
