@@ -54,11 +54,16 @@ def circles(graph: dict[str, set[str]]) -> Iterator[set[str]]:
             yield members
 
 
-def function_lengths(tree: ast.AST) -> Iterator[tuple[str, int, int]]:
-    """The name, first line and length of every function."""
+def lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def function_lengths(tree: ast.AST) -> Iterator[tuple[str, int, int, int]]:
+    """The name and first line of every function; its length in lines, with and without its docstring."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield node.name, node.lineno, (node.end_lineno or node.lineno) - node.lineno + 1
+            described = ast.get_docstring(node, clean=False) is not None
+            yield node.name, node.lineno, lines(node), lines(node) - (lines(node.body[0]) if described else 0)
 
 
 def problems() -> Iterator[str]:
@@ -71,19 +76,25 @@ def problems() -> Iterator[str]:
         if text.count("\n") > MAX_FILE_LINES:
             yield f"{path}: {text.count(chr(10))} lines, at most {MAX_FILE_LINES}"
         yield from (f"{path}:{line}: function {function} has {length} lines, at most {MAX_FUNCTION_LINES}"
-                    for function, line, length in function_lengths(tree) if length > MAX_FUNCTION_LINES)
+                    for function, line, length, _ in function_lengths(tree) if length > MAX_FUNCTION_LINES)
     for circle in circles(graph):
         if circle not in CIRCLES:
             yield f"imports go in a circle: {', '.join(sorted(circle))}"
 
 
+def summary(words: str, lengths: list[int]) -> str:
+    ordered = sorted(lengths)
+    return (f"{words}: median {ordered[len(ordered) // 2]} lines, 90th percentile {ordered[len(ordered) * 9 // 10]}, "
+            f"longest {ordered[-1]}")
+
+
 def main() -> int:
-    found = list(problems())
+    wrong = list(problems())
     trees = [ast.parse(p.read_text(encoding="utf-8")) for p in PACKAGE.rglob("*.py")]
-    lengths = sorted(length for tree in trees for _, _, length in function_lengths(tree))
-    print("\n".join(found) or f"structure: {len(lengths)} functions, median {lengths[len(lengths) // 2]} lines, "
-          f"90th percentile {lengths[len(lengths) * 9 // 10]}, longest {lengths[-1]}")
-    return int(bool(found))
+    lengths = [measured for tree in trees for measured in function_lengths(tree)]
+    print("\n".join(wrong) or f"{summary(f'structure, {len(lengths)} functions', [n[2] for n in lengths])}\n"
+          f"{summary('without docstrings', [n[3] for n in lengths])}")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

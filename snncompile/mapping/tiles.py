@@ -191,7 +191,13 @@ def cut(shapes: Sequence[Volume | None], blocks: Sequence[Volume]) -> tuple[Cut 
 
 
 def measure(cuts: tuple[Cut | None, ...], projections: Sequence[Link], memory: MemoryModel) -> Tiles:
-    """What each tile of a cut network needs."""
+    """What each tile of a cut network needs of a core.
+
+    Args:
+        cuts: how each population is cut, by its row in the layer table; None for inputs.
+        projections: all projections between them.
+        memory: the model that says how many bits lists of synapses and kernels take.
+    """
     count = sum(len(c) for c in cuts if c)
     boxes = [_boxes(c) for c in cuts if c]
     synapses, bits = np.zeros(count, np.int64), np.zeros(count, np.int64)

@@ -189,6 +189,11 @@ def multiplier(step: Array, unit: Array, exact: bool, least: int = 1) -> Array:
     [3.0, 4.0]
 
     It is 0 for a channel whose weights are all zero, since a grid of -1 and 1 has no code for 0.
+
+    Args:
+        step: the real value of a weight of 1, one number or `[channel]`.
+        unit: the real value of a membrane step, one number or `[channel]`.
+        least: of what the result is a multiple.
     """
     ratio = np.asarray(step, np.float64) / unit
     if exact:
