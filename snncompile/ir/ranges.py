@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.ir.expr import Program, Step, constants
+from snncompile.ir.expr import Program, Step, constants, prune
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.operations import OPERATIONS, Interval, extent, join, width, within
 from snncompile.ir.ops import Input
@@ -161,3 +161,36 @@ def _arguments(program: Program, step: Step, ranges: list[Interval]) -> list[Int
         most = ranges[b][1] - 1 + strict
         otherwise = min(otherwise[0], most), min(otherwise[1], most)
     return [chosen, then, otherwise]
+
+
+def simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
+    """The program without steps that have one value only, and without clips and choices that never act."""
+    moved: list[int] = []
+    steps: list[Step] = []
+    for step, (low, high) in zip(program.steps, ranges, strict=True):
+        keeps = decided(step, ranges)
+        if keeps is not None:
+            moved.append(moved[keeps])
+            continue
+        constant = low == high and step.op not in ("param", "const")
+        steps.append(Step("const", (), low) if constant else
+                     Step(step.op, tuple(moved[a] for a in step.args), step.value))
+        moved.append(len(steps) - 1)
+    return prune(Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state)))
+
+
+def decided(step: Step, ranges: tuple[Interval, ...]) -> int | None:
+    """The position of the argument that a step always gives, where ranges prove that; else None."""
+    value: Any = step.value
+    if step.op not in ("min", "max", "wrap", "select"):
+        return None
+    a = ranges[step.args[0]]
+    if step.op == "select":
+        return step.args[1] if a[0] > 0 else step.args[2] if a == (0, 0) else None
+    if step.op == "wrap":
+        half = 1 << (int(value) - 1)
+        return step.args[0] if -half <= a[0] and a[1] < half else None
+    b = ranges[step.args[1]]
+    first = a[1] <= b[0] if step.op == "min" else a[0] >= b[1]
+    second = b[1] <= a[0] if step.op == "min" else b[0] >= a[1]
+    return step.args[0] if first else step.args[1] if second else None

@@ -34,6 +34,13 @@ def _activity(case: Case) -> float:
 
 
 @needs_compiler
+@pytest.mark.parametrize("seed", [3000664, 3001418])
+def test_clips_that_never_act_are_not_emitted(seed: int) -> None:
+    """States that were anywhere in their widths would need them, and strict compilers call them always true."""
+    assert differences(random_case(random_graph(seed), seed)) == []
+
+
+@needs_compiler
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs())
 def test_c_equals_the_interpreter_on_graphs_that_hypothesis_finds(graph: Graph) -> None:

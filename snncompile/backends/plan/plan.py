@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from snncompile.backends.names import identifiers
@@ -19,7 +19,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval
 from snncompile.ir.ops import Input, Scale
 from snncompile.ir.populations import Population
-from snncompile.ir.ranges import population_ranges, source_range
+from snncompile.ir.ranges import intervals, population_ranges, simplified, source_range
 from snncompile.ir.types import Shape
 
 UNKNOWN_RATE = 0.1
@@ -220,9 +220,19 @@ class _Planner:
         accumulators, places = self._accumulators(name, chains)
         projections = tuple(self._projection(name, k, edge, chain, accumulators[at]) for k, (edge, (chain, _), at) in
                             enumerate(zip(self.graph.edges_into[name], chains, places, strict=True)))
-        update = Update(self.names[name], self.graph.population(name), self.graph.shapes[name], tuple(accumulators),
-                        population_ranges(self.graph, name).steps)
-        return PopulationPlan(self.sources[name], update, projections, self._stands(name))
+        return PopulationPlan(self.sources[name], self._update(name, tuple(accumulators)), projections,
+                              self._stands(name))
+
+    def _update(self, name: str, accumulators: tuple[Accumulator, ...]) -> Update:
+        """The update of a population, without the clips that never act on the states that it reaches.
+
+        The graph keeps them where states that are anywhere in their widths would need them. A C compiler would warn of
+        comparisons that are always true.
+        """
+        op, ranges = self.graph.population(name), population_ranges(self.graph, name)
+        program = simplified(op.program, ranges.steps)
+        return Update(self.names[name], replace(op, program=program), self.graph.shapes[name],
+                      accumulators, intervals(program, op.params, ranges.states, ranges.x))
 
     def _accumulators(self, name: str, chains: list[tuple[tuple[Op, ...], Scale]]
                       ) -> tuple[list[Accumulator], list[int]]:

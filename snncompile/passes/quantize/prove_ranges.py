@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from snncompile.diagnostics import Collector, shorten
-from snncompile.ir.expr import Program, Step, prune
+from snncompile.ir.expr import Program
 from snncompile.ir.graph import Graph
 from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval, bit_width, join, width, within
 from snncompile.ir.populations import Population
-from snncompile.ir.ranges import PopulationRanges, chain_ranges, intervals, population_ranges
+from snncompile.ir.ranges import PopulationRanges, chain_ranges, intervals, population_ranges, simplified
 from snncompile.ir.types import Stage
 
 WIDEST_BITS = 64
@@ -74,11 +74,11 @@ def _check(name: str, ranges: tuple[Interval, ...], problems: Collector) -> None
 def tightened(op: Op, ranges: PopulationRanges) -> Op:
     """The population with states as wide as their ranges, and a program without steps that these decide."""
     assert isinstance(op, Population)
-    program = _simplified(op.program, ranges.steps)
+    program = simplified(op.program, ranges.steps)
     bits = {n: bit_width(interval) for n, interval in ranges.states.items()}
     if not _closed(program, op, bits, ranges.x):
         ranges = _rounded(op, ranges)
-        program = _simplified(op.program, ranges.steps)
+        program = simplified(op.program, ranges.steps)
         bits = {n: bit_width(interval) for n, interval in ranges.states.items()}
     low, high = ranges.steps[op.program.output]
     states = {n: dataclasses.replace(s, bits=bits[n]) for n, s in op.states.items()}
@@ -103,36 +103,3 @@ def _rounded(op: Population, ranges: PopulationRanges) -> PopulationRanges:
         if after == states:
             return PopulationRanges(ranges.x, steps, states)
         states = after
-
-
-def _simplified(program: Program, ranges: tuple[Interval, ...]) -> Program:
-    """The program without steps that have one value only, and without clips and choices that never act."""
-    moved: list[int] = []
-    steps: list[Step] = []
-    for step, (low, high) in zip(program.steps, ranges, strict=True):
-        keeps = decided(step, ranges)
-        if keeps is not None:
-            moved.append(moved[keeps])
-            continue
-        constant = low == high and step.op not in ("param", "const")
-        steps.append(Step("const", (), low) if constant else
-                     Step(step.op, tuple(moved[a] for a in step.args), step.value))
-        moved.append(len(steps) - 1)
-    return prune(Program(tuple(steps), moved[program.output], tuple((n, moved[i]) for n, i in program.next_state)))
-
-
-def decided(step: Step, ranges: tuple[Interval, ...]) -> int | None:
-    """The position of the argument that a step always gives, where ranges prove that; else None."""
-    value: Any = step.value
-    if step.op not in ("min", "max", "wrap", "select"):
-        return None
-    a = ranges[step.args[0]]
-    if step.op == "select":
-        return step.args[1] if a[0] > 0 else step.args[2] if a == (0, 0) else None
-    if step.op == "wrap":
-        half = 1 << (int(value) - 1)
-        return step.args[0] if -half <= a[0] and a[1] < half else None
-    b = ranges[step.args[1]]
-    first = a[1] <= b[0] if step.op == "min" else a[0] >= b[1]
-    second = b[1] <= a[0] if step.op == "min" else b[0] >= a[1]
-    return step.args[0] if first else step.args[1] if second else None

@@ -15,9 +15,8 @@ import numpy as np
 from snncompile.ir.expr import Expr, Program, Step, evaluate, flatten, maximum, prune, select
 from snncompile.ir.operations import Interval, bit_width, join
 from snncompile.ir.populations import IntState, Population
-from snncompile.ir.ranges import cell_ranges, intervals
+from snncompile.ir.ranges import cell_ranges, decided, intervals
 from snncompile.ir.types import Array, Shape
-from snncompile.passes.quantize.prove_ranges import decided
 
 MAX_KINDS = 4096
 """The number of distinct neurons of a population that are looked at; one with more counts as not proved."""
