@@ -51,7 +51,7 @@ class KernelView:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceCode:
     """An input or population, and the array of rows that holds what it emits, a row for each tick.
 
     Attributes:
@@ -83,7 +83,7 @@ class Projection:
 
     name: str
     label: str
-    source: Source
+    source: SourceCode
     delay: int
     kernels: tuple[KernelView, ...]
     rows: tuple[Row, ...]
@@ -103,7 +103,7 @@ class Projection:
 
 
 @dataclass(frozen=True)
-class Accumulator:
+class AccumulatorCode:
     """Synaptic sums of a population that are multiplied by the same factor, one for each neuron."""
 
     name: str
@@ -135,9 +135,9 @@ class PopulationCode:
             reads real-valued inputs only.
     """
 
-    source: Source
+    source: SourceCode
     rule: str
-    accumulators: tuple[Accumulator, ...]
+    accumulators: tuple[AccumulatorCode, ...]
     projections: tuple[Projection, ...]
     states: tuple[StateArray, ...]
     lines: tuple[Line, ...]
@@ -158,7 +158,7 @@ class PopulationCode:
 
 
 @dataclass(frozen=True)
-class Port:
+class PortCode:
     """An input or output of the network, printed as an argument of its functions.
 
     Attributes:
@@ -170,7 +170,7 @@ class Port:
 
     argument: str
     label: str
-    source: Source
+    source: SourceCode
     delay: int
     shape: Shape
     low: int
@@ -193,9 +193,9 @@ class Net:
 
     prefix: str
     label: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    sources: tuple[Source, ...]
+    inputs: tuple[PortCode, ...]
+    outputs: tuple[PortCode, ...]
+    sources: tuple[SourceCode, ...]
     populations: tuple[PopulationCode, ...]
     groups: tuple[tuple[bool, tuple[PopulationCode, ...]], ...]
     data: tuple[Data, ...]

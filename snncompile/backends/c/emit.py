@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.c.context import Net, Port
+from snncompile.backends.c.context import Net, PortCode
 from snncompile.backends.c.lower import lower
 from snncompile.backends.c.text import render
 from snncompile.backends.c.types import DTYPES
@@ -94,7 +94,7 @@ def _selftest(graph: Graph, net: Net, golden: Golden) -> str:
     return render("selftest.c.j2", net=net, samples=used, ticks=ticks, arrays=arrays)
 
 
-def _nested(values: Array, port: Port) -> str:
+def _nested(values: Array, port: PortCode) -> str:
     """The values `[sample, tick, *shape]` of a port as C initialisers of an array `[sample][tick][element]`."""
     typed = np.ascontiguousarray(values).astype(DTYPES[port.source.type]).reshape(*values.shape[:2], -1)
     return "".join("{\n" + "".join("{\n" + numbers(tick) + "},\n" for tick in sample) + "},\n" for sample in typed)

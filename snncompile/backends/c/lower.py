@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from snncompile.backends.c.context import (
-    Accumulator,
+    AccumulatorCode,
     Data,
     KernelView,
     Net,
     PopulationCode,
-    Port,
+    PortCode,
     Projection,
     Row,
-    Source,
+    SourceCode,
     StateArray,
 )
 from snncompile.backends.c.expressions import lines_of
@@ -70,16 +70,16 @@ class _Lowering:
         """
         return Data(f"{self.prefix}_N_{constant.name}", constant.values)
 
-    def _input(self, port: planned.Port) -> Port:
+    def _input(self, port: planned.Port) -> PortCode:
         always_on = self.schedule.always_on
         steps = self._steps(always_on.get(port.label, 0), "a 1 for each tick" if port.label in always_on else "tick")
         return self._port("in", port, steps)
 
-    def _output(self, port: planned.Port) -> Port:
+    def _output(self, port: planned.Port) -> PortCode:
         return self._port("out", port, self._steps(self.schedule.latency_ticks.get(port.label, 0), "tick"))
 
-    def _port(self, word: str, port: planned.Port, steps: str) -> Port:
-        return Port(f"{word}_{port.name}", comment(port.label), self.sources[port.source.buffer.name], port.delay,
+    def _port(self, word: str, port: planned.Port, steps: str) -> PortCode:
+        return PortCode(f"{word}_{port.name}", comment(port.label), self.sources[port.source.buffer.name], port.delay,
                     port.shape, port.low, port.high, steps)
 
     def _steps(self, first: int, value: str) -> str:
@@ -103,7 +103,7 @@ class _Lowering:
                       for n, i in update.program.next_state)
         return PopulationCode(
             self.sources[population.source.buffer.name], comment(update.op.rule),
-            tuple(Accumulator(a.buffer.name, type_of(a.buffer)) for a in update.accumulators),
+            tuple(AccumulatorCode(a.buffer.name, type_of(a.buffer)) for a in update.accumulators),
             tuple(map(self._projection, population.projections)), states, tuple(lines), nexts,
             operands[update.program.output], update.lanes, population.standing)
 
@@ -145,9 +145,9 @@ class _Lowering:
         return {family: tuple(sorted(types)) for family, types in needed.items()}
 
 
-def _source(source: planned.Source) -> Source:
+def _source(source: planned.Source) -> SourceCode:
     buffer = source.buffer
-    return Source(buffer.name, comment(source.label), type_of(buffer), buffer.size, source.channels, source.places,
+    return SourceCode(buffer.name, comment(source.label), type_of(buffer), buffer.size, source.channels, source.places,
                   source.history, source.plain)
 
 

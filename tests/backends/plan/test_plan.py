@@ -16,7 +16,7 @@ from snncompile.backends.names import prefix
 from snncompile.backends.plan.buffers import Buffer, Lifetime, storage
 from snncompile.backends.plan.plan import plan
 from snncompile.ir.interp import run
-from snncompile.ir.ranges import input_range, population_ranges
+from snncompile.ir.ranges import input_range, population_ranges, simplified
 from tests.backends.exactness import Case, random_case
 from tests.strategies import random_graph
 
@@ -42,7 +42,19 @@ def test_sums_stay_in_the_ranges_of_their_buffers(seed):
         low, high = input_range(graph, name)
         assert update.input_range[0] <= low
         assert high <= update.input_range[1]
-        assert update.ranges == population_ranges(graph, name).steps
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_programs_have_the_proved_ranges_and_no_clip_that_never_acts(seed):
+    graph = case_of(seed).graph
+    for population in plan(graph, {}, {}).populations:
+        update, name = population.update, population.source.label
+        program, proved = graph.population(name).program, population_ranges(graph, name)
+        assert update.ranges[update.program.output] == proved.steps[program.output]
+        assert [(n, update.ranges[i]) for n, i in update.program.next_state] == [
+            (n, proved.steps[i]) for n, i in program.next_state]
+        assert set(update.ranges) <= set(proved.steps)
+        assert simplified(update.program, update.ranges) == update.program
 
 
 def test_a_buffer_knows_its_exact_bits():
