@@ -19,6 +19,7 @@ new one:
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -160,7 +161,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Weighted(Kernel):
+class Weighted(Kernel, ABC):
     """A kernel with weights, which adds the synaptic input of an operator to its sums.
 
     Attributes:
@@ -174,9 +175,9 @@ class Weighted(Kernel):
     weight: Constant
 
     @classmethod
+    @abstractmethod
     def applies(cls, site: Site) -> bool:
         """Whether the kernel computes the exact sums of an operator."""
-        raise NotImplementedError
 
     @classmethod
     def cost(cls, site: Site, costs: Mapping[str, float]) -> float:
@@ -188,9 +189,9 @@ class Weighted(Kernel):
         return costs.get(cls.name, cls.relative_cost)
 
     @classmethod
+    @abstractmethod
     def make(cls, site: Site) -> Weighted:
         """Make the kernel for an operator to which it applies."""
-        raise NotImplementedError
 
     @property
     def repeats(self) -> int:
