@@ -99,7 +99,7 @@ class Projection:
     @property
     def index_type(self) -> str:
         """The type of the indices in the list of events."""
-        return "uint16_t" if self.scratch.most_index <= 1 << 16 else "uint32_t"
+        return "uint16_t" if self.scratch.index_limit <= 1 << 16 else "uint32_t"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class PopulationCode:
         next_state: for each state its name, its type, and the C operand of its next value.
         output: the C operand of what the neuron emits.
         lanes: the number of neurons in the inner loop of the update.
-        keeps: whether its sums are kept while the frame that they were computed from stands still. Such a population
+        standing: whether its sums are kept while the frame that they were computed from stands still. Such a population
             reads real-valued inputs only.
     """
 
@@ -144,12 +144,12 @@ class PopulationCode:
     next_state: tuple[tuple[str, str, str], ...]
     output: str
     lanes: int
-    keeps: bool
+    standing: bool
 
     @property
     def home(self) -> str:
         """The member of the network's struct that holds the accumulators."""
-        return "kept" if self.keeps else "acc"
+        return "kept" if self.standing else "acc"
 
     @property
     def blocks(self) -> int:

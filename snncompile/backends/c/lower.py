@@ -127,7 +127,7 @@ class _Lowering:
         views = tuple(self._view(k) for k in projection.kernels)
         scratch = [k.scratch for k in projection.kernels]
         together = Scratch(*(max((getattr(s, n) for s in scratch), default=0)
-                             for n in ("events", "most_index", "bit_words")))
+                             for n in ("events", "index_limit", "bit_words")))
         return Projection(projection.name, comment(projection.label), self.sources[projection.source.buffer.name],
                           projection.delay, views, tuple(map(_row, projection.scratch)), projection.accumulator.name,
                           type_of(projection.accumulator), together)

@@ -42,7 +42,7 @@ def test_every_cut_of_a_file_is_refused(net: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.nir"
     for end in {*range(0, 64), *range(64, len(data) - 1, 97)}:
         cut.write_bytes(data[:end])
-        assert survives(cut) in (True, False)
+        assert not survives(cut)
     for end in (0, 1, 7, 8, 20, 100, len(data) // 2):
         cut.write_bytes(data[:end])
         assert codes(cut) == ["SNN101"]
@@ -53,13 +53,15 @@ def test_flipped_bytes_load_or_are_refused(net: Path, tmp_path: Path, seed: int)
     rng = random.Random(seed)
     good = net.read_bytes()
     structure = [i for i, b in enumerate(good) if b]
+    refused = 0
     for _ in range(10):
         data = bytearray(good)
         for _ in range(rng.choice([1, 2, 5, 20])):
             at = rng.choice(structure) if rng.random() < 0.7 else rng.randrange(len(data))
             data[at] = rng.choice([0, 1, 255, rng.randrange(256), data[at] ^ 1 << rng.randrange(8)])
         (tmp_path / "flipped.nir").write_bytes(data)
-        survives(tmp_path / "flipped.nir")
+        refused += not survives(tmp_path / "flipped.nir")
+    assert refused > 0
 
 
 def test_a_file_that_is_not_hdf5_is_named_by_its_first_bytes(tmp_path: Path) -> None:

@@ -78,12 +78,12 @@ class Scratch:
 
     Attributes:
         events: the number of entries that its list of events must hold.
-        most_index: a number above every index that is listed, which is the size of the source.
+        index_limit: a number above every index that is listed, which is the size of the source.
         bit_words: the number of 32-bit words for one bit plane of its source.
     """
 
     events: int = 0
-    most_index: int = 0
+    index_limit: int = 0
     bit_words: int = 0
 
 
