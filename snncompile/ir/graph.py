@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heappop, heappush
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -161,9 +162,9 @@ class Graph:
         Inside a component, nodes stand in the order in which a tick computes them, given by the edges of delay 0. A
         component of one node without an edge to itself can be run for all ticks before the next component is begun.
         """
-        rank = {name: i for i, name in enumerate(self._order_of_a_tick())}
         if all(e.delay == 0 for e in self.edges):  # no loop has a delay of 0, so that no component has two nodes
-            return tuple((name,) for name in rank)
+            return tuple((name,) for name in self.tick_order)
+        rank = {name: i for i, name in enumerate(self.tick_order)}
         whole: nx.DiGraph[str] = nx.DiGraph()
         whole.add_nodes_from(self.nodes)
         whole.add_edges_from((e.src, e.dst) for e in self.edges)
@@ -187,13 +188,26 @@ class Graph:
             levels |= dict.fromkeys(component, max(before, default=0))
         return levels
 
-    def _order_of_a_tick(self) -> Iterable[str]:
-        """All nodes, each behind those that reach it without a delay, and otherwise as they stand in the graph."""
-        tick: nx.DiGraph[str] = nx.DiGraph()
-        tick.add_nodes_from(self.nodes)
-        tick.add_edges_from((e.src, e.dst) for e in self.edges if e.delay == 0)
-        position = {name: i for i, name in enumerate(self.nodes)}
-        return nx.lexicographical_topological_sort(tick, key=position.__getitem__)
+    @cached_property
+    def tick_order(self) -> tuple[str, ...]:
+        """All nodes, each behind those that reach it without a delay, and otherwise as they stand in the graph.
+
+        Nodes in a loop of edges without delay, which `verify` refuses, and nodes behind such a loop are left out.
+        """
+        names = tuple(self.nodes)
+        position = {name: i for i, name in enumerate(names)}
+        waits_for = {name: sum(e.delay == 0 for e in edges) for name, edges in self.edges_into.items()}
+        ready = [i for i, name in enumerate(names) if not waits_for[name]]
+        order = []
+        while ready:
+            name = names[heappop(ready)]
+            order.append(name)
+            for edge in self.edges_from[name]:
+                if edge.delay == 0:
+                    waits_for[edge.dst] -= 1
+                    if not waits_for[edge.dst]:
+                        heappush(ready, position[edge.dst])
+        return tuple(order)
 
     def loops(self, name: str) -> bool:
         """Whether a node has an edge to itself."""

@@ -74,9 +74,13 @@ class Op:
         for name in _fields(kind):
             yield name, getattr(self, name)
 
+    def numbers(self) -> Iterator[tuple[str, Any]]:
+        """The values, by name, among which its numbers and arrays are: its fields, or what these hold."""
+        return self.attributes()
+
     def arrays(self) -> dict[str, Weight]:
-        """The attributes that are arrays, or shapes in place of arrays, by name."""
-        return {n: v for n, v in self.attributes() if isinstance(v, (np.ndarray, ShapeOnly))}
+        """The arrays, or shapes in place of arrays, among its numbers, by name."""
+        return {n: v for n, v in self.numbers() if isinstance(v, (np.ndarray, ShapeOnly))}
 
     def infer(self, shape: Shape) -> Shape:
         """The shape of the output for the shape of an input, without the axis of samples. Raises `ShapeError`."""

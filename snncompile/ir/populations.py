@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
-
-import numpy as np
 
 from snncompile.ir.expr import Program
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op, broadcasts
 from snncompile.ir.rules import BIAS, THRESHOLD, Firing, Rule, Traced
-from snncompile.ir.types import Shape, ShapeOnly, Weight, freeze_arrays
+from snncompile.ir.types import Shape, freeze_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +47,9 @@ class Neuron(Op):
         """A neuron with a rule of `library.RULES`, given by its name; `params` are the parameters of the rule."""
         return cls(RULES[rule], params, firing, options or {}, initial or {})
 
-    def arrays(self) -> dict[str, Weight]:
-        both = {**self.params, **{f"initial.{k}": v for k, v in self.initial.items()}}
-        return {n: v for n, v in both.items() if isinstance(v, (np.ndarray, ShapeOnly))}
+    def numbers(self) -> Iterator[tuple[str, Any]]:
+        yield from self.params.items()
+        yield from ((f"initial.{k}", v) for k, v in self.initial.items())
 
     @cached_property
     def traced(self) -> Traced:
@@ -142,9 +140,10 @@ class Population(Op):
         """The names of the parameters that are look-up tables."""
         return frozenset(s.value[0] for s in self.program.steps if s.op == "lut" and isinstance(s.value, tuple))
 
-    def arrays(self) -> dict[str, Weight]:
-        both = {**self.params, "unit": self.unit, **{f"initial.{k}": s.initial for k, s in self.states.items()}}
-        return {n: v for n, v in both.items() if isinstance(v, np.ndarray)}
+    def numbers(self) -> Iterator[tuple[str, Any]]:
+        yield from self.params.items()
+        yield "unit", self.unit
+        yield from ((f"initial.{k}", s.initial) for k, s in self.states.items())
 
     def infer(self, shape: Shape) -> Shape:
         for name, value in (*self.params.items(), ("unit", self.unit)):

@@ -87,25 +87,25 @@ _SOUND: WeakSet[Op] = WeakSet()
 
 
 def _check_attributes(graph: Graph, problems: Collector) -> None:
-    for place, op in _unchecked(graph):
+    for kind, name, op in _unchecked(graph):
         for fault in faults(op):
-            problems.error("SNN203", f"{place}, {fault.attribute}", fault.found, fault.expected)
+            problems.error("SNN203", f"{kind} {shorten(name)}, {fault.attribute}", fault.found, fault.expected)
 
 
-def _unchecked(graph: Graph) -> Iterator[tuple[str, Op]]:
-    """The operators of nodes and chains that are not in _SOUND, each with its place for diagnostics."""
+def _unchecked(graph: Graph) -> Iterator[tuple[str, str, Op]]:
+    """The operators that are not in _SOUND, each behind its place: "node" or "edge", and the name of that."""
     for name, op in graph.nodes.items():
         if op not in _SOUND:
-            yield f"node {shorten(name)}", op
+            yield "node", name, op
     for edge in graph.edges:
         for op in edge.chain:
             if op not in _SOUND:
-                yield f"edge {shorten(edge.label)}", op
+                yield "edge", edge.label, op
 
 
 def _check_cycles(graph: Graph, problems: Collector) -> None:
-    cycle = instant_cycle(graph)
-    if cycle:
+    if len(graph.tick_order) < len(graph.nodes):
+        cycle = instant_cycle(graph)
         path = " -> ".join(shorten(n, 30) for n in [*cycle, cycle[0]])
         problems.error("SNN301", path, f"{len(cycle)} edges of delay 0 form a loop",
                     "a loop must hold at least one edge of delay 1 or more",
@@ -185,20 +185,17 @@ def _is_real(op: Op) -> bool:
 
 
 def _check_numbers(graph: Graph, problems: Collector) -> None:
-    for place, op in _unchecked(graph):
+    for kind, name, op in _unchecked(graph):
         before = len(problems.found)
-        for name, array in op.arrays().items():
-            if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
-                bad = int((~np.isfinite(array)).sum())
-                problems.error("SNN203", f"{place}, {name}", f"{bad} of {array.size} values are NaN or infinite",
-                            "finite numbers")
-        scalars = dict(op.params) if isinstance(op, (Neuron, Population)) else dict(op.attributes())
-        scalars |= {f"initial.{k}": v for k, v in op.initial.items()} if isinstance(op, Neuron) else {}
-        for name, value in scalars.items():
+        for attribute, value in op.numbers():
             if isinstance(value, float) and not math.isfinite(value):
-                problems.error("SNN203", f"{place}, {name}", str(value), "a finite number")
+                problems.error("SNN203", f"{kind} {shorten(name)}, {attribute}", str(value), "a finite number")
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+                problems.error("SNN203", f"{kind} {shorten(name)}, {attribute}",
+                               f"{int((~np.isfinite(value)).sum())} of {value.size} values are NaN or infinite",
+                               "finite numbers")
         if isinstance(op, Neuron):
-            _check_neuron(place, op, problems)
+            _check_neuron(f"{kind} {shorten(name)}", op, problems)
         if len(problems.found) == before:
             _SOUND.add(op)
 

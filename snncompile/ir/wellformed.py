@@ -11,7 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,8 +67,7 @@ def checker(hint: Any) -> Callable[[Any], bool]:
     if hint is Any:
         return lambda value: True
     if origin in (typing.Union, types.UnionType):
-        each = tuple(map(checker, args))
-        return lambda value: any(check(value) for check in each)
+        return reduce(_either, map(checker, args))
     if origin is typing.Literal:
         return lambda value: any(type(value) is type(a) and value == a for a in args)
     if origin is np.ndarray:
@@ -82,10 +81,17 @@ def checker(hint: Any) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
+def _either(first: Callable[[Any], bool], second: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: first(value) or second(value)
+
+
 def _tuple_checker(args: tuple[Any, ...]) -> Callable[[Any], bool]:
     if args[-1:] == (...,):
         item = checker(args[0])
         return lambda value: isinstance(value, tuple) and all(map(item, value))
+    if len(set(args)) == 1:
+        item = checker(args[0])
+        return lambda value: isinstance(value, tuple) and len(value) == len(args) and all(map(item, value))
     items = tuple(map(checker, args))
     return lambda value: isinstance(value, tuple) and len(value) == len(items) and all(
         check(v) for check, v in zip(items, value, strict=True))

@@ -8,15 +8,14 @@ what is connected (hardware rules, partitions, matrices of synapses) is derived 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from snncompile.ir.types import Array
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """What an operator reads along one axis.
 
     Output `o` reads the inputs `o // repeat * stride - before + dilation * t` for the taps `t = 0 .. taps - 1`. Taps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from snncompile.ir.types import Array
@@ -99,7 +101,7 @@ def state_width(table: LayerTable, target: Target) -> Measured:
 def _operators(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     used = int(table.projections.operators[row])
     allowed = target.network.operators or ()
-    wrong = [word for word, bit in operator_bits() if used & bit and word not in allowed]
+    wrong = [word for word, bit in operator_bits().items() if used & bit and word not in allowed]
     return ", ".join(wrong), ", ".join(allowed)
 
 
@@ -109,7 +111,7 @@ def operators(table: LayerTable, target: Target) -> Measured:
     allowed = target.network.operators
     if allowed is None:
         return None
-    wrong = sum(bit for word, bit in operator_bits() if word not in allowed)
+    wrong = sum(bit for word, bit in operator_bits().items() if word not in allowed)
     return (table.projections.operators & wrong != 0).astype(np.int64), 0
 
 
@@ -317,27 +319,26 @@ def layer_cores(table: LayerTable, target: Target) -> Measured:
         return None
     fits, network = memory_model(target).fitting_cores(table), table.populations.network
     able = fits.any(1)  # populations that fit on no core break the rule `layer-memory`
-    patterns, which = np.unique(fits, axis=0, return_inverse=True)
+    fits, network = fits[able], network[able]
+    bits = np.array([1 << core for core in range(fits.shape[1])], np.int64 if fits.shape[1] < 63 else object)
+    sets, which = np.unique((fits * bits).sum(1), return_inverse=True)
     used = np.zeros(table.networks, np.int64)
-    for union in _unions(patterns):
-        inside = np.asarray(~(patterns & ~union).any(1))
-        bound = able & inside[which.reshape(-1)]
-        used = np.maximum(used, np.bincount(network[bound], minlength=table.networks) - union.sum())
+    for union in _unions(sets.tolist()):
+        bound = (sets | union == union)[which]
+        used = np.maximum(used, np.bincount(network[bound], minlength=table.networks) - union.bit_count())
     return used, 0
 
 
-def _unions(patterns: Array) -> list[Array]:
-    """All unions of the given sets of cores, `[core]` of flags each, but not more than `MAX_UNIONS`.
+def _unions(sets: Iterable[int]) -> list[int]:
+    """All unions of the given sets of cores, but not more than `MAX_UNIONS`. A set has a bit for each core.
 
-    >>> [u.tolist() for u in _unions(np.array([[True, False], [False, True]]))]
-    [[False, False], [True, False], [False, True], [True, True]]
+    >>> _unions([0b001, 0b110, 0b011])
+    [0, 1, 6, 7, 3]
     """
-    unions = {bytes(patterns.shape[1]): np.zeros(patterns.shape[1], bool)}
-    for pattern in patterns:
-        for union in [union | pattern for union in unions.values()]:
-            if len(unions) < MAX_UNIONS:
-                unions[union.tobytes()] = union
-    return list(unions.values())
+    unions = {0: None}
+    for cores in sets:
+        unions |= dict.fromkeys([union | cores for union in unions][:MAX_UNIONS - len(unions)])
+    return list(unions)
 
 
 HARDWARE_RULES: dict[str, HardwareRule] = {

@@ -33,9 +33,9 @@ ABSENT = -1
 """The value of a column for rows that have none: the word is unknown, or the projection has no convolution."""
 
 
-def operator_bits() -> list[tuple[str, int]]:
-    """The word of each operator, and the bit that stands for it in `Projections.operators`."""
-    return [(word, 1 << i) for i, word in enumerate(OPERATORS)]
+def operator_bits() -> dict[str, int]:
+    """The bit that stands for each operator in `Projections.operators`, by the word of the operator."""
+    return {word: 1 << i for i, word in enumerate(OPERATORS)}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Columns:
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Any:
         """The columns of rows that are given as mappings; what a row leaves out is 0."""
         names = [f.name for f in dataclasses.fields(cls)]
-        return cls(**{n: np.array([row.get(n, 0) for row in rows], np.int64) for n in names})
+        values = np.fromiter((row.get(n, 0) for n in names for row in rows), np.int64, len(names) * len(rows))
+        return cls(*values.reshape(len(names), len(rows)))
 
 
 @dataclass(frozen=True)
@@ -191,11 +192,12 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Laye
         populations[projection["source"]]["readers"] += 1
         for sums in ("sources", "fan_in", "synapses"):
             populations[projection["target"]][sums] += projection.get(sums, 1)
-    into: dict[int, list[tuple[int, list[Array]]]] = {}
+    into: dict[int, list[tuple[int, Reach]]] = {}
     for projection, reach in zip(projections, reaches, strict=True):
-        into.setdefault(projection["target"], []).append((projection["source"], [a.least for a in reach.axes]))
+        into.setdefault(projection["target"], []).append((projection["source"], reach))
     for row, parts in into.items():
-        populations[row]["least_axons"] = most_of_a_neuron(parts)
+        populations[row]["least_axons"] = parts[0][1].least_axons if len(parts) == 1 else most_of_a_neuron(
+            [(source, [a.least for a in reach.axes]) for source, reach in parts])
     return LayerTable(1, Populations.of(populations), Projections.of(projections), tuple(rows),
                  tuple(e.label for e in edges), reaches)
 
@@ -268,7 +270,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
     layers = [op for op in ops if isinstance(op, (Linear, Conv))]
     kernels = [i for i, op in enumerate(ops) if isinstance(op, Conv)]
     row = {"delay": edge.delay, "synapses": reach.synapses, "fan_in": reach.fan_in,
-           "operators": sum(bit for word, bit in operator_bits() if any(op.kind() == word for op in ops)),
+           "operators": sum(operator_bits().get(word, 0) for word in {op.kind() for op in ops}),
            "listing": KERNEL if kernels else DENSE if layers else SPARSE,
            "weights": sum(op.weight.size for op in layers) or 1, "pool_side": _pool_side(ops)}
     row |= _numbers(ops, layers, reach, weight_bits) | _least(layers, reach)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -115,10 +116,11 @@ class Lists(MemoryModel):
         >>> int(loihi.list_bits(np.array(100), np.array(8)))
         896
         """
-        memory = self.target.memory
-        blocks = -(-synapses // SYNAPSES_OF_A_BLOCK)
-        word = memory.word_bits or 1
-        return np.asarray(-(-(synapses * bits + blocks * (memory.list_header_bits or 0)) // word) * word)
+        return _list_bits(synapses, bits, *self._word_and_header)
+
+    @property
+    def _word_and_header(self) -> tuple[int, int]:
+        return self.target.memory.word_bits or 1, self.target.memory.list_header_bits or 0
 
     def longest_list(self, lists: int, bits: int) -> int:
         per_core = self.target.limits.synapse_bits_per_core
@@ -133,26 +135,11 @@ class Lists(MemoryModel):
 
     def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
         """As many as if all lists were of the length at which a synapse is cheapest, its share of the list included."""
-        bits, longest = np.broadcast_arrays(bits, np.minimum(longest, MAX_TRIED + 1))
-        kinds, place = np.unique(bits * (MAX_TRIED + 2) + longest, return_inverse=True)
-        cheapest = np.array([self._cheapest_list(*divmod(kind, MAX_TRIED + 2)) for kind in kinds.tolist()],
-                            np.int64).reshape(-1, 2)
+        kinds, place = np.unique(bits * (MAX_TRIED + 2) + np.minimum(longest, MAX_TRIED + 1), return_inverse=True)
+        cheapest = np.array([_cheapest_list(*divmod(kind, MAX_TRIED + 2), *self._word_and_header)
+                             for kind in kinds.tolist()], np.int64).reshape(-1, 2)
         size, length = cheapest[place.reshape(-1)].T
         return np.asarray(synapses // length * size + -(-(synapses % length * size) // length))
-
-    def _cheapest_list(self, bits: int, longest: int) -> tuple[int, int]:
-        """Bits and synapses of the list of at most `longest` synapses in which a synapse is cheapest.
-
-        A synapse takes its own bits at least, which stands for all lists that are too long to be tried.
-        """
-        if longest > MAX_TRIED:
-            return bits, 1
-        tried = np.arange(1, max(longest, 1) + 1)
-        sizes = self.list_bits(tried, np.asarray(bits))
-        best = 0
-        while (cheaper := sizes * tried[best] < sizes[best] * tried).any():
-            best = int(np.argmax(np.where(cheaper, tried, 0)))
-        return int(sizes[best]), int(tried[best])
 
     def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
         """A source has a list for each box that it reaches, and shorter lists cost more. Only a shared kernel does not
@@ -166,6 +153,27 @@ class Lists(MemoryModel):
         bits = links.weight_bits + np.where(kernels | links.differs, self.target.memory.index_bits or 0, 0)
         return self.least_bits(np.where(kernels, links.kernel_synapses * copies, links.least_synapses), bits,
                                np.where(kernels, links.channel_readers, links.source_readers))
+
+
+def _list_bits(synapses: Array, bits: Array, word: int, header: int) -> Array:
+    """Bits of lists, whose words have so many bits, and the headers of their blocks so many; see `Lists.list_bits`."""
+    return np.asarray(-(-(synapses * bits + -(-synapses // SYNAPSES_OF_A_BLOCK) * header) // word) * word)
+
+
+@lru_cache(1 << 12)
+def _cheapest_list(bits: int, longest: int, word: int, header: int) -> tuple[int, int]:
+    """Bits and synapses of the list of at most `longest` synapses of so many bits in which a synapse is cheapest.
+
+    A synapse takes its own bits at least, which stands for all lists that are too long to be tried.
+    """
+    if longest > MAX_TRIED:
+        return bits, 1
+    tried = np.arange(1, max(longest, 1) + 1)
+    sizes = _list_bits(tried, np.asarray(bits), word, header)
+    best = 0
+    while (cheaper := sizes * tried[best] < sizes[best] * tried).any():
+        best = int(np.argmax(np.where(cheaper, tried, 0)))
+    return int(sizes[best]), int(tried[best])
 
 
 class DynapCnn(MemoryModel):

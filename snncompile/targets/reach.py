@@ -90,6 +90,11 @@ class Axis:
         return int(self.least.sum())
 
     @cached_property
+    def most_certain(self) -> int:
+        """How many inputs the output that reads most of them reads at least."""
+        return int(self.least.max(initial=0))
+
+    @cached_property
     def most(self) -> int:
         """How many inputs one output reads, at most."""
         return int(self.count.max(initial=0))
@@ -207,6 +212,11 @@ class Reach:
         return math.prod(a.least_total for a in self.axes)
 
     @property
+    def least_axons(self) -> int:
+        """How many inputs the output that reads most of them reads at least."""
+        return math.prod(a.most_certain for a in self.axes)
+
+    @property
     def fan_in(self) -> int:
         """The most inputs that one output reads."""
         return math.prod(a.most for a in self.axes)
@@ -228,10 +238,10 @@ class Reach:
             channels = channels.keeping(self.axes[0], kept)
         elif self.scattered and all(w.is_full for w in windows):
             return Reach((replace(channels, least=np.full(len(channels), self.read)), rows, columns), True, self.read)
-        behind = Reach((channels, rows, columns), self.scattered, self.read)
-        if all(w.is_same for w in windows):
-            return behind
-        return replace(behind, read=math.prod(int(a.least.max(initial=0)) for a in behind.axes))
+        behind = channels, rows, columns
+        if self.scattered and not all(w.is_same for w in windows):
+            return Reach(behind, True, math.prod(a.most_certain for a in behind))
+        return Reach(behind, self.scattered, self.read)
 
     def _reshaped(self, old: Volume, new: Volume) -> Reach:
         """The same elements under another shape: what an output reads may lie anywhere."""

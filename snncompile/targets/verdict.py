@@ -116,8 +116,10 @@ def judge(table: LayerTable, target: Target, name: str) -> Verdict:
     violations: list[Violation] = []
     margins: dict[str, float] = {}
     for rule, used, limit in _measured(table, target):
-        for row in np.flatnonzero(used > limit):
-            violations.append(_violation(rule, table, target, name, int(row), used, limit))
+        broken = used > limit
+        if broken.any():
+            violations += [_violation(rule, table, target, name, int(row), used, limit)
+                           for row in np.flatnonzero(broken)]
         worst = _margins(used, limit)
         if len(worst):
             margins[rule.name] = float(worst.max())
@@ -164,7 +166,7 @@ def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule,
         measured = rule.measure(table, target)
         if measured is not None and len(measured[0]):
             used, limit = measured
-            yield rule, used, np.broadcast_to(np.asarray(limit), used.shape)
+            yield rule, used, np.full(used.shape, limit)
 
 
 def _networks(rule: HardwareRule, table: LayerTable) -> Array:

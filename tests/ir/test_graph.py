@@ -95,6 +95,20 @@ def test_components_cover_the_graph_once_and_respect_every_edge(graph):
 
 
 @given(graphs())
+def test_the_order_of_a_tick_is_the_lexicographical_one_of_the_edges_without_a_delay(graph):
+    tick = nx.DiGraph()
+    tick.add_nodes_from(graph.nodes)
+    tick.add_edges_from((e.src, e.dst) for e in graph.edges if e.delay == 0)
+    position = {name: i for i, name in enumerate(graph.nodes)}
+    assert list(graph.tick_order) == list(nx.lexicographical_topological_sort(tick, position.__getitem__))
+
+
+def test_nodes_of_a_loop_without_a_delay_and_those_behind_it_have_no_place_in_the_order_of_a_tick():
+    graph = small(Edge("x", "a"), Edge("a", "b"), Edge("b", "a"), Edge("b", "y"), a=Identity(), b=Identity())
+    assert graph.tick_order == ("x",)
+
+
+@given(graphs())
 def test_nodes_inside_a_component_stand_in_the_order_of_a_tick(graph):
     for component in graph.components:
         rank = {n: i for i, n in enumerate(component)}

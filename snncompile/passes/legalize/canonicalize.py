@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-import networkx as nx
 import numpy as np
 
 from snncompile.diagnostics import Diagnostic, shorten
@@ -36,12 +35,12 @@ class Canonicalize:
 
 def _drop_dead(graph: Graph) -> Graph:
     """The graph without the nodes that lead to no output; inputs stay."""
-    net: nx.DiGraph[str] = nx.DiGraph()
-    net.add_nodes_from(graph.nodes)
-    net.add_edges_from((e.src, e.dst) for e in graph.edges)
-    live = set(graph.inputs) | set(graph.outputs)
-    for output in graph.outputs:
-        live |= nx.ancestors(net, output)
+    live, pending = set(graph.inputs), list(graph.outputs)
+    while pending:
+        name = pending.pop()
+        if name not in live:
+            live.add(name)
+            pending += [e.src for e in graph.edges_into[name]]
     dead = [n for n in graph.nodes if n not in live]
     if not dead:
         return graph
