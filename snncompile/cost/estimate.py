@@ -155,7 +155,7 @@ def cost_of(graph: Graph, table: LayerTable, target: Target, activity: Activity,
     cells, samples = table.populations, max(activity.samples, 1)
     states, weights = _memory(table)
     layers = states + np.bincount(table.projections.target, weights, len(cells)).astype(np.int64)
-    cores = messages.cores if messages else max(int(v[0]) for v in least_cores(table, target).values())
+    cores = messages.cores if messages else max((int(v[0]) for v in least_cores(table, target).values()), default=1)
     schedule = _schedule(graph, target, period)
     spikes = {n: f.spikes / samples for n, f in activity.populations.items()}
     counts = {n: sum(getattr(s, n) for s in activity.projections) / samples

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from snncompile.ir.types import Array
 from snncompile.targets.hardware_rule import (
     HardwareRule,
     Measured,
+    Sums,
     at_most,
     forbidden,
     in_words,
@@ -17,6 +17,7 @@ from snncompile.targets.hardware_rule import (
     one_of,
     outside,
     rule,
+    sum_at_most,
 )
 from snncompile.targets.layer_table import (
     ABSENT,
@@ -27,7 +28,7 @@ from snncompile.targets.layer_table import (
     LayerTable,
     operator_bits,
 )
-from snncompile.targets.memory import least_cores, memory_model, summed
+from snncompile.targets.memory import core_needs, least_cores, memory_model
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
@@ -112,7 +113,7 @@ def operators(table: LayerTable, target: Target) -> Measured:
     if allowed is None:
         return None
     wrong = sum(bit for word, bit in operator_bits().items() if word not in allowed)
-    return (table.projections.operators & wrong != 0).astype(np.int64), 0
+    return forbidden(table.projections.operators & wrong != 0, False)
 
 
 @rule("SNN418", "projection", "network.graded", words=in_words("a projection of graded values", "spikes only"),
@@ -145,7 +146,7 @@ def shortcut(table: LayerTable, target: Target) -> Measured:
       "the toolchain takes plain chains of layers; choose one that takes graphs")
 def chain(table: LayerTable, target: Target) -> Measured:
     most = np.maximum(table.populations.readers, table.populations.sources)
-    return (most, 1) if target.network.chain else None
+    return at_most(most, 1 if target.network.chain else None)
 
 
 @rule("SNN414", "population", "network.readers_per_population", "populations that it projects to",
@@ -253,37 +254,32 @@ def synapse_memory(table: LayerTable, target: Target) -> Measured:
     return at_most(-(-memory_model(target).synapse_bits(table) // neurons), target.limits.synapse_bits_per_core)
 
 
-def _summed(table: LayerTable, values: Array) -> Array:
-    """The sums of a column of the populations, `[network]`."""
-    return summed(table.populations.network, values, table.networks)
-
-
 @rule("SNN416", "network", "limits.inputs", "elements of the input", "pool or crop the input")
 def inputs(table: LayerTable, target: Target) -> Measured:
-    return at_most(_summed(table, table.populations.neurons * table.populations.is_input), target.limits.inputs)
+    return sum_at_most(table.populations.neurons * table.populations.is_input, target.limits.inputs)
 
 
 @rule("SNN416", "network", "limits.neurons", "neurons", "use fewer channels or smaller frames")
 def neurons(table: LayerTable, target: Target) -> Measured:
-    return at_most(_summed(table, table.populations.neurons * (1 - table.populations.is_input)), target.limits.neurons)
+    return sum_at_most(table.populations.neurons * (1 - table.populations.is_input), target.limits.neurons)
 
 
 @rule("SNN416", "network", "limits.hidden_neurons", "neurons besides those of the outputs", "use fewer neurons")
 def hidden_neurons(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
     hidden = (cells.is_input == 0) & (cells.is_output == 0)
-    return at_most(_summed(table, cells.neurons * hidden), target.limits.hidden_neurons)
+    return sum_at_most(cells.neurons * hidden, target.limits.hidden_neurons)
 
 
 @rule("SNN416", "network", "limits.outputs", "neurons of the outputs", "use fewer classes")
 def outputs(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
-    return at_most(_summed(table, cells.neurons * (cells.is_output & ~cells.is_input)), target.limits.outputs)
+    return sum_at_most(cells.neurons * (cells.is_output & ~cells.is_input), target.limits.outputs)
 
 
 @rule("SNN416", "network", "limits.synapses", "synapses", "use fewer or smaller layers")
 def synapses(table: LayerTable, target: Target) -> Measured:
-    return at_most(_summed(table, table.populations.synapses), target.limits.synapses)
+    return sum_at_most(table.populations.synapses, target.limits.synapses)
 
 
 def _cores(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
@@ -295,7 +291,11 @@ def _cores(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
 @rule("SNN416", "network", "limits.cores", words=_cores,
       help="use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
 def cores(table: LayerTable, target: Target) -> Measured:
-    return at_most(np.max(list(least_cores(table, target).values()), axis=0), target.limits.cores)
+    needs = core_needs(table, target)
+    if target.limits.cores is None or not needs:
+        return None
+    numbers, per = zip(*needs.values(), strict=True)
+    return Sums(np.stack(numbers), target.limits.cores, np.array(per), np.zeros(len(per), np.int64))
 
 
 @rule("SNN416", "population", "memory.kernel_words", help="use fewer channels, smaller kernels or smaller frames",
@@ -304,7 +304,7 @@ def layer_memory(table: LayerTable, target: Target) -> Measured:
     if not target.network.layer_per_core:
         return None
     lost = ~memory_model(target).fitting_cores(table).any(1) & (table.populations.is_input == 0)
-    return lost.astype(np.int64), 0
+    return forbidden(lost, False)
 
 
 @rule("SNN416", "network", "memory.neuron_words", help="some layers compete for the same cores; make one smaller",
@@ -317,16 +317,13 @@ def layer_cores(table: LayerTable, target: Target) -> Measured:
     """
     if not target.network.layer_per_core:
         return None
-    fits, network = memory_model(target).fitting_cores(table), table.populations.network
-    able = fits.any(1)  # populations that fit on no core break the rule `layer-memory`
-    fits, network = fits[able], network[able]
+    fits = memory_model(target).fitting_cores(table)
     bits = np.array([1 << core for core in range(fits.shape[1])], np.int64 if fits.shape[1] < 63 else object)
     sets, which = np.unique((fits * bits).sum(1), return_inverse=True)
-    used = np.zeros(table.networks, np.int64)
-    for union in _unions(sets.tolist()):
-        bound = (sets | union == union)[which]
-        used = np.maximum(used, np.bincount(network[bound], minlength=table.networks) - union.bit_count())
-    return used, 0
+    unions = _unions(sets.tolist())
+    bound = np.array([(sets | union == union) & (sets > 0) for union in unions])  # no core: rule `layer-memory`
+    return Sums(bound[:, which].astype(np.int64), 0, np.ones(len(unions), np.int64),
+                np.array([union.bit_count() for union in unions]))
 
 
 def _unions(sets: Iterable[int]) -> list[int]:

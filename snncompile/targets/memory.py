@@ -227,15 +227,26 @@ def memory_model(target: Target) -> MemoryModel:
     return MEMORY_MODELS[target.memory.model](target)
 
 
-def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:
-    """Cores that each network needs at least, `[network]`, by what they run out of; 0 where there is no limit."""
+def core_needs(table: LayerTable, target: Target) -> dict[str, tuple[Array, int]]:
+    """What each population needs of the cores at least, `[population]`, and what a core has of it, by what cores run
+    out of. What has no limit is left out."""
     cells, limits = table.populations, target.limits
     own = 1 - cells.is_input
-    bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
-    needs = {NEURONS: (own * cells.neurons, limits.neurons_per_core), SYNAPSES: (bits, limits.synapse_bits_per_core),
-             POPULATIONS: (own * target.network.layer_per_core, 1)}
-    return {name: -(-summed(cells.network, need, table.networks) // most) if most else np.zeros(table.networks, int)
-            for name, (need, most) in needs.items()}
+    needs: dict[str, tuple[Array, int]] = {}
+    if limits.neurons_per_core:
+        needs[NEURONS] = own * cells.neurons, limits.neurons_per_core
+    if limits.synapse_bits_per_core:
+        bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
+        needs[SYNAPSES] = bits, limits.synapse_bits_per_core
+    if target.network.layer_per_core:
+        needs[POPULATIONS] = own, 1
+    return needs
+
+
+def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:
+    """Cores that each network needs at least, `[network]`, by what they run out of."""
+    return {name: -(-summed(table.populations.network, need, table.networks) // per_core)
+            for name, (need, per_core) in core_needs(table, target).items()}
 
 
 def summed(place: Array, values: Array, count: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.types import Array
-from snncompile.targets.hardware_rule import HardwareRule
+from snncompile.targets.hardware_rule import Each, HardwareRule, Sums
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.layer_table import LayerTable
+from snncompile.targets.memory import summed
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4
@@ -43,8 +44,9 @@ class Verdict:
     Attributes:
         network, target: their names.
         violations: the rules that are broken, with each place where they are.
-        margins: by rule, the largest `used / limit - 1`. Above 0 the rule is broken; at -0.25 a quarter of the limit is
-            left. Rules that only allow or forbid have none.
+        margins: by rule with a limit, the largest `used / limit - 1`. Above 0 the rule is broken; at -0.25 a quarter of
+            the limit is left.
+        forbidden: by rule that only forbids, in how many places it is broken.
         dilation: the ticks of the hardware for each tick of the network for which it was judged.
         cost: the estimated cost; None where it was not estimated.
     """
@@ -53,6 +55,7 @@ class Verdict:
     target: str
     violations: tuple[Violation, ...]
     margins: Mapping[str, float]
+    forbidden: Mapping[str, int] = field(default_factory=dict)
     dilation: int = 1
     cost: Any = None
 
@@ -60,6 +63,12 @@ class Verdict:
     def ok(self) -> bool:
         """Whether no rule is broken."""
         return not self.violations
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        """Every rule as a number that is at most 0 where the rule is kept, as optimizers take it: `margins`, and how
+        often a rule that only forbids is broken. It has the same names for every network on the same target."""
+        return {**self.margins, **self.forbidden}
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -77,7 +86,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         return {"network": self.network, "target": self.target, "feasible": self.ok, "dilation": self.dilation,
-                "margins": dict(self.margins),
+                "margins": dict(self.margins), "forbidden": dict(self.forbidden),
                 "violations": [{"rule": v.rule, "used": v.used, "limit": v.limit, **v.diagnostic.to_json()}
                                for v in self.violations],
                 "cost": None if self.cost is None else self.cost.to_json()}
@@ -115,15 +124,18 @@ def judge(table: LayerTable, target: Target, name: str) -> Verdict:
     """
     violations: list[Violation] = []
     margins: dict[str, float] = {}
+    forbidden: dict[str, int] = {}
     for rule, used, limit in _measured(table, target):
         broken = used > limit
-        if broken.any():
-            violations += [_violation(rule, table, target, name, int(row), used, limit)
+        count = int(np.count_nonzero(broken))
+        if count:
+            violations += [_violation(rule, table, target, name, int(row), int(used[row]), limit)
                            for row in np.flatnonzero(broken)]
-        worst = _margins(used, limit)
-        if len(worst):
-            margins[rule.name] = float(worst.max())
-    return Verdict(name, target.name, tuple(violations), margins)
+        if limit > 0:
+            margins[rule.name] = int(used.max(initial=0)) / limit - 1
+        else:
+            forbidden[rule.name] = count
+    return Verdict(name, target.name, tuple(violations), margins, forbidden)
 
 
 @dataclass(frozen=True)
@@ -131,14 +143,14 @@ class Screened:
     """Verdicts on a stack of networks.
 
     Attributes:
-        rules: the names of the rules.
+        rules: the names of the rules for which the target has a limit.
         broken: which rules each network breaks, `[network, rule]` booleans.
-        margins: the largest `used / limit - 1` of each, `[network, rule]`; -1 where nothing is used or limited.
+        constraints: the numbers of `Verdict.constraints`, `[network, rule]`.
     """
 
     rules: tuple[str, ...]
     broken: Array
-    margins: Array
+    constraints: Array
 
     @property
     def ok(self) -> Array:
@@ -148,25 +160,37 @@ class Screened:
 
 def screen(table: LayerTable, target: Target) -> Screened:
     """The verdicts on all networks of a table (`layer_table.stack`), by the same rules as `judge`."""
-    names = tuple(HARDWARE_RULES)
-    broken = np.zeros((table.networks, len(names)), bool)
-    margins = np.full((table.networks, len(names)), -1.0)
-    for rule, used, limit in _measured(table, target):
-        at, network = names.index(rule.name), _networks(rule, table)
-        np.logical_or.at(broken[:, at], network, used > limit)
-        worst = _margins(used, limit)
-        if len(worst):
-            np.maximum.at(margins[:, at], network, worst)
-    return Screened(names, broken, margins)
+    measured = list(_measured(table, target))
+    broken = np.zeros((table.networks, len(measured)), bool)
+    constraints = np.zeros((table.networks, len(measured)))
+    for at, (rule, used, limit) in enumerate(measured):
+        network = _networks(rule, table)
+        if limit > 0:
+            most = np.zeros(table.networks, np.int64)
+            np.maximum.at(most, network, used)
+            constraints[:, at], broken[:, at] = most / limit - 1, most > limit
+        else:
+            constraints[:, at] = np.bincount(network[used > limit], minlength=table.networks)
+            broken[:, at] = constraints[:, at] > 0
+    return Screened(tuple(rule.name for rule, _, _ in measured), broken, constraints)
 
 
-def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule, Array, Array]]:
-    """The rules for which the target has a limit, each with what every row uses and the limit of every row."""
+def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule, Array, int]]:
+    """The rules for which the target has a limit, each with what is used of it, by row or by network, and the limit."""
     for rule in HARDWARE_RULES.values():
         measured = rule.measure(table, target)
-        if measured is not None and len(measured[0]):
-            used, limit = measured
-            yield rule, used, np.full(used.shape, limit)
+        match measured:
+            case Each(numbers, limit):
+                yield rule, numbers, limit
+            case Sums(numbers, limit):
+                yield rule, measured.used(_added(numbers, table)), limit
+
+
+def _added(numbers: Array, table: LayerTable) -> Array:
+    """Numbers `[sum, population]`, added up by network, `[sum, network]`."""
+    if table.networks == 1:
+        return np.asarray(numbers.sum(1, keepdims=True))
+    return np.array([summed(table.populations.network, row, table.networks) for row in numbers])
 
 
 def _networks(rule: HardwareRule, table: LayerTable) -> Array:
@@ -176,20 +200,14 @@ def _networks(rule: HardwareRule, table: LayerTable) -> Array:
     return (table.populations if rule.scope == "population" else table.projections).network
 
 
-def _margins(used: Array, limit: Array) -> Array:
-    """`used / limit - 1` for each row; an empty array for rules that only allow or forbid, whose limit is 0."""
-    return np.asarray(np.maximum(used, 0) / limit - 1) if len(limit) and limit.min() > 0 else np.zeros(0)
-
-
-def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str, row: int, used: Array, limit: Array
+def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str, row: int, used: int, limit: int
                ) -> Violation:
-    present, allowed = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used[row]:,}",
-                                                                          f"{limit[row]:,}")
+    present, allowed = rule.words(table, target, row) if rule.words else (f"{rule.unit}: {used:,}", f"{limit:,}")
     place = {"network": f"network {shorten(name)}", "population": "population", "projection": "projection"}[rule.scope]
     if rule.scope != "network":
         place += f" {shorten((table.names if rule.scope == 'population' else table.labels)[row])}"
     origin = target.origin(rule.figure)
     known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
     source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
-    return Violation(rule.name, float(used[row]), float(limit[row]),
+    return Violation(rule.name, used, limit,
                      Diagnostic(rule.code, place, present, allowed + source, rule.help))
