@@ -16,7 +16,7 @@ from snncompile.driver import legal_table
 from snncompile.ir.expr import evaluate
 from snncompile.ir.graph import Graph
 from snncompile.ir.populations import Neuron
-from snncompile.ir.types import ShapeOnly, Stage
+from snncompile.ir.types import Stage
 from snncompile.passes.retime.retime import check_cycles, dilation
 from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.load import load_target
@@ -104,11 +104,8 @@ def _restless(graph: Graph, target: Target) -> Iterator[Violation]:
 def _changes(neuron: Neuron) -> bool:
     """Whether a neuron fires or changes its state in a tick without input.
 
-    Its program is run for one tick with all membranes at BELOW_THRESHOLD times the threshold. False where its
-    parameters are bare shapes.
+    Its program is run for one tick with all membranes at BELOW_THRESHOLD times the threshold.
     """
-    if any(isinstance(v, ShapeOnly) for v in neuron.arrays().values()):
-        return False
     threshold = 1.0 if neuron.threshold is None else float(np.min(neuron.threshold))
     states = {n: np.asarray(BELOW_THRESHOLD * threshold if q.dimension == "membrane" else q.default, np.float64)
               for n, q in neuron.traced.states.items()}

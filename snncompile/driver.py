@@ -18,6 +18,7 @@ from snncompile.frontends import load
 from snncompile.golden import activity_rates, record_golden
 from snncompile.inputs import expect_numbers, given_samples, integers
 from snncompile.ir.graph import Graph
+from snncompile.ir.stand_ins import with_stand_ins
 from snncompile.ir.types import Array, Stage
 from snncompile.ir.verify import verify
 from snncompile.mapping.chip import Chip, CoreUse
@@ -100,7 +101,7 @@ def legal_table(source: Any, target: Target, weight_bits: int | str | None, load
     Returns:
         The LEGAL graph, or the graph itself where it is at a later stage; and its layer table.
     """
-    graph = verify(load(source, **load_options))
+    graph = with_stand_ins(verify(load(source, **load_options)))
     choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"))
     return legal, _table(legal, choices.arithmetic)

@@ -2,34 +2,84 @@
 
 from __future__ import annotations
 
-import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 import snncompile as sc
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.library import RULES
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Input, Linear, Output, Rectify, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
+from snncompile.targets.load import NAMES
+from tests.candidates import bare, in_full
 from tests.nets import nir_file, small
 from tests.strategies import Features, random_graph
 
+STRICT = sc.load_target("c99").with_(
+    bias=False, rules=("if",), resets=("value",), thresholds_per_population=1, weights_per_neuron=3, weight_bits=7,
+    mixed_step=2, operators=("linear", "conv", "sumpool"), recurrence=False, shortcuts=False, fan_in=20, neurons=40,
+    synapses=300, graded=False, real_inputs=False, hop_ticks=1, dilation=True)
+"""A target with a limit of every kind, in the middle of what random networks need."""
 
-def without_numbers(graph: Graph) -> Graph:
-    nodes = {n: dataclasses.replace(op, weight=ShapeOnly(op.weight.shape)) if isinstance(op, Linear) else op
-             for n, op in graph.nodes.items()}
-    return graph.replace(nodes=nodes)
+
+@pytest.mark.parametrize("target", [*NAMES, STRICT], ids=str)
+@pytest.mark.parametrize("seed", range(25))
+def test_numbers_are_not_needed(seed, target):
+    full = in_full(random_graph(seed, Features(delays=True)), seed)
+    with_numbers, without = (sc.check(graph, target, dilate="auto") for graph in (full, bare(full)))
+    assert with_numbers.constraints == without.constraints
+    assert [(v.rule, v.used, v.diagnostic) for v in with_numbers.violations] == [
+        (v.rule, v.used, v.diagnostic) for v in without.violations]
 
 
-@pytest.mark.parametrize("target", ["c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth"])
-def test_weights_are_not_needed(target):
-    with_weights, without = sc.check(small(), target), sc.check(without_numbers(small()), target)
-    assert [(v.rule, v.diagnostic.place) for v in with_weights.violations] == [
-        (v.rule, v.diagnostic.place) for v in without.violations]
-    assert with_weights.margins == without.margins
+def biased(bias: Any, *between: Op) -> Graph:
+    """A layer with a bias, then other operators, and neurons."""
+    ops = (Input((4,)), Linear(ShapeOnly((4, 4)), bias), *between, Neuron.of("lif"), Output())
+    nodes = {f"n{i}": op for i, op in enumerate(ops)}
+    return Graph("biased", nodes, tuple(Edge(*pair) for pair in pairwise(nodes)))
+
+
+@pytest.mark.parametrize("between", [(), (Linear(ShapeOnly((4, 4))),), (Scale(ShapeOnly((4,))),), (Linear(np.eye(4)),)])
+def test_a_bias_without_numbers_is_a_bias(between):
+    no_bias = sc.load_target("c99").with_(bias=False)
+    for bias in (ShapeOnly((4,)), np.ones(4)):
+        (violation,) = sc.check(biased(bias, *between), no_bias).violations
+        assert violation.rule == "bias"
+    assert sc.check(biased(None, *between), no_bias).ok
+    assert not sc.check(biased(None, Scale(1.0, ShapeOnly((4,))), *between), no_bias).ok
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_parameters_of_every_neuron_rule_may_be_bare_shapes(rule):
+    names = [n for n, q in RULES[rule].params.items() if q.default is not None]
+    nodes = {"in": Input((3,)), "fc": Linear(ShapeOnly((4, 3))),
+             "n": Neuron(RULES[rule], {n: ShapeOnly((4,)) for n in names}), "out": Output()}
+    graph = Graph("net", nodes, tuple(Edge(*pair) for pair in pairwise(nodes)))
+    for target in NAMES:
+        sc.check(graph, target, dilate="auto")
+    assert sc.check(graph, "c99").ok
+
+
+def test_what_would_change_between_two_ticks_is_known_without_numbers():
+    slow = sc.load_target("loihi1").with_(hop_ticks=2)
+    loop = biased(ShapeOnly((4,)))
+    loop = loop.replace(edges=(*loop.edges, Edge("n2", "n1", 1)))
+    assert "waiting" in sc.check(loop, slow, dilate="auto").forbidden
+
+
+def test_every_rule_is_a_number_that_is_at_most_0_where_it_is_kept():
+    target = sc.load_target("loihi1")
+    good, bad = sc.check(small(), target), sc.check(biased(None, Rectify()), target)
+    assert good.constraints.keys() == bad.constraints.keys()
+    assert all(value <= 0 for value in good.constraints.values())
+    assert {n for n, value in bad.constraints.items() if value > 0} == {v.rule for v in bad.violations}
+    assert bad.constraints["operators"] == 1
 
 
 def test_a_file_is_a_source_and_its_options_are_those_of_load(tmp_path):

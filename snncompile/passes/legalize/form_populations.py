@@ -17,6 +17,7 @@ from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Scale
 from snncompile.ir.populations import Neuron
+from snncompile.ir.stand_ins import stand_in
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 
 MAX_PROJECTIONS = 100_000
@@ -184,7 +185,7 @@ class _Former:
         constant = self._constant(name)
         if not isinstance(op, Neuron):
             return Neuron(RULES["accumulator"]).with_bias(constant)
-        if constant is None or isinstance(op.bias, ShapeOnly):
+        if constant is None:
             return op
         own = 0.0 if op.bias is None else op.bias
         return op.with_bias(collapse(np.broadcast_to(own + np.asarray(constant), self.graph.shapes[name])))
@@ -220,17 +221,26 @@ def _unbiased(op: Op) -> Op:
 
 
 def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
-    """The constant part of an operator's output, given that of its input; None for none, or without numbers."""
-    known = not any(isinstance(w, ShapeOnly) for w in op.arrays().values())
-    moved = None if constant is None or not known else _unbiased(op).apply(constant[None])[0]
+    """The constant part of an operator's output, given that of its input; None for none.
+
+    Args:
+        shape: of the output.
+    """
+    moved = None if constant is None else _moved(op, constant, shape)
     bias = getattr(op, "bias", None)
-    if bias is None or isinstance(bias, ShapeOnly):
+    if bias is None:
         return moved
     own = np.asarray(bias, np.float64)
     if isinstance(op, (Linear, Conv)):
         own = own.reshape(-1, *(1,) * (len(shape) - 1))
     own = np.broadcast_to(own, shape)
     return own if moved is None else own + moved
+
+
+def _moved(op: Op, constant: Array, shape: Shape) -> Array:
+    """What an operator makes of a constant; through weights without numbers, a constant of that shape stands for it."""
+    bare = isinstance(op, (Linear, Conv)) and isinstance(op.weight, ShapeOnly)
+    return stand_in(shape) if bare else _unbiased(op).apply(constant[None])[0]
 
 
 def collapse(values: Array) -> Array | float | None:

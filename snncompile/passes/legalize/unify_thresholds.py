@@ -14,7 +14,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import BIAS
-from snncompile.ir.types import Array, ShapeOnly, Stage
+from snncompile.ir.types import Array, Stage
 from snncompile.passes.quantize.neuron_program import is_curved, typed_program
 
 
@@ -55,8 +55,6 @@ class UnifyThresholds:
             return None
         threshold = op.threshold
         if not isinstance(threshold, np.ndarray) or len(np.unique(threshold)) <= self.most or np.any(threshold <= 0):
-            return None
-        if any(isinstance(v, ShapeOnly) for v in op.arrays().values()):
             return None
         if is_curved(typed_program(op, f"population {shorten(name)}")):
             return None
