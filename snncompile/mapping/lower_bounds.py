@@ -16,10 +16,10 @@ from snncompile.mapping.connections import Relation
 from snncompile.mapping.tiles import Link
 from snncompile.mapping.traffic import Axons
 from snncompile.targets.layer_table import KERNEL
-from snncompile.targets.memory import NEURONS, POPULATIONS, SYNAPSES, MemoryModel
+from snncompile.targets.memory import IN_AXONS, NEURONS, POPULATIONS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Volume
 
-IN_AXONS, OUT_AXONS = "in-axons", "out-axons"
+OUT_AXONS = "out-axons"
 
 
 def least_cores(shapes: Sequence[Volume], inputs: Array, links: Sequence[Link], axons: Axons, memory: MemoryModel

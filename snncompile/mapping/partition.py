@@ -22,12 +22,12 @@ from snncompile.ir.types import Array
 from snncompile.mapping.fill_cores import Resource, Shared, TileTooLarge, fill, halved, merged
 from snncompile.mapping.hilbert import normalised_key
 from snncompile.mapping.hypergraph import available, cut_hypergraph
-from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS, least_cores, least_packets
+from snncompile.mapping.lower_bounds import OUT_AXONS, least_cores, least_packets
 from snncompile.mapping.tile_shapes import part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, Tiles, cut, links, measure
 from snncompile.mapping.traffic import Axons, Traffic, axons, traffic
 from snncompile.targets.layer_table import LayerTable, layer_table
-from snncompile.targets.memory import NEURONS, SYNAPSES, memory_model
+from snncompile.targets.memory import IN_AXONS, NEURONS, SYNAPSES, core_needs, memory_model
 from snncompile.targets.reach import Volume, volume
 from snncompile.targets.target import Target
 
@@ -240,7 +240,10 @@ class _Search:
         """The lower bounds on cores and packets, which are the same for all cuts."""
         if self.least is None:
             network = self.shapes, self.inputs, self.links
-            self.least = (least_cores(*network, all_axons, self.memory), least_packets(*network, self.memory))
+            least = least_cores(*network, all_axons, self.memory)
+            checked = core_needs(self.table, self.target)
+            self.least = ({name: max(cores, -(-int(checked[name][0].sum()) // checked[name][1])) if name in checked
+                           else cores for name, cores in least.items()}, least_packets(*network, self.memory))
         return self.least
 
     def _count(self, boxes: Sequence[Volume]) -> int:

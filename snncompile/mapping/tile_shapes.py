@@ -14,10 +14,10 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
-from snncompile.mapping.lower_bounds import IN_AXONS, OUT_AXONS
+from snncompile.mapping.lower_bounds import OUT_AXONS
 from snncompile.mapping.tiles import Link
 from snncompile.targets.layer_table import KERNEL, LayerTable
-from snncompile.targets.memory import CHANNELS, COLUMNS, NEURONS, ROWS, SYNAPSES, MemoryModel
+from snncompile.targets.memory import CHANNELS, COLUMNS, IN_AXONS, NEURONS, ROWS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Axis, Volume, most_of_a_neuron
 
 

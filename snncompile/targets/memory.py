@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from snncompile.ir.types import Array
+from snncompile.targets.axons import least_in_axons
 from snncompile.targets.layer_table import DENSE, KERNEL, LayerTable
 from snncompile.targets.target import Target
 
@@ -24,7 +25,7 @@ UNBOUNDED = 1 << 40
 MAX_TRIED = 1 << 12
 """Synapses of a list, up to which every length is tried in search of the cheapest."""
 CHANNELS, ROWS, COLUMNS = range(3)
-NEURONS, SYNAPSES, POPULATIONS = "neurons", "synapse memory", "populations"
+NEURONS, SYNAPSES, IN_AXONS, POPULATIONS = "neurons", "synapse memory", "in-axons", "populations"
 """What cores run out of, in the words of messages."""
 
 
@@ -238,9 +239,25 @@ def core_needs(table: LayerTable, target: Target) -> dict[str, tuple[Array, int]
     if limits.synapse_bits_per_core:
         bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
         needs[SYNAPSES] = bits, limits.synapse_bits_per_core
+    if limits.in_axons_per_core:
+        needs[IN_AXONS] = _in_axons(table, limits.in_axons_per_core, limits.neurons_per_core), limits.in_axons_per_core
     if target.network.layer_per_core:
         needs[POPULATIONS] = own, 1
     return needs
+
+
+def _in_axons(table: LayerTable, per_core: int, neurons_per_core: int | None) -> Array:
+    """In-axons of all cores at least, `[population]`.
+
+    Projections from the same source share its axons, so that only the one that takes most of them is counted, for its
+    target.
+    """
+    cells, links = table.populations, table.projections
+    each = np.array([least_in_axons(reach, per_core, neurons_per_core or neurons) for reach, neurons in
+                     zip(table.reaches, cells.neurons[links.target].tolist(), strict=True)], np.int64)
+    order = np.lexsort((each, links.source))
+    largest = np.diff(links.source[order], append=-1) != 0
+    return summed(links.target[order][largest], each[order][largest], len(cells))
 
 
 def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:

@@ -44,7 +44,7 @@ def by_axis(windows: Sequence[Window]) -> tuple[Sequence[Window], Sequence[Windo
     return windows[:1], windows[1:2], windows[2:]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """One axis of a projection: output `i` reads inputs between `low[i]` and `high[i]`, both included.
 

@@ -1,0 +1,140 @@
+"""Axons: a lower bound on the in-axons that a projection takes on all cores together, before anything is cut.
+
+A core has an axon for each neuron of other populations that its own neurons read. Neighbouring neurons of a convolution
+read nearly the same inputs, so that a core with many of them needs few axons for each. But a core holds only so many
+neurons, and has only so many axons. The bound is what a neuron takes in the best case, times the neurons.
+
+Neurons at the border of a frame read less than others, but there are few of them. So the bound is computed for the
+whole frame, and for its inner parts alone, and the largest counts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from snncompile.ir.types import Array
+from snncompile.targets.reach import CACHED, Axis, Reach
+
+ROUNDING = 1e-9
+"""More than the rounding errors of the bound on pixels, which is a whole number in exact arithmetic or above one."""
+
+
+class Part(NamedTuple):
+    """An inner part of a frame.
+
+    Attributes:
+        pixels: how many pixels it has.
+        read: `[p - 1]`, how many pixels of the source any `p` of its pixels read at least.
+    """
+
+    pixels: int
+    read: Array
+
+
+def least_in_axons(reach: Reach, per_core: int, neurons_per_core: int) -> int:
+    """In-axons that a projection into a population takes at least, summed over all cores.
+
+    On a frame of 32 x 32, a convolution of 3 x 3 from 64 channels to 16 has 16,384 neurons. In the inside of the frame,
+    36 pixels read at least 64 pixels of 64 channels, which are the 4,096 axons of a core: 7.1 axons for each neuron of
+    these pixels.
+
+    >>> from snncompile.ir.ops import Conv
+    >>> from snncompile.ir.types import ShapeOnly
+    >>> from snncompile.targets.reach import reach_of
+    >>> conv = Conv(ShapeOnly((16, 64, 3, 3)), padding=((1, 1), (1, 1)))
+    >>> least_in_axons(reach_of((conv,), (64, 32, 32)), 4096, 1024)
+    102400
+
+    Args:
+        per_core, neurons_per_core: in-axons and neurons of a core.
+    """
+    channels = len(reach.axes[0])
+    if reach.scattered:
+        neurons = math.prod(len(a) for a in reach.axes)
+        read = math.prod(int(a.least.min()) for a in reach.axes)
+        return _axons(neurons, read, neurons, np.ones(1, np.int64), per_core, neurons_per_core)
+    read, alike = _channels_read(reach.axes[0])
+    return max(_axons(channels * p.pixels, read, alike, p.read, per_core, neurons_per_core)
+               for p in parts_of(reach.axes[1], reach.axes[2]))
+
+
+def _axons(neurons: int, read: int, alike: int, pixels_read: Array, per_core: int, neurons_per_core: int) -> int:
+    """Axons at least of so many neurons, `alike` of which at each pixel read the same `read` channels."""
+    axons = read * pixels_read[:-(-neurons_per_core // alike)]
+    held = np.minimum(np.arange(1, len(axons) + 1) * alike, neurons_per_core)
+    fits = axons <= per_core
+    return int((neurons * axons[fits] // held[fits]).min()) if fits.any() else 0
+
+
+def _channels_read(channels: Axis) -> tuple[int, int]:
+    """How many channels of its source each neuron reads at least, and how many channels of neurons read the same."""
+    apart = (channels.low[1:] > channels.high[:-1]) | (channels.low[1:] == channels.low[:-1]) & (
+        channels.high[1:] == channels.high[:-1])
+    grouped = channels.is_plain and apart.all() and channels.count.all()
+    return int(channels.least.min()), int(np.bincount(channels.low).max()) if grouped else len(channels)
+
+
+@lru_cache(CACHED)
+def parts_of(rows: Axis, columns: Axis) -> tuple[Part, ...]:
+    """The frame, and what is left of it without the rows or columns whose windows hang over the border."""
+    return tuple(Part(len(y) * len(x), least_pixels(fewest_read(rows, y), fewest_read(columns, x)))
+                 for y, x in itertools.product(_inner(rows), _inner(columns)))
+
+
+def _inner(axis: Axis) -> list[range]:
+    """The whole axis, and the parts of it that are left when one after another of the outputs at both ends is taken
+    away that reads fewer inputs than those in the middle."""
+    whole = np.flatnonzero(axis.count == axis.count.max())
+    first, last = int(whole[0]), int(whole[-1])
+    hanging = max(first, len(axis) - 1 - last)
+    return [range(min(n, first), max(len(axis) - n, last + 1)) for n in range(hanging + 1)]
+
+
+def least_pixels(f: Array, g: Array) -> Array:
+    """How many pixels of its source any `p` pixels of a layer read at least, `[p - 1]`.
+
+    Let the `p` pixels lie in `r` rows, in any arrangement. Along a row, `l` of them read at least `g(l)` columns of the
+    source, so that all rows together read at least `q = r g(1) + (p - r) t` pairs of a row of the layer and a column of
+    the source, where `t` is the least slope of `g` from 1 on. A column that is read by `m <= r` rows is read in at
+    least `m h` rows of the source, where `h` is the least `f(m) / m`. So `q h` pixels are read at least, for the `r`
+    with which that is the fewest.
+
+    Of a kernel of 3 x 3, 4 x 4 pixels inside of a large frame read 6 x 6:
+
+    >>> least_pixels(np.arange(3, 33), np.arange(3, 33))[[0, 3, 15]].tolist()
+    [9, 16, 36]
+
+    Args:
+        f, g: how many rows and how many columns any `m` rows and `l` columns of the layer read at least, `[m - 1]` and
+            `[l - 1]`.
+    """
+    slope = float(((g[1:] - g[0]) / np.arange(1, len(g))).min()) if len(g) > 1 else 0.0
+    r, p = np.arange(1, len(f) + 1)[:, None], np.arange(1, len(f) * len(g) + 1)
+    pairs = np.minimum.accumulate(f / r[:, 0])[:, None] * (r * g[0] + (p - r) * slope)
+    possible = (r <= p) & (p <= r * len(g))
+    return np.asarray(np.ceil(np.where(possible, pairs, np.inf).min(0) - ROUNDING), np.int64)
+
+
+def fewest_read(axis: Axis, part: range) -> Array:
+    """How many inputs any `l` outputs of a part of an axis read at least, `[l - 1]`.
+
+    Where the windows of all neighbours overlap, neighbours read the fewest. Where none do, those with the smallest
+    windows. Else only what a single output reads is certain.
+
+    >>> from snncompile.ir.windows import Window
+    >>> fewest_read(Axis.same(6).through([Window(6, 3, taps=3, stride=2, before=1)]), range(3)).tolist()
+    [2, 4, 6]
+    """
+    low, high, count = axis.low[part.start:part.stop], axis.high[part.start:part.stop], len(part)
+    if not axis.is_plain or not axis.count.all():
+        return np.full(count, int(axis.least.min()))
+    if (low[1:] > high[:-1]).all():
+        return np.cumsum(np.sort(high - low + 1))
+    if (low[1:] > high[:-1]).any():
+        return np.full(count, int(axis.least.min()))
+    return np.array([(high[n:] - low[:count - n] + 1).min() for n in range(count)])

@@ -1,0 +1,91 @@
+"""Lower bounds on in-axons: never above what any set of neurons reads, tried exhaustively on small frames."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from snncompile.ir.ops import Conv, Linear, Op, Reshape, SumPool
+from snncompile.ir.types import Array, Shape, ShapeOnly
+from snncompile.ir.windows import Window
+from snncompile.targets.axons import fewest_read, least_in_axons, parts_of
+from snncompile.targets.reach import Axis, reach_of
+
+WINDOWS = [(inputs, outputs, taps, stride, before, dilation)
+           for inputs, outputs in ((4, 4), (6, 3), (7, 4), (3, 6)) for taps in (1, 2, 3, 5) for stride in (1, 2, 3)
+           for before in (0, 1, 2) for dilation in (1, 2)]
+
+
+def reads(window: Window) -> list[set[int]]:
+    return [set(row[row >= 0].tolist()) for row in window.positions()]
+
+
+@pytest.mark.parametrize("window", [Window(*w) for w in WINDOWS], ids=str)
+def test_no_outputs_of_an_axis_read_fewer_inputs(window):
+    axis, each = Axis.same(window.inputs).through([window]), reads(window)
+    least = fewest_read(axis, range(len(axis)))
+    assert len(least) == len(each)
+    for size, bound in enumerate(least, 1):
+        assert bound <= min(len(set().union(*chosen)) for chosen in itertools.combinations(each, size))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [
+    (Window(4, 4, 3, before=1), Window(4, 4, 3, before=1)), (Window(4, 4, 5, before=2), Window(3, 3, 3, before=1)),
+    (Window(7, 3, 3, 2), Window(8, 4, 3, 2, 1)), (Window(6, 3, 2, 2), Window(9, 4, 1, 2)),
+    (Window(4, 4, 3, 1, 1), Window(4, 2, 2, 2)), (Window(1, 1), Window(6, 6, 5, before=2)),
+], ids=str)
+def test_no_pixels_read_fewer_pixels(rows, columns):
+    y, x = reads(rows), reads(columns)
+    pixels = [set(itertools.product(a, b)) for a, b in itertools.product(y, x)]
+    whole, *inner = parts_of(*(Axis.same(w.inputs).through([w]) for w in (rows, columns)))
+    assert whole.pixels == len(pixels)
+    for size, bound in enumerate(whole.read, 1):
+        assert bound <= min(len(set().union(*chosen)) for chosen in itertools.combinations(pixels, size))
+    for part in inner:
+        for size, bound in enumerate(part.read, 1):
+            assert size > 3 or bound <= max(len(set().union(*c)) for c in itertools.combinations(pixels, size))
+    assert all(part.pixels <= whole.pixels for part in inner)
+
+
+def packed(chain: tuple[Op, ...], shape: Shape, per_core: int, neurons_per_core: int) -> int:
+    """The axons of a packing of single neurons, one after another in a random order, with which a core is filled."""
+    size, leaving = int(np.prod(shape)), shape
+    y = np.eye(size).reshape(size, *shape)
+    for op in chain:
+        y, leaving = op.apply(y), op.infer(leaving)
+    reads: Array = (y.reshape(size, -1) != 0).T
+    best = np.inf
+    for order in (np.arange(len(reads)), *(np.random.default_rng(i).permutation(len(reads)) for i in range(5))):
+        total, held, axons = 0, 0, np.zeros(size, bool)
+        for neuron in order:
+            more = axons | reads[neuron]
+            if held == neurons_per_core or more.sum() > per_core:
+                total, held, more = total + int(axons.sum()), 0, reads[neuron]
+            held, axons = held + 1, more
+        best = min(best, total + int(axons.sum()))
+    return int(best)
+
+
+@pytest.mark.parametrize("limits", [(1000, 4), (1000, 30), (30, 1000), (18, 7)])
+@pytest.mark.parametrize(("chain", "shape"), [
+    ((Conv(np.ones((3, 2, 3, 3)), padding=((1, 1), (1, 1))),), (2, 5, 5)),
+    ((Conv(np.ones((4, 1, 3, 3)), groups=2),), (2, 5, 5)),
+    ((Conv(np.ones((4, 1, 1, 1)), groups=2),), (2, 5, 5)),
+    ((SumPool((2, 2), (2, 2)), Conv(np.ones((3, 2, 1, 1)))), (2, 4, 4)),
+    ((Conv(np.ones((2, 1, 3, 3)), dilation=(2, 2)),), (1, 7, 7)),
+    ((Reshape((18,)), Linear(np.ones((5, 18)))), (2, 3, 3)),
+    ((Linear(np.ones((9, 6))),), (6,)),
+])
+def test_no_packing_takes_fewer_axons(chain, shape, limits):
+    per_core, neurons_per_core = limits
+    bound = least_in_axons(reach_of(chain, shape), per_core, neurons_per_core)
+    assert bound <= packed(chain, shape, per_core, neurons_per_core)
+    if limits == (1000, 4):
+        assert bound > 0
+
+
+def test_a_layer_inside_a_frame_takes_more_axons_than_its_corners_would():
+    conv = reach_of((Conv(ShapeOnly((128, 128, 5, 5)), padding=((2, 2), (2, 2))),), (128, 32, 32))
+    assert least_in_axons(conv, 4096, 1024) >= 3200 * 28 * 28 // 2  # at most 2 pixels inside of the frame fit on a core
