@@ -24,7 +24,8 @@ from mapped_networks import billion, conv102k, mobilenet, pilotnet, resnet19
 
 from snncompile.diagnostics import CompileError
 from snncompile.mapping.hypergraph import available
-from snncompile.mapping.partition import Partition, partition
+from snncompile.mapping.partition import partition
+from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.place import place
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target

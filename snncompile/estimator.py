@@ -15,7 +15,7 @@ from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 
 if TYPE_CHECKING:
-    from snncompile.mapping.partition import Partition
+    from snncompile.mapping.partitioned import Partition
     from snncompile.mapping.place import Placement
 
 

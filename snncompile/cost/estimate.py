@@ -27,7 +27,7 @@ from snncompile.targets.sections import Costs
 from snncompile.targets.target import Target
 
 if TYPE_CHECKING:
-    from snncompile.mapping.partition import Partition
+    from snncompile.mapping.partitioned import Partition
     from snncompile.mapping.place import Placement
 
 ASSUMED_RATE = 0.1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from snncompile.mapping.partition import Partition
+from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.place import Placement
 
 

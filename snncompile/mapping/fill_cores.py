@@ -6,6 +6,7 @@ A resource is used by tiles on their own (neurons) and by things that several ti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,10 +86,11 @@ class _Run:
         self.own = np.concatenate(([0], np.cumsum(resource.own[order])))
         if resource.shared is None:
             return
-        place = np.empty(len(order), np.int64)
+        place = np.full(len(resource.own), -1)
         place[order] = np.arange(len(order))
-        by = np.lexsort((place[resource.shared.tile], resource.shared.thing))
-        thing, at = resource.shared.thing[by], place[resource.shared.tile][by]
+        mine = np.flatnonzero(place[resource.shared.tile] >= 0)
+        by = mine[np.lexsort((place[resource.shared.tile[mine]], resource.shared.thing[mine]))]
+        thing, at = resource.shared.thing[by], place[resource.shared.tile[by]]
         before = np.where(np.diff(thing, prepend=-1) == 0, np.roll(at, 1), -1)
         along = np.argsort(at, kind="stable")
         self.before, self.size = before[along], resource.shared.size[thing[along]]
@@ -129,7 +131,7 @@ def fill(order: Array, resources: tuple[Resource, ...]) -> Array:
     core = np.empty(len(order), np.int64)
     start, length, number = 0, 8, 0
     while start < len(order):
-        end = _end(runs, start, min(start + 2 * length, len(order)), len(order))
+        end = _end(runs, start, min(start + 2 * length, len(order)), len(order), [run.limit for run in runs])
         if end == start:
             run = max(runs, key=lambda r: int(r.used(start, start + 1)[0]) / max(r.limit, 1))
             raise TileTooLarge(int(order[start]), run.resource, int(run.used(start, start + 1)[0]))
@@ -138,15 +140,132 @@ def fill(order: Array, resources: tuple[Resource, ...]) -> Array:
     return core
 
 
-def _end(runs: list[_Run], start: int, end: int, total: int) -> int:
-    """Where the longest run of tiles that begins at `start` and fits on a core ends.
+def fill_mixed(queues: Sequence[Array], resources: tuple[Resource, ...], paired: bool = False) -> Array:
+    """Give tiles to cores, `core[tile]`, such that layers which use up different resources share cores.
+
+    Each core takes tiles of one layer after another, as many as fit. It begins with the layer of which a full core has
+    the fewest neurons, since something else is scarce for that; then comes the layer that fills most of what is left.
+
+    Two layers on cores of 8 neurons and 6 axons. Of the first, with 4 tiles of 1 neuron and 3 axons, two fill a core;
+    the second has 4 tiles of 3 neurons and no axons, of which there is room for two beside them:
+
+    >>> neurons, axons = np.array([1] * 4 + [3] * 4), np.array([3] * 4 + [0] * 4)
+    >>> fill_mixed([np.arange(4), np.arange(4, 8)], (Resource("neurons", 8, neurons), Resource("axons", 6, axons)))
+    array([0, 0, 1, 1, 0, 0, 1, 1])
+
+    Args:
+        queues: the tiles of each layer, in the order in which cores take them.
+        resources: neurons first.
+        paired: whether the first layer leaves room for a second one that uses up something else.
+
+    Raises:
+        TileTooLarge: a tile is too much for a core of its own.
+    """
+    limited = tuple(r for r in resources if r.limit is not None)
+    lines = [_Line(queue, limited) for queue in queues if len(queue)]
+    core = np.empty(sum(len(line.order) for line in lines), np.int64)
+    limits = np.array([r.limit for r in limited], np.float64)
+    number = 0
+    while lines:
+        room, waiting = limits.copy(), list(lines)
+        for line, count in _first(lines, limits, paired):
+            room -= line.give(core, number, room, count)
+            waiting.remove(line)
+        while waiting:
+            takes = [line.fitting(room)[1] / limits for line in waiting]
+            best = max(range(len(waiting)), key=lambda i: float(takes[i].sum()))
+            if not takes[best].any():
+                break
+            room -= waiting[best].give(core, number, room)
+            del waiting[best]
+        lines = [line for line in lines if line.start < len(line.order)]
+        number += 1
+    return core
+
+
+def _first(lines: Sequence[_Line], limits: Array, paired: bool) -> list[tuple[_Line, int | None]]:
+    """The layers that a core takes first, and how many tiles of each; None for as many as fit.
+
+    That is the layer of which a full core has the fewest neurons. If `paired`, it leaves room for another layer, which
+    uses up something else, such that with both nothing is left: of the other layers, the one that waits for most cores.
+
+    Raises:
+        TileTooLarge: a tile is too much for a core of its own.
+    """
+    full = [line.fitting(limits) for line in lines]
+    for line, (count, _) in zip(lines, full, strict=True):
+        line.expect(count)
+    shares = [used / limits for _, used in full]
+    scarcest = min(range(len(lines)), key=lambda i: shares[i][0])
+    parts = {i: part for i, share in enumerate(shares) if (part := _part(shares[scarcest], share)) and paired}
+    if not parts:
+        return [(lines[scarcest], None)]
+    other = max(parts, key=lambda i: (len(lines[i].order) - lines[i].start) / full[i][0])
+    return [(lines[scarcest], max(1, int(parts[other] * full[scarcest][0]))), (lines[other], None)]
+
+
+def _part(one: Array, other: Array) -> float:
+    """Which part of a core of one layer leaves so much room that with another layer, both use up what they need most.
+
+    A core full of one layer uses all of its axons and 20 % of its neurons, a core full of the other all of its neurons
+    and 10 % of its axons. 0.9 / 0.98 of the one, and the rest filled with the other, use up both:
+
+    >>> round(_part(np.array([0.2, 1.0]), np.array([1.0, 0.1])), 3)
+    0.918
+
+    Args:
+        one, other: `[resource]`, which share of each resource a full core of a layer uses.
+
+    Returns:
+        The part; 0 where both use up the same resource, or no part does that.
+    """
+    a, b = int(np.argmax(one)), int(np.argmax(other))
+    determinant = one[a] * other[b] - one[b] * other[a]
+    part = (other[b] - other[a]) / determinant if a != b and determinant > 0 else 0.0
+    return float(part) if part < 1 else 0.0
+
+
+class _Line:
+    """The tiles of a layer that wait for a core."""
+
+    def __init__(self, order: Array, resources: tuple[Resource, ...]):
+        self.order, self.runs, self.start, self.length = order, [_Run(r, order) for r in resources], 0, 8
+
+    def fitting(self, room: Array, most: int | None = None) -> tuple[int, Array]:
+        """How many tiles fit into the room that a core has left of each resource, and what they use of each."""
+        last = min(len(self.order), self.start + (most or len(self.order)))
+        end = self.start
+        if (room > 0).any():
+            end = _end(self.runs, self.start, min(self.start + 2 * self.length, last), last, room.tolist())
+        if end == self.start:
+            return 0, np.zeros(len(room))
+        self.length = end - self.start
+        return end - self.start, np.array([int(run.used(self.start, end)[-1]) for run in self.runs], np.float64)
+
+    def give(self, core: Array, number: int, room: Array, most: int | None = None) -> Array:
+        """Give the tiles that fit to a core, and return what they use of each resource."""
+        count, used = self.fitting(room, most)
+        core[self.order[self.start:self.start + count]] = number
+        self.start += count
+        return used
+
+    def expect(self, count: int) -> None:
+        """Raise `TileTooLarge` where no tile fits on an empty core."""
+        if not count:
+            used = [int(run.used(self.start, self.start + 1)[0]) for run in self.runs]
+            worst = max(range(len(used)), key=lambda i: used[i] / max(self.runs[i].limit, 1))
+            raise TileTooLarge(int(self.order[self.start]), self.runs[worst].resource, used[worst])
+
+
+def _end(runs: list[_Run], start: int, end: int, total: int, room: Sequence[float]) -> int:
+    """Where the longest run of tiles that begins at `start` and fits into the room on a core ends.
 
     Only the tiles up to `end`, a first guess, are looked at; the guess is doubled while all of them fit.
     """
     while True:
         fits = end
-        for run in runs:
-            fits = start + int(np.searchsorted(run.used(start, fits), run.limit, "right"))
+        for run, left in zip(runs, room, strict=True):
+            fits = start + int(np.searchsorted(run.used(start, fits), left, "right"))
         if fits < end or end == total:
             return fits
         end = min(start + 2 * (end - start), total)

@@ -9,25 +9,26 @@ works neuron by neuron or synapse by synapse.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
-from snncompile.mapping.fill_cores import Resource, Shared, TileTooLarge, fill, halved, merged
-from snncompile.mapping.hilbert import normalised_key
-from snncompile.mapping.hypergraph import available, cut_hypergraph
-from snncompile.mapping.lower_bounds import OUT_AXONS, least_cores, least_packets
-from snncompile.mapping.tile_shapes import part, parts, refuse, whole_boxes
-from snncompile.mapping.tiles import Cut, Link, Tiles, cut, links, measure
-from snncompile.mapping.traffic import Axons, Traffic, axons, traffic
+from snncompile.mapping.fill_cores import Resource, TileTooLarge, fill, fill_mixed
+from snncompile.mapping.hypergraph import available
+from snncompile.mapping.lower_bounds import least_cores, least_packets
+from snncompile.mapping.partitioned import Partition
+from snncompile.mapping.patterns import fewest_cores, fill_by_patterns
+from snncompile.mapping.pieces import Pieces
+from snncompile.mapping.tile_shapes import box_options, part, parts, refuse, whole_boxes
+from snncompile.mapping.tiles import Cut, Link, cut, links, measure
+from snncompile.mapping.traffic import Axons, axons
 from snncompile.targets.layer_table import LayerTable, layer_table
-from snncompile.targets.memory import IN_AXONS, NEURONS, SYNAPSES, core_needs, memory_model
+from snncompile.targets.memory import core_needs, memory_model
 from snncompile.targets.reach import Volume, volume
 from snncompile.targets.target import Target
 
@@ -41,64 +42,9 @@ SLACK = 1.05
 """A partition with fewer packets may use so many times the cores of the smallest one."""
 MAX_JOINED = 60_000
 """Up to this product of small tiles and layers, interleaving is tried for every two neighbouring layers."""
-MAX_MERGED = 20_000
-"""Up to so many cores, nearly empty ones are put together."""
 
-
-@dataclass(frozen=True)
-class Partition:
-    """Which core holds which neurons.
-
-    Attributes:
-        populations: the names of populations and inputs, by row of the layer table; inputs lie on no core.
-        tiles: the boxes of neurons into which populations are cut.
-        core: `[tile]`, the core of each tile. Cores that exchange packets have numbers close to each other; where a
-            core holds one layer, it has the number that it has on the chip.
-        used: by resource, what each core uses, `[core]`.
-        limits: by resource, what a core has; only those that are limited.
-        traffic: the packets between cores if every neuron fires once.
-        least_cores: by resource, a lower bound on the number of cores.
-        least_packets: a lower bound on the packets between cores.
-        method: how the partition was found.
-    """
-
-    populations: tuple[str, ...]
-    tiles: Tiles
-    core: Array
-    used: Mapping[str, Array]
-    limits: Mapping[str, int]
-    traffic: Traffic
-    least_cores: Mapping[str, int]
-    least_packets: int
-    method: str
-
-    @cached_property
-    def cores(self) -> int:
-        """How many cores are used."""
-        return len(np.unique(self.core))
-
-    @cached_property
-    def packets(self) -> dict[str, int]:
-        """By population, the packets that leave their core if every neuron fires once: one for each other core that
-        reads the neuron."""
-        sums = np.bincount(self.traffic.population, self.traffic.packets, len(self.populations))
-        return {name: int(n) for name, n in zip(self.populations, sums, strict=True)}
-
-    @property
-    def remote_packets(self) -> int:
-        """All packets between cores if every neuron fires once."""
-        return int(self.traffic.packets.sum())
-
-    @property
-    def lower_bound(self) -> tuple[int, str]:
-        """The largest lower bound on the number of cores, and the resource that it comes from."""
-        name = max(self.least_cores, key=self.least_cores.__getitem__)
-        return self.least_cores[name], name
-
-    @property
-    def margins(self) -> dict[str, float]:
-        """By resource, `used / limit - 1` of the fullest core: -0.25 leaves a quarter."""
-        return {name: float(self.used[name].max(initial=0)) / limit - 1 for name, limit in self.limits.items()}
+FillCores: TypeAlias = Callable[[Array, Sequence[Array], tuple[Resource, ...]], Array]
+"""A function that gives tiles to cores: of the order of all tiles, the tiles of each layer, and the resources."""
 
 
 def has_cores(target: Target) -> bool:
@@ -109,7 +55,7 @@ def has_cores(target: Target) -> bool:
 
 
 def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping[str, float] | None = None,
-              hypergraph: bool = False) -> Partition:
+              hypergraph: bool = False, thorough: bool = False) -> Partition:
     """Cut a LEGAL, INT or MAPPED graph for a target; its weights may be bare shapes.
 
     Args:
@@ -118,12 +64,14 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
             packets if every neuron fires once.
         hypergraph: also try a cut by Mt-KaHyPar, if the extra `partition` is installed. It takes some seconds and often
             leaves fewer packets.
+        thorough: look for the fewest cores, however many packets they send: layers that use up different resources of
+            a core are put together. It takes some seconds, and is done in any case before a network is refused.
 
     Raises:
         CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for a network that needs
             more cores than there are, or one with too many single synapses behind a reshape.
     """
-    best = _Search(graph, target, weight_bits, rates or {}).best(hypergraph and available())
+    best = _Search(graph, target, weight_bits, rates or {}).best(hypergraph and available(), thorough)
     if target.limits.cores is not None and best.cores > target.limits.cores:
         least, binding = best.lower_bound
         _refuse_cores(graph.name, f"{best.cores:,} cores; at least {least:,} for {binding}", target.limits.cores)
@@ -147,7 +95,7 @@ class _Search:
         self.links: list[Link] = links(graph, self.table, self.memory)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.least: tuple[dict[str, int], int] | None = None
-        self.pieces: dict[tuple[Volume, ...], _Pieces] = {}
+        self.pieces: dict[tuple[Volume, ...], Pieces] = {}
 
     def _expect_room(self, name: str) -> None:
         """Refuse a network with too many neurons for the chip before it is cut into as many tiles."""
@@ -156,13 +104,18 @@ class _Search:
         if cores is not None and each is not None and neurons > cores * each:
             _refuse_cores(name, f"at least {-(-neurons // each):,} for neurons", cores)
 
-    def best(self, hypergraph: bool) -> Partition:
+    def best(self, hypergraph: bool, thorough: bool) -> Partition:
         if self.target.network.layer_per_core:
             return self._layers()
         tried = list(self._partitions())
+        if min(p.cores for p in tried) > SLACK * tried[0].lower_bound[0]:
+            tried += self._mixed()
+        fewest = min(p.cores for p in tried)
+        if thorough or fewest > (self.target.limits.cores or fewest):
+            tried.append(self._by_patterns())
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))
-        few = min(p.cores for p in tried) * SLACK
+        few = min(p.cores for p in tried) * (1 if thorough else SLACK)
         return min((p for p in tried if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
 
     def _packets(self, candidate: Partition) -> float:
@@ -207,11 +160,34 @@ class _Search:
         many = len(np.unique(groups[self.inputs == 0]))
         words = {1: "layers interleaved", int((1 - self.inputs).sum()): "layer after layer"}
         method = words.get(many, f"layers interleaved in {many} groups") + remark
+        return self._cut_until_it_fits(boxes, groups, method, lambda order, _, resources: fill(order, resources))
+
+    def _mixed(self) -> list[Partition]:
+        """Partitions in which cores hold tiles of several layers that use up different resources."""
+        each = np.arange(len(self.shapes))
+        cuts = [(self._parts(PARTS_OF_A_CORE), "layers mixed"), (self.boxes, "layers mixed, in whole boxes")]
+        return [self._cut_until_it_fits(boxes, each, method, filled) for boxes, method in cuts
+                if self._count(boxes) <= MAX_SMALL_TILES for filled in (_mixed, _paired)]
+
+    def _by_patterns(self) -> Partition:
+        """The partition by patterns of tiles, for the cuts that take the fewest cores together."""
+        boxes = list(self.shapes)
+        for row, box in fewest_cores(box_options(self.shapes, self.links, self.table, self.memory), self.shapes,
+                                     self.target.limits).items():
+            boxes[row] = box
+        return self._cut_until_it_fits(boxes, np.arange(len(self.shapes)), "patterns of tiles",
+                                       lambda _, queues, resources: fill_by_patterns(queues, resources))
+
+    def _cut_until_it_fits(self, boxes: Sequence[Volume], groups: Array, method: str, fill_cores: FillCores
+                           ) -> Partition:
+        """The partition of tiles of these boxes; boxes that are too large for a core are cut further."""
         boxes = list(boxes)
         while True:
             pieces = self._cut(boxes)
+            order = pieces.order(groups)
+            queues = [order[pieces.tiles.population[order] == row] for row in np.unique(pieces.tiles.population)]
             try:
-                return pieces.partition(pieces.order(groups), method)
+                return pieces.partition(order, method, lambda resources: fill_cores(order, queues, resources))
             except TileTooLarge as e:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
@@ -250,12 +226,13 @@ class _Search:
         """How many tiles a cut into these boxes has."""
         return sum(len(c) for c in self._cuts(boxes) if c)
 
-    def _cut(self, boxes: Sequence[Volume]) -> _Pieces:
+    def _cut(self, boxes: Sequence[Volume]) -> Pieces:
         key = tuple(boxes)
         if key not in self.pieces:
             cuts = self._cuts(boxes)
-            self.pieces[key] = _Pieces(self, measure(cuts, self.links, self.memory), axons(
-                cuts, self.shapes, self.links, delays_apart=self.memory.delays_take_axons))
+            all_axons = axons(cuts, self.shapes, self.links, delays_apart=self.memory.delays_take_axons)
+            self.pieces[key] = Pieces(self.target, self.table.names, measure(cuts, self.links, self.memory), all_axons,
+                                      self.bounds(all_axons))
         return self.pieces[key]
 
     def _layers(self) -> Partition:
@@ -277,99 +254,9 @@ class _Search:
         return self._cut(self.shapes).result(core.astype(np.int64), "one layer a core")
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """A network cut into tiles."""
+def _mixed(order: Array, queues: Sequence[Array], resources: tuple[Resource, ...]) -> Array:
+    return fill_mixed(queues, resources)
 
-    search: _Search
-    tiles: Tiles
-    axons: Axons
 
-    @property
-    def resources(self) -> tuple[Resource, ...]:
-        """What tiles use of a core, except for out-axons, which depend on where all other tiles lie."""
-        limits, tiles = self.search.target.limits, self.tiles
-        none = np.zeros(len(tiles), np.int64)
-        return (
-            Resource(NEURONS, limits.neurons_per_core, tiles.neurons),
-            Resource(SYNAPSES, limits.synapse_bits_per_core, tiles.synapse_bits,
-                     Shared(tiles.kernel, tiles.kernel_tile, tiles.kernel_bits)),
-            Resource(IN_AXONS, limits.in_axons_per_core, none, Shared(self.axons.row, self.axons.reader,
-                                                                      self.axons.neurons)),
-        )
-
-    def order(self, groups: Array) -> Array:
-        """The order in which cores take tiles: group after group of populations.
-
-        Tiles of a group of several populations go along a Hilbert curve over the frame, so that layers which read each
-        other share cores. Tiles of a single population go by blocks of channels, and inside of each along the curve.
-        """
-        rows, channel, key = self.tiles.population, self.tiles.low[:, 0], normalised_key(*self.tiles.middle.T)
-        mixed = np.bincount(groups[np.unique(rows)], minlength=len(groups))[groups[rows]] > 1
-        return np.lexsort((np.where(mixed, channel, 0), np.where(mixed, rows, key), np.where(mixed, key, channel),
-                           groups[rows]))
-
-    def partition(self, order: Array, method: str) -> Partition:
-        """The partition in which cores take tiles in this order, and nearly empty cores are put together.
-
-        Raises:
-            TileTooLarge: a tile does not fit on a core of its own.
-        """
-        core = self._within_out_axons(order, fill(order, self.resources))
-        filled = self.result(core, method)
-        if len(filled.limits) == 0 or filled.cores > MAX_MERGED:
-            return filled
-        used = np.stack([filled.used[name] for name in filled.limits], 1)
-        into = merged(used, np.array(list(filled.limits.values())))
-        return self.result(into[core], method) if int(into.max(initial=0)) + 1 < filled.cores else filled
-
-    def by_hypergraph(self, cores: int) -> list[Partition]:
-        """The cut by Mt-KaHyPar, with cores numbered along the curve; an empty list if it breaks a limit.
-
-        Args:
-            cores: how many cores the smallest other partition uses.
-        """
-        most = self.search.target.limits.neurons_per_core or int(self.tiles.neurons.sum())
-        core = cut_hypergraph(self.axons, self.tiles.neurons, cores, most)
-        if core is None:
-            return []
-        order = self.order(np.zeros(len(self.search.shapes), np.int64))
-        _, first, at = np.unique(core[order], return_index=True, return_inverse=True)
-        core[order] = np.argsort(np.argsort(first))[at]
-        candidate = self.result(core, "hypergraph of tiles")
-        return [candidate] if all(margin <= 0 for margin in candidate.margins.values()) else []
-
-    def _within_out_axons(self, order: Array, core: Array) -> Array:
-        """New cores for tiles, `core[tile]`: those that too many axons leave are halved until none is left.
-
-        Half of a core has fewer out-axons, but the neurons that it reads get more, so that this may take several
-        rounds.
-
-        Raises:
-            TileTooLarge: too many axons leave a core that holds a single tile.
-        """
-        limit = self.search.target.limits.out_axons_per_core
-        while limit is not None:
-            cores = int(core.max(initial=-1)) + 1
-            out = traffic(self.axons, core, cores, len(self.search.shapes)).out_axons
-            over = np.flatnonzero(out > limit)
-            single = np.bincount(core, minlength=cores)[over] == 1
-            if single.any():
-                worst = over[single][0]
-                raise TileTooLarge(int(np.flatnonzero(core == worst)[0]), Resource(OUT_AXONS, limit, core),
-                                   int(out[worst]))
-            if not len(over):
-                break
-            core = halved(order, core, over)
-        return core
-
-    def result(self, core: Array, method: str) -> Partition:
-        """The partition in which tile `t` lies on core `core[t]`, with all of its figures."""
-        search, cores = self.search, int(core.max(initial=-1)) + 1
-        flows = traffic(self.axons, core, cores, len(search.shapes))
-        used = {r.name: r.used(core, cores) for r in self.resources[:2]}
-        used |= {IN_AXONS: flows.in_axons, OUT_AXONS: flows.out_axons}
-        limits = {r.name: r.limit for r in self.resources if r.limit is not None}
-        if search.target.limits.out_axons_per_core is not None:
-            limits[OUT_AXONS] = search.target.limits.out_axons_per_core
-        return Partition(search.table.names, self.tiles, core, used, limits, flows, *search.bounds(self.axons), method)
+def _paired(order: Array, queues: Sequence[Array], resources: tuple[Resource, ...]) -> Array:
+    return fill_mixed(queues, resources, paired=True)

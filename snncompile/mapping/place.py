@@ -10,7 +10,7 @@ import numpy as np
 from snncompile.diagnostics import fail
 from snncompile.ir.types import Array
 from snncompile.mapping.hilbert import curve, normalised_key
-from snncompile.mapping.partition import Partition
+from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.swaps import improved, spectral
 from snncompile.targets.target import Target
 

@@ -20,6 +20,9 @@ from snncompile.targets.layer_table import KERNEL, LayerTable
 from snncompile.targets.memory import CHANNELS, COLUMNS, IN_AXONS, NEURONS, ROWS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Axis, Volume, most_of_a_neuron
 
+SHARES = (0.2, 0.34, 0.4, 0.5, 1.0)
+"""The shares of a core's memory and axons up to which one tile may use them, in the boxes that `box_options` gives."""
+
 
 def sides(size: int) -> Array:
     """The sides of blocks that are tried for an axis of so many positions: those of its cuts into equal blocks.
@@ -91,6 +94,26 @@ class _Need:
             return [link.taps * each * axes[0].least, *((a.least > 0).astype(np.int64) for a in axes[1:])]
         return [each * axes[0].least, axes[1].least, axes[2].least]
 
+    def options(self) -> dict[Volume, Array]:
+        """Boxes of which a neuron uses little memory and few axons, with what they use of neurons, axons and memory.
+
+        There is one for each of `SHARES`, the best that uses no larger share of the memory and the axons of a core.
+        """
+        limits = self.memory.target.limits
+        most = np.array([np.inf if n is None else n for n in (
+            limits.neurons_per_core, limits.in_axons_per_core, limits.synapse_bits_per_core)])[:, None, None]
+        used = np.stack([self.neurons, self.axons, self.bits])
+        share = used / most
+        each = np.where(share[0] <= 1, share[1:].sum(0) / self.neurons, np.inf)
+        found: dict[Volume, Array] = {}
+        for largest in SHARES:
+            cost = np.where((share[1:] <= largest).all(0), each, np.inf)
+            channel, pixel = np.unravel_index(int(np.argmin(cost)), cost.shape)
+            if np.isfinite(cost[channel, pixel]):
+                rows, columns = self.pixels[pixel].tolist()
+                found[int(self.channels[channel]), rows, columns] = used[:, channel, pixel]
+        return found or {(1, 1, 1): used[:, 0, 0]}
+
     def choose(self) -> Volume:
         """The box to cut the population into: as few boxes as fit, of those with few axons, and the most compact.
 
@@ -130,12 +153,20 @@ def whole_boxes(shapes: Sequence[Volume], links: Sequence[Link], table: LayerTab
 
     Inputs, which lie on no core, stay whole.
     """
-    chosen = []
-    for row, shape in enumerate(shapes):
-        into = [(link, table.reaches[i].axes) for i, link in enumerate(links) if link.target == row]
-        given = table.populations.is_input[row]
-        chosen.append(shape if given else _Need(table.names[row], shape, into, memory).choose())
-    return chosen
+    return [shape if table.populations.is_input[row] else _need(row, shape, links, table, memory).choose()
+            for row, shape in enumerate(shapes)]
+
+
+def box_options(shapes: Sequence[Volume], links: Sequence[Link], table: LayerTable, memory: MemoryModel
+                ) -> dict[int, dict[Volume, Array]]:
+    """For each row of the layer table but inputs, several boxes, with what each uses of neurons, axons and memory."""
+    return {row: _need(row, shape, links, table, memory).options() for row, shape in enumerate(shapes)
+            if not table.populations.is_input[row]}
+
+
+def _need(row: int, shape: Volume, links: Sequence[Link], table: LayerTable, memory: MemoryModel) -> _Need:
+    into = [(link, table.reaches[i].axes) for i, link in enumerate(links) if link.target == row]
+    return _Need(table.names[row], shape, into, memory)
 
 
 def parts(boxes: Sequence[Volume], links: Sequence[Link], memory: MemoryModel, neurons: int) -> list[Volume]:

@@ -197,5 +197,18 @@ def traffic(sources: Axons, core: Array, cores: int, populations: int) -> Traffi
                    packets, _summed(population[given], many[given], populations))
 
 
+def out_axons(sources: Axons, core: Array, tiles: int) -> Array:
+    """For each neuron of a tile the other cores that it reaches, summed, `[tile]`.
+
+    Args:
+        core: `[tile]`, the core of each tile.
+    """
+    cores = int(core.max(initial=0)) + 1
+    row, into = np.divmod(distinct(sources.row * cores + core[sources.reader]), cores)
+    tile = sources.tile[row]
+    away = (tile >= 0) & (core[tile] != into)
+    return _summed(tile[away], sources.neurons[row[away]], tiles)
+
+
 def _summed(place: Array, values: Array, count: int) -> Array:
     return np.bincount(place, values, count).astype(np.int64)

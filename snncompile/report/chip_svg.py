@@ -9,7 +9,7 @@ import numpy as np
 
 from snncompile.diagnostics import printable
 from snncompile.ir.types import Array
-from snncompile.mapping.partition import Partition
+from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.place import Placement
 
 MAX_TILES = 4096

@@ -36,47 +36,80 @@ class Part(NamedTuple):
     read: Array
 
 
-def least_in_axons(reach: Reach, per_core: int, neurons_per_core: int) -> int:
-    """In-axons that a projection into a population takes at least, summed over all cores.
+class Need(NamedTuple):
+    """What a projection needs of all cores together, at least.
+
+    Attributes:
+        axons: in-axons, summed over the cores.
+        spread: cores over which each channel of the population is spread.
+    """
+
+    axons: int
+    spread: int
+
+
+@lru_cache(CACHED)
+def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_core: int) -> Need:
+    """What a projection into a population needs at least.
 
     On a frame of 32 x 32, a convolution of 3 x 3 from 64 channels to 16 has 16,384 neurons. In the inside of the frame,
     36 pixels read at least 64 pixels of 64 channels, which are the 4,096 axons of a core: 7.1 axons for each neuron of
-    these pixels.
+    these pixels. The inside has 900 pixels, which lie on 25 cores at least.
 
     >>> from snncompile.ir.ops import Conv
     >>> from snncompile.ir.types import ShapeOnly
     >>> from snncompile.targets.reach import reach_of
     >>> conv = Conv(ShapeOnly((16, 64, 3, 3)), padding=((1, 1), (1, 1)))
-    >>> least_in_axons(reach_of((conv,), (64, 32, 32)), 4096, 1024)
-    102400
+    >>> least_need(reach_of((conv,), (64, 32, 32)), 4096, 1024, 1024)
+    Need(axons=102400, spread=25)
 
     Args:
         per_core, neurons_per_core: in-axons and neurons of a core.
+        alike_per_core: the most neurons that read the same inputs of which a core can store the synapses.
     """
-    channels = len(reach.axes[0])
     if reach.scattered:
-        neurons = math.prod(len(a) for a in reach.axes)
-        read = math.prod(int(a.least.min()) for a in reach.axes)
-        return _axons(neurons, read, neurons, np.ones(1, np.int64), per_core, neurons_per_core)
-    read, alike = _channels_read(reach.axes[0])
-    return max(_axons(channels * p.pixels, read, alike, p.read, per_core, neurons_per_core)
-               for p in parts_of(reach.axes[1], reach.axes[2]))
+        alike = math.prod(len(a) for a in reach.axes)
+        channels = _Channels(alike, math.prod(int(a.least.min()) for a in reach.axes), alike)
+        parts: tuple[Part, ...] = (Part(1, np.ones(1, np.int64)),)
+    else:
+        channels, parts = _channels(reach.axes[0]), parts_of(reach.axes[1], reach.axes[2])
+    needs = [_need(channels, part, per_core, neurons_per_core, alike_per_core) for part in parts]
+    return Need(max(n.axons for n in needs), max(n.spread for n in needs))
 
 
-def _axons(neurons: int, read: int, alike: int, pixels_read: Array, per_core: int, neurons_per_core: int) -> int:
-    """Axons at least of so many neurons, `alike` of which at each pixel read the same `read` channels."""
-    axons = read * pixels_read[:-(-neurons_per_core // alike)]
-    held = np.minimum(np.arange(1, len(axons) + 1) * alike, neurons_per_core)
-    fits = axons <= per_core
-    return int((neurons * axons[fits] // held[fits]).min()) if fits.any() else 0
+class _Channels(NamedTuple):
+    """How many channels a population has, how many of its source each neuron reads at least, and how many channels of
+    neurons read the same ones."""
+
+    total: int
+    read: int
+    alike: int
 
 
-def _channels_read(channels: Axis) -> tuple[int, int]:
-    """How many channels of its source each neuron reads at least, and how many channels of neurons read the same."""
+def _need(channels: _Channels, part: Part, per_core: int, neurons_per_core: int, alike_per_core: int) -> Need:
+    """What the neurons of a part of the frame need.
+
+    A core with `p` pixels has room for `neurons_per_core` neurons, and for `alike_per_core` of those at each pixel that
+    read the same. So neurons take what those of the best `p` take. And if not all neurons at a pixel that read the same
+    have room on a core, the pixel lies on several cores, each of which needs the axons of its pixels.
+    """
+    axons = channels.read * part.read[:neurons_per_core]
+    axons = axons[axons <= per_core]
+    if not len(axons):
+        return Need(0, 1)  # not even a single neuron fits on a core: another rule says so
+    pixels = np.arange(1, len(axons) + 1)
+    held = np.minimum(pixels * min(channels.alike, alike_per_core), neurons_per_core)
+    times = channels.total // channels.alike * -(-channels.alike // alike_per_core)
+    return Need(max(int((channels.total * part.pixels * axons // held).min()),
+                    int((times * part.pixels * axons // pixels).min())), -(-part.pixels // len(axons)))
+
+
+def _channels(channels: Axis) -> _Channels:
     apart = (channels.low[1:] > channels.high[:-1]) | (channels.low[1:] == channels.low[:-1]) & (
         channels.high[1:] == channels.high[:-1])
     grouped = channels.is_plain and apart.all() and channels.count.all()
-    return int(channels.least.min()), int(np.bincount(channels.low).max()) if grouped else len(channels)
+    return _Channels(len(channels), int(channels.least.min()),
+                     int(np.bincount(channels.low).max()) if grouped else len(channels))
 
 
 @lru_cache(CACHED)

@@ -111,6 +111,7 @@ class Projections(Columns):
         least_synapses: synapses at least: less than `synapses` where those are not known exactly, or where the weights
             of a dense layer are mostly zeros.
         kernel_synapses: synapses at least of its kernels, stored once for all neurons; 0 where they cannot be.
+        kernel_lists: lists at least that a core with a channel of such a kernel has: one for each input of a neuron.
         differs: whether it is certain that not all neurons of the target read the same.
         source_readers: synapses of one neuron of the source, at most.
         channel_readers: channels of the target that one channel of the source reaches, at most.
@@ -134,6 +135,7 @@ class Projections(Columns):
     synapses: Array
     least_synapses: Array
     kernel_synapses: Array
+    kernel_lists: Array
     differs: Array
     source_readers: Array
     channel_readers: Array
@@ -298,8 +300,10 @@ def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
     """The columns from which memory models take lower bounds, see `memory.MemoryModel.synapse_bits`."""
     kernels = [op.kernel for op in layers if isinstance(op, Conv)]
     alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses
-    taps = math.prod(kernels[-1]) if kernels and alike else 0
+    sides = (1, *kernels[-1])[-2:] if kernels and alike else (0, 0)
+    taps = math.prod(max(k, a.most_certain) if k else 0 for k, a in zip(sides, reach.axes[1:], strict=True))
     return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * reach.axes[0].least_total,
+            "kernel_lists": taps * int(reach.axes[0].least.min()),
             "differs": reach.differs, "source_readers": math.prod(a.most_readers for a in reach.axes),
             "channel_readers": reach.axes[0].most_readers}
 

@@ -7,14 +7,14 @@ A new memory model is one class here.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.targets.axons import least_in_axons
+from snncompile.targets.axons import Need, least_need
 from snncompile.targets.layer_table import DENSE, KERNEL, LayerTable
 from snncompile.targets.target import Target
 
@@ -76,6 +76,17 @@ class MemoryModel:
     def synapse_bits(self, table: LayerTable) -> Array:
         """The least bits that each projection takes, `[projection]`, as if all of it were on one core."""
         return np.zeros(len(table.projections), np.int64)
+
+    def most_alike(self, table: LayerTable) -> Array:
+        """The most neurons at a pixel of whose synapses a core has room for, `[projection]`."""
+        return np.full(len(table.projections), UNBOUNDED)
+
+    def axon_needs(self, table: LayerTable) -> list[Need]:
+        """What each projection needs of in-axons at least, where a core has a limited number of them."""
+        axons, most = self.target.limits.in_axons_per_core or UNBOUNDED, self.target.limits.neurons_per_core
+        neurons = table.populations.neurons[table.projections.target]
+        return [least_need(reach, axons, min(many, most or many), alike) for reach, many, alike in zip(
+            table.reaches, neurons.tolist(), self.most_alike(table).tolist(), strict=True)]
 
     def fitting_cores(self, table: LayerTable) -> Array:
         """Which cores each population fits, `[population, core]`, where a core holds one population. Inputs fit none,
@@ -142,6 +153,21 @@ class Lists(MemoryModel):
         size, length = cheapest[place.reshape(-1)].T
         return np.asarray(synapses // length * size + -(-(synapses % length * size) // length))
 
+    def _kernels(self, table: LayerTable) -> Array:
+        """Which projections have kernels that cores share, `[projection]`."""
+        return np.asarray((table.projections.kernel_synapses > 0) & self.shares_kernels)
+
+    def most_alike(self, table: LayerTable) -> Array:
+        """As many as make the lists of a shared kernel fill a core. Neurons that read a whole layer have a list for
+        each of its neurons."""
+        links = table.projections
+        whole = np.array([reach.least_axons if reach.is_full else 0 for reach in table.reaches], np.int64)
+        lists = np.where(self._kernels(table), links.kernel_lists, whole)
+        bits = [self.bits_per_synapse(n, dense) for n, dense in zip(
+            links.weight_bits.tolist(), (links.listing == DENSE).tolist(), strict=True)]
+        return np.array([max(self.longest_list(n, b), 1) if n else UNBOUNDED
+                         for n, b in zip(lists.tolist(), bits, strict=True)], np.int64)
+
     def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
         """A source has a list for each box that it reaches, and shorter lists cost more. Only a shared kernel does not
         depend on how many rows and columns a box has."""
@@ -149,8 +175,10 @@ class Lists(MemoryModel):
 
     def synapse_bits(self, table: LayerTable) -> Array:
         links, cells = table.projections, table.populations
-        kernels = (links.kernel_synapses > 0) & self.shares_kernels
+        kernels = self._kernels(table)
         copies = self.least_copies((cells.rows * cells.columns)[links.target])
+        if self.target.limits.in_axons_per_core and kernels.any():
+            copies = np.maximum(copies, [need.spread for need in self.axon_needs(table)])
         bits = links.weight_bits + np.where(kernels | links.differs, self.target.memory.index_bits or 0, 0)
         return self.least_bits(np.where(kernels, links.kernel_synapses * copies, links.least_synapses), bits,
                                np.where(kernels, links.channel_readers, links.source_readers))
@@ -240,24 +268,23 @@ def core_needs(table: LayerTable, target: Target) -> dict[str, tuple[Array, int]
         bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
         needs[SYNAPSES] = bits, limits.synapse_bits_per_core
     if limits.in_axons_per_core:
-        needs[IN_AXONS] = _in_axons(table, limits.in_axons_per_core, limits.neurons_per_core), limits.in_axons_per_core
+        needs[IN_AXONS] = _in_axons(table, memory_model(target).axon_needs(table)), limits.in_axons_per_core
     if target.network.layer_per_core:
         needs[POPULATIONS] = own, 1
     return needs
 
 
-def _in_axons(table: LayerTable, per_core: int, neurons_per_core: int | None) -> Array:
+def _in_axons(table: LayerTable, needs: Sequence[Need]) -> Array:
     """In-axons of all cores at least, `[population]`.
 
     Projections from the same source share its axons, so that only the one that takes most of them is counted, for its
     target.
     """
-    cells, links = table.populations, table.projections
-    each = np.array([least_in_axons(reach, per_core, neurons_per_core or neurons) for reach, neurons in
-                     zip(table.reaches, cells.neurons[links.target].tolist(), strict=True)], np.int64)
+    links = table.projections
+    each = np.array([need.axons for need in needs], np.int64)
     order = np.lexsort((each, links.source))
     largest = np.diff(links.source[order], append=-1) != 0
-    return summed(links.target[order][largest], each[order][largest], len(cells))
+    return summed(links.target[order][largest], each[order][largest], len(table.populations))
 
 
 def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:

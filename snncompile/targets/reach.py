@@ -217,6 +217,11 @@ class Reach:
         return math.prod(a.most_certain for a in self.axes)
 
     @property
+    def is_full(self) -> bool:
+        """Whether it is certain that every output reads every input."""
+        return bool(self.inputs == math.prod(int(a.least.min()) for a in self.axes))
+
+    @property
     def fan_in(self) -> int:
         """The most inputs that one output reads."""
         return math.prod(a.most for a in self.axes)

@@ -13,7 +13,8 @@ from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Conv, Input, Linear, Output, Pad, Reshape, SumPool, Upsample
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Shape, ShapeOnly, Stage
-from snncompile.mapping.partition import Partition, has_cores, partition
+from snncompile.mapping.partition import has_cores, partition
+from snncompile.mapping.partitioned import Partition
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.load import load_target

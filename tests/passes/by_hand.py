@@ -13,7 +13,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Rectify, Reshape, Scale
 from snncompile.ir.types import Array, Shape
-from snncompile.mapping.partition import Partition
+from snncompile.mapping.partitioned import Partition
 from snncompile.targets.target import Target
 
 
