@@ -250,8 +250,8 @@ def in_axons(table: LayerTable, target: Target) -> Measured:
 @rule("SNN416", "projection", "limits.synapse_bits_per_core", "bits for the synapses of one neuron",
       "connect fewer, or use fewer --weight-bits")
 def synapse_memory(table: LayerTable, target: Target) -> Measured:
-    neurons = np.maximum(table.populations.neurons[table.projections.target], 1)
-    return at_most(-(-memory_model(target).synapse_bits(table) // neurons), target.limits.synapse_bits_per_core)
+    limit = target.limits.synapse_bits_per_core
+    return None if limit is None else at_most(memory_model(target).neuron_bits(table), limit)
 
 
 @rule("SNN416", "network", "limits.inputs", "elements of the input", "pool or crop the input")

@@ -113,6 +113,7 @@ class Projections(Columns):
         kernel_synapses: synapses at least of its kernels, stored once for all neurons; 0 where they cannot be.
         kernel_lists: lists at least that a core with a channel of such a kernel has: one for each input of a neuron.
         differs: whether it is certain that not all neurons of the target read the same.
+        least_axons: inputs that the neuron which reads most of them reads at least.
         source_readers: synapses of one neuron of the source, at most.
         channel_readers: channels of the target that one channel of the source reaches, at most.
         weights: how many weights its layers have, kernels counted once.
@@ -136,6 +137,7 @@ class Projections(Columns):
     least_synapses: Array
     kernel_synapses: Array
     kernel_lists: Array
+    least_axons: Array
     differs: Array
     source_readers: Array
     channel_readers: Array
@@ -303,7 +305,7 @@ def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
     sides = (1, *kernels[-1])[-2:] if kernels and alike else (0, 0)
     taps = math.prod(max(k, a.most_certain) if k else 0 for k, a in zip(sides, reach.axes[1:], strict=True))
     return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * reach.axes[0].least_total,
-            "kernel_lists": taps * int(reach.axes[0].least.min()),
+            "kernel_lists": taps * int(reach.axes[0].least.min()), "least_axons": reach.least_axons,
             "differs": reach.differs, "source_readers": math.prod(a.most_readers for a in reach.axes),
             "channel_readers": reach.axes[0].most_readers}
 

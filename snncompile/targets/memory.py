@@ -77,6 +77,11 @@ class MemoryModel:
         """The least bits that each projection takes, `[projection]`, as if all of it were on one core."""
         return np.zeros(len(table.projections), np.int64)
 
+    def neuron_bits(self, table: LayerTable) -> Array:
+        """The bits that a core with a single neuron of each projection's target takes at least, `[projection]`."""
+        neurons = table.populations.neurons[table.projections.target]
+        return np.asarray(-(-self.synapse_bits(table) // np.maximum(neurons, 1)))
+
     def most_alike(self, table: LayerTable) -> Array:
         """The most neurons at a pixel of whose synapses a core has room for, `[projection]`."""
         return np.full(len(table.projections), UNBOUNDED)
@@ -157,16 +162,27 @@ class Lists(MemoryModel):
         """Which projections have kernels that cores share, `[projection]`."""
         return np.asarray((table.projections.kernel_synapses > 0) & self.shares_kernels)
 
+    def neuron_bits(self, table: LayerTable) -> Array:
+        """On average, and at least a list for each input that the neuron with most of them reads."""
+        links = table.projections
+        lists = np.where(self._kernels(table), links.kernel_lists, links.least_axons)
+        least = lists * self.list_bits(np.ones(1, np.int64), self._bits(table))
+        return np.asarray(np.maximum(super().neuron_bits(table), least))
+
+    def _bits(self, table: LayerTable) -> Array:
+        """Bits of one synapse of each projection, `[projection]`."""
+        links = table.projections
+        return np.array([self.bits_per_synapse(n, dense) for n, dense in zip(
+            links.weight_bits.tolist(), (links.listing == DENSE).tolist(), strict=True)], np.int64)
+
     def most_alike(self, table: LayerTable) -> Array:
         """As many as make the lists of a shared kernel fill a core. Neurons that read a whole layer have a list for
         each of its neurons."""
         links = table.projections
-        whole = np.array([reach.least_axons if reach.is_full else 0 for reach in table.reaches], np.int64)
-        lists = np.where(self._kernels(table), links.kernel_lists, whole)
-        bits = [self.bits_per_synapse(n, dense) for n, dense in zip(
-            links.weight_bits.tolist(), (links.listing == DENSE).tolist(), strict=True)]
+        whole = np.array([reach.is_full for reach in table.reaches], bool)
+        lists = np.where(self._kernels(table), links.kernel_lists, whole * links.least_axons)
         return np.array([max(self.longest_list(n, b), 1) if n else UNBOUNDED
-                         for n, b in zip(lists.tolist(), bits, strict=True)], np.int64)
+                         for n, b in zip(lists.tolist(), self._bits(table).tolist(), strict=True)], np.int64)
 
     def free_axes(self, listings: Collection[int]) -> tuple[int, ...]:
         """A source has a list for each box that it reaches, and shorter lists cost more. Only a shared kernel does not

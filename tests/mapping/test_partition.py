@@ -105,6 +105,37 @@ def test_convolutions_are_counted_as_by_hand(graph, model):
     assert_counted(graph, target, partition(graph, target))
 
 
+@pytest.mark.parametrize("model", ["lists", "own lists"])
+@settings(max_examples=15, deadline=None)
+@given(graph=convolutions())
+def test_thorough_partitions_are_counted_as_by_hand(graph, model):
+    target = TARGETS[model].with_(cores=1 << 14)
+    try:
+        quick = partition(graph, target)
+    except CompileError:
+        return
+    thorough = partition(graph, target, thorough=True)
+    assert_counted(graph, target, thorough)
+    assert thorough.cores <= quick.cores
+
+
+# Layers of many neurons and small kernels, and layers of few neurons and large kernels.
+UNLIKE = chain_net((4, 32, 32), (conv(128, 4),), (conv(128, 128),), (conv(512, 128, stride=4),), (conv(512, 512),),
+                   (conv(512, 512),))
+
+
+def test_thorough_partitions_mix_layers_that_use_up_different_things():
+    target = load_target("loihi2")
+    quick, thorough = partition(UNLIKE, target), partition(UNLIKE, target, thorough=True)
+    assert thorough.method == "patterns of tiles"
+    assert thorough.lower_bound[0] <= thorough.cores < 0.95 * quick.cores
+
+
+def test_a_thorough_search_comes_before_a_refusal():
+    few = load_target("loihi2").with_(cores=partition(UNLIKE, load_target("loihi2"), thorough=True).cores)
+    assert partition(UNLIKE, few).cores == few.limits.cores
+
+
 def test_weights_that_are_mostly_zero_are_single_synapses():
     rng = np.random.default_rng(0)
     weight = (rng.random((30, 40)) < 0.1).astype(float)

@@ -95,8 +95,8 @@ SIDES: dict[str, tuple[Graph, dict[str, Any], dict[str, Any]]] = {
     "weights-per-neuron": (DENSE, {"weights_per_neuron": 6}, {"weights_per_neuron": 5}),
     "fan-in": (small(), {"fan_in": 14}, {"fan_in": 13}),
     "in-axons": (small(), {"in_axons_per_core": 14}, {"in_axons_per_core": 13}),
-    # 6 lists of 5 synapses of 8 bits with a header of 8: 48 bits each, for 5 neurons.
-    "synapse-memory": (DENSE, {**LISTS, "synapse_bits_per_core": 58}, {**LISTS, "synapse_bits_per_core": 57}),
+    # A neuron alone on a core: 6 lists of a synapse of 8 bits with a header of 8.
+    "synapse-memory": (DENSE, {**LISTS, "synapse_bits_per_core": 96}, {**LISTS, "synapse_bits_per_core": 95}),
     "inputs": (small(), {"inputs": 6}, {"inputs": 5}),
     "neurons": (small(), {"neurons": 11}, {"neurons": 10}),
     "hidden-neurons": (small(), {"hidden_neurons": 8}, {"hidden_neurons": 7}),
