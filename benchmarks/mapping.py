@@ -83,12 +83,12 @@ def _real(runs: int) -> list[dict[str, Any]]:
         for name in ("loihi1", "loihi2"):
             target = several_chips(name)
             try:
-                found, seconds = timed(lambda net=net, target=target: partition(net, target), runs)
+                rows += [row(net.name, name, *timed(
+                    lambda net=net, target=target, thorough=thorough: partition(net, target, thorough=thorough), runs))
+                    for thorough in (False, True)]
             except CompileError as e:
                 first = e.diagnostics[0]
                 print(f"{net.name:<22}{name:<10}refused, {first.place}: {first.found}; {first.limit}")
-                continue
-            rows.append(row(net.name, name, found, seconds))
     return rows
 
 

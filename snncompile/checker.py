@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from snncompile.cost.activity import assume
-from snncompile.cost.estimate import ASSUMED_RATE, ASSUMED_TICKS, cost_of
+from snncompile.cost.budget import BUDGETS, expect_budget, spent
+from snncompile.cost.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, cost_of
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.driver import legal_table
 from snncompile.ir.expr import evaluate
 from snncompile.ir.graph import Graph
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
-from snncompile.passes.retime.retime import check_cycles, dilation
+from snncompile.mapping.partition import has_cores, partition
+from snncompile.passes.retime.retime import Retime, check_cycles, dilation
 from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import Verdict, Violation, judge
 
-CYCLES, WAITING = "cycles", "waiting"
-"""The names of the rules that are checked here and not in `targets`: they need whole cycles, or programs of neurons."""
+CYCLES, WAITING, PACKING = "cycles", "waiting", "packing"
+"""The names of the rules that are checked here and not in `targets`: they need whole cycles, programs of neurons, or a
+division among cores."""
 BELOW_THRESHOLD = 0.25
 """The membrane, as a share of the threshold, from which `_changes` runs a neuron for a tick without input."""
 
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
-          dilate: int | Literal["auto"] = 1, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS,
-          profile: str | None = None, **load_options: Any) -> Verdict:
+          dilate: int | Literal["auto"] = 1, packed: bool = False, budget: Mapping[str, float] | None = None,
+          cost: bool = True, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS, profile: str | None = None,
+          **load_options: Any) -> Verdict:
     """Whether a network can run on a target, and at what cost.
 
     Args:
@@ -40,23 +45,73 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
         weight_bits: the width of weights that are not integers yet; None for that of the target.
         dilate: ticks of the hardware for each tick of the network; "auto" takes as many as the loop with the least
             delay for its hops needs.
+        packed: divide the network among the cores of the target, as `compile` does, if it breaks no rule. Rules know
+            only lower bounds on cores; a packing is certain, and takes some tenths of a second to some seconds.
+        budget: limits of your own, by the names of `cost.budget.BUDGETS`, such as `{"cores": 64, "energy_uj": 5}`.
+        cost: whether to estimate the cost, which a budget does in any case.
         rate, ticks, profile: what the cost is estimated with; see `estimate`.
         load_options: options of the reader, for what the source leaves open; see `load`.
 
     Returns:
-        Every rule that the network breaks, the margin to each limit, and the estimated cost.
+        Every rule that the network breaks, every rule as a number, and the estimated cost.
 
     Raises:
-        CompileError: where the source or the target cannot be read. Rules that are broken are in the verdict, and raise
-            nothing.
+        CompileError: where the source or the target cannot be read, or for an option that does not exist. Rules that
+            are broken are in the verdict, and raise nothing.
     """
+    expect_budget(budget or {})
     chosen = load_target(target)
     legal, table = legal_table(source, chosen, weight_bits, load_options)
     verdict = judge(table, chosen, legal.name)
     period = _period(legal, chosen, dilate)
-    late = (*_quick_cycles(legal, chosen, period), *(_restless(legal, chosen) if period > 1 else ()))
-    cost = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
-    return dataclasses.replace(verdict, violations=(*verdict.violations, *late), dilation=period, cost=cost)
+    verdict = dataclasses.replace(_joined(verdict, {
+        CYCLES: _quick_cycles(legal, chosen, period), WAITING: _restless(legal, chosen) if period > 1 else ()}),
+        dilation=period)
+    if packed and verdict.ok and has_cores(chosen) and legal.populations:
+        verdict = _packed(verdict, legal, chosen, weight_bits)
+    if cost or budget:
+        estimated = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
+        estimated = dataclasses.replace(estimated, cores=verdict.cores or estimated.cores)
+        verdict = _within(dataclasses.replace(verdict, cost=estimated), estimated, budget or {})
+    return verdict
+
+
+def _joined(verdict: Verdict, found: Mapping[str, Iterable[Violation]]) -> Verdict:
+    """A verdict with the violations of rules that only forbid, by the name of the rule, none for one that is kept."""
+    lists = {name: tuple(violations) for name, violations in found.items()}
+    return dataclasses.replace(verdict, violations=(*verdict.violations, *itertools.chain(*lists.values())),
+                               forbidden={**verdict.forbidden, **{n: len(v) for n, v in lists.items()}})
+
+
+def _packed(verdict: Verdict, graph: Graph, target: Target, weight_bits: int | str | None) -> Verdict:
+    """The verdict with what dividing the network among cores shows."""
+    choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}), dilate=verdict.dilation)
+    try:
+        cores = partition(_outline(graph, choices), target, choices.arithmetic.stored_bits).cores
+    except CompileError as e:
+        return dataclasses.replace(_joined(verdict, {PACKING: [Violation(PACKING, 1, 0, d) for d in e.diagnostics]}),
+                                   basis="packing")
+    return dataclasses.replace(_joined(verdict, {PACKING: ()}), basis="packing", cores=cores)
+
+
+def _outline(graph: Graph, choices: Choices) -> Graph:
+    """The graph with the relays and sources that retiming adds, which cores have to hold too."""
+    if graph.stage > Stage.INT:
+        return graph
+    for step in passes_of(choices, "retime"):
+        graph = step.outline(graph) if isinstance(step, Retime) and graph.stage == Stage.LEGAL else step.run(graph)
+    return graph
+
+
+def _within(verdict: Verdict, cost: Cost, budget: Mapping[str, float]) -> Verdict:
+    """The verdict with the budgets of the user, each as a limit."""
+    spending = {f"budget-{name}": (name, taken, limit) for name, taken, limit in spent(cost, budget)}
+    over = tuple(Violation(rule, taken, limit, Diagnostic(
+        "SNN420", f"network {shorten(verdict.network)}, budget {name}", f"{BUDGETS[name].meaning}: {taken:,.6g}",
+        f"{limit:,.6g}", "a smaller network, or a larger budget"))
+        for rule, (name, taken, limit) in spending.items() if taken > limit)
+    return dataclasses.replace(verdict, violations=(*verdict.violations, *over), margins={
+        **verdict.margins, **{rule: taken / limit - 1 for rule, (_, taken, limit) in spending.items()}})
 
 
 def _period(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 from typing import Any
 
@@ -9,14 +10,20 @@ import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.driver import legal_table
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Input, Linear, Output, Rectify, Scale
+from snncompile.ir.ops import Conv, Input, Linear, Output, Rectify, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
+from snncompile.mapping.partition import partition
+from snncompile.passes.pipeline import run_passes
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import NAMES
+from snncompile.targets.verdict import judge
 from tests.candidates import bare, in_full
 from tests.nets import nir_file, small
 from tests.strategies import Features, random_graph
@@ -73,9 +80,89 @@ def test_what_would_change_between_two_ticks_is_known_without_numbers():
     assert "waiting" in sc.check(loop, slow, dilate="auto").forbidden
 
 
+def stack(*widths: int, side: int = 16) -> Graph:
+    """A candidate: convolutions of 3 x 3 on a frame, each with neurons that the first Loihi has."""
+    nodes: dict[str, Op] = {"in": Input((2, side, side))}
+    for i, (into, out) in enumerate(pairwise((2, *widths))):
+        nodes[f"conv{i}"] = Conv(ShapeOnly((out, into, 3, 3)), padding=((1, 1), (1, 1)))
+        nodes[f"lif{i}"] = Neuron.of("lif", Firing(reset="value"), decay=0.5)
+    nodes["out"] = Output()
+    return Graph("stack", nodes, tuple(Edge(*pair) for pair in pairwise(nodes)))
+
+
+def test_a_packing_makes_sure():
+    """Rules know lower bounds on cores, of which this network needs more."""
+    graph, target = stack(16, 128, 64, 32), sc.load_target("loihi1")
+    cores = sc.check(graph, target, packed=True).cores
+    assert cores is not None
+    assert sc.check(graph, target).basis == "rules"
+    tight = target.with_(cores=cores - 1)
+    by_rules, packed = sc.check(graph, tight), sc.check(graph, tight, packed=True)
+    assert (by_rules.ok, packed.ok, packed.basis) == (True, False, "packing")
+    assert packed.constraints["packing"] == 1
+    assert "cores; at least" in packed.diagnostics[0].found
+    fits = sc.check(graph, target.with_(cores=cores), packed=True)
+    assert (fits.ok, fits.cores, fits.cost.cores) == (True, cores, cores)
+    assert fits.to_json()["basis"] == "packing"
+
+
+@pytest.mark.parametrize("target", ["loihi1", "loihi2", "truenorth"])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_packed_can_be_compiled_for_the_hardware(seed, target):
+    chosen = sc.load_target(target).with_(neurons_per_core=12, in_axons_per_core=60, out_axons_per_core=60, cores=24)
+    full = in_full(random_graph(seed, Features(delays=True)), seed)
+    verdict = sc.check(bare(full), chosen, packed=True)
+    try:
+        legal, _ = legal_table(full, chosen, None, {})
+        choices = Choices(chosen)
+        judge(layer_table(legal), chosen, "net").expect_ok()
+        mapped = run_passes(legal, passes_of(choices, "quantize", "ranges", "retime"))
+        partition(mapped, chosen)
+    except sc.CompileError:
+        compiles = False
+    else:
+        compiles = True
+    assert compiles or not verdict.ok
+    assert verdict.ok or not compiles or verdict.basis == "packing"
+
+
+def test_budgets_are_limits_of_ones_own():
+    graph = stack(32)
+    cost = sc.check(graph, "loihi1").cost
+    budget = {"cores": cost.cores, "resident_kib": cost.resident_bits / 8192, "energy_uj": cost.total_pj / 1e6,
+              "latency_ticks": cost.latency_ticks}
+    assert sc.check(graph, "loihi1", budget=budget).ok
+    assert {n: v for n, v in sc.check(graph, "loihi1", budget=budget, cost=False).constraints.items()
+            if n.startswith("budget-")} == dict.fromkeys((f"budget-{n}" for n in budget), 0)
+    for name, limit in budget.items():
+        verdict = sc.check(graph, "loihi1", budget={**budget, name: 0.9 * limit})
+        (violation,) = verdict.violations
+        assert (violation.rule, violation.diagnostic.code) == (f"budget-{name}", "SNN420")
+        assert violation.diagnostic.place == f'network "stack", budget {name}'
+        assert verdict.constraints[violation.rule] == pytest.approx(1 / 0.9 - 1)
+
+
+@pytest.mark.parametrize(("budget", "found", "help"), [
+    ({"core": 3}, '"core"', "did you mean cores?"), ({"cores": -1}, '"-1"', ""), ({"cores": "4"}, '"4"', ""),
+    ({"cores": float("nan")}, '"nan"', ""), ({"cores": True}, '"True"', ""),
+    ({"energy_uj": 1.0}, "c99 has no figures for it", "a target with a table [costs.NAME], see docs/targets.md"),
+])
+def test_a_budget_that_cannot_be_is_refused(budget, found, help):
+    target = sc.load_target("c99")
+    target = dataclasses.replace(target, costs={})
+    with pytest.raises(sc.CompileError) as refusal:
+        sc.check(stack(4), target, budget=budget)
+    (diagnostic,) = refusal.value.diagnostics
+    assert (diagnostic.code, diagnostic.found, diagnostic.help) == ("SNN404", found, help)
+
+
+def test_a_cost_that_nobody_asked_for_is_not_estimated():
+    assert sc.check(stack(4), "loihi1", cost=False).cost is None
+
+
 def test_every_rule_is_a_number_that_is_at_most_0_where_it_is_kept():
     target = sc.load_target("loihi1")
-    good, bad = sc.check(small(), target), sc.check(biased(None, Rectify()), target)
+    good, bad = sc.check(stack(32), target), sc.check(biased(None, Rectify()), target)
     assert good.constraints.keys() == bad.constraints.keys()
     assert all(value <= 0 for value in good.constraints.values())
     assert {n for n, value in bad.constraints.items() if value > 0} == {v.rule for v in bad.violations}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snncompile.cli.build import Source, TargetName
-from snncompile.cli.options import CostOptions, SourceOptions, TimingOptions, arithmetic_value
+from snncompile.cli.options import CostOptions, SourceOptions, TimingOptions, VerdictOptions, arithmetic_value
 from snncompile.cli.out import Out
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def check(
     reading: SourceOptions,
     timing: TimingOptions,
     costs: CostOptions,
+    limits: VerdictOptions,
     target: TargetName = "c99",
     weight_bits: Annotated[str | None, typer.Option("--weight-bits", help="Width that weights will have; the target's "
                                                     "choice without it.", metavar="1..16|ternary",
@@ -40,14 +43,14 @@ def check(
     graph = load(source, **reading.given())
     out.note(graph.notes)
     bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
-    verdict = judge(graph, target, weight_bits=bits, **timing.given(), **costs.given())
+    verdict = judge(graph, target, weight_bits=bits, **timing.given(), **costs.given(), **limits.given())
     _margins(out, verdict)
     if not verdict.ok:
         code = out.refuse(verdict.diagnostics, verdict.to_json())
-        out.say(f"infeasible on {verdict.target}; {_possible(graph, target, bits)}")
+        out.say(f"infeasible on {verdict.target}; {_possible(graph, target, bits, limits.given().get('budget'))}")
         raise typer.Exit(code)
     out.say(str(verdict.cost))
-    out.say(f"feasible on {_named(verdict)}")
+    out.say(f"feasible on {_named(verdict)}" + (f"; cores used: {verdict.cores:,}" if verdict.cores else ""))
     return verdict.to_json()
 
 
@@ -61,11 +64,18 @@ def _named(verdict: Verdict) -> str:
     return verdict.target + (f" (--dilate {verdict.dilation})" if verdict.dilation > 1 else "")
 
 
-def _possible(graph: Graph, target: str, bits: int | str | None) -> str:
-    """The targets on which the network is feasible, of this one in dilated time and those that the compiler knows."""
+def _possible(graph: Graph, target: str, bits: int | str | None, budget: Mapping[str, float] | None) -> str:
+    """The targets on which the network is feasible, of this one in dilated time and those that the compiler knows.
+
+    Targets that have no figures for a budget are left out.
+    """
     from snncompile.checker import check as judge
+    from snncompile.diagnostics import CompileError
     from snncompile.targets.load import NAMES
 
-    verdicts = [judge(graph, n, weight_bits=bits, dilate="auto") for n in dict.fromkeys((target, *NAMES))]
-    feasible = [_named(v) for v in verdicts if v.ok]
+    feasible = []
+    for name in dict.fromkeys((target, *NAMES)):
+        with suppress(CompileError):
+            verdict = judge(graph, name, weight_bits=bits, dilate="auto", budget=budget)
+            feasible += [_named(verdict)] if verdict.ok else []
     return f"feasible on {', '.join(feasible)}" if feasible else "feasible on none of the other targets"

@@ -19,6 +19,7 @@ INTEGERS = "Integers"
 SAMPLES = "Reading samples"
 COST = "What the cost assumes"
 TIMING = "Time on hardware"
+VERDICT = "What is checked beside the rules"
 TYPES: Mapping[str, Any] = {"whole": int, "real": float, "flag": bool}
 """What the text of an option is converted to, by the kind of the figure; other kinds stay text."""
 
@@ -158,6 +159,31 @@ class TimingOptions(LibraryOptions):
         if not given["dilate"].isascii() or not given["dilate"].isdigit() or len(given["dilate"]) > 5:
             fail("SNN404", "option --dilate", shorten(given["dilate"]), "1 to 65536, or auto")
         return {"dilate": int(given["dilate"])}
+
+
+@dataclass(frozen=True)
+class VerdictOptions(LibraryOptions):
+    """What a check looks at beside the rules: arguments of `check`."""
+
+    packed: Annotated[bool | None, _option(VERDICT, "--packed", "Divide the network among the cores, as compile does: "
+                                           "rules alone know lower bounds only.")] = None
+    budget: Annotated[list[str] | None, _option(VERDICT, "--budget", "A limit of your own, such as cores=64 or "
+                                                "energy_uj=5; can be given several times.", "NAME=N")] = None
+
+    def given(self) -> dict[str, Any]:
+        given = super().given()
+        if "budget" in given:
+            given["budget"] = dict(map(_limit, given["budget"]))
+        return given
+
+
+def _limit(text: str) -> tuple[str, float]:
+    """The name and the number of a budget that is written as `NAME=N`."""
+    name, _, number = text.partition("=")
+    try:
+        return name.strip(), float(number)
+    except ValueError:
+        fail("SNN404", "option --budget", shorten(text), "NAME=N, such as cores=64")
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,10 @@ CODES: dict[str, Code] = {
         "The hardware lacks something that the network uses, and an equal form was found that it has. The spikes are "
         "the same, but for the last bits of weights that were scaled.",
     ),
+    "SNN420": Code(
+        "over your budget",
+        "The network would run on the target, but takes more of something than the budget that you gave allows.",
+    ),
     "SNN501": Code(
         "the input data do not fit the network",
         "Input is [sample, tick, ...] with the shape of the network's input, finite, and inside the range that "

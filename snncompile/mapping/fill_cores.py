@@ -192,7 +192,7 @@ def _first(lines: Sequence[_Line], limits: Array, paired: bool) -> list[tuple[_L
     Raises:
         TileTooLarge: a tile is too much for a core of its own.
     """
-    full = [line.fitting(limits) for line in lines]
+    full = [line.alone(limits) for line in lines]
     for line, (count, _) in zip(lines, full, strict=True):
         line.expect(count)
     shares = [used / limits for _, used in full]
@@ -230,6 +230,7 @@ class _Line:
 
     def __init__(self, order: Array, resources: tuple[Resource, ...]):
         self.order, self.runs, self.start, self.length = order, [_Run(r, order) for r in resources], 0, 8
+        self.full: tuple[int, tuple[int, Array]] | None = None
 
     def fitting(self, room: Array, most: int | None = None) -> tuple[int, Array]:
         """How many tiles fit into the room that a core has left of each resource, and what they use of each."""
@@ -241,6 +242,12 @@ class _Line:
             return 0, np.zeros(len(room))
         self.length = end - self.start
         return end - self.start, np.array([int(run.used(self.start, end)[-1]) for run in self.runs], np.float64)
+
+    def alone(self, limits: Array) -> tuple[int, Array]:
+        """How many tiles fit on an empty core, and what they use; it is remembered until the layer goes on."""
+        if self.full is None or self.full[0] != self.start:
+            self.full = self.start, self.fitting(limits)
+        return self.full[1]
 
     def give(self, core: Array, number: int, room: Array, most: int | None = None) -> Array:
         """Give the tiles that fit to a core, and return what they use of each resource."""

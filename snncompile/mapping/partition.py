@@ -43,6 +43,11 @@ SLACK = 1.05
 MAX_JOINED = 60_000
 """Up to this product of small tiles and layers, interleaving is tried for every two neighbouring layers."""
 
+MAX_QUICKLY_MIXED, MAX_MIXED = 2_000, 20_000
+"""Up to these products of cores and layers, layers are mixed: in any search, and in one that is thorough, or whose
+network would be refused otherwise."""
+
+
 FillCores: TypeAlias = Callable[[Array, Sequence[Array], tuple[Resource, ...]], Array]
 """A function that gives tiles to cores: of the order of all tiles, the tiles of each layer, and the resources."""
 
@@ -108,10 +113,11 @@ class _Search:
         if self.target.network.layer_per_core:
             return self._layers()
         tried = list(self._partitions())
-        if min(p.cores for p in tried) > SLACK * tried[0].lower_bound[0]:
+        fewest, layers = min(p.cores for p in tried), int((1 - self.inputs).sum())
+        needed = thorough or fewest > (self.target.limits.cores or fewest)
+        if fewest > SLACK * tried[0].lower_bound[0] and fewest * layers <= (MAX_MIXED if needed else MAX_QUICKLY_MIXED):
             tried += self._mixed()
-        fewest = min(p.cores for p in tried)
-        if thorough or fewest > (self.target.limits.cores or fewest):
+        if thorough or min(p.cores for p in tried) > (self.target.limits.cores or fewest):
             tried.append(self._by_patterns())
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))

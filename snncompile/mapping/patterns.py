@@ -2,14 +2,17 @@
 
 This is the cutting stock problem (Gilmore and Gomory, "A linear programming approach to the cutting-stock problem",
 Operations Research 9(6), 1961) with several resources: cores are the rolls, tiles the pieces. A linear programme says
-how often each pattern is used; its dual values say what a tile of each layer is worth, and a small integer programme
-finds the pattern worth most, which is added until no pattern is worth more than a core.
+how often each pattern is used. Its dual values say what a tile of each layer is worth, and the pattern that is worth
+most by them is added, until none is worth more than a core.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,6 +27,8 @@ WORTH = 1e-3
 """By how much a pattern has to be worth more than a core to be added."""
 PATTERN_GAP, CORES_GAP = 0.01, 0.0005
 """By which share the worth of a pattern, and the number of cores, may miss the best one."""
+HALF = 0.5
+"""By which limits are moved away from whole numbers, so that rounding errors of the solver do not matter."""
 MAX_NODES = 20_000
 """Of the tree of a search for whole numbers."""
 
@@ -107,9 +112,10 @@ def _patterns(used: Array, limits: Array, tiles: Array) -> list[list[int]]:
     from scipy.optimize import LinearConstraint, milp
 
     columns, relaxed = _columns(used, limits, tiles, np.eye(len(tiles)), tiles)
-    whole = milp(np.ones(len(relaxed)), constraints=LinearConstraint(columns, lb=tiles),
-                 integrality=np.ones(len(relaxed), np.int64),
-                 options={"mip_rel_gap": CORES_GAP, "node_limit": MAX_NODES})
+    with _quiet():
+        whole = milp(np.ones(len(relaxed)), constraints=LinearConstraint(columns, lb=tiles - HALF),
+                     integrality=np.ones(len(relaxed), np.int64),
+                     options={"mip_rel_gap": CORES_GAP, "node_limit": MAX_NODES})
     times = np.rint(whole.x) if whole.x is not None else np.ceil(relaxed)
     return [column.tolist() for column, many in zip(columns.T, times.astype(int).tolist(), strict=True)
             for _ in range(many)]
@@ -134,9 +140,25 @@ def _columns(used: Array, limits: Array, most: Array, cover: Array, demand: Arra
         columns = np.stack(found, 1)
         relaxed = linprog(np.ones(len(found)), A_ub=-cover @ columns, b_ub=-demand, method="highs")
         worth = -relaxed.ineqlin.marginals @ cover
-        best = milp(-worth, constraints=LinearConstraint(used, ub=limits), bounds=Bounds(0, most),
-                    integrality=np.ones(len(most), np.int64),
-                    options={"mip_rel_gap": PATTERN_GAP, "node_limit": MAX_NODES})
+        with _quiet():
+            best = milp(-worth, constraints=LinearConstraint(used, ub=limits + HALF), bounds=Bounds(0, most),
+                        integrality=np.ones(len(most), np.int64),
+                        options={"mip_rel_gap": PATTERN_GAP, "node_limit": MAX_NODES})
         if len(found) == MAX_PATTERNS or best.x is None or -best.fun <= 1 + WORTH:
             return columns, np.asarray(relaxed.x)
         found.append(np.rint(best.x).astype(np.int64))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing that a library writes to the standard output reaches it: HiGHS prints a line where it polishes a solution
+    in vain, whatever its options say."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

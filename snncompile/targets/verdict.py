@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -47,6 +47,9 @@ class Verdict:
         margins: by rule with a limit, the largest `used / limit - 1`. Above 0 the rule is broken; at -0.25 a quarter of
             the limit is left.
         forbidden: by rule that only forbids, in how many places it is broken.
+        basis: "rules" where only the rules were checked, which know lower bounds on what cores have to hold; "packing"
+            where the network was divided among cores.
+        cores: how many cores the network was divided among; None where it was not.
         dilation: the ticks of the hardware for each tick of the network for which it was judged.
         cost: the estimated cost; None where it was not estimated.
     """
@@ -56,6 +59,8 @@ class Verdict:
     violations: tuple[Violation, ...]
     margins: Mapping[str, float]
     forbidden: Mapping[str, int] = field(default_factory=dict)
+    basis: Literal["rules", "packing"] = "rules"
+    cores: int | None = None
     dilation: int = 1
     cost: Any = None
 
@@ -85,7 +90,8 @@ class Verdict:
             raise CompileError(self.diagnostics)
 
     def to_json(self) -> dict[str, Any]:
-        return {"network": self.network, "target": self.target, "feasible": self.ok, "dilation": self.dilation,
+        return {"network": self.network, "target": self.target, "feasible": self.ok, "basis": self.basis,
+                "cores": self.cores, "dilation": self.dilation,
                 "margins": dict(self.margins), "forbidden": dict(self.forbidden),
                 "violations": [{"rule": v.rule, "used": v.used, "limit": v.limit, **v.diagnostic.to_json()}
                                for v in self.violations],

@@ -33,6 +33,20 @@ def test_a_loop_that_is_too_quick_is_named_and_dilating_time_helps(files, tmp_pa
     assert answer("check", files / "small.nir", "--dilate", 2, code=2)["diagnostics"][0]["code"] == "SNN404"
 
 
+def test_a_packing_and_budgets_are_checked_where_asked_for(files):
+    graph = files / "small.nir"
+    one = answer("check", graph, "--target", "loihi2", "--packed", "--budget", "cores=1", "--budget", "resident_kib=1")
+    assert (one["basis"], one["cores"], one["margins"]["budget-cores"]) == ("packing", 1, 0)
+    assert "cores used: 1" in snnc("check", graph, "--target", "loihi2", "--packed").stdout
+    over = answer("check", graph, "--target", "loihi2", "--budget", "neurons=10", code=1)
+    assert [v["rule"] for v in over["violations"]] == ["budget-neurons"]
+    shown = snnc("check", graph, "--target", "loihi2", "--budget", "neurons=10", code=1)
+    assert "feasible on none of the other targets" in shown.stdout
+    for wrong in ("neurons", "neurons=many", "neurones=3", "neurons=0", "energy_uj=1"):
+        refused = answer("check", graph, "--target", "loihi2", "--budget", wrong, code=2)
+        assert refused["diagnostics"][0]["code"] == "SNN404"
+
+
 def test_input_that_cannot_be_used_ends_with_2(files, tmp_path):
     assert answer("check", files / "small.nir", "--target", "loihi9", code=2)["diagnostics"][0]["code"] == "SNN404"
     assert answer("check", tmp_path / "none.nir", code=2)["diagnostics"][0]["code"] == "SNN101"

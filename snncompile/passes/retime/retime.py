@@ -27,9 +27,10 @@ import numpy as np
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph, unused
+from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Linear, Output, Reshape
-from snncompile.ir.populations import Population
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.ranges import input_range, source_range
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, Stage
@@ -101,11 +102,33 @@ class Retime:
         return graph.replace(nodes={**nodes, **relays}, edges=(*edges, *sources), stage=Stage.MAPPED,
                              schedule=schedule)
 
+    def outline(self, graph: Graph) -> Graph:
+        """A LEGAL graph with the projections, delays, relays and always-on sources that it will have when it is MAPPED.
+
+        It says what cores will have to hold, before there are integers. A neuron with a bias, which may get an earlier
+        first membrane instead of an always-on source, is given the source.
+        """
+        period = dilation(graph, self.hop_ticks) if self.dilate == "auto" else self.dilate
+        check_cycles(graph, self.hop_ticks, period)
+        latency = self._latencies(graph, period)
+        retimer = _Retimer(graph, latency, period, self.hop_ticks)
+        nodes, always = dict(graph.nodes), []
+        starts: dict[int, str] = {}
+        for name in graph.populations:
+            start = latency[name] - self.hop_ticks
+            if self.programmable or start < 0 or _idle(graph, name):
+                continue
+            if start not in starts:
+                starts[start] = unused("always-on", nodes, "")
+                nodes[starts[start]] = Input((1,))
+            always.append(retimer.constant(starts[start], name, np.ones(graph.shapes[name])))
+        relays, edges, _ = retimer.projections(nodes, self.max_delay_ticks or math.inf)
+        return graph.replace(nodes={**nodes, **relays}, edges=(*edges, *always))
+
     def _latencies(self, graph: Graph, period: int) -> dict[str, int]:
         """The latency of every node, in ticks of the hardware."""
         edges = projections(graph)
-        fed = set() if self.programmable else {n for n, op in graph.nodes.items() if isinstance(op, Population)
-                                               and not starts_idle(op, graph.shapes[n])}
+        fed = set() if self.programmable else {n for n in graph.populations if not _idle(graph, n)}
         nodes = [n for n, op in graph.nodes.items() if not isinstance(op, Output)]
         most = None if self.relays else self.max_delay_ticks
         # A neuron with a bias needs no always-on source if it can begin in the same tick as the inputs.
@@ -121,6 +144,14 @@ class Retime:
             edge, = graph.edges_into[output]
             latency[output] = max(0, latency[edge.src] - period * edge.delay)
         return latency
+
+
+def _idle(graph: Graph, name: str) -> bool:
+    """Whether a population keeps its first state, and emits nothing, as long as it receives nothing."""
+    op = graph.nodes[name]
+    if isinstance(op, Neuron):
+        return op.bias is None and not op.initial
+    return isinstance(op, Population) and starts_idle(op, graph.shapes[name])
 
 
 def projections(graph: Graph) -> tuple[Edge, ...]:
@@ -265,7 +296,7 @@ class _Retimer:
             if start not in starts:
                 starts[start] = unused("always-on", nodes, "")
                 nodes[starts[start]] = Input((1,))
-            edges.append(self._constant(starts[start], name, fed[1]))
+            edges.append(self.constant(starts[start], name, fed[1]))
         problems.finish()
         return nodes, edges, {name: first for first, name in starts.items()}
 
@@ -275,7 +306,7 @@ class _Retimer:
         return (self.latency[name] > 0 and not starts_idle(op, shape)) or (
             self.period > 1 and not holds_still(op, shape, input_range(self.graph, name)))
 
-    def _constant(self, source: str, name: str, values: Array) -> Edge:
+    def constant(self, source: str, name: str, values: Array) -> Edge:
         """The projection by which an always-on source of size 1 gives a population a constant input."""
         shape = self.graph.shapes[name]
         return Edge(source, name, self.hop_ticks, (Linear(values.reshape(-1, 1)), Reshape(shape)))
@@ -332,9 +363,11 @@ class _Relays:
         return self.at[source, after]
 
 
-def relay(graph: Graph, source: str) -> Population:
+def relay(graph: Graph, source: str) -> Population | Neuron:
     """A population that emits what it receives from a source: spikes, counts or graded values."""
     op = graph.nodes[source]
+    if graph.stage < Stage.INT:
+        return Neuron(RULES["accumulator"])
     low, high = source_range(graph, source)
     graded = isinstance(op, Population) and op.graded
     return Population(flatten(Expr("input"), {}), {}, {}, op.unit if isinstance(op, Population) and graded else 1.0,
