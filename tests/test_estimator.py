@@ -16,9 +16,9 @@ from snncompile.passes.pipeline import run_passes
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.html import figures
 from snncompile.report.steps import line
+from tests.candidates import bare
 from tests.nets import small, spikes
 from tests.targets.test_rules import CONV, PASSED, chain
-from tests.test_checker import without_numbers
 
 X = spikes(4, 10)
 
@@ -119,7 +119,7 @@ def test_latency_of_a_retimed_network_is_its_schedule():
 
 
 def test_without_samples_the_rate_is_assumed_and_weights_are_not_needed():
-    cost = sc.estimate(without_numbers(small()), "loihi1", rate=0.5, ticks=20)
+    cost = sc.estimate(bare(small()), "loihi1", rate=0.5, ticks=20)
     assert "assumed: 0.5 spikes a neuron and tick" in cost.basis
     assert cost.accumulations == cost.events == 136 * 20 * 0.5
     assert cost.spikes == 11 * 20 * 0.5
