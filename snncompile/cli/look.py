@@ -39,6 +39,7 @@ def inspect(
                                             show_default=False)] = None,
 ) -> dict[str, Any]:
     """Show a network: its nodes, shapes, neuron rules and connections."""
+    from snncompile.ir.stand_ins import with_stand_ins
     from snncompile.passes.pipeline import run_passes
     from snncompile.passes.pipeline_text import to_text
     from snncompile.report.graph_svg import to_dot, to_svg
@@ -47,7 +48,7 @@ def inspect(
         fail("SNN701", "option --json", "another form for stdout too", "one of them")
     graph = _graph(source, stage, reading)
     chosen = _passes(graph, stage, passes, target)
-    graph = run_passes(graph, chosen)
+    graph = run_passes(with_stand_ins(graph) if chosen else graph, chosen)
     out.note(graph.notes)
     for path, draw in ((dot, to_dot), (svg, to_svg)):
         if path is not None:
