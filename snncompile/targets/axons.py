@@ -20,6 +20,10 @@ import numpy as np
 from snncompile.ir.types import Array
 from snncompile.targets.reach import CACHED, Axis, Reach
 
+LONGEST = 256
+"""Axes of more outputs are not looked at output by output."""
+FAR = 1 << 40
+"""More than any axis has inputs."""
 ROUNDING = 1e-9
 """More than the rounding errors of the bound on pixels, which is a whole number in exact arithmetic or above one."""
 
@@ -156,18 +160,22 @@ def least_pixels(f: Array, g: Array) -> Array:
 def fewest_read(axis: Axis, part: range) -> Array:
     """How many inputs any `l` outputs of a part of an axis read at least, `[l - 1]`.
 
-    Where the windows of all neighbours overlap, neighbours read the fewest. Where none do, those with the smallest
-    windows. Else only what a single output reads is certain.
+    Windows are intervals, and their ends never decrease. So of the outputs that are chosen from left to right, each
+    adds what lies beyond the end of the one before it, and the fewest are found by going through all outputs that can
+    be the last. Of a kernel of 3 with a stride of 2 and a padding of 1 in front, the first reads 2 inputs:
 
     >>> from snncompile.ir.windows import Window
     >>> fewest_read(Axis.same(6).through([Window(6, 3, taps=3, stride=2, before=1)]), range(3)).tolist()
     [2, 4, 6]
+
+    Of axes that are long or not known exactly, what a single output reads is taken for any number of them.
     """
     low, high, count = axis.low[part.start:part.stop], axis.high[part.start:part.stop], len(part)
-    if not axis.is_plain or not axis.count.all():
+    if not axis.is_plain or not axis.count.all() or count > LONGEST:
         return np.full(count, int(axis.least.min()))
-    if (low[1:] > high[:-1]).all():
-        return np.cumsum(np.sort(high - low + 1))
-    if (low[1:] > high[:-1]).any():
-        return np.full(count, int(axis.least.min()))
-    return np.array([(high[n:] - low[:count - n] + 1).min() for n in range(count)])
+    added = np.maximum(high - np.maximum(high[:, None], low - 1), 0)  # [before, output]
+    added = np.where(np.arange(count)[:, None] < np.arange(count), added, FAR)
+    least = [high - low + 1]
+    for _ in range(1, count):
+        least.append((least[-1][:, None] + added).min(0))
+    return np.array([ends.min() for ends in least])

@@ -170,10 +170,11 @@ class Lists(MemoryModel):
         return np.asarray(np.maximum(super().neuron_bits(table), least))
 
     def _bits(self, table: LayerTable) -> Array:
-        """Bits of one synapse of each projection, `[projection]`."""
+        """Bits of one synapse of each projection at least, `[projection]`: it is named in its list unless all neurons
+        may read the same."""
         links = table.projections
-        return np.array([self.bits_per_synapse(n, dense) for n, dense in zip(
-            links.weight_bits.tolist(), (links.listing == DENSE).tolist(), strict=True)], np.int64)
+        named = self._kernels(table) | (links.differs > 0)
+        return np.asarray(links.weight_bits + np.where(named, self.target.memory.index_bits or 0, 0))
 
     def most_alike(self, table: LayerTable) -> Array:
         """As many as make the lists of a shared kernel fill a core. Neurons that read a whole layer have a list for
@@ -195,9 +196,8 @@ class Lists(MemoryModel):
         copies = self.least_copies((cells.rows * cells.columns)[links.target])
         if self.target.limits.in_axons_per_core and kernels.any():
             copies = np.maximum(copies, [need.spread for need in self.axon_needs(table)])
-        bits = links.weight_bits + np.where(kernels | links.differs, self.target.memory.index_bits or 0, 0)
-        return self.least_bits(np.where(kernels, links.kernel_synapses * copies, links.least_synapses), bits,
-                               np.where(kernels, links.channel_readers, links.source_readers))
+        return self.least_bits(np.where(kernels, links.kernel_synapses * copies, links.least_synapses),
+                               self._bits(table), np.where(kernels, links.channel_readers, links.source_readers))
 
 
 def _list_bits(synapses: Array, bits: Array, word: int, header: int) -> Array:

@@ -76,6 +76,8 @@ SPARSE = (np.random.default_rng(0).random((60, 80)) < 0.05).astype(float)
     ((1, 4, 4), (conv(16, 1), Reshape((256,)), Linear(ShapeOnly((2, 256))))),     # weights of two layers, few synapses
     ((2, 6, 6), (Conv(ShapeOnly((32, 2, 5, 5))), Conv(ShapeOnly((2, 32, 1, 1))))),  # the same, without a dense layer
     ((4, 6, 6), (SumPool((6, 6), (6, 6)),)),                                      # dense without weights
+    ((1, 10, 10), (SumPool((10, 10), (10, 10)), Upsample((4, 4)))),               # and all neurons read the same
+    ((2, 6, 6), (conv(4, 2, 6, 5, 5),)),                                          # padding nearly as large as a kernel
     ((4, 6, 6), (conv(8, 4, 6, 1, 0),)),                                          # a kernel over the whole frame
     ((4, 6, 6), (SumPool((2, 2), (2, 2)), Reshape((36,)), Linear(ShapeOnly((9, 36))))),
     ((2, 5, 5), (SumPool((1, 1), (2, 2)), Reshape((18,)), Linear(ShapeOnly((9, 18))))),
