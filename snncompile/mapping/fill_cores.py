@@ -6,8 +6,9 @@ A resource is used by tiles on their own (neurons) and by things that several ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -107,34 +108,38 @@ class _Run:
         return np.asarray(used + total[self.starts[start + 1:end + 1] - first])
 
 
-def fill(order: Array, resources: tuple[Resource, ...]) -> Array:
-    """Give tiles to cores, `core[tile]`: each core takes tiles in the given order until one does not fit.
+FillCores: TypeAlias = Callable[[Sequence[Array], tuple[Resource, ...]], Array]
+"""A function that gives tiles to cores, `core[tile]`: from queues of tiles, which hold each tile once."""
+
+
+def fill(queues: Sequence[Array], resources: tuple[Resource, ...]) -> Array:
+    """Give tiles to cores, `core[tile]`: each core takes tiles, queue after queue, until one does not fit.
 
     Four tiles of 3, 3, 3 and 2 neurons on cores of 7 neurons:
 
-    >>> fill(np.arange(4), (Resource("neurons", 7, np.array([3, 3, 3, 2])),)).tolist()
+    >>> fill([np.arange(4)], (Resource("neurons", 7, np.array([3, 3, 3, 2])),)).tolist()
     [0, 0, 1, 1]
 
     If the second and the third tile share a kernel of 4 bits and a core has 5, they go together, and the first alone:
 
     >>> kernel = Shared(np.array([0, 0, 1]), np.array([1, 2, 0]), np.array([4, 4]))
-    >>> fill(np.arange(3), (Resource("bits", 5, np.zeros(3, int), kernel),)).tolist()
+    >>> fill([np.arange(3)], (Resource("bits", 5, np.zeros(3, int), kernel),)).tolist()
     [0, 1, 1]
 
     Args:
-        order: the tiles in the order in which cores take them.
+        queues: the tiles in the order in which cores take them.
 
     Raises:
         TileTooLarge: a tile is too much for a core of its own.
     """
+    order = np.concatenate([np.zeros(0, np.int64), *queues])
     runs = [_Run(r, order) for r in resources if r.limit is not None]
     core = np.empty(len(order), np.int64)
     start, length, number = 0, 8, 0
     while start < len(order):
         end = _end(runs, start, min(start + 2 * length, len(order)), len(order), [run.limit for run in runs])
         if end == start:
-            run = max(runs, key=lambda r: int(r.used(start, start + 1)[0]) / max(r.limit, 1))
-            raise TileTooLarge(int(order[start]), run.resource, int(run.used(start, start + 1)[0]))
+            raise _too_large(runs, start, int(order[start]))
         core[order[start:end]] = number
         start, length, number = end, end - start, number + 1
     return core
@@ -193,8 +198,6 @@ def _first(lines: Sequence[_Line], limits: Array, paired: bool) -> list[tuple[_L
         TileTooLarge: a tile is too much for a core of its own.
     """
     full = [line.alone(limits) for line in lines]
-    for line, (count, _) in zip(lines, full, strict=True):
-        line.expect(count)
     shares = [used / limits for _, used in full]
     scarcest = min(range(len(lines)), key=lambda i: shares[i][0])
     parts = {i: part for i, share in enumerate(shares) if (part := _part(shares[scarcest], share)) and paired}
@@ -235,18 +238,22 @@ class _Line:
     def fitting(self, room: Array, most: int | None = None) -> tuple[int, Array]:
         """How many tiles fit into the room that a core has left of each resource, and what they use of each."""
         last = min(len(self.order), self.start + (most or len(self.order)))
-        end = self.start
-        if (room > 0).any():
-            end = _end(self.runs, self.start, min(self.start + 2 * self.length, last), last, room.tolist())
+        end = _end(self.runs, self.start, min(self.start + 2 * self.length, last), last, room.tolist())
         if end == self.start:
             return 0, np.zeros(len(room))
         self.length = end - self.start
         return end - self.start, np.array([int(run.used(self.start, end)[-1]) for run in self.runs], np.float64)
 
     def alone(self, limits: Array) -> tuple[int, Array]:
-        """How many tiles fit on an empty core, and what they use; it is remembered until the layer goes on."""
+        """How many tiles fit on an empty core, and what they use; it is remembered until the layer goes on.
+
+        Raises:
+            TileTooLarge: not even one fits.
+        """
         if self.full is None or self.full[0] != self.start:
             self.full = self.start, self.fitting(limits)
+        if not self.full[1][0]:
+            raise _too_large(self.runs, self.start, int(self.order[self.start]))
         return self.full[1]
 
     def give(self, core: Array, number: int, room: Array, most: int | None = None) -> Array:
@@ -256,12 +263,12 @@ class _Line:
         self.start += count
         return used
 
-    def expect(self, count: int) -> None:
-        """Raise `TileTooLarge` where no tile fits on an empty core."""
-        if not count:
-            used = [int(run.used(self.start, self.start + 1)[0]) for run in self.runs]
-            worst = max(range(len(used)), key=lambda i: used[i] / max(self.runs[i].limit, 1))
-            raise TileTooLarge(int(self.order[self.start]), self.runs[worst].resource, used[worst])
+
+def _too_large(runs: Sequence[_Run], start: int, tile: int) -> TileTooLarge:
+    """The error for the tile at a place in the order, with the resource of which it uses the largest share."""
+    used = [int(run.used(start, start + 1)[0]) for run in runs]
+    worst = max(range(len(used)), key=lambda i: used[i] / max(runs[i].limit, 1))
+    return TileTooLarge(tile, runs[worst].resource, used[worst])
 
 
 def _end(runs: list[_Run], start: int, end: int, total: int, room: Sequence[float]) -> int:

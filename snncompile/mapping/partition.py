@@ -9,16 +9,16 @@ works neuron by neuron or synapse by synapse.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import NoReturn, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import NoReturn
 
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
-from snncompile.mapping.fill_cores import Resource, TileTooLarge, fill, fill_mixed
+from snncompile.mapping.fill_cores import FillCores, TileTooLarge, fill, fill_mixed
 from snncompile.mapping.hypergraph import available
 from snncompile.mapping.lower_bounds import least_cores, least_packets
 from snncompile.mapping.partitioned import Partition
@@ -46,10 +46,6 @@ MAX_JOINED = 60_000
 MAX_QUICKLY_MIXED, MAX_MIXED = 2_000, 20_000
 """Up to these products of cores and layers, layers are mixed: in any search, and in one that is thorough, or whose
 network would be refused otherwise."""
-
-
-FillCores: TypeAlias = Callable[[Array, Sequence[Array], tuple[Resource, ...]], Array]
-"""A function that gives tiles to cores: of the order of all tiles, the tiles of each layer, and the resources."""
 
 
 def has_cores(target: Target) -> bool:
@@ -114,15 +110,20 @@ class _Search:
             return self._layers()
         tried = list(self._partitions())
         fewest, layers = min(p.cores for p in tried), int((1 - self.inputs).sum())
-        needed = thorough or fewest > (self.target.limits.cores or fewest)
-        if fewest > SLACK * tried[0].lower_bound[0] and fewest * layers <= (MAX_MIXED if needed else MAX_QUICKLY_MIXED):
+        most = MAX_MIXED if thorough or self._too_many(tried) else MAX_QUICKLY_MIXED
+        if fewest > SLACK * tried[0].lower_bound[0] and fewest * layers <= most:
             tried += self._mixed()
-        if thorough or min(p.cores for p in tried) > (self.target.limits.cores or fewest):
+        if thorough or self._too_many(tried):
             tried.append(self._by_patterns())
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))
         few = min(p.cores for p in tried) * (1 if thorough else SLACK)
         return min((p for p in tried if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
+
+    def _too_many(self, tried: Sequence[Partition]) -> bool:
+        """Whether all partitions need more cores than there are."""
+        cores = self.target.limits.cores
+        return cores is not None and all(p.cores > cores for p in tried)
 
     def _packets(self, candidate: Partition) -> float:
         """The packets between cores, weighted by the rates of their populations."""
@@ -156,7 +157,7 @@ class _Search:
         return best
 
     def _filled(self, boxes: Sequence[Volume], groups: Array, remark: str = "") -> Partition:
-        """The partition that results from filling cores; boxes that are too large for a core are cut further.
+        """The partition that results from filling one core after another, group after group.
 
         Args:
             boxes: the box of each row of the layer table.
@@ -166,14 +167,14 @@ class _Search:
         many = len(np.unique(groups[self.inputs == 0]))
         words = {1: "layers interleaved", int((1 - self.inputs).sum()): "layer after layer"}
         method = words.get(many, f"layers interleaved in {many} groups") + remark
-        return self._cut_until_it_fits(boxes, groups, method, lambda order, _, resources: fill(order, resources))
+        return self._cut_until_it_fits(boxes, groups, method, fill)
 
     def _mixed(self) -> list[Partition]:
         """Partitions in which cores hold tiles of several layers that use up different resources."""
         each = np.arange(len(self.shapes))
         cuts = [(self._parts(PARTS_OF_A_CORE), "layers mixed"), (self.boxes, "layers mixed, in whole boxes")]
         return [self._cut_until_it_fits(boxes, each, method, filled) for boxes, method in cuts
-                if self._count(boxes) <= MAX_SMALL_TILES for filled in (_mixed, _paired)]
+                if self._count(boxes) <= MAX_SMALL_TILES for filled in (fill_mixed, partial(fill_mixed, paired=True))]
 
     def _by_patterns(self) -> Partition:
         """The partition by patterns of tiles, for the cuts that take the fewest cores together."""
@@ -181,19 +182,20 @@ class _Search:
         for row, box in fewest_cores(box_options(self.shapes, self.links, self.table, self.memory), self.shapes,
                                      self.target.limits).items():
             boxes[row] = box
-        return self._cut_until_it_fits(boxes, np.arange(len(self.shapes)), "patterns of tiles",
-                                       lambda _, queues, resources: fill_by_patterns(queues, resources))
+        return self._cut_until_it_fits(boxes, np.arange(len(self.shapes)), "patterns of tiles", fill_by_patterns)
 
-    def _cut_until_it_fits(self, boxes: Sequence[Volume], groups: Array, method: str, fill_cores: FillCores
-                           ) -> Partition:
-        """The partition of tiles of these boxes; boxes that are too large for a core are cut further."""
+    def _cut_until_it_fits(self, boxes: Sequence[Volume], groups: Array, method: str, filled: FillCores) -> Partition:
+        """The partition of tiles of these boxes; boxes that are too large for a core are cut further.
+
+        Args:
+            groups: the group of each row of the layer table; the tiles of a group wait in one queue.
+            filled: how cores take tiles from the queues.
+        """
         boxes = list(boxes)
         while True:
             pieces = self._cut(boxes)
-            order = pieces.order(groups)
-            queues = [order[pieces.tiles.population[order] == row] for row in np.unique(pieces.tiles.population)]
             try:
-                return pieces.partition(order, method, lambda resources: fill_cores(order, queues, resources))
+                return pieces.partition(pieces.queues(groups), method, filled)
             except TileTooLarge as e:
                 row = int(pieces.tiles.population[e.tile])
                 if boxes[row] == (1, 1, 1):
@@ -259,10 +261,3 @@ class _Search:
                  f"{fits.shape[1]} cores, one layer each", "use fewer channels, smaller kernels or smaller frames")
         return self._cut(self.shapes).result(core.astype(np.int64), "one layer a core")
 
-
-def _mixed(order: Array, queues: Sequence[Array], resources: tuple[Resource, ...]) -> Array:
-    return fill_mixed(queues, resources)
-
-
-def _paired(order: Array, queues: Sequence[Array], resources: tuple[Resource, ...]) -> Array:
-    return fill_mixed(queues, resources, paired=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.mapping.fill_cores import Resource, Shared, TileTooLarge, halved, merged
+from snncompile.mapping.fill_cores import FillCores, Resource, Shared, TileTooLarge, halved, merged
 from snncompile.mapping.hilbert import normalised_key
 from snncompile.mapping.hypergraph import cut_hypergraph
 from snncompile.mapping.lower_bounds import OUT_AXONS
@@ -63,13 +63,21 @@ class Pieces:
         return np.lexsort((np.where(mixed, channel, 0), np.where(mixed, rows, key), np.where(mixed, key, channel),
                            groups[rows]))
 
-    def partition(self, order: Array, method: str, filled: Callable[[tuple[Resource, ...]], Array]) -> Partition:
-        """The partition in which cores take tiles in this order, and nearly empty cores are put together.
+    def queues(self, groups: Array) -> list[Array]:
+        """The tiles of each group of populations, in their order."""
+        order = self.order(groups)
+        return np.split(order, np.flatnonzero(np.diff(groups[self.tiles.population[order]])) + 1)
+
+    def partition(self, queues: Sequence[Array], method: str, filled: FillCores) -> Partition:
+        """The partition in which cores take tiles from these queues, and nearly empty cores are put together.
 
         Raises:
             TileTooLarge: a tile does not fit on a core of its own.
         """
-        core = self._within_out_axons(order, filled)
+        core = filled(queues, self.resources)
+        if self.target.limits.out_axons_per_core is not None:
+            limit = self.target.limits.out_axons_per_core
+            core = self._halved(np.concatenate(queues), self._filled_again(queues, filled, core, limit), limit)
         whole = self.result(core, method)
         if len(whole.limits) == 0 or whole.cores > MAX_MERGED:
             return whole
@@ -93,29 +101,36 @@ class Pieces:
         candidate = self.result(core, "hypergraph of tiles")
         return [candidate] if all(margin <= 0 for margin in candidate.margins.values()) else []
 
-    def _within_out_axons(self, order: Array, filled: Callable[[tuple[Resource, ...]], Array]) -> Array:
-        """New cores for tiles, `core[tile]`, that not too many axons leave.
+    def _filled_again(self, queues: Sequence[Array], filled: FillCores, core: Array, limit: int) -> Array:
+        """New cores for tiles, `core[tile]`, which too many axons leave less often.
 
-        How many axons leave a tile depends on where all others lie. So cores are filled once more with what leaves the
-        tiles in this partition as one more resource, several times. Cores that too many axons leave even then are
-        halved until none is left. Half of a core has fewer out-axons, but the neurons that it reads get more, so that
-        this too may take several rounds.
+        How many axons leave a tile depends on where all others lie. So cores are filled again, with what leaves the
+        tiles in the partition before as one more resource, several times.
+
+        Args:
+            limit: the out-axons of a core.
+        """
+        need = np.zeros(len(core), np.int64)
+        for _ in range(REFILLED):
+            leaving = out_axons(self.axons, core, len(core))
+            need = np.maximum(need, leaving)
+            if (np.bincount(core, leaving) <= limit).all() or (need > limit).any():
+                break
+            core = filled(queues, (*self.resources, Resource(OUT_AXONS, limit, need)))
+        return core
+
+    def _halved(self, order: Array, core: Array, limit: int) -> Array:
+        """New cores for tiles, `core[tile]`: those that too many axons leave are halved until none is left.
+
+        Half of a core has fewer out-axons, but the neurons that it reads get more, so that this may take several
+        rounds.
+
+        Args:
+            limit: the out-axons of a core.
 
         Raises:
             TileTooLarge: too many axons leave a core that holds a single tile.
         """
-        limit, core = self.target.limits.out_axons_per_core, filled(self.resources)
-        if limit is None:
-            return core
-        need = np.zeros(len(order), np.int64)
-        for _ in range(REFILLED):
-            leaving = out_axons(self.axons, core, len(order))
-            if not (np.bincount(core, leaving) > limit).any():
-                return core
-            need = np.maximum(need, leaving)
-            if (need > limit).any():
-                break
-            core = filled((*self.resources, Resource(OUT_AXONS, limit, need)))
         order = order[np.argsort(core[order], kind="stable")]
         while True:
             cores = int(core.max(initial=-1)) + 1
@@ -127,9 +142,8 @@ class Pieces:
                 raise TileTooLarge(int(np.flatnonzero(core == worst)[0]), Resource(OUT_AXONS, limit, core),
                                    int(out[worst]))
             if not len(over):
-                break
+                return core
             core = halved(order, core, over)
-        return core
 
     def result(self, core: Array, method: str) -> Partition:
         """The partition in which tile `t` lies on core `core[t]`, with all of its figures."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,9 +15,9 @@ from snncompile.mapping.tile_shapes import SHARES
 from snncompile.targets.load import load_target
 
 FILLED = {
-    "in order": lambda queues, resources: fill(np.concatenate(queues), resources),
+    "in order": fill,
     "mixed": fill_mixed,
-    "paired": lambda queues, resources: fill_mixed(queues, resources, paired=True),
+    "paired": partial(fill_mixed, paired=True),
     "patterns": fill_by_patterns,
 }
 
@@ -59,7 +61,7 @@ def test_layers_that_use_up_different_resources_share_cores():
     neurons, axons = np.array([8] * 30 + [1] * 30), np.array([0] * 30 + [10] * 30)
     queues, resources = [np.arange(30), np.arange(30, 60)], (Resource("neurons", 9, neurons),
                                                              Resource("axons", 10, axons))
-    assert fill(np.arange(60), resources).max() + 1 == 59
+    assert fill(queues, resources).max() + 1 == 59
     for way in ("mixed", "paired", "patterns"):
         assert FILLED[way](queues, resources).max() + 1 == 30
 
@@ -69,7 +71,7 @@ def test_patterns_take_as_few_cores_as_a_whole_number_of_them_can():
     pieces = np.array([5] * 6 + [4] * 6 + [3] * 6)
     queues = [np.arange(6), np.arange(6, 12), np.arange(12, 18)]
     assert fill_by_patterns(queues, (Resource("neurons", 9, pieces),)).max() + 1 == 8
-    assert fill(np.arange(18), (Resource("neurons", 9, pieces),)).max() + 1 == 11
+    assert fill(queues, (Resource("neurons", 9, pieces),)).max() + 1 == 11
 
 
 def test_boxes_are_chosen_for_all_layers_together():

@@ -91,14 +91,10 @@ class Retime:
             fail("SNN404", "option max_delay_ticks", str(self.max_delay_ticks), f"at least {max(1, least)}")
 
     def run(self, graph: Graph) -> Graph:
-        period = dilation(graph, self.hop_ticks) if self.dilate == "auto" else self.dilate
-        check_cycles(graph, self.hop_ticks, period)
-        latency = self._latencies(graph, period)
-        retimer = _Retimer(graph, latency, period, self.hop_ticks)
+        retimer = self._retimer(graph)
         nodes, sources, first = retimer.populations(self.programmable, self.state_bits or STATE_BITS)
-        relays, edges, relayed = retimer.projections(nodes, math.inf if self.max_delay_ticks is None
-                                                     else self.max_delay_ticks)
-        schedule = Schedule({**latency, **relayed, **first}, period, first)
+        relays, edges, relayed = retimer.projections(nodes, self.max_delay_ticks or math.inf)
+        schedule = Schedule({**retimer.latency, **relayed, **first}, retimer.period, first)
         return graph.replace(nodes={**nodes, **relays}, edges=(*edges, *sources), stage=Stage.MAPPED,
                              schedule=schedule)
 
@@ -108,22 +104,19 @@ class Retime:
         It says what cores will have to hold, before there are integers. A neuron with a bias, which may get an earlier
         first membrane instead of an always-on source, is given the source.
         """
+        retimer = self._retimer(graph)
+        nodes, starts = dict(graph.nodes), dict[int, str]()
+        sources = [retimer.constant(retimer.always_on(name, nodes, starts), name, np.ones(graph.shapes[name]))
+                   for name in graph.populations
+                   if not self.programmable and retimer.latency[name] > 0 and not _idle(graph, name)]
+        relays, edges, _ = retimer.projections(nodes, self.max_delay_ticks or math.inf)
+        return graph.replace(nodes={**nodes, **relays}, edges=(*edges, *sources))
+
+    def _retimer(self, graph: Graph) -> _Retimer:
+        """The latencies of all nodes. Raises `CompileError` for cycles that are too quick and delays too long."""
         period = dilation(graph, self.hop_ticks) if self.dilate == "auto" else self.dilate
         check_cycles(graph, self.hop_ticks, period)
-        latency = self._latencies(graph, period)
-        retimer = _Retimer(graph, latency, period, self.hop_ticks)
-        nodes, always = dict(graph.nodes), []
-        starts: dict[int, str] = {}
-        for name in graph.populations:
-            start = latency[name] - self.hop_ticks
-            if self.programmable or start < 0 or _idle(graph, name):
-                continue
-            if start not in starts:
-                starts[start] = unused("always-on", nodes, "")
-                nodes[starts[start]] = Input((1,))
-            always.append(retimer.constant(starts[start], name, np.ones(graph.shapes[name])))
-        relays, edges, _ = retimer.projections(nodes, self.max_delay_ticks or math.inf)
-        return graph.replace(nodes={**nodes, **relays}, edges=(*edges, *always))
+        return _Retimer(graph, self._latencies(graph, period), period, self.hop_ticks)
 
     def _latencies(self, graph: Graph, period: int) -> dict[str, int]:
         """The latency of every node, in ticks of the hardware."""
@@ -292,11 +285,7 @@ class _Retimer:
                 _refuse(name, first, self.period, problems)
                 continue
             nodes[name] = fed[0]
-            start = first - self.hop_ticks
-            if start not in starts:
-                starts[start] = unused("always-on", nodes, "")
-                nodes[starts[start]] = Input((1,))
-            edges.append(self.constant(starts[start], name, fed[1]))
+            edges.append(self.constant(self.always_on(name, nodes, starts), name, fed[1]))
         problems.finish()
         return nodes, edges, {name: first for first, name in starts.items()}
 
@@ -305,6 +294,19 @@ class _Retimer:
         shape = self.graph.shapes[name]
         return (self.latency[name] > 0 and not starts_idle(op, shape)) or (
             self.period > 1 and not holds_still(op, shape, input_range(self.graph, name)))
+
+    def always_on(self, name: str, nodes: dict[str, Op], starts: dict[int, str]) -> str:
+        """The always-on source from which a population gets its constant input; a new one for each first tick.
+
+        Args:
+            nodes: of the new graph, to which a new source is added.
+            starts: the sources so far, by their first tick.
+        """
+        start = self.latency[name] - self.hop_ticks
+        if start not in starts:
+            starts[start] = unused("always-on", nodes, "")
+            nodes[starts[start]] = Input((1,))
+        return starts[start]
 
     def constant(self, source: str, name: str, values: Array) -> Edge:
         """The projection by which an always-on source of size 1 gives a population a constant input."""

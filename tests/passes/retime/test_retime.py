@@ -34,6 +34,39 @@ def refusal(graph: Graph, **options: Any) -> list[tuple[str, str, str]]:
     return [(d.code, d.place, d.found) for d in e.value.diagnostics]
 
 
+# --- what cores will have to hold, before there are integers ---------------------------------------------
+
+def links(graph: Graph) -> list[tuple[str, str, int]]:
+    return sorted((e.src, e.dst, e.delay) for e in graph.edges)
+
+
+@pytest.mark.parametrize("programmable", [True, False])
+@pytest.mark.parametrize("seed", range(30))
+def test_the_outline_of_a_legal_graph_has_the_projections_of_the_mapped_one(seed: int, programmable: bool) -> None:
+    legal = run_passes(random_graph(seed), passes_of(Choices(load_target("c99")), "legalize"))
+    pass_ = Retime(max_delay_ticks=2, programmable=programmable, dilate="auto")
+    try:
+        mapped = pass_.run(run_passes(legal, passes_of(Choices(load_target("c99")), "quantize", "ranges")))
+    except CompileError:
+        return
+    outline = pass_.outline(legal)
+    if programmable:
+        assert links(outline) == links(mapped)
+        assert outline.shapes == mapped.shapes
+    fed = {dst for src, dst, _ in links(mapped) if src.startswith("always-on")}
+    assert fed <= {dst for src, dst, _ in links(outline) if src.startswith("always-on")}
+
+
+def test_neurons_with_a_bias_are_fed_in_an_outline_where_they_cannot_wait() -> None:
+    nodes = {"x": Input((2,)), **{n: Neuron.of("lif", Firing(reset="value"), decay=0.5, bias=0.1) for n in "ab"},
+             "y": Output()}
+    edges = (Edge("x", "a", 0, (Linear(np.eye(2)),)), Edge("a", "b", 0, (Linear(np.eye(2)),)), Edge("b", "y"))
+    legal = Graph("fed", nodes, edges, Stage.LEGAL)
+    assert not [e for e in Retime(programmable=True).outline(legal).edges if e.src.startswith("always-on")]
+    fed = {e.dst: e.delay for e in Retime(programmable=False).outline(legal).edges if e.src.startswith("always-on")}
+    assert fed == {"a": 1, "b": 1}
+
+
 # --- the same spikes -------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("hardware", [
