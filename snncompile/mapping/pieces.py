@@ -77,7 +77,8 @@ class Pieces:
         core = filled(queues, self.resources)
         if self.target.limits.out_axons_per_core is not None:
             limit = self.target.limits.out_axons_per_core
-            core = self._halved(np.concatenate(queues), self._filled_again(queues, filled, core, limit), limit)
+            ways = core, self._filled_again(queues, filled, core, limit)
+            core = min((self._halved(np.concatenate(queues), way, limit) for way in ways), key=lambda way: int(way.max()))
         whole = self.result(core, method)
         if len(whole.limits) == 0 or whole.cores > MAX_MERGED:
             return whole

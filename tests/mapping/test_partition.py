@@ -208,6 +208,17 @@ def test_cores_of_which_too_many_axons_leave_are_cut():
     assert_counted(graph, tight, cut)
 
 
+@pytest.mark.parametrize(("widths", "fewer"), [((64, 32), True), ((16, 64, 16), False)])
+def test_cores_are_filled_again_with_the_axons_that_leave_them_where_that_saves_any(widths, fewer, monkeypatch):
+    convolutions = [(conv(out, into, 5, stride, 2),) for into, out, stride in zip((2, *widths), widths, (1, 2, 1),
+                                                                                 strict=False)]
+    graph, target = chain_net((2, 16, 16), *convolutions), load_target("loihi1").with_(out_axons_per_core=900)
+    again = partition(graph, target).cores
+    monkeypatch.setattr("snncompile.mapping.pieces.REFILLED", 0)
+    only_halved = partition(graph, target).cores
+    assert again < only_halved if fewer else again <= only_halved
+
+
 @pytest.mark.parametrize(("limit", "name", "code"), [
     ("in_axons_per_core", "in-axons", "SNN413"), ("synapse_bits_per_core", "synapse memory", "SNN416"),
     ("out_axons_per_core", "out-axons", "SNN413")])

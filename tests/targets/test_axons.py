@@ -7,10 +7,16 @@ import itertools
 import numpy as np
 import pytest
 
-from snncompile.ir.ops import Conv, Linear, Op, Reshape, SumPool
-from snncompile.ir.types import Array, Shape, ShapeOnly
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
+from snncompile.ir.populations import Neuron
+from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 from snncompile.ir.windows import Window
 from snncompile.targets.axons import fewest_read, least_need, parts_of
+from snncompile.targets.layer_table import layer_table
+from snncompile.targets.load import load_target
+from snncompile.targets.memory import core_needs
 from snncompile.targets.reach import Axis, reach_of
 
 WINDOWS = [(inputs, outputs, taps, stride, before, dilation)
@@ -94,3 +100,14 @@ def test_a_layer_inside_a_frame_takes_more_axons_than_its_corners_would():
     axons, spread = least_need(conv, 4096, 1024, 1000)
     assert spread == 28 * 28 // 2  # two pixels inside of the frame read 30 pixels of 128 channels, three read 34
     assert axons == 30 * 128 * 28 * 28 // 2
+
+
+def test_of_projections_that_share_a_source_the_one_with_most_axons_counts():
+    """Both layers read the same 8 neurons; a core holds 4 neurons, so that the layer of 12 takes 3 x 8 axons."""
+    nodes = {"x": Input((8,)), "few": Neuron.of("if"), "many": Neuron.of("if"), "y": Output(), "z": Output()}
+    edges = (Edge("x", "few", 0, (Linear(ShapeOnly((4, 8))),)), Edge("x", "many", 0, (Linear(ShapeOnly((12, 8))),)),
+             Edge("few", "y"), Edge("many", "z"))
+    target = load_target("loihi1").with_(neurons_per_core=4)
+    for order in (edges, edges[1::-1] + edges[2:]):
+        needs, per_core = core_needs(layer_table(Graph("shared", nodes, order, Stage.LEGAL)), target)["in-axons"]
+        assert (needs.tolist(), per_core) == ([0, 0, 24], 4096)
