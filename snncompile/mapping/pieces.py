@@ -78,7 +78,7 @@ class Pieces:
         if self.target.limits.out_axons_per_core is not None:
             limit = self.target.limits.out_axons_per_core
             ways = core, self._filled_again(queues, filled, core, limit)
-            core = min((self._halved(np.concatenate(queues), way, limit) for way in ways), key=lambda way: int(way.max()))
+            core = min((self._halved(np.concatenate(queues), way, limit) for way in ways), key=np.max)
         whole = self.result(core, method)
         if len(whole.limits) == 0 or whole.cores > MAX_MERGED:
             return whole
