@@ -67,7 +67,7 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     verdict = dataclasses.replace(_joined(verdict, {
         CYCLES: _quick_cycles(legal, chosen, period), WAITING: _restless(legal, chosen) if period > 1 else ()}),
         dilation=period)
-    if packed and verdict.ok and has_cores(chosen) and legal.populations:
+    if packed and has_cores(chosen):
         verdict = _packed(verdict, legal, chosen, weight_bits)
     if cost or budget:
         estimated = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
@@ -84,7 +84,9 @@ def _joined(verdict: Verdict, found: Mapping[str, Iterable[Violation]]) -> Verdi
 
 
 def _packed(verdict: Verdict, graph: Graph, target: Target, weight_bits: int | str | None) -> Verdict:
-    """The verdict with what dividing the network among cores shows."""
+    """The verdict with what dividing the network among cores shows, if it is feasible so far."""
+    if not verdict.ok or not graph.populations:
+        return _joined(verdict, {PACKING: ()})
     choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}), dilate=verdict.dilation)
     try:
         cores = partition(_outline(graph, choices), target, choices.arithmetic.stored_bits).cores

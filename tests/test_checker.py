@@ -101,6 +101,7 @@ def test_a_packing_makes_sure():
     assert (by_rules.ok, packed.ok, packed.basis) == (True, False, "packing")
     assert packed.constraints["packing"] == 1
     assert "cores; at least" in packed.diagnostics[0].found
+    assert sc.check(biased(None, Rectify()), tight, packed=True).constraints.keys() == packed.constraints.keys()
     fits = sc.check(graph, target.with_(cores=cores), packed=True)
     assert (fits.ok, fits.cores, fits.cost.cores) == (True, cores, cores)
     assert fits.to_json()["basis"] == "packing"

@@ -28,10 +28,10 @@ class OptionGroup:
     @classmethod
     def options(cls) -> Mapping[str, Option]:
         """The options by the name of the parameter."""
+        kind: Any = cls
         hints = get_type_hints(cls, include_extras=True)
-        fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(cls)  # type: ignore[arg-type]
-        return {f.name: Option(hints[f.name], f.default) for f in fields if get_origin(hints[f.name]) is not None
-                and hasattr(hints[f.name], "__metadata__")}
+        return {f.name: Option(hints[f.name], f.default) for f in dataclasses.fields(kind)
+                if get_origin(hints[f.name]) is not None and hasattr(hints[f.name], "__metadata__")}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Any:

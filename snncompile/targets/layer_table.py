@@ -290,8 +290,10 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
     values = [v for v in held if isinstance(v, np.ndarray)]
     known = len(values) >= max(len(layers), 1) and all(v.size for v in values)
     whole = known and all(v.dtype.kind in "iu" for v in values)
-    low, high = (min(v.min() for v in values), max(v.max() for v in values)) if known else (
-        (-1, 1) if any(op.weight.size > 1 for op in layers) else (0, 1))
+    if known:
+        low, high = min(v.min() for v in values), max(v.max() for v in values)
+    else:
+        low, high = (-1, 1) if any(op.weight.size > 1 for op in layers) else (0, 1)  # one weight has one sign
     bits = max(int(high).bit_length(), (-int(low) - 1).bit_length() if low < 0 else 0) + 1 if whole else weight_bits
     distinct = max((len(np.unique(v)) for v in values), default=1) if whole else 1 << min(bits, 62)
     return {"weight_bits": bits, "mixed": low < 0 < high if layers or values else 0,

@@ -72,7 +72,8 @@ class Verdict:
     @property
     def constraints(self) -> dict[str, float]:
         """Every rule as a number that is at most 0 where the rule is kept, as optimizers take it: `margins`, and how
-        often a rule that only forbids is broken. It has the same names for every network on the same target."""
+        often a rule that only forbids is broken. A target gives all networks the same names. A packing is 0 where it
+        was not tried, because another rule is broken."""
         return {**self.margins, **self.forbidden}
 
     @property
