@@ -224,10 +224,11 @@ class _Search:
         """The lower bounds on cores and packets, which are the same for all cuts."""
         if self.least is None:
             network = self.shapes, self.inputs, self.links
-            least = least_cores(*network, all_axons, self.memory)
-            checked = core_needs(self.table, self.target)
-            self.least = ({name: max(cores, -(-int(checked[name][0].sum()) // checked[name][1])) if name in checked
-                           else cores for name, cores in least.items()}, least_packets(*network, self.memory))
+            cores = least_cores(*network, all_axons, self.memory)
+            checked = {name: -(-int(needs.sum()) // per_core)
+                       for name, (needs, per_core) in core_needs(self.table, self.target).items()}
+            self.least = ({name: max(least, checked.get(name, 0)) for name, least in cores.items()},
+                          least_packets(*network, self.memory))
         return self.least
 
     def _count(self, boxes: Sequence[Volume]) -> int:

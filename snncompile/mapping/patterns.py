@@ -24,13 +24,13 @@ from snncompile.targets.sections import Limits
 MAX_PATTERNS = 400
 """How many patterns are looked for. The best of them are found first."""
 WORTH = 1e-3
-"""By how much a pattern has to be worth more than a core to be added."""
+"""By how much a pattern has to be worth more than one core to be added."""
 PATTERN_GAP, CORES_GAP = 0.01, 0.0005
 """By which share the worth of a pattern, and the number of cores, may miss the best one."""
 HALF = 0.5
 """By which limits are moved away from whole numbers, so that rounding errors of the solver do not matter."""
 MAX_NODES = 20_000
-"""Of the tree of a search for whole numbers."""
+"""The most nodes of the tree in which the solver looks for whole numbers."""
 
 
 def fill_by_patterns(queues: Sequence[Array], resources: tuple[Resource, ...]) -> Array:
@@ -151,10 +151,15 @@ def _columns(used: Array, limits: Array, most: Array, cover: Array, demand: Arra
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing that a library writes to the standard output reaches it: HiGHS prints a line where it polishes a solution
-    in vain, whatever its options say."""
-    sys.stdout.flush()
-    kept = os.dup(1)
+    """Discard what the solver prints. HiGHS prints a line where it cannot improve a solution, whatever its options say,
+    and that line would end up in the output of a command."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # a process without standard output
+        yield
+        return
+    if sys.stdout:
+        sys.stdout.flush()
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 1)
