@@ -73,7 +73,7 @@ def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_cor
     """
     if reach.scattered:
         alike = math.prod(len(a) for a in reach.axes)
-        channels = _Channels(alike, math.prod(int(a.least.min()) for a in reach.axes), alike)
+        channels = _Channels(alike, math.prod(a.fewest_certain for a in reach.axes), alike)
         parts: tuple[Part, ...] = (Part(1, np.ones(1, np.int64)),)
     else:
         channels, parts = _channels(reach.axes[0]), parts_of(reach.axes[1], reach.axes[2])
@@ -112,7 +112,7 @@ def _channels(channels: Axis) -> _Channels:
     apart = (channels.low[1:] > channels.high[:-1]) | (channels.low[1:] == channels.low[:-1]) & (
         channels.high[1:] == channels.high[:-1])
     grouped = channels.is_plain and apart.all() and channels.count.all()
-    return _Channels(len(channels), int(channels.least.min()),
+    return _Channels(len(channels), channels.fewest_certain,
                      int(np.bincount(channels.low).max()) if grouped else len(channels))
 
 
@@ -172,7 +172,7 @@ def fewest_read(axis: Axis, part: range) -> Array:
     """
     low, high, count = axis.low[part.start:part.stop], axis.high[part.start:part.stop], len(part)
     if not axis.is_plain or not axis.count.all() or count > LONGEST:
-        return np.full(count, int(axis.least.min()))
+        return np.full(count, axis.fewest_certain)
     added = np.maximum(high - np.maximum(high[:, None], low - 1), 0)  # [before, output]
     added = np.where(np.arange(count)[:, None] < np.arange(count), added, FAR)
     least = [high - low + 1]

@@ -307,7 +307,7 @@ def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
     sides = (1, *kernels[-1])[-2:] if kernels and alike else (0, 0)
     taps = math.prod(max(k, a.most_certain) if k else 0 for k, a in zip(sides, reach.axes[1:], strict=True))
     return {"least_synapses": reach.least_synapses, "kernel_synapses": taps * reach.axes[0].least_total,
-            "kernel_lists": taps * int(reach.axes[0].least.min()), "least_axons": reach.least_axons,
+            "kernel_lists": taps * reach.axes[0].fewest_certain, "least_axons": reach.least_axons,
             "differs": reach.differs, "source_readers": math.prod(a.most_readers for a in reach.axes),
             "channel_readers": reach.axes[0].most_readers}
 

@@ -141,14 +141,7 @@ class Lists(MemoryModel):
 
     def longest_list(self, lists: int, bits: int) -> int:
         per_core = self.target.limits.synapse_bits_per_core
-        if per_core is None:
-            return UNBOUNDED
-        low, high = 1, UNBOUNDED
-        while low < high:
-            middle = (low + high + 1) // 2
-            fits = lists * int(self.list_bits(np.asarray(middle), np.asarray(bits))) <= per_core
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return low
+        return UNBOUNDED if per_core is None else _longest_list(lists, bits, per_core, *self._word_and_header)
 
     def least_bits(self, synapses: Array, bits: Array, longest: Array) -> Array:
         """As many as if all lists were of the length at which a synapse is cheapest, its share of the list included."""
@@ -203,6 +196,17 @@ class Lists(MemoryModel):
 def _list_bits(synapses: Array, bits: Array, word: int, header: int) -> Array:
     """Bits of lists, whose words have so many bits, and the headers of their blocks so many; see `Lists.list_bits`."""
     return np.asarray(-(-(synapses * bits + -(-synapses // SYNAPSES_OF_A_BLOCK) * header) // word) * word)
+
+
+@lru_cache(1 << 12)
+def _longest_list(lists: int, bits: int, per_core: int, word: int, header: int) -> int:
+    """The most synapses of so many bits, 1 at least, that each of so many lists can have on a core of so many bits."""
+    low, high = 1, UNBOUNDED
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = lists * int(_list_bits(np.asarray(middle), np.asarray(bits), word, header)) <= per_core
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low
 
 
 @lru_cache(1 << 12)

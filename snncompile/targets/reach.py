@@ -90,6 +90,11 @@ class Axis:
         return int(self.least.sum())
 
     @cached_property
+    def fewest_certain(self) -> int:
+        """How many inputs every output reads at least."""
+        return int(self.least.min())
+
+    @cached_property
     def most_certain(self) -> int:
         """How many inputs the output that reads most of them reads at least."""
         return int(self.least.max(initial=0))
@@ -219,7 +224,7 @@ class Reach:
     @property
     def is_full(self) -> bool:
         """Whether it is certain that every output reads every input."""
-        return bool(self.inputs == math.prod(int(a.least.min()) for a in self.axes))
+        return bool(self.inputs == math.prod(a.fewest_certain for a in self.axes))
 
     @property
     def fan_in(self) -> int:
@@ -253,7 +258,7 @@ class Reach:
         if old == new:
             return self
         counts = [np.full(n, a.most) for a, n in zip(self.axes, new, strict=True)]
-        least = math.prod(int(a.least.min()) for a in self.axes)
+        least = math.prod(a.fewest_certain for a in self.axes)
         leasts = [np.full(new[0], least), *(np.ones(n, np.int64) for n in new[1:])]
         if new[1:] == (1, 1):
             counts[0], leasts[0] = (_product(values) for values in zip(*((a.count, a.least) for a in self.axes),
