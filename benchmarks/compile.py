@@ -74,7 +74,7 @@ def measure(file: Path, name: str, calibrate: int) -> dict[str, Any]:
     model = snncompile.compile(graph, "c99", calibration=samples)
     end = time.perf_counter()
     grown = peak_bytes() - before
-    weights = sum(a.size for op in graph.nodes.values() if not isinstance(op, Neuron) for a in op.arrays().values())
+    weights = sum(a.size for op in graph.nodes.values() if not isinstance(op, Neuron) for a in op.arrays.values())
     return {"weights": weights, "read_s": read - start, "compile_s": end - read, "peak_bytes": grown,
             "emitted_bytes": sum(map(len, model.artifact.files.values())), "passes_s": dict(model.report.seconds)}
 

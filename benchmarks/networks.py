@@ -56,7 +56,7 @@ class Network:
     @property
     def weights(self) -> int:
         return sum(a.size for op in self.graph.nodes.values() if not isinstance(op, Neuron)
-                   for a in op.arrays().values())
+                   for a in op.arrays.values())
 
     @property
     def macs(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from snncompile.cost.activity import assume
 from snncompile.cost.budget import BUDGETS, expect_budget, spent
-from snncompile.cost.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, cost_of
+from snncompile.cost.estimate import ASSUMED_RATE, Cost, assumed_ticks, cost_of
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.driver import legal_table
 from snncompile.ir.expr import evaluate
@@ -34,22 +34,24 @@ BELOW_THRESHOLD = 0.25
 
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
-          dilate: int | Literal["auto"] = 1, packed: bool = False, budget: Mapping[str, float] | None = None,
-          cost: bool = True, rate: float = ASSUMED_RATE, ticks: int = ASSUMED_TICKS, profile: str | None = None,
-          **load_options: Any) -> Verdict:
+          membrane_bits: int | None = None, dilate: int | Literal["auto"] = 1, packed: bool = False,
+          budget: Mapping[str, float] | None = None, cost: bool = True, rate: float = ASSUMED_RATE,
+          ticks: int | None = None, profile: str | None = None, **load_options: Any) -> Verdict:
     """Whether a network can run on a target, and at what cost.
 
     Args:
         source: a graph at any stage, whose weights may be bare shapes, or anything `load` takes.
         target: the name of a target, the path of its TOML file, or a `Target`.
-        weight_bits: the width of weights that are not integers yet; None for that of the target.
+        weight_bits, membrane_bits: the widths of weights and membranes that are not integers yet; None for those of the
+            target. A weight of a bare shape that has `bits` keeps them, and so does a neuron that counts its steps.
         dilate: ticks of the hardware for each tick of the network; "auto" takes as many as the loop with the least
             delay for its hops needs.
         packed: divide the network among the cores of the target, as `compile` does, if it breaks no rule. Rules know
             only lower bounds on cores; a packing is certain, and takes some tenths of a second to some seconds.
         budget: limits of your own, by the names of `cost.budget.BUDGETS`, such as `{"cores": 64, "energy_uj": 5}`.
         cost: whether to estimate the cost, which a budget does in any case.
-        rate, ticks, profile: what the cost is estimated with; see `estimate`.
+        rate, ticks, profile: what the cost is estimated with; see `estimate`. Without `ticks`, those that the candidate
+            itself names, as `search.Net(ticks=4)` does, or else 100.
         load_options: options of the reader, for what the source leaves open; see `load`.
 
     Returns:
@@ -61,7 +63,8 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     """
     expect_budget(budget or {})
     chosen = load_target(target)
-    legal, table = legal_table(source, chosen, weight_bits, load_options)
+    widths = {"weight_bits": weight_bits, "membrane_bits": membrane_bits}
+    legal, table = legal_table(source, chosen, widths, load_options)
     verdict = judge(table, chosen, legal.name)
     period = _period(legal, chosen, dilate)
     verdict = dataclasses.replace(_joined(verdict, {
@@ -70,7 +73,8 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     if packed and has_cores(chosen):
         verdict = _packed(verdict, legal, chosen, weight_bits)
     if cost or budget:
-        estimated = cost_of(legal, table, chosen, assume(table, ticks, rate), profile, period=period)
+        activity = assume(table, assumed_ticks(legal) if ticks is None else ticks, rate)
+        estimated = cost_of(legal, table, chosen, activity, profile, period=period)
         estimated = dataclasses.replace(estimated, cores=verdict.cores or estimated.cores)
         verdict = _within(dataclasses.replace(verdict, cost=estimated), estimated, budget or {})
     return verdict

@@ -89,20 +89,20 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
                          chip)
 
 
-def legal_table(source: Any, target: Target, weight_bits: int | str | None, load_options: Mapping[str, Any]
+def legal_table(source: Any, target: Target, widths: Mapping[str, Any], load_options: Mapping[str, Any]
                 ) -> tuple[Graph, LayerTable]:
     """A network in the form in which it is checked against a target, and its layer table.
 
     Args:
         source: a graph, whose weights may be bare shapes, or anything that `load` takes.
-        weight_bits: the width of weights that are not integers yet; None for that of the target.
+        widths: `weight_bits` and `membrane_bits` of what is not an integer yet; None for those of the target.
         load_options: options of the reader.
 
     Returns:
         The LEGAL graph, or the graph itself where it is at a later stage; and its layer table.
     """
     graph = with_stand_ins(verify(load(source, **load_options)))
-    choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}))
+    choices = Choices(target, target.arithmetic.with_options(widths))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"))
     return legal, _table(legal, choices.arithmetic)
 

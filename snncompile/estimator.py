@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snncompile.cost.activity import assume, measure
-from snncompile.cost.estimate import ASSUMED_RATE, ASSUMED_TICKS, Cost, Messages, cost_of
+from snncompile.cost.estimate import ASSUMED_RATE, Cost, Messages, assumed_ticks, cost_of
 from snncompile.driver import legal_table
 from snncompile.inputs import Data, by_name, integers
 from snncompile.ir.graph import Graph
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: float = ASSUMED_RATE,
-             ticks: int = ASSUMED_TICKS, profile: str | None = None, weight_bits: int | str | None = None,
+             ticks: int | None = None, profile: str | None = None, weight_bits: int | str | None = None,
              placed: tuple[Partition, Placement | None] | None = None, **load_options: Any) -> Cost:
     """Estimate what one sample of a network costs on a target.
 
@@ -28,7 +28,8 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         source: a graph at any stage, or anything `load` takes. Weights may be bare shapes where no samples are given.
         x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which activity is measured.
         target: the name of a target, the path of its TOML file, or a `Target`.
-        rate, ticks: what is assumed where no samples are given: spikes of a neuron in a tick, and ticks of a sample.
+        rate, ticks: what is assumed where no samples are given: spikes of a neuron in a tick, and ticks
+            of a sample; None for the ticks that the network names itself, or else 100.
         profile: the name of a set of energy and time constants of the target; None for its first one.
         weight_bits: the width of weights that are not integers yet; None for that of the target.
         placed: the partition and placement of the network on the target; without them, messages between cores and
@@ -42,8 +43,11 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         CompileError: SNN404 for an unknown profile or an impossible rate, SNN501 for samples that do not fit.
     """
     chosen = load_target(target)
-    legal, table = legal_table(source, chosen, weight_bits, load_options)
-    activity = assume(table, ticks, rate) if x is None else measure(legal, _given(legal, x), table)
+    legal, table = legal_table(source, chosen, {"weight_bits": weight_bits}, load_options)
+    if x is None:
+        activity = assume(table, assumed_ticks(legal) if ticks is None else ticks, rate)
+    else:
+        activity = measure(legal, _given(legal, x), table)
     messages = None if placed is None else Messages.of(*placed, activity)
     return cost_of(legal, table, chosen, activity, profile, messages)
 

@@ -26,7 +26,7 @@ def expect_numbers(graph: Graph) -> Graph:
                  *((f"edge {shorten(e.label)}", op) for e in graph.edges for op in e.chain)]
     problems = Collector()
     for place, op in operators:
-        for name, value in op.arrays().items():
+        for name, value in op.arrays.items():
             if isinstance(value, ShapeOnly):
                 problems.error("SNN203", f"{place}, {name}", "a shape without numbers", "weights, to compile them")
     problems.finish()

@@ -114,7 +114,7 @@ def test_what_is_packed_can_be_compiled_for_the_hardware(seed, target):
     full = in_full(random_graph(seed, Features(delays=True)), seed)
     verdict = sc.check(bare(full), chosen, packed=True)
     try:
-        legal, _ = legal_table(full, chosen, None, {})
+        legal, _ = legal_table(full, chosen, {}, {})
         choices = Choices(chosen)
         judge(layer_table(legal), chosen, "net").expect_ok()
         mapped = run_passes(legal, passes_of(choices, "quantize", "ranges", "retime"))
@@ -259,3 +259,50 @@ def test_a_verdict_says_what_it_found():
     assert "<b>" not in odd._repr_html_()
     assert good.to_json()["feasible"]
     assert [v["code"] for v in bad.to_json()["violations"]] == ["SNN411", "SNN411"]
+
+
+def dense(weight):
+    return Graph("g", {"in": Input((40,)), "fc": Linear(weight), "n": Neuron.of("if"), "out": Output()},
+                 (Edge("in", "fc"), Edge("fc", "n"), Edge("n", "out")))
+
+
+def test_the_width_of_a_layer_comes_before_that_of_the_network():
+    narrow = sc.load_target("loihi1").with_(weight_bits=4, mixed_step=1)
+    for bits, ok in ((4, True), (5, False), (None, False)):
+        verdict = sc.check(dense(ShapeOnly((30, 40), bits=bits)), narrow, weight_bits=8)
+        assert (verdict.constraints["weight-bits"] <= 0) is ok
+    assert sc.check(dense(ShapeOnly((30, 40), bits=1)), "c99").cost.weight_bits == 2 * 1200
+
+
+@pytest.mark.parametrize(("bits", "density"), [(0, None), (33, None), (True, None), (None, 0), (None, 1.5),
+                                               (None, float("nan")), (4.0, None)])
+def test_impossible_widths_and_densities_are_refused(bits, density):
+    with pytest.raises(sc.CompileError) as e:
+        sc.check(dense(ShapeOnly((30, 40), bits=bits, density=density)), "c99")
+    assert e.value.diagnostics[0].code == "SNN203"
+
+
+@pytest.mark.parametrize("target", ["loihi1", "loihi2", "truenorth", "c99"])
+@pytest.mark.parametrize("kept", [1, 7, 120, 599, 600, 1200])
+def test_a_density_counts_as_weights_of_which_so_many_are_not_zero(kept, target):
+    weights = np.zeros(1200)
+    places = np.flatnonzero(np.diff(np.arange(1201) * kept // 1200))
+    weights[places] = np.resize([1, -1], kept)
+    with_numbers, without = dense(weights.reshape(30, 40)), dense(ShapeOnly((30, 40), density=kept / 1200))
+    for packed in (False, True):
+        one, other = (sc.check(g, target, packed=packed) for g in (with_numbers, without))
+        assert (one.constraints, one.cores) == (other.constraints, other.cores)
+    assert one.cost.synaptic_operations == pytest.approx(other.cost.synaptic_operations)
+    assert one.cost.synaptic_operations == pytest.approx(kept * 10)
+
+
+def test_the_width_of_a_membrane_comes_from_its_neuron_or_from_an_option():
+    narrow = sc.load_target("loihi1").with_(state_bits=8, rules=None, resets=None)
+    def neuron(rule, **params):
+        nodes = {"in": Input((4,)), "n": Neuron.of(rule, **params), "out": Output()}
+        return Graph("g", nodes, (Edge("in", "n"), Edge("n", "out")))
+
+    assert sc.check(neuron("qlif", levels=127), narrow).ok
+    assert not sc.check(neuron("qlif", levels=128), narrow).ok
+    assert sc.check(neuron("if"), narrow, membrane_bits=8).ok
+    assert not sc.check(neuron("if"), narrow, membrane_bits=9).ok

@@ -44,7 +44,7 @@ def test_no_sample_is_both_trained_on_and_held_out(split):
 def test_loading_the_network_assumes_nothing(graph):
     assert graph.notes == ()
     layers = [op for name, op in graph.nodes.items() if name not in graph.populations]
-    assert sum(a.size for op in layers for a in op.arrays().values()) == 9930
+    assert sum(a.size for op in layers for a in op.arrays.values()) == 9930
 
 
 def test_the_float_network_is_as_accurate_and_as_sparse_as_the_readme_says(graph, split):

@@ -147,7 +147,7 @@ def _parameters(op: Op) -> str:
     if isinstance(op, Population):
         states = [f"{n} {s.bits} bits" for n, s in op.states.items()]
         return ", ".join([*states, *(f"{n} {_value(v)}" for n, v in op.params.items())])
-    return ", ".join(f"{n} {_value(v)}" for n, v in op.arrays().items())
+    return ", ".join(f"{n} {_value(v)}" for n, v in op.arrays.items())
 
 
 def _value(value: Any) -> str:

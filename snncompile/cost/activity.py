@@ -120,6 +120,9 @@ def measure(graph: Graph, x: Mapping[str, Array], table: LayerTable | None = Non
 def assume(table: LayerTable, ticks: int, rate: float) -> Activity:
     """What a network would do if all of its neurons and inputs fired at the same rate.
 
+    Weights of 0 are taken to be spread evenly over the synapses: a layer of 100 synapses and a tenth of its weights
+    not zero makes 10 accumulations where all of its inputs fire.
+
     Args:
         ticks: ticks of the one sample that is assumed.
         rate: spikes per neuron and tick.
@@ -133,9 +136,12 @@ def assume(table: LayerTable, ticks: int, rate: float) -> Activity:
     firing = {n: PopulationActivity(n, neurons, neurons * ticks, neurons * ticks * min(rate, 1), neurons * ticks * rate)
               for n, neurons in zip(table.names, cells.neurons.tolist(), strict=True)}
     synapses = []
-    for label, count, bits in zip(table.labels, links.synapses.tolist(), links.weight_bits.tolist(), strict=True):
-        worked = count * ticks * rate
-        synapses.append(SynapseActivity(label, worked, 0, count * ticks, worked, 0, worked * bits))
+    shares = (links.nonzero / links.weights).tolist()
+    for label, count, bits, share in zip(table.labels, links.synapses.tolist(), links.weight_bits.tolist(), shares,
+                                         strict=True):
+        reached = count * ticks * rate
+        worked = share * reached
+        synapses.append(SynapseActivity(label, worked, 0, count * ticks, reached, 0, worked * bits))
     return Activity(f"assumed: {rate:g} spikes a neuron and tick, {ticks} ticks", 1, ticks, firing, tuple(synapses))
 
 

@@ -20,7 +20,8 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Array, Stage
 from snncompile.targets.arithmetic import MAX_BITS
-from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, LayerTable
+from snncompile.targets.columns import DENSE, KERNEL, SPARSE
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.load import cost_profiles
 from snncompile.targets.memory import least_cores
 from snncompile.targets.sections import Costs
@@ -133,6 +134,12 @@ class Cost:
         values = {n: f"{v:,}" if isinstance(v, (int, float)) else str(v) for n, v in self.to_json().items()}
         rows = "".join(f"<tr><td>{name}</td><td>{escape(value)}</td></tr>" for name, value in values.items())
         return f"<table>{rows}</table>"
+
+
+def assumed_ticks(graph: Graph) -> int:
+    """The ticks of a sample where nothing was measured: those that the network names itself, or ASSUMED_TICKS."""
+    named = graph.meta.get("ticks")
+    return named if isinstance(named, int) and not isinstance(named, bool) and named > 0 else ASSUMED_TICKS
 
 
 def cost_of(graph: Graph, table: LayerTable, target: Target, activity: Activity, profile: str | None = None,

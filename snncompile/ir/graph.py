@@ -70,6 +70,11 @@ class Graph:
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
 
+    def __reduce__(self) -> Any:
+        """A graph travels to another process as its fields."""
+        fields = (getattr(self, f.name) for f in dataclasses.fields(self))
+        return Graph, tuple(dict(value) if isinstance(value, Mapping) else value for value in fields)
+
     def replace(self, **changes: Any) -> Graph:
         """A copy of the graph in which the fields that are given have other values."""
         return dataclasses.replace(self, **changes)
@@ -133,17 +138,18 @@ class Graph:
         ready = list(shapes)
         while ready:
             for edge in self.edges_from[ready.pop()]:
-                arriving = self._arriving(edge, shapes[edge.src])
                 if edge.dst not in shapes:
+                    arriving = self._behind(edge, shapes[edge.src]) if edge.chain else shapes[edge.src]
                     shapes[edge.dst] = self._infer(self.nodes[edge.dst], arriving, "node", edge.dst)
                     ready.append(edge.dst)
         return shapes
 
     def arriving(self, edge: Edge) -> Shape:
         """The shape of the tensor that an edge delivers to its node, behind its chain. Raises `ShapeError`."""
-        return self._arriving(edge, self.shapes[edge.src])
+        shape = self.shapes[edge.src]
+        return self._behind(edge, shape) if edge.chain else shape
 
-    def _arriving(self, edge: Edge, shape: Shape) -> Shape:
+    def _behind(self, edge: Edge, shape: Shape) -> Shape:
         for op in edge.chain:
             shape = self._infer(op, shape, "edge", edge.label, f", {op.kind()}")
         return shape
@@ -151,7 +157,7 @@ class Graph:
     @staticmethod
     def _infer(op: Op, shape: Shape, place: str, name: str, part: str = "") -> Shape:
         try:
-            return op.infer(shape)
+            return op.shape_behind(shape)
         except ShapeError as e:
             raise ShapeError(e.expected, f"{place} {shorten(name)}{part}", f"{list(shape)} arrives") from None
 

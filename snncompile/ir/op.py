@@ -8,15 +8,18 @@ Where several edges lead into a node, its operator is applied to their sum.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, frozen
 from snncompile.ir.windows import Window
+
+SMALL = 1 << 10
+"""The most numbers of an operator that is remembered with what is known of it."""
 
 
 class ShapeError(ValueError):
@@ -63,6 +66,10 @@ class Op:
             if isinstance(value, np.ndarray):
                 object.__setattr__(self, name, frozen(value))
 
+    def __reduce__(self) -> Any:
+        """An operator travels to another process as its fields, without what is remembered of it."""
+        return type(self), tuple(value for _, value in self.attributes())
+
     @classmethod
     def kind(cls) -> str:
         """The word that stands for the operator in the text form, such as `conv`."""
@@ -78,13 +85,30 @@ class Op:
         """The values, by name, among which its numbers and arrays are: its fields, or what these hold."""
         return self.attributes()
 
-    def arrays(self) -> dict[str, Weight]:
+    @cached_property
+    def arrays(self) -> Mapping[str, Weight]:
         """The arrays, or shapes in place of arrays, among its numbers, by name."""
         return {n: v for n, v in self.numbers() if isinstance(v, (np.ndarray, ShapeOnly))}
+
+    @cached_property
+    def is_small(self) -> bool:
+        """Whether its arrays have few numbers, so that what is known of it can be kept."""
+        return sum(v.size for v in self.arrays.values() if isinstance(v, np.ndarray)) <= SMALL
 
     def infer(self, shape: Shape) -> Shape:
         """The shape of the output for the shape of an input, without the axis of samples. Raises `ShapeError`."""
         raise AssertionError(f"{type(self).__name__} does not infer shapes")
+
+    def shape_behind(self, shape: Shape) -> Shape:
+        """What `infer` gives, remembered: each pass asks for the same shapes, and so do the candidates of a search."""
+        known = self._known_shapes
+        if shape not in known:
+            known[shape] = self.infer(shape)
+        return known[shape]
+
+    @cached_property
+    def _known_shapes(self) -> dict[Shape, Shape]:
+        return {}
 
     def apply(self, x: Array) -> Array:
         """The output `[n, *output shape]` for an input `[n, *shape]`, in the dtype of the input."""
@@ -107,6 +131,10 @@ class Op:
 
     def kept_taps(self) -> Array | None:
         """Which taps are synapses, `[output, tap]`; None where all are, whatever their weights."""
+        return None
+
+    def kept_per_output(self) -> Array | None:
+        """How many taps of each output are synapses, `[output]`, where only their number is known; else None."""
         return None
 
     def bounds(self, low: int, high: int) -> tuple[int, int]:

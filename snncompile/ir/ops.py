@@ -14,7 +14,7 @@ import numpy as np
 
 from snncompile.ir.exact import convolve, matmul, window_reduce
 from snncompile.ir.op import Op, ShapeError, broadcasts, expect
-from snncompile.ir.types import Array, Shape, Weight, freeze_arrays
+from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, freeze_arrays
 from snncompile.ir.windows import Window
 
 Pads = tuple[tuple[int, int], ...]
@@ -119,9 +119,16 @@ class Linear(Op):
     def kept_taps(self) -> Array | None:
         """Where most weights are zeros, those that are not are its synapses, `[out, in]`."""
         weight = self.weight
-        if not isinstance(weight, np.ndarray) or 2 * np.count_nonzero(weight) >= weight.size:
+        if isinstance(weight, ShapeOnly):
+            return None if self.kept_per_output() is None else _spread(weight)
+        return None if 2 * np.count_nonzero(weight) >= weight.size else np.asarray(weight != 0)
+
+    def kept_per_output(self) -> Array | None:
+        weight = self.weight
+        if not isinstance(weight, ShapeOnly) or 2 * weight.nonzero >= weight.size:
             return None
-        return np.asarray(weight != 0)
+        out = weight.shape[0]
+        return np.diff(np.arange(out + 1) * weight.nonzero // max(out, 1))
 
     def bounds(self, low: int, high: int) -> tuple[int, int]:
         return _weighted_bounds(self.weight, low, high)
@@ -380,6 +387,18 @@ def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:
     down = np.minimum(rows, 0).sum(1, dtype=np.int64).astype(exact)
     lows = int((up * low + down * high).min(initial=0))
     return lows, int((up * high + down * low).max(initial=0))
+
+
+def _spread(weight: ShapeOnly) -> Array:
+    """A mask with the non-zero elements of a bare shape spread evenly in row-major order.
+
+    Two rows of five weights, of which four are not zero:
+
+    >>> _spread(ShapeOnly((2, 5), density=0.4)).astype(int).tolist()
+    [[0, 0, 1, 0, 1], [0, 0, 1, 0, 1]]
+    """
+    steps = np.diff(np.arange(weight.size + 1) * weight.nonzero // max(weight.size, 1))
+    return np.asarray(steps.reshape(weight.shape) > 0)
 
 
 def _as_dtype(value: Any, like: Array) -> Array:

@@ -12,9 +12,12 @@ the `Firing` of the neuron, so that one rule serves for every kind of reset and 
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 from snncompile.ir.expr import (
@@ -188,6 +191,18 @@ class Rule:
         if isinstance(self.function, Traced):
             return self.function
         return _traced(self, self.function, present, firing, tuple(sorted(options.items())))
+
+    def __reduce__(self) -> Any:
+        """A rule that is a name of a module travels to another process by that name, and is one object there."""
+        home, name = getattr(self.function, "__module__", ""), getattr(self.function, "__qualname__", "")
+        if getattr(sys.modules.get(home), name, None) is self:
+            return _rule_of, (home, name)
+        return Rule, tuple(getattr(self, f.name) for f in dataclasses.fields(self))
+
+
+def _rule_of(home: str, name: str) -> Rule:
+    rule: Rule = getattr(import_module(home), name)
+    return rule
 
 
 @lru_cache(1024)

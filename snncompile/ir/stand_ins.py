@@ -61,7 +61,7 @@ def _filled_edge(edge: Edge) -> Edge:
 
 
 def _filled(op: Op) -> Op:
-    bare = {name: value for name, value in op.arrays().items() if isinstance(value, ShapeOnly)}
+    bare = {name: value for name, value in op.arrays.items() if isinstance(value, ShapeOnly)}
     if isinstance(op, (Linear, Conv)):
         bare.pop("weight", None)
     if not bare:

@@ -50,7 +50,7 @@ def digest(array: Array) -> str:
 def arrays_of(graph: Graph) -> dict[str, Array]:
     """Every array of a graph, by its name in the text (`digest`)."""
     ops = [*graph.nodes.values(), *(op for e in graph.edges for op in e.chain)]
-    return {digest(a): a for op in ops for a in op.arrays().values() if isinstance(a, np.ndarray)}
+    return {digest(a): a for op in ops for a in op.arrays.values() if isinstance(a, np.ndarray)}
 
 
 def to_text(graph: Graph) -> str:
@@ -76,7 +76,8 @@ def _value(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return "@" + digest(value)
     if isinstance(value, ShapeOnly):
-        return f"?{value.dtype}[{','.join(map(str, value.shape))}]"
+        told = [f"{n}={v}" for n, v in (("bits", value.bits), ("density", value.density)) if v is not None]
+        return f"?{value.dtype}[{','.join(map(str, value.shape))}]{'{' + ','.join(told) + '}' if told else ''}"
     return _json(value.item() if isinstance(value, np.generic) else value)
 
 
@@ -135,7 +136,8 @@ def _program(program: Program) -> list[str]:
 
 _DECODER = json.JSONDecoder()
 _ARRAY = re.compile(r"@([a-z]\d+\[[\d,]*\]#[0-9a-f]{16})")
-_SHAPE = re.compile(r"\?([a-z]+\d+)\[([\d,]*)\]")
+_SHAPE = re.compile(r"\?([a-z]+\d+)\[((?:\d{1,18},?)*)\]"
+                    r"(?:\{(?:bits=(\d{1,9}))?,?(?:density=(\d(?:\.\d{1,20})?(?:e-\d{1,3})?))?\})?")
 _KEY = re.compile(r" ([A-Za-z_][\w.]*)=")
 _STEP = re.compile(r"  %(\d+) = (\w+)((?: %\d+)*)(?: (.*))?$")
 
@@ -181,7 +183,8 @@ class _Reader:
                 self.bad(f"array {m[1]} is not among the weights")
             return self.weights[m[1]], text[m.end():]
         if m := _SHAPE.match(text):
-            return ShapeOnly(tuple(int(n) for n in m[2].split(",") if n), m[1]), text[m.end():]
+            bits, density = int(m[3]) if m[3] else None, float(m[4]) if m[4] else None
+            return ShapeOnly(tuple(int(n) for n in m[2].split(",") if n), m[1], bits, density), text[m.end():]
         return self.json(text)
 
     def attributes(self, text: str) -> dict[str, Any]:

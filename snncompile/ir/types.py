@@ -33,15 +33,35 @@ class Stage(enum.IntEnum):
 
 @dataclass(frozen=True)
 class ShapeOnly:
-    """A weight of which only the shape is known, such as that of a candidate of an architecture search."""
+    """A weight of which only the shape is known, such as that of a candidate of an architecture search.
+
+    Attributes:
+        dtype: the type of the numbers that are to come.
+        bits: the width that the weights of this layer will be quantized to, 1 to 32; 1 for weights of -1 and 1. None
+            for the width that is chosen for the whole network.
+        density: the share of weights that will not be zero, above 0 and at most 1; None where nothing is known. They
+            are taken to be spread evenly over the outputs.
+    """
 
     shape: Shape
     dtype: str = "float32"
+    bits: int | None = None
+    density: float | None = None
 
     @property
     def size(self) -> int:
         """The number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def nonzero(self) -> int:
+        """How many elements will not be zero, as far as that is known."""
+        return self.size if self.density is None else math.ceil(self.density * self.size)
+
+    @property
+    def stored_bits(self) -> int | None:
+        """The width of a stored weight, its sign included: 2 bits for -1 and 1."""
+        return None if self.bits is None else max(self.bits, 2)
 
 
 Weight: TypeAlias = Array | ShapeOnly

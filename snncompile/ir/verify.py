@@ -220,8 +220,10 @@ def _check_neuron(place: str, op: Neuron, problems: Collector) -> None:
 def _check_shapes(graph: Graph, problems: Collector) -> None:
     try:
         shapes = graph.shapes
-        for name in graph.nodes:
-            arriving = {graph.arriving(e) for e in graph.edges_into[name] if e.src in shapes}
+        for name, edges in graph.edges_into.items():
+            if len(edges) == 1:  # its shape is that of the node, or nothing reaches it
+                continue
+            arriving = {graph.arriving(e) for e in edges if e.src in shapes}
             if len(arriving) > 1:
                 problems.error("SNN202", f"node {shorten(name)}", f"edges deliver {sorted(map(list, arriving))}",
                             "edges into one node are summed, so their shapes must be equal")

@@ -27,6 +27,8 @@ from snncompile.ir.types import Shape, ShapeOnly, Weight
 
 MAX_BITS = 62
 """The largest shift, and the largest width of a `wrap`, in an integer program."""
+MAX_WEIGHT_BITS = 32
+"""The largest width of a weight of which only the shape is known."""
 INT64 = range(-(1 << 63), 1 << 63)
 
 
@@ -44,13 +46,22 @@ Demand = tuple[str, bool, str]
 
 def faults(op: Op) -> list[Fault]:
     """What is wrong with the attributes of an operator. Whether shapes fit between operators is checked by `verify`."""
-    wrong = _mistyped(op)
+    wrong = _mistyped(op) or [f for n, v in op.arrays.items() if isinstance(v, ShapeOnly) for f in _bare(n, v)]
     if wrong:
         return wrong
     for kind, demands in DEMANDS.items():
         if isinstance(op, kind):
             return [Fault(name, describe(getattr(op, name, "")), limit) for name, ok, limit in demands(op) if not ok]
     return []
+
+
+def _bare(name: str, value: ShapeOnly) -> Iterator[Fault]:
+    """What is wrong with the attributes of a weight without numbers."""
+    bits, density = value.bits, value.density
+    if bits is not None and not (WHOLE(bits) and 1 <= bits <= MAX_WEIGHT_BITS):
+        yield Fault(name, f"bits {shorten(bits)}", f"1 to {MAX_WEIGHT_BITS} bits")
+    if density is not None and not (REAL(density) and 0 < density <= 1):
+        yield Fault(name, f"density {shorten(density)}", "above 0, at most 1")
 
 
 def matches(value: Any, hint: Any) -> bool:

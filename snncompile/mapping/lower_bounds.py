@@ -15,7 +15,7 @@ from snncompile.ir.types import Array
 from snncompile.mapping.connections import Relation
 from snncompile.mapping.tiles import Link
 from snncompile.mapping.traffic import Axons
-from snncompile.targets.layer_table import KERNEL
+from snncompile.targets.columns import KERNEL
 from snncompile.targets.memory import IN_AXONS, NEURONS, POPULATIONS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Volume
 

@@ -16,7 +16,8 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
 from snncompile.mapping.lower_bounds import OUT_AXONS
 from snncompile.mapping.tiles import Link
-from snncompile.targets.layer_table import KERNEL, LayerTable
+from snncompile.targets.columns import KERNEL
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.memory import CHANNELS, COLUMNS, IN_AXONS, NEURONS, ROWS, SYNAPSES, MemoryModel
 from snncompile.targets.reach import Axis, Volume, most_of_a_neuron
 

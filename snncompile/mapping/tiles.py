@@ -31,7 +31,8 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Output
 from snncompile.ir.types import Array
 from snncompile.mapping.connections import Connections, Matrix, connections, matrix
-from snncompile.targets.layer_table import DENSE, KERNEL, SPARSE, LayerTable
+from snncompile.targets.columns import DENSE, KERNEL, SPARSE
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.memory import MemoryModel
 from snncompile.targets.reach import Volume
 

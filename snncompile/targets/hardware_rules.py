@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
 from snncompile.targets.hardware_rule import (
     HardwareRule,
     Measured,
@@ -19,15 +20,7 @@ from snncompile.targets.hardware_rule import (
     rule,
     sum_at_most,
 )
-from snncompile.targets.layer_table import (
-    ABSENT,
-    COMPARE_WORDS,
-    RESET_WORDS,
-    RULE_WORDS,
-    WHEN_WORDS,
-    LayerTable,
-    operator_bits,
-)
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.memory import core_needs, least_cores, memory_model
 from snncompile.targets.target import Target
 

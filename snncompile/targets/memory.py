@@ -15,7 +15,8 @@ import numpy as np
 
 from snncompile.ir.types import Array
 from snncompile.targets.axons import Need, least_need
-from snncompile.targets.layer_table import DENSE, KERNEL, LayerTable
+from snncompile.targets.columns import DENSE, KERNEL
+from snncompile.targets.layer_table import LayerTable, summed
 from snncompile.targets.target import Target
 
 SYNAPSES_OF_A_BLOCK = 64
@@ -311,10 +312,3 @@ def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:
     """Cores that each network needs at least, `[network]`, by what they run out of."""
     return {name: -(-summed(table.populations.network, need, table.networks) // per_core)
             for name, (need, per_core) in core_needs(table, target).items()}
-
-
-def summed(place: Array, values: Array, count: int) -> Array:
-    """Exact sums of whole numbers by their place, `[count]`."""
-    sums = np.zeros(count, np.int64)
-    np.add.at(sums, place, values)
-    return sums

@@ -243,8 +243,9 @@ class Reach:
         windows = op.windows(shape)
         channels, rows, columns = (axis.through(along, self.inputs if self.scattered else None)
                                    for axis, along in zip(self.axes, by_axis(windows), strict=True))
-        kept = op.kept_taps()
-        if kept is not None:
+        if (some := op.kept_per_output()) is not None:
+            channels = replace(channels, least=some * self.axes[0].fewest_certain)
+        elif (kept := op.kept_taps()) is not None:
             channels = channels.keeping(self.axes[0], kept)
         elif self.scattered and all(w.is_full for w in windows):
             return Reach((replace(channels, least=np.full(len(channels), self.read)), rows, columns), True, self.read)

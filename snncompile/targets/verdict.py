@@ -14,8 +14,7 @@ from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.types import Array
 from snncompile.targets.hardware_rule import Each, HardwareRule, Sums
 from snncompile.targets.hardware_rules import HARDWARE_RULES
-from snncompile.targets.layer_table import LayerTable
-from snncompile.targets.memory import summed
+from snncompile.targets.layer_table import LayerTable, summed
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4

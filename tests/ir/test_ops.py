@@ -178,7 +178,7 @@ def test_scale_broadcasts_over_channels():
 
 def test_scale_turns_an_array_of_no_axes_into_a_number():
     assert Scale(np.array(2.0)).factor == 2.0
-    assert not Scale(np.array(2.0)).arrays()
+    assert not Scale(np.array(2.0)).arrays
 
 
 def test_reshape_keeps_row_major_order():

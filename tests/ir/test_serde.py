@@ -34,7 +34,7 @@ def test_equal_weights_are_stored_once():
 def test_weights_of_any_layout_are_stored_by_value():
     weight = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     graph = Graph("g", {"x": Input((3,)), "a": Linear(weight), "y": Output()}, (Edge("x", "a"), Edge("a", "y")))
-    np.testing.assert_array_equal(restore(*dump(graph)).nodes["a"].arrays()["weight"], weight)
+    np.testing.assert_array_equal(restore(*dump(graph)).nodes["a"].arrays["weight"], weight)
 
 
 def test_changed_weights_are_noticed_by_their_hash():

@@ -90,7 +90,26 @@ def test_numbers_keep_their_last_bit():
 def test_weights_without_numbers_read_back():
     graph = Graph("g", {"x": Input((3,)), "fc": Linear(ShapeOnly((2, 3)), ShapeOnly((2,), "int8")), "y": Output()},
                   (Edge("x", "fc"), Edge("fc", "y")))
-    assert again(graph).nodes["fc"].arrays() == {"weight": ShapeOnly((2, 3)), "bias": ShapeOnly((2,), "int8")}
+    assert again(graph).nodes["fc"].arrays == {"weight": ShapeOnly((2, 3)), "bias": ShapeOnly((2,), "int8")}
+
+
+@pytest.mark.parametrize("weight", [ShapeOnly((2, 3), bits=1), ShapeOnly((2, 3), density=0.25),
+                                    ShapeOnly((2, 3), "int8", 4, 1e-07), ShapeOnly((2, 3), density=1)])
+def test_bits_and_density_read_back(weight):
+    graph = Graph("g", {"x": Input((3,)), "fc": Linear(weight), "y": Output()}, (Edge("x", "fc"), Edge("fc", "y")))
+    assert again(verify(graph)).nodes["fc"].weight == weight
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("bits=4", "bits=x"), ("bits=4", "bits=-4"), ("density=0.5", "density=nan"), ("density=0.5", "density=1.5.5"),
+    ("[2,3]", "[2,3,]x"), ("[2,3]", f"[{'9' * 5000}]"), ("bits=4", "bits=" + "9" * 5000)])
+def test_hostile_bits_and_densities_are_refused(old, new):
+    graph = Graph("g", {"x": Input((3,)), "fc": Linear(ShapeOnly((2, 3), bits=4, density=0.5)), "y": Output()},
+                  (Edge("x", "fc"), Edge("fc", "y")))
+    text = to_text(graph)
+    assert old in text
+    with pytest.raises(CompileError):
+        verify(from_text(text.replace(old, new, 1)))
 
 
 @neuron_rule(states={"count": Count(1)}, options={"leak": ("slow", "fast")}, decay=Real(0.5), step=Membrane(None))
@@ -247,6 +266,6 @@ def test_damaged_text_gives_a_diagnostic_or_a_graph_that_runs(case):
     except CompileError:
         return
     assert to_text(again(found)) == to_text(found)
-    numbers = all(isinstance(a, np.ndarray) for op in found.nodes.values() for a in op.arrays().values())
+    numbers = all(isinstance(a, np.ndarray) for op in found.nodes.values() for a in op.arrays.values())
     if numbers and sum(int(np.prod(s)) for s in found.shapes.values()) < 10_000:
         run(found, {n: np.zeros((1, 2, *op.shape)) for n, op in found.inputs.items()})

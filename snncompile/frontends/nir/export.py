@@ -336,7 +336,7 @@ def _neuron(op: Neuron, shape: Shape, dt: float) -> Spec:
     Its fields describe the neuron under forward Euler with a step of `dt` seconds. Its metadata keep how it fires, and
     its exact discrete constants.
     """
-    if any(isinstance(a, ShapeOnly) for a in op.arrays().values()):
+    if any(isinstance(a, ShapeOnly) for a in op.arrays.values()):
         raise NotExpressible("parameters of which only the shape is known")
     kind, fields = continuous(op, dt)
     metadata: dict[str, Any] = {}

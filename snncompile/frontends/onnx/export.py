@@ -60,7 +60,7 @@ def onnx_model(graph: Graph, dtype: str = "float64") -> ModelProto:
     verify(graph)
     ops = [*graph.nodes.items(), *((e.label, op) for e in graph.edges for op in e.chain)]
     for name, op in ops:
-        if any(isinstance(a, ShapeOnly) for a in op.arrays().values()):
+        if any(isinstance(a, ShapeOnly) for a in op.arrays.values()):
             fail("SNN106", f"node {shorten(name)}", "weights of which only the shape is known", "weights with values")
     size = sum(a.nbytes for a in arrays_of(graph).values())
     if size > MAX_BYTES:

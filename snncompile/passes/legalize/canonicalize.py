@@ -11,8 +11,12 @@ import numpy as np
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Identity, Pad, Pool, Reshape, Scale, Upsample
+from snncompile.ir.ops import Conv, Identity, Linear, Pad, Pool, Reshape, Scale, Upsample
+from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Shape, Stage
+
+UNLIKE = (Conv, Linear, Neuron)
+"""The most frequent operators, which always do something."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Canonicalize:
 
     def run(self, graph: Graph) -> Graph:
         graph = _drop_dead(graph)
-        idle = [n for n, op in graph.nodes.items() if _does_nothing(op, _arriving(graph, n))]
+        idle = [n for n, op in graph.nodes.items() if _does_nothing(op, graph, n)]
         return _dissolve(graph, idle) if idle else graph
 
 
@@ -57,13 +61,15 @@ def _arriving(graph: Graph, name: str) -> Shape:
     return graph.arriving(edges[0]) if edges else ()
 
 
-def _does_nothing(op: Op, shape: Shape) -> bool:
-    """Whether an operator gives what it receives, in this shape."""
+def _does_nothing(op: Op, graph: Graph, name: str) -> bool:
+    """Whether a node gives what it receives."""
+    if isinstance(op, UNLIKE):
+        return False
     match op:
         case Identity():
             return True
         case Reshape():
-            return op.shape == shape
+            return op.shape == _arriving(graph, name)
         case Scale():
             return op.bias is None and not isinstance(op.factor, np.ndarray) and op.factor == 1
         case Pool():
@@ -77,8 +83,9 @@ def _does_nothing(op: Op, shape: Shape) -> bool:
 
 def _dissolve(graph: Graph, names: list[str]) -> Graph:
     """Join the incoming and outgoing edges of nodes, where that does not multiply them."""
-    # One edge object may be in a graph twice. A copy of each makes them two keys of a dictionary.
-    nodes, edges = dict(graph.nodes), dict.fromkeys(dataclasses.replace(e) for e in graph.edges)
+    nodes, edges = dict(graph.nodes), dict.fromkeys(graph.edges)
+    if len(edges) < len(graph.edges):  # one object is in the graph twice: copies are two keys of the dictionary
+        edges = dict.fromkeys(dataclasses.replace(e) for e in graph.edges)
     into: dict[str, dict[Edge, None]] = {n: {} for n in nodes}
     out: dict[str, dict[Edge, None]] = {n: {} for n in nodes}
     for edge in edges:

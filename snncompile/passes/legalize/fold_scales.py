@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +36,8 @@ class FoldScales:
 
 
 def _fold(graph: Graph, edge: Edge) -> Edge:
-    chain = fold_chain(edge.chain, graph.shapes[edge.src])
+    fold = _remembered if all(op.is_small for op in edge.chain) else fold_chain
+    chain = fold(edge.chain, graph.shapes[edge.src])
     return edge if chain == edge.chain else dataclasses.replace(edge, chain=chain)
 
 
@@ -58,6 +60,10 @@ def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
     while at < len(ops):
         at = _fold_at(ops, at, shape)
     return tuple(ops)
+
+
+_remembered = lru_cache(1 << 12)(fold_chain)
+"""Candidates of a search share operators, and go on to do so."""
 
 
 def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
@@ -132,7 +138,9 @@ def _times(a: Any, b: Any) -> Any:
 
 def _weighted(weight: Weight, factor: Any) -> Weight:
     """The weight times a factor that broadcasts against it, in the weight's own precision, or at least in float32."""
-    if isinstance(weight, ShapeOnly) or isinstance(factor, ShapeOnly):
+    if isinstance(weight, ShapeOnly):
+        return weight
+    if isinstance(factor, ShapeOnly):
         return ShapeOnly(weight.shape, str(weight.dtype))
     return np.asarray(weight * factor, np.result_type(weight.dtype, np.float32))
 
@@ -149,7 +157,12 @@ def _after(op: Op, factor: Any) -> Op | None:
         if not _per_channel(factor, _axes(op)):
             return None
         factor = factor.reshape(-1, *(1,) * (len(op.weight.shape) - 1)) if isinstance(factor, np.ndarray) else factor
-    return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+    return _times_weight(op, factor)
+
+
+def _times_weight(op: Linear | Conv, factor: Any) -> Linear | Conv:
+    weight = _weighted(op.weight, factor)
+    return op if weight is op.weight else dataclasses.replace(op, weight=weight)
 
 
 def _before(op: Linear | Conv, factor: Any) -> Op | None:
@@ -162,7 +175,7 @@ def _before(op: Linear | Conv, factor: Any) -> Op | None:
         by_group = factor.reshape(groups, 1, fan_in, *(1,) * (len(op.weight.shape) - 2))
         factor = np.broadcast_to(by_group, (groups, out // groups, *by_group.shape[2:])).reshape(
             out, fan_in, *by_group.shape[3:])
-    return dataclasses.replace(op, weight=_weighted(op.weight, factor))
+    return _times_weight(op, factor)
 
 
 def _axes(op: Linear | Conv) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar, Literal
+from functools import cached_property, reduce
+from typing import Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 import networkx as nx
 import numpy as np
@@ -14,13 +15,18 @@ import numpy as np
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
-from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Scale
+from snncompile.ir.op import SMALL, Op
+from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Rectify, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.stand_ins import stand_in
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 
 MAX_PROJECTIONS = 100_000
+ACCUMULATOR = Neuron(RULES["accumulator"])
+_UNBIASED: WeakKeyDictionary[Op, Op] = WeakKeyDictionary()
+"""Operators without their bias. Candidates of a search share operators, so that each is verified once."""
+_BIASED: WeakKeyDictionary[Op, dict[Any, Neuron]] = WeakKeyDictionary()
+"""Neurons with a constant that was added, by the constant."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def _cuts(graph: Graph, accumulate: bool) -> set[str]:
         if not _operates(op):
             continue
         readers = graph.edges_from[name]
-        weighty = bool(op.arrays()) or len(graph.edges_into[name]) > 1
+        weighty = bool(op.arrays) or len(graph.edges_into[name]) > 1
         if any(isinstance(graph.nodes[e.dst], Output) for e in readers) \
                 or (op.linear and any(_nonlinear(graph.nodes[e.dst]) for e in readers)) \
                 or (accumulate and weighty and len(readers) > 1) \
@@ -113,9 +119,12 @@ def _with_constant(graph: Graph) -> set[str]:
 
 def _loop_cuts(graph: Graph, cuts: set[str]) -> set[str]:
     """The name of one operator in every loop that consists of operators only and holds no other cut."""
-    net: nx.DiGraph[str] = nx.DiGraph()
     free = {n for n, op in graph.nodes.items() if _operates(op) and n not in cuts}
-    net.add_edges_from((e.src, e.dst) for e in graph.edges if e.src in free and e.dst in free)
+    between = [e for e in graph.edges if e.src in free and e.dst in free]
+    if not any(e.delay for e in between):  # edges without a delay form no loops
+        return set()
+    net: nx.DiGraph[str] = nx.DiGraph()
+    net.add_edges_from((e.src, e.dst) for e in between)
     loop_cuts: set[str] = set()
     while True:
         loops = [c for c in nx.strongly_connected_components(net) if len(c) > 1 or any(net.has_edge(n, n) for n in c)]
@@ -145,8 +154,12 @@ class _Former:
     @cached_property
     def spread(self) -> tuple[str, ...]:
         """The names of the operators that become parts of projections, each one after its sources."""
+        names = [n for n in self.graph.tick_order if not self.stands(n, self.graph.nodes[n])]
+        late = [e for n in names for e in self.graph.edges_into[n] if e.delay]
+        if not late:
+            return tuple(names)
         net: nx.DiGraph[str] = nx.DiGraph()
-        net.add_nodes_from(n for n, op in self.graph.nodes.items() if not self.stands(n, op))
+        net.add_nodes_from(names)
         net.add_edges_from((e.src, e.dst) for e in self.graph.edges if e.src in net and e.dst in net)
         return tuple(nx.topological_sort(net))
 
@@ -164,10 +177,13 @@ class _Former:
 
     @cached_property
     def constants(self) -> Mapping[str, Array]:
-        """The constant part of the value of each operator that is spread, `[*shape]`, where biases give it one."""
+        """The constant part of the value of each operator that is spread, where biases give it one.
+
+        It has the axes of the value and broadcasts to it: `[channel, 1, 1]` where each channel has one constant.
+        """
         constants: dict[str, Array] = {}
         for name in self.spread:
-            value = _through(self.graph.nodes[name], self._arriving(name, constants), self.graph.shapes[name])
+            value = self._value(name, self._arriving(name, constants))
             if value is not None:
                 constants[name] = value
         return constants
@@ -175,20 +191,23 @@ class _Former:
     def _arriving(self, name: str, constants: Mapping[str, Array]) -> Array | None:
         """The constant part of what arrives at a node."""
         parts = [constants[e.src] for e in self.graph.edges_into[name] if e.src in constants]
-        return np.sum(parts, axis=0) if parts else None
+        return reduce(np.add, parts) if parts else None
+
+    def _value(self, name: str, arriving: Array | None) -> Array | None:
+        """The constant part of the value of an operator, given that of what arrives at it."""
+        entering = () if arriving is None else self.graph.arriving(self.graph.edges_into[name][0])
+        return _through(self.graph.nodes[name], arriving, entering, self.graph.shapes[name])
 
     def population(self, name: str) -> Op:
         """The node of the new graph, with the biases that reach it as its own bias."""
         op = self.graph.nodes[name]
         if isinstance(op, (Input, Output)):
             return op
-        constant = self._constant(name)
-        if not isinstance(op, Neuron):
-            return Neuron(RULES["accumulator"]).with_bias(constant)
-        if constant is None:
-            return op
-        own = 0.0 if op.bias is None else op.bias
-        return op.with_bias(collapse(np.broadcast_to(own + np.asarray(constant), self.graph.shapes[name])))
+        constant = self._arriving(name, self.constants)
+        if name in self.cuts:
+            constant = self._value(name, constant)
+        neuron = op if isinstance(op, Neuron) else ACCUMULATOR
+        return neuron if constant is None else _biased(neuron, constant)
 
     def projections(self, name: str) -> Iterator[Edge]:
         """One edge for each path into a node, with the operators on the way and the sum of their delays."""
@@ -203,13 +222,6 @@ class _Former:
             chain = _operators(op) + chain
             pending += [(e, delay + e.delay, chain) for e in reversed(self.graph.edges_into[edge.src])]
 
-    def _constant(self, name: str) -> Array | float | None:
-        """What the biases on the paths into a node add to its input in every tick; None for nothing."""
-        total = self._arriving(name, self.constants)
-        if name in self.cuts:
-            total = _through(self.graph.nodes[name], total, self.graph.shapes[name])
-        return None if total is None else collapse(total)
-
 
 def _operators(op: Op) -> tuple[Op, ...]:
     """The operators that stand in a projection for this one. Its bias is dealt with elsewhere."""
@@ -217,30 +229,52 @@ def _operators(op: Op) -> tuple[Op, ...]:
 
 
 def _unbiased(op: Op) -> Op:
-    return dataclasses.replace(op, bias=None) if isinstance(op, (Linear, Conv, Scale)) and op.bias is not None else op
+    if not isinstance(op, (Linear, Conv, Scale)) or op.bias is None:
+        return op
+    if op not in _UNBIASED:
+        _UNBIASED[op] = dataclasses.replace(op, bias=None)
+    return _UNBIASED[op]
 
 
-def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
+def _biased(op: Neuron, constant: Array) -> Neuron:
+    """The neuron with a constant added to its bias: the same object for the same constant, if that is not large."""
+    if constant.size > SMALL:
+        return _with_constant_input(op, constant)
+    known = _BIASED.setdefault(op, {})
+    key = constant.shape, constant.dtype.char, constant.tobytes()
+    if key not in known:
+        known[key] = _with_constant_input(op, constant)
+    return known[key]
+
+
+def _with_constant_input(op: Neuron, constant: Array) -> Neuron:
+    return op.with_bias(collapse(constant if op.bias is None else op.bias + constant))
+
+
+def _through(op: Op, constant: Array | None, entering: Shape, shape: Shape) -> Array | None:
     """The constant part of an operator's output, given that of its input; None for none.
 
     Args:
-        shape: of the output.
+        entering, shape: of the input and of the output.
     """
-    moved = None if constant is None else _moved(op, constant, shape)
+    moved = None if constant is None else _moved(op, constant, entering, shape)
     bias = getattr(op, "bias", None)
     if bias is None:
         return moved
     own = np.asarray(bias, np.float64)
     if isinstance(op, (Linear, Conv)):
         own = own.reshape(-1, *(1,) * (len(shape) - 1))
-    own = np.broadcast_to(own, shape)
+    own = own.reshape(*(1,) * (len(shape) - own.ndim), *own.shape)
     return own if moved is None else own + moved
 
 
-def _moved(op: Op, constant: Array, shape: Shape) -> Array:
+def _moved(op: Op, constant: Array, entering: Shape, shape: Shape) -> Array:
     """What an operator makes of a constant; through weights without numbers, a constant of that shape stands for it."""
-    bare = isinstance(op, (Linear, Conv)) and isinstance(op.weight, ShapeOnly)
-    return stand_in(shape) if bare else _unbiased(op).apply(constant[None])[0]
+    if isinstance(op, (Linear, Conv)) and isinstance(op.weight, ShapeOnly):
+        return stand_in(shape)
+    if isinstance(op, (Identity, Scale, Rectify)):  # element by element
+        return np.asarray(_unbiased(op).apply(constant[None])[0])
+    return np.asarray(_unbiased(op).apply(np.broadcast_to(constant, entering)[None])[0])
 
 
 def collapse(values: Array) -> Array | float | None:

@@ -63,7 +63,7 @@ def _merged(edge: Edge, shape: Shape) -> Edge:
 def _matrix(chain: tuple[Op, ...], shape: Shape, leaving: Shape) -> Weight:
     """The weights of the chain, `[out, in]`: what it gives for each input that is 1 where all others are 0."""
     size, out = math.prod(shape), math.prod(leaving)
-    if any(isinstance(w, ShapeOnly) for op in chain for w in op.arrays().values()):
+    if any(isinstance(w, ShapeOnly) for op in chain for w in op.arrays.values()):
         return ShapeOnly((out, size))
     y = np.eye(size).reshape(size, *shape)
     for op in chain:

@@ -316,7 +316,7 @@ class _PopulationQuantizer:
 def _expect_numbers(place: str, ops: tuple[Op, ...]) -> None:
     """Raises SNN401 for an operator whose weights are a shape without numbers."""
     for op in ops:
-        for name, array in op.arrays().items():
+        for name, array in op.arrays.items():
             if isinstance(array, ShapeOnly):
                 fail("SNN401", f"{place}, {name}", "a shape without numbers", "trained weights")
 

@@ -1,0 +1,276 @@
+"""`Net`: a network that is built layer by layer, without weights, as searches build their candidates.
+
+    net = Net((3, 32, 32))
+    net.conv(32, 3).norm().lif(decay=0.5)
+    entry = net.tap()
+    net.conv(32, 3, bits=4).norm().add(entry).lif(decay=0.5)
+    net.pool(8).linear(10).lif(decay=0.5)
+    sc.check(net.graph(), "loihi2")
+
+Every method that adds an operator puts it behind the place where the net stands, moves there, and returns the net.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op, ShapeError
+from snncompile.ir.ops import Identity, Output
+from snncompile.ir.rules import Firing
+from snncompile.ir.types import Json, Shape
+from snncompile.search.shared import (
+    MAX_SIZE,
+    conv_of,
+    identity_of,
+    input_of,
+    linear_of,
+    neuron_of,
+    norm_of,
+    output_of,
+    pad_of,
+    pool_of,
+    rectify_of,
+    reshape_of,
+    scale_of,
+    upsample_of,
+    whole,
+)
+
+
+class Tap(NamedTuple):
+    """A place in a net: the tensor behind a node, and its shape in a tick."""
+
+    name: str
+    shape: Shape
+
+
+class Net:
+    """A network while it grows. Its weights are bare shapes, and it is a FLOAT graph in the end.
+
+    Operators are named by their kind and a number, as in `conv2`, unless a name is given.
+    """
+
+    def __init__(self, shape: Iterable[int], *, values: Literal["spike", "real"] = "spike", low: float = 0,
+                 high: float = 1, name: str = "net", ticks: int | None = None):
+        """A net with one input.
+
+        Args:
+            shape: of the input in one tick: channels, or channels, rows and columns.
+            values, low, high: what the input holds; see `ops.Input`.
+            name: of the network.
+            ticks: of a sample; with it, costs are estimated for so many ticks.
+
+        Raises:
+            CompileError: SNN404 for a shape with an axis of no elements.
+        """
+        self.name = name
+        self.meta: dict[str, Json] = {} if ticks is None else {"ticks": whole("ticks", ticks)}
+        self._nodes: dict[str, Op] = {}
+        self._edges: list[Edge] = []
+        self._shapes: dict[str, Shape] = {}
+        self._counts: Counter[str] = Counter()
+        self._sums: dict[str, str] = {}  # by node, the sum behind it that backward links lead to
+        entering = tuple(whole("shape", n) for n in shape)
+        self._last = self._new(input_of(entering, values, low, high), "input", entering)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, in one tick, of the tensor where the net stands."""
+        return self._shapes[self._last]
+
+    @property
+    def _axes(self) -> int:
+        """How many axes lie behind the channels; 1 for an operator that needs one where there is none."""
+        return max(len(self.shape) - 1, 1)
+
+    # --- layers ---
+
+    def conv(self, channels: int, kernel: int, *, stride: int = 1, padding: int | None = None, groups: int = 1,
+             dilation: int = 1, bias: bool = False, bits: int | None = None, density: float | None = None,
+             name: str = "") -> Net:
+        """A convolution over the axes behind the channels.
+
+        Args:
+            channels: of its output.
+            kernel, stride, dilation: the same along all axes.
+            padding: zeros on each side; None for as many as keep the size at a stride of 1.
+            bits, density: of its weights; see `types.ShapeOnly`.
+
+        Raises:
+            CompileError: SNN404 for a number that it cannot have, SNN202 where it does not fit.
+        """
+        shape = self.shape
+        return self.op(conv_of(shape[0], max(len(shape) - 1, 1), channels, kernel, stride, padding, groups, dilation,
+                               bias, bits, density), name)
+
+    def linear(self, outputs: int, *, bias: bool = False, bits: int | None = None, density: float | None = None,
+               name: str = "") -> Net:
+        """A fully connected layer. A tensor of several axes is flattened before it. Arguments as for `conv`."""
+        self.flatten()
+        return self.op(linear_of(self.shape[0], outputs, bias, bits, density), name)
+
+    def norm(self, *, name: str = "") -> Net:
+        """A batch norm: a factor and a bias for each channel, which `check` and `compile` fold into the layers."""
+        return self.op(norm_of(self.shape[0], len(self.shape)), name or self._free("norm"))
+
+    def pool(self, side: int, *, kind: str = "avg", stride: int | None = None, padding: int = 0, name: str = "") -> Net:
+        """A pool over the axes behind the channels.
+
+        Args:
+            kind: "avg", "max" or "sum".
+            stride: None for the side of the pool.
+        """
+        step = side if stride is None else stride
+        return self.op(pool_of(kind, (side,) * self._axes, (step,) * self._axes, padding), name)
+
+    def global_pool(self, *, kind: str = "avg", name: str = "") -> Net:
+        """A pool over all that lies behind the channels."""
+        sides = self.shape[1:] or (1,)
+        return self.op(pool_of(kind, sides, sides, 0), name)
+
+    def upsample(self, factor: int, *, name: str = "") -> Net:
+        """Each element repeated along each axis behind the channels."""
+        return self.op(upsample_of(factor, self._axes), name)
+
+    def flatten(self, *, name: str = "") -> Net:
+        """The same elements along one axis; nothing where the tensor has one."""
+        return self if len(self.shape) == 1 else self.op(reshape_of((math.prod(self.shape),)), name)
+
+    def scale(self, factor: float, *, name: str = "") -> Net:
+        """All elements times a number."""
+        return self.op(scale_of(factor), name)
+
+    def rectify(self, sign: Literal[1, -1] = 1, *, name: str = "") -> Net:
+        """The positive part of each element, or with a sign of -1 the negative part."""
+        return self.op(rectify_of(sign), name)
+
+    # --- neurons ---
+
+    def lif(self, decay: float, threshold: float = 1.0, **more: Any) -> Net:
+        """Leaky integrate-and-fire neurons; `more` are arguments of `neuron`."""
+        return self.neuron("lif", decay=decay, threshold=threshold, **more)
+
+    def neuron(self, rule: str, *, firing: Firing = Firing(), options: dict[str, str] | None = None, name: str = "",
+               **params: Any) -> Net:
+        """A population.
+
+        Args:
+            rule: the name of a rule of the library.
+            firing: comparison, reset and spikes in a tick.
+            options, params: those of the rule; a parameter is a number, an array, or a `ShapeOnly` where it is learned.
+
+        Raises:
+            CompileError: SNN404 for a rule or a parameter that does not exist.
+        """
+        return self.op(neuron_of(rule, firing, options or {}, params), name or self._free(rule))
+
+    # --- links ---
+
+    def tap(self) -> Tap:
+        """The place where the net stands, for `at`, `add`, `concat` and `back`."""
+        return Tap(self._last, self.shape)
+
+    def at(self, tap: Tap) -> Net:
+        """Go on from another place."""
+        self._last = self._known(tap)
+        return self
+
+    def add(self, *taps: Tap, delay: int = 0, name: str = "") -> Net:
+        """The sum of the tensors here and at other places, the others late by `delay` ticks."""
+        self.op(identity_of(), name or self._free("add"))
+        for tap in taps:
+            self._join(self._known(tap), self._last, delay)
+        return self
+
+    def concat(self, *taps: Tap, name: str = "") -> Net:
+        """The channels of the tensor here, followed by those of the tensors at other places."""
+        parts = [self.tap(), *(Tap(self._known(t), self._shapes[t.name]) for t in taps)]
+        total, before, padded = sum(p.shape[0] for p in parts), 0, []
+        for part in parts:
+            behind = total - before - part.shape[0]
+            self.at(part).op(pad_of(((before, behind), *((0, 0),) * (len(part.shape) - 1))))
+            padded.append(self.tap())
+            before += part.shape[0]
+        return self.at(padded[0]).add(*padded[1:], name=name)
+
+    def back(self, tap: Tap, delay: int = 1) -> Net:
+        """Add the tensor here, late by `delay` ticks, to the tensor at an earlier place, for all that reads that.
+
+        The net stands where it stood.
+        """
+        place = self._known(tap)
+        if not isinstance(self._nodes[place], Identity):
+            place = self._meeting(place)
+        self._join(self._last, place, delay)
+        return self
+
+    def _meeting(self, place: str) -> str:
+        """A sum between a node and all that reads it."""
+        name = self._new(identity_of(), self._free("add"), self._shapes[place])
+        self._edges = [Edge(name, e.dst, e.delay) if e.src == place else e for e in self._edges]
+        self._edges.append(Edge(place, name))
+        self._sums[place] = name
+        if self._last == place:
+            self._last = name
+        return name
+
+    def _join(self, source: str, target: str, delay: int) -> None:
+        if self._shapes[source] != self._shapes[target]:
+            fail("SNN202", f"node {shorten(target)}", f"{list(self._shapes[source])} from {shorten(source)}",
+                 f"{list(self._shapes[target])}, since tensors are added")
+        self._edges.append(Edge(source, target, whole("delay", delay, least=0)))
+
+    # --- the graph ---
+
+    def op(self, op: Op, name: str = "") -> Net:
+        """Any operator, behind the place where the net stands.
+
+        Raises:
+            CompileError: SNN202 where it does not fit, SNN404 for a name that the net has already.
+        """
+        try:
+            shape = op.shape_behind(self.shape)
+        except ShapeError as e:
+            fail("SNN202", f"net {shorten(self.name)}, {op.kind()}", f"{list(self.shape)} arrives", e.expected)
+        before = self._last
+        self._last = self._new(op, name or self._free(op.kind()), shape)
+        self._edges.append(Edge(before, self._last))
+        return self
+
+    def output(self, decode: Literal["rate", "last", "max"] = "rate", name: str = "") -> Net:
+        """An output of the network, behind the place where the net stands; the net stays where it is."""
+        here = self.tap()
+        return self.op(output_of(decode), name or ("output" if "output" not in self._nodes else "")).at(here)
+
+    def graph(self) -> Graph:
+        """The network as a FLOAT graph. A net without an output has one where it stands."""
+        if not any(isinstance(op, Output) for op in self._nodes.values()):
+            self.output()
+        return Graph(self.name, self._nodes, tuple(self._edges), meta=self.meta)
+
+    def _new(self, op: Op, name: str, shape: Shape) -> str:
+        if name in self._nodes:
+            fail("SNN404", f"net {shorten(self.name)}, name", f"a second {shorten(name)}", "a name for each node")
+        if math.prod(shape) > MAX_SIZE:
+            fail("SNN205", f"net {shorten(self.name)}, {shorten(name)}", f"{math.prod(shape):,} elements",
+                 f"at most {MAX_SIZE:,}")
+        self._nodes[name], self._shapes[name] = op, shape
+        return name
+
+    def _free(self, kind: str) -> str:
+        """A name that no node has: the kind and a number."""
+        self._counts[kind] += 1
+        while (name := f"{kind}{self._counts[kind]}") in self._nodes:
+            self._counts[kind] += 1
+        return name
+
+    def _known(self, tap: Tap) -> str:
+        if tap.name not in self._nodes:
+            fail("SNN404", f"net {shorten(self.name)}", f"a tap of another net, {shorten(tap.name)}",
+                 "a tap of this net")
+        return self._sums.get(tap.name, tap.name)
