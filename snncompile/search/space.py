@@ -1,0 +1,107 @@
+"""`Space`: a finite set of candidates, given by named choices and a function that builds the graph of one pick.
+
+    def graph(width, kernel):
+        return Net((2, 16, 16)).conv(width, kernel).lif(decay=0.5).linear(10).lif(decay=0.5).graph()
+
+    space = Space("small", {"width": (16, 32), "kernel": (3, 5)}, graph)
+    space.size, space.pick(3)          # 4, {"width": 32, "kernel": 5}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Graph
+
+Pick = dict[str, Any]
+"""The value that was picked of each choice, by the name of the choice."""
+MAX_CHOICES = 1 << 16
+"""The most choices of a space, and the most values of a choice."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Candidates that are numbered as in `itertools.product`: the last choice changes fastest.
+
+    Attributes:
+        name: of the space, in results and messages.
+        choices: the values of each choice, in order, by its name.
+        graph: builds the graph of a candidate from one value of each choice, given by name. Its weights may be bare
+            shapes.
+
+    Raises:
+        CompileError: SNN404 for a choice without values.
+    """
+
+    name: str
+    choices: Mapping[str, Sequence[Any]]
+    graph: Callable[..., Graph]
+
+    def __post_init__(self) -> None:
+        if len(self.choices) > MAX_CHOICES:
+            fail("SNN404", f"space {shorten(self.name)}", f"{len(self.choices)} choices", f"at most {MAX_CHOICES}")
+        object.__setattr__(self, "choices", {name: tuple(values) for name, values in self.choices.items()})
+        for name, values in self.choices.items():
+            if not 1 <= len(values) <= MAX_CHOICES:
+                fail("SNN404", f"space {shorten(self.name)}, choice {shorten(name)}", f"{len(values)} values",
+                     f"1 to {MAX_CHOICES} values")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of values of each choice."""
+        return tuple(map(len, self.choices.values()))
+
+    @property
+    def size(self) -> int:
+        """The number of candidates."""
+        return math.prod(self.sizes)
+
+    def places(self, index: int) -> tuple[int, ...]:
+        """Which value of each choice a candidate has, by its place among the values of the choice.
+
+        Raises:
+            CompileError: SNN404 for a number that no candidate has.
+        """
+        if not 0 <= index < self.size:
+            fail("SNN404", f"space {shorten(self.name)}, index", f"{index:,}", f"0 to {self.size - 1:,}")
+        places = []
+        for size in reversed(self.sizes):
+            index, place = divmod(index, size)
+            places.append(place)
+        return tuple(reversed(places))
+
+    def pick(self, index: int) -> Pick:
+        """The candidate with a number. Raises SNN404 for a number that no candidate has."""
+        return {name: values[place] for (name, values), place in
+                zip(self.choices.items(), self.places(index), strict=True)}
+
+    def index(self, pick: Mapping[str, Any]) -> int:
+        """The number of a candidate.
+
+        Raises:
+            CompileError: SNN404 for a choice that the space lacks or the candidate leaves out, or a value that the
+                choice does not have.
+        """
+        if set(pick) != set(self.choices):
+            wrong = sorted(map(str, set(pick) ^ set(self.choices)))
+            fail("SNN404", f"space {shorten(self.name)}", f"choices {', '.join(map(shorten, wrong))}",
+                 ", ".join(map(shorten, self.choices)))
+        index = 0
+        for name, values in self.choices.items():
+            if pick[name] not in values:
+                fail("SNN404", f"space {shorten(self.name)}, {shorten(name)}", shorten(pick[name]),
+                     ", ".join(map(shorten, values)))
+            index = index * len(values) + values.index(pick[name])
+        return index
+
+    def build(self, index: int) -> Graph:
+        """The graph of the candidate with a number."""
+        return self.graph(**self.pick(index))
+
+    def __iter__(self) -> Iterator[Pick]:
+        """All candidates, in the order of their numbers."""
+        return map(self.pick, range(self.size))
