@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from snncompile.cost.activity import assume
 from snncompile.cost.budget import BUDGETS, expect_budget, spent
-from snncompile.cost.estimate import ASSUMED_RATE, Cost, assumed_ticks, cost_of
+from snncompile.cost.estimate import ASSUMED_RATE, Cost, assumed_cost, assumed_ticks
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.driver import legal_table
 from snncompile.ir.expr import evaluate
@@ -73,8 +72,8 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     if packed and has_cores(chosen):
         verdict = _packed(verdict, legal, chosen, weight_bits)
     if cost or budget:
-        activity = assume(table, assumed_ticks(legal) if ticks is None else ticks, rate)
-        estimated = cost_of(legal, table, chosen, activity, profile, period=period)
+        ticks = assumed_ticks(legal) if ticks is None else ticks
+        estimated = assumed_cost(legal, table, chosen, ticks, rate, profile, period=period)
         estimated = dataclasses.replace(estimated, cores=verdict.cores or estimated.cores)
         verdict = _within(dataclasses.replace(verdict, cost=estimated), estimated, budget or {})
     return verdict

@@ -12,7 +12,8 @@ from snncompile.backends.artifact import Golden
 from snncompile.backends.backend import Backend, Request
 from snncompile.backends.table import BACKENDS
 from snncompile.cost.activity import measure
-from snncompile.cost.estimate import Cost, Messages, cost_of
+from snncompile.cost.estimate import Cost, cost_of
+from snncompile.cost.work import Messages
 from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.frontends import load
 from snncompile.golden import activity_rates, record_golden
@@ -192,7 +193,7 @@ def _on_chip(mapped: Graph, target: Target, observer: Observer) -> Chip | None:
 def _cost(mapped: Graph, target: Target, golden: Golden, chip: Chip | None) -> Cost:
     """The estimated cost of the golden vectors on the target."""
     activity = measure(mapped, golden.inputs)
-    messages = Messages.of(*chip, activity) if chip else None
+    messages = Messages.of(*chip, activity.firings) if chip else None
     return cost_of(mapped, layer_table(mapped), target, activity, messages=messages)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snncompile.cost.activity import assume, measure
-from snncompile.cost.estimate import ASSUMED_RATE, Cost, Messages, assumed_ticks, cost_of
+from snncompile.cost.activity import measure
+from snncompile.cost.estimate import ASSUMED_RATE, Cost, assumed_cost, assumed_ticks, cost_of
+from snncompile.cost.work import Messages
 from snncompile.driver import legal_table
 from snncompile.inputs import Data, by_name, integers
 from snncompile.ir.graph import Graph
@@ -45,11 +46,11 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
     chosen = load_target(target)
     legal, table = legal_table(source, chosen, {"weight_bits": weight_bits}, load_options)
     if x is None:
-        activity = assume(table, assumed_ticks(legal) if ticks is None else ticks, rate)
-    else:
-        activity = measure(legal, _given(legal, x), table)
-    messages = None if placed is None else Messages.of(*placed, activity)
-    return cost_of(legal, table, chosen, activity, profile, messages)
+        ticks = assumed_ticks(legal) if ticks is None else ticks
+        firings = dict.fromkeys(table.names, ticks * min(rate, 1))
+        return assumed_cost(legal, table, chosen, ticks, rate, profile, placed and Messages.of(*placed, firings))
+    activity = measure(legal, _given(legal, x), table)
+    return cost_of(legal, table, chosen, activity, profile, placed and Messages.of(*placed, activity.firings))
 
 
 def _given(graph: Graph, x: Data) -> dict[str, Array]:

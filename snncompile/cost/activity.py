@@ -1,4 +1,4 @@
-"""Activity: how often populations fire and how many synaptic operations follow, measured on samples or assumed.
+"""Activity: how often populations fire and how many synaptic operations follow, measured on samples.
 
 Synaptic operations are counted as NeuroBench does (Yik et al., 2025): at each layer with weights, the pairs of a weight
 and an input that are both not zero. Borders are counted exactly, biases are not counted. In a tick in which a layer
@@ -8,13 +8,11 @@ receives only 0, 1 and -1 these are accumulations, and in any other tick multipl
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from snncompile.diagnostics import fail
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.op import Op
@@ -77,7 +75,7 @@ class Activity:
     """What a network did over all samples.
 
     Attributes:
-        basis: in words, whether this was measured or assumed.
+        basis: in words, on what it was measured.
         ticks: ticks of one sample.
         populations: by name, inputs included.
         projections: in the order of the layer table.
@@ -88,6 +86,11 @@ class Activity:
     ticks: int
     populations: Mapping[str, PopulationActivity]
     projections: tuple[SynapseActivity, ...]
+
+    @property
+    def firings(self) -> dict[str, float]:
+        """By population, the ticks of a sample in which one of its neurons fires, on average."""
+        return {n: f.fired / (max(f.neurons, 1) * max(self.samples, 1)) for n, f in self.populations.items()}
 
 
 def measure(graph: Graph, x: Mapping[str, Array], table: LayerTable | None = None) -> Activity:
@@ -115,34 +118,6 @@ def measure(graph: Graph, x: Mapping[str, Array], table: LayerTable | None = Non
         synapses = [s.plus(_worked(e, emitted[e.src], updates, int(bits))) for s, e, bits in
                     zip(synapses, edges, table.projections.weight_bits, strict=True)]
     return Activity(f"measured on {samples} samples of {ticks} ticks", samples, ticks, firing, tuple(synapses))
-
-
-def assume(table: LayerTable, ticks: int, rate: float) -> Activity:
-    """What a network would do if all of its neurons and inputs fired at the same rate.
-
-    Weights of 0 are taken to be spread evenly over the synapses: a layer of 100 synapses and a tenth of its weights
-    not zero makes 10 accumulations where all of its inputs fire.
-
-    Args:
-        ticks: ticks of the one sample that is assumed.
-        rate: spikes per neuron and tick.
-
-    Raises:
-        CompileError: SNN404 for a rate or a number of ticks that is negative or not finite.
-    """
-    if not 0 <= rate < math.inf or ticks < 0:
-        fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
-    cells, links = table.populations, table.projections
-    firing = {n: PopulationActivity(n, neurons, neurons * ticks, neurons * ticks * min(rate, 1), neurons * ticks * rate)
-              for n, neurons in zip(table.names, cells.neurons.tolist(), strict=True)}
-    synapses = []
-    shares = (links.nonzero / links.weights).tolist()
-    for label, count, bits, share in zip(table.labels, links.synapses.tolist(), links.weight_bits.tolist(), shares,
-                                         strict=True):
-        reached = count * ticks * rate
-        worked = share * reached
-        synapses.append(SynapseActivity(label, worked, 0, count * ticks, reached, 0, worked * bits))
-    return Activity(f"assumed: {rate:g} spikes a neuron and tick, {ticks} ticks", 1, ticks, firing, tuple(synapses))
 
 
 def _fired(before: PopulationActivity, emitted: Array, graded: bool) -> PopulationActivity:

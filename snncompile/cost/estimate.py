@@ -10,54 +10,22 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from snncompile.cost.activity import Activity
-from snncompile.diagnostics import fail, shorten
+from snncompile.cost.totals import SUMS, layer_bits, totals
+from snncompile.cost.work import Messages, Sizes, Work, assumption, constants_of, figures
+from snncompile.diagnostics import shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.schedule import Schedule
-from snncompile.ir.types import Array, Stage
-from snncompile.targets.arithmetic import MAX_BITS
-from snncompile.targets.columns import DENSE, KERNEL, SPARSE
+from snncompile.ir.types import Stage
 from snncompile.targets.layer_table import LayerTable
-from snncompile.targets.load import cost_profiles
 from snncompile.targets.memory import least_cores
-from snncompile.targets.sections import Costs
 from snncompile.targets.target import Target
-
-if TYPE_CHECKING:
-    from snncompile.mapping.partitioned import Partition
-    from snncompile.mapping.place import Placement
 
 ASSUMED_RATE = 0.1
 """Spikes per neuron and tick where nothing was measured."""
 ASSUMED_TICKS = 100
-LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
-
-
-@dataclass(frozen=True)
-class Messages:
-    """The messages between cores for one sample.
-
-    Attributes:
-        cores: how many cores the network was cut for.
-        remote: spikes that leave their core, once for each other core that they reach.
-        hops_x, hops_y: hops of all messages along rows and along columns of the mesh; 0 without a placement.
-    """
-
-    cores: int
-    remote: float
-    hops_x: float = 0
-    hops_y: float = 0
-
-    @classmethod
-    def of(cls, partition: Partition, placed: Placement | None, activity: Activity) -> Messages:
-        """The messages of a partitioned network, as if all neurons of a population fired equally often."""
-        firings = {n: f.fired / (max(f.neurons, 1) * max(activity.samples, 1)) for n, f in activity.populations.items()}
-        ways = [partition.packets] if placed is None else [partition.packets, placed.hops_x, placed.hops_y]
-        return cls(partition.cores, *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,46 +111,47 @@ def assumed_ticks(graph: Graph) -> int:
 
 
 def cost_of(graph: Graph, table: LayerTable, target: Target, activity: Activity, profile: str | None = None,
-            messages: Messages | None = None, period: int = 1) -> Cost:
-    """The cost of a LEGAL or later graph.
+            messages: Messages | None = None) -> Cost:
+    """The cost of a LEGAL or later graph whose activity was measured.
 
     Args:
         table: its layer table.
         profile: the name of a profile of constants; the first one of the target if it is None.
         messages: what cores send to each other, if the network was partitioned.
-        period: hardware ticks for each tick of the network, as long as the graph has no schedule of its own.
 
     Raises:
         CompileError: SNN404 for a profile that does not exist.
     """
-    known = cost_profiles(target)
-    if profile is not None and profile not in known:
-        fail("SNN404", "option profile", shorten(profile), ", ".join(known))
-    name = profile or next(iter(target.costs), None)
-    cells, samples = table.populations, max(activity.samples, 1)
-    states, weights = _memory(table)
-    layers = states + np.bincount(table.projections.target, weights, len(cells)).astype(np.int64)
+    return _cost(graph, table, target, Work.measured(activity, table), activity.basis, activity.ticks, profile,
+                 messages, _schedule(graph, target, 1))
+
+
+def assumed_cost(graph: Graph, table: LayerTable, target: Target, ticks: int, rate: float = ASSUMED_RATE,
+                 profile: str | None = None, messages: Messages | None = None, period: int = 1) -> Cost:
+    """The cost of a LEGAL or later graph if all of its neurons and inputs fired at the same rate.
+
+    Args:
+        ticks: ticks of the one sample that is assumed.
+        rate: spikes per neuron and tick.
+        period: hardware ticks for each tick of the network, as long as the graph has no schedule of its own.
+
+    Raises:
+        CompileError: SNN404 for a profile that does not exist, or for a rate or a number of ticks that is negative or
+            not finite.
+    """
+    sums = dict(zip(SUMS, totals(table).sum(1).tolist(), strict=True))
+    return _cost(graph, table, target, Work.assumed(sums, ticks, rate), assumption(ticks, rate), ticks, profile,
+                 messages, _schedule(graph, target, period))
+
+
+def _cost(graph: Graph, table: LayerTable, target: Target, work: Work, basis: str, ticks: int, profile: str | None,
+          messages: Messages | None, schedule: Schedule) -> Cost:
+    sums = dict(zip(SUMS, totals(table).sum(1).tolist(), strict=True))
     cores = messages.cores if messages else max((int(v[0]) for v in least_cores(table, target).values()), default=1)
-    schedule = _schedule(graph, target, period)
-    spikes = {n: f.spikes / samples for n, f in activity.populations.items()}
-    counts = {n: sum(getattr(s, n) for s in activity.projections) / samples
-              for n in ("accumulations", "multiplications", "dense", "events", "bit_operations")}
-    cost = Cost(
-        graph.name, target.name, activity.basis, name,
-        neurons=int(cells.neurons[cells.is_input == 0].sum()), synapses=int(cells.synapses.sum()),
-        weight_bits=int(weights.sum()), state_bits=int(states.sum()), resident_bits=int(layers.sum()),
-        peak_bits=int(layers.max(initial=0)), cores=max(cores, 1), ticks=schedule.hardware_ticks(activity.ticks),
-        latency_ticks=schedule.depth_ticks,
-        input_spikes=sum(v for n, v in spikes.items() if n in graph.inputs),
-        spikes=sum(v for n, v in spikes.items() if n in graph.populations), **counts)
-    return cost if name is None else _priced(cost, known[name], table, activity, messages)
-
-
-def _memory(table: LayerTable) -> tuple[Array, Array]:
-    """The bits of the states of each population, and of the weights of each projection."""
-    cells, links = table.populations, table.projections
-    width = np.where(cells.state_bits, cells.state_bits, MAX_BITS)
-    return np.where(cells.is_input, 0, cells.neurons * cells.states * width), links.weights * links.weight_bits
+    sizes = Sizes.of(sums, int(layer_bits(table).max(initial=0)), max(cores, 1), schedule.hardware_ticks(ticks),
+                     schedule.depth_ticks)
+    name, constants = constants_of(target, profile)
+    return Cost(graph.name, target.name, basis, name, **figures(sizes, work, constants, messages))
 
 
 def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
@@ -190,46 +159,6 @@ def _schedule(graph: Graph, target: Target, period: int) -> Schedule:
     if graph.stage == Stage.MAPPED:
         return graph.schedule
     return Schedule({graph.name: target.timing.hop_ticks * max(graph.levels.values())}, period)
-
-
-def _priced(cost: Cost, profile: Costs, table: LayerTable, activity: Activity, messages: Messages | None) -> Cost:
-    """A cost with its energy and time: the constants of a profile times the counters."""
-    samples = max(activity.samples, 1)
-    firing = list(activity.populations.values())
-    own = [f for f, is_input in zip(firing, table.populations.is_input, strict=True) if not is_input]
-    updates, fired = cost.neurons * cost.ticks, sum(f.fired for f in own) / samples
-    counters: dict[str, list[tuple[str, float]]] = {
-        "synapses": _synapses(table, activity, samples, profile),
-        "neurons": [("neuron", updates - fired), ("spiking_neuron", fired)],
-        "spikes": [("spike", fired)],
-        "messages": [("message", messages.remote)] if messages else [],
-        "hops": [("hop_x", messages.hops_x), ("hop_y", messages.hops_y)] if messages else [],
-    }
-    energy = {part: _sum(profile, terms, "pj") for part, terms in counters.items()}
-    work = [_sum(profile, counters[part], "ns") for part in ("synapses", "neurons", "spikes")]
-    busy = [w for w in work if w is not None]
-    time = sum(busy) / cost.cores + cost.ticks * (profile.tick_ns or 0) if busy else None
-    missing = [part for part, value in energy.items() if value is None]
-    return dataclasses.replace(cost, energy_pj={p: v for p, v in energy.items() if v is not None}, time_ns=time,
-                               uncounted=tuple(missing))
-
-
-def _synapses(table: LayerTable, activity: Activity, samples: int, profile: Costs) -> list[tuple[str, float]]:
-    """How many synaptic events there are by constant of the profile.
-
-    Events with graded values have a constant of their own only in some profiles.
-    """
-    terms = []
-    for listing, did in zip(table.projections.listing.tolist(), activity.projections, strict=True):
-        graded = did.graded_events if profile.mac_pj is not None else 0
-        terms += [(f"{LISTINGS[listing]}_synop", (did.events - graded) / samples), ("mac", graded / samples)]
-    return terms
-
-
-def _sum(profile: Costs, terms: list[tuple[str, float]], unit: str) -> float | None:
-    """The sum of constants times counters, in `unit` (pJ or ns); None where the profile has none of the constants."""
-    known = [(getattr(profile, f"{name}_{unit}", None), count) for name, count in terms]
-    return None if all(c is None for c, _ in known) else sum(c * count for c, count in known if c is not None)
 
 
 def prefixed(value: float) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.cost.activity import REAL_BITS, assume, measure
+from snncompile.cost.activity import REAL_BITS, measure
+from snncompile.cost.estimate import assumed_cost
 from snncompile.ir import interp
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
@@ -143,9 +144,9 @@ def test_a_graded_value_is_one_spike_whatever_its_size():
 
 
 def test_an_assumed_rate_says_so_and_scales_everything():
-    table = layer_table(legal(small()))
-    did = assume(table, 10, 0.25)
-    assert "assumed" in did.basis
-    assert did.populations["lif1"].spikes == 8 * 10 * 0.25
-    assert [p.events for p in did.projections] == [48 * 2.5, 64 * 2.5, 24 * 2.5]
-    assert [p.dense for p in did.projections] == [480, 640, 240]
+    graph = legal(small())
+    cost = assumed_cost(graph, layer_table(graph), sc.load_target("c99"), 10, 0.25)
+    assert "assumed" in cost.basis
+    assert cost.spikes == (8 + 3) * 10 * 0.25
+    assert cost.events == cost.accumulations == (48 + 64 + 24) * 2.5
+    assert cost.dense == (48 + 64 + 24) * 10
