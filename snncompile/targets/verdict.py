@@ -1,4 +1,4 @@
-"""Verdicts: all hardware rules applied to a layer table, as diagnostics for one network, or as arrays for many."""
+"""Verdicts: all hardware rules applied to the layer table of a network, with a diagnostic for each that is broken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.types import Array
 from snncompile.targets.hardware_rule import Each, HardwareRule, Sums
 from snncompile.targets.hardware_rules import HARDWARE_RULES
-from snncompile.targets.layer_table import LayerTable, summed
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.target import Target
 
 MAX_NAMED = 4
@@ -144,43 +144,6 @@ def judge(table: LayerTable, target: Target, name: str) -> Verdict:
     return Verdict(name, target.name, tuple(violations), margins, forbidden)
 
 
-@dataclass(frozen=True)
-class Screened:
-    """Verdicts on a stack of networks.
-
-    Attributes:
-        rules: the names of the rules for which the target has a limit.
-        broken: which rules each network breaks, `[network, rule]` booleans.
-        constraints: the numbers of `Verdict.constraints`, `[network, rule]`.
-    """
-
-    rules: tuple[str, ...]
-    broken: Array
-    constraints: Array
-
-    @property
-    def ok(self) -> Array:
-        """Which networks break no rule, `[network]` booleans."""
-        return np.asarray(~self.broken.any(1))
-
-
-def screen(table: LayerTable, target: Target) -> Screened:
-    """The verdicts on all networks of a table (`layer_table.stack`), by the same rules as `judge`."""
-    measured = list(_measured(table, target))
-    broken = np.zeros((table.networks, len(measured)), bool)
-    constraints = np.zeros((table.networks, len(measured)))
-    for at, (rule, used, limit) in enumerate(measured):
-        network = _networks(rule, table)
-        if limit > 0:
-            most = np.zeros(table.networks, np.int64)
-            np.maximum.at(most, network, used)
-            constraints[:, at], broken[:, at] = most / limit - 1, most > limit
-        else:
-            constraints[:, at] = np.bincount(network[used > limit], minlength=table.networks)
-            broken[:, at] = constraints[:, at] > 0
-    return Screened(tuple(rule.name for rule, _, _ in measured), broken, constraints)
-
-
 def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule, Array, int]]:
     """The rules for which the target has a limit, each with what is used of it, by row or by network, and the limit."""
     for rule in HARDWARE_RULES.values():
@@ -189,21 +152,7 @@ def _measured(table: LayerTable, target: Target) -> Iterator[tuple[HardwareRule,
             case Each(numbers, limit):
                 yield rule, numbers, limit
             case Sums(numbers, limit):
-                yield rule, measured.used(_added(numbers, table)), limit
-
-
-def _added(numbers: Array, table: LayerTable) -> Array:
-    """Numbers `[sum, population]`, added up by network, `[sum, network]`."""
-    if table.networks == 1:
-        return np.asarray(numbers.sum(1, keepdims=True))
-    return np.array([summed(table.populations.network, row, table.networks) for row in numbers])
-
-
-def _networks(rule: HardwareRule, table: LayerTable) -> Array:
-    """The network of each row for which a rule gives a number."""
-    if rule.scope == "network":
-        return np.arange(table.networks)
-    return (table.populations if rule.scope == "population" else table.projections).network
+                yield rule, measured.used(numbers.sum(1, keepdims=True)), limit
 
 
 def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str, row: int, used: int, limit: int

@@ -24,9 +24,10 @@ from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.layer_table import layer_table, stack
 from snncompile.targets.load import load_target
 from snncompile.targets.memory import MEMORY_MODELS, memory_model
+from snncompile.targets.parts import measure
 from snncompile.targets.sections import SECTIONS, Memory
 from snncompile.targets.target import Target
-from snncompile.targets.verdict import judge, screen
+from snncompile.targets.verdict import judge
 from tests.nets import small
 from tests.strategies import Features, random_graph
 
@@ -218,7 +219,8 @@ def test_a_stack_of_networks_gets_the_verdicts_of_each(target):
     if target == "loihi1":
         chosen = chosen.with_(neurons_per_core=8, cores=4, in_axons_per_core=20)
     tables = [layer_table(legal(random_graph(seed, Features()))) for seed in range(40)]
-    together = screen(stack(tables), chosen)
+    limits, parts = measure(stack(tables), chosen)
+    together = limits.judge(parts)
     for i, table in enumerate(tables):
         verdict = judge(table, chosen, str(i))
         assert together.ok[i] == verdict.ok
