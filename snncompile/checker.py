@@ -65,10 +65,8 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     widths = {"weight_bits": weight_bits, "membrane_bits": membrane_bits}
     legal, table = legal_table(source, chosen, widths, load_options)
     verdict = judge(table, chosen, legal.name)
-    period = _period(legal, chosen, dilate)
-    verdict = dataclasses.replace(_joined(verdict, {
-        CYCLES: _quick_cycles(legal, chosen, period), WAITING: _restless(legal, chosen) if period > 1 else ()}),
-        dilation=period)
+    period = period_of(legal, chosen, dilate)
+    verdict = dataclasses.replace(_joined(verdict, timing_problems(legal, chosen, period)), dilation=period)
     if packed and has_cores(chosen):
         verdict = _packed(verdict, legal, chosen, weight_bits)
     if cost or budget:
@@ -119,7 +117,17 @@ def _within(verdict: Verdict, cost: Cost, budget: Mapping[str, float]) -> Verdic
         **verdict.margins, **{rule: taken / limit - 1 for rule, (_, taken, limit) in spending.items()}})
 
 
-def _period(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:
+def timing_problems(graph: Graph, target: Target, period: int) -> dict[str, tuple[Violation, ...]]:
+    """The violations of the rules about time, CYCLES and WAITING, in a LEGAL or later graph.
+
+    Args:
+        period: ticks of the hardware for each tick of the network.
+    """
+    return {CYCLES: tuple(_quick_cycles(graph, target, period)),
+            WAITING: tuple(_restless(graph, target)) if period > 1 else ()}
+
+
+def period_of(graph: Graph, target: Target, dilate: int | Literal["auto"]) -> int:
     """Hardware ticks for each tick of the network.
 
     Raises:

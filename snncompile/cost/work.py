@@ -95,7 +95,7 @@ class Work(NamedTuple):
     synops: tuple[tuple[str, Number], ...]
 
     @classmethod
-    def assumed(cls, sums: Mapping[str, Number], ticks: int, rate: float) -> Work:
+    def assumed(cls, sums: Mapping[str, Number], ticks: Number, rate: float) -> Work:
         """What networks of known totals would do if all neurons and inputs fired at the same rate.
 
         Weights of 0 are taken to be spread evenly over the synapses: a layer of 100 synapses and a tenth of its weights
@@ -109,7 +109,7 @@ class Work(NamedTuple):
         Raises:
             CompileError: SNN404 for a rate or a number of ticks that is negative or not finite.
         """
-        if not 0 <= rate < math.inf or ticks < 0:
+        if not 0 <= rate < math.inf or np.any(np.asarray(ticks) < 0):
             fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
         often = ticks * rate
         return cls(sums["inputs"] * often, sums["neurons"] * often, sums["neurons"] * (ticks * min(rate, 1)),

@@ -277,22 +277,27 @@ def memory_model(target: Target) -> MemoryModel:
     return MEMORY_MODELS[target.memory.model](target)
 
 
+def core_room(target: Target) -> dict[str, int]:
+    """What a core has of what cores run out of, by its name. What has no limit is left out."""
+    limits = target.limits
+    room = {NEURONS: limits.neurons_per_core, SYNAPSES: limits.synapse_bits_per_core,
+            IN_AXONS: limits.in_axons_per_core, POPULATIONS: 1 if target.network.layer_per_core else None}
+    return {name: most for name, most in room.items() if most}
+
+
 def core_needs(table: LayerTable, target: Target) -> dict[str, tuple[Array, int]]:
-    """What each population needs of the cores at least, `[population]`, and what a core has of it, by what cores run
-    out of. What has no limit is left out."""
-    cells, limits = table.populations, target.limits
+    """What each population needs of the cores at least, `[population]`, and what a core has of it; see `core_room`."""
+    cells = table.populations
     own = 1 - cells.is_input
-    needs: dict[str, tuple[Array, int]] = {}
-    if limits.neurons_per_core:
-        needs[NEURONS] = own * cells.neurons, limits.neurons_per_core
-    if limits.synapse_bits_per_core:
-        bits = summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
-        needs[SYNAPSES] = bits, limits.synapse_bits_per_core
-    if limits.in_axons_per_core:
-        needs[IN_AXONS] = _in_axons(table, memory_model(target).axon_needs(table)), limits.in_axons_per_core
-    if target.network.layer_per_core:
-        needs[POPULATIONS] = own, 1
-    return needs
+
+    def needed(name: str) -> Array:
+        if name == SYNAPSES:
+            return summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
+        if name == IN_AXONS:
+            return _in_axons(table, memory_model(target).axon_needs(table))
+        return own * cells.neurons if name == NEURONS else own
+
+    return {name: (needed(name), room) for name, room in core_room(target).items()}
 
 
 def _in_axons(table: LayerTable, needs: Sequence[Need]) -> Array:

@@ -3,8 +3,8 @@
     limits, parts = measure(table, target)         # of every network of the table
     limits.judge(parts)                            # which rules are broken, and by how much
 
-Each rule is one of three kinds, and its numbers are joined accordingly: of rules with a limit on single rows the largest
-number counts, of rules that forbid something the places are counted, and sums over populations are added up.
+Each rule is one of three kinds, by which its numbers are joined. Of rules with a limit on single rows the largest
+number counts, of rules that only forbid the places are counted, and sums over populations are added up.
 """
 
 from __future__ import annotations

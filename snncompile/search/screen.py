@@ -1,0 +1,202 @@
+"""`screen`: the verdicts on many candidates of a space, for one target or several."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from snncompile.checker import check, timing_problems
+from snncompile.cost.estimate import ASSUMED_RATE, assumed_ticks
+from snncompile.diagnostics import CompileError, fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.ir.stand_ins import with_stand_ins
+from snncompile.ir.types import Array, Stage
+from snncompile.ir.verify import verify
+from snncompile.passes.pipeline import run_passes
+from snncompile.search.net import Net
+from snncompile.search.space import Space
+from snncompile.search.terms import Judged, Terms, Timing
+from snncompile.targets.layer_table import LayerTable, layer_table, stack
+from snncompile.targets.load import load_target
+from snncompile.targets.target import Target
+
+BATCH = 256
+"""Candidates whose tables are judged together."""
+CHECKED = 20
+"""Candidates that `screen` also checks one by one."""
+
+
+class Built(NamedTuple):
+    """A candidate in the form in which it is judged."""
+
+    legal: Graph
+    table: LayerTable
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What `screen` found.
+
+    Attributes:
+        space: the name of the space.
+        indices: the numbers of the candidates, `[candidate]`.
+        targets: the verdicts on them by the name of the target.
+    """
+
+    space: Space
+    indices: Array
+    targets: Mapping[str, Judged]
+
+
+def screen(space: Space, targets: str | Path | Target | Sequence[str | Path | Target], *,
+           indices: Iterable[int] | None = None, sample: int | None = None, seed: int = 0,
+           budget: Mapping[str, float] | None = None, weight_bits: int | str | None = None,
+           membrane_bits: int | None = None, dilate: int = 1, cost: bool = True, rate: float = ASSUMED_RATE,
+           ticks: int | None = None, profile: str | None = None, checked: int = CHECKED) -> Screening:
+    """The verdicts of `check` on many candidates, as arrays.
+
+    Args:
+        space: whose candidates are judged.
+        targets: names, TOML files or `Target`s.
+        indices: the numbers of the candidates; all of the space without it.
+        sample: so many different candidates at random instead, drawn with `seed`.
+        budget, weight_bits, membrane_bits, dilate, cost, rate, ticks, profile: see `check`.
+        checked: how many candidates, drawn at random, are also checked one by one.
+
+    Raises:
+        CompileError: SNN404 for an option that is wrong.
+        AssertionError: where `check` gives another verdict than the one found here, which is a fault of the compiler.
+    """
+    terms = [Terms(load_target(t), weight_bits, membrane_bits, dilate, dict(budget or {}), cost, rate, ticks, profile)
+             for t in ([targets] if isinstance(targets, (str, Path, Target)) else targets)]
+    names = [t.target.name for t in terms]
+    if len(set(names)) < len(names):
+        fail("SNN404", "screen, targets", ", ".join(map(shorten, names)), "targets of different names")
+    numbers = chosen(space, indices, sample, seed)
+    screening = Screening(space, numbers, dict(zip(names, judge_graphs(space, terms, numbers), strict=True)))
+    expect_same(screening, terms, checked, seed)
+    return screening
+
+
+def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed: int) -> Array:
+    """The numbers of the candidates that are asked for, `[candidate]`."""
+    if sample is not None:
+        if indices is not None or not 0 <= sample <= space.size:
+            fail("SNN404", "screen, sample", f"{sample!r}" + (" and indices" if indices is not None else ""),
+                 f"0 to {space.size:,}, without indices")
+        return np.array(random.Random(seed).sample(range(space.size), sample), np.int64)
+    numbers = np.array(range(space.size) if indices is None else list(indices), np.int64)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < space.size:
+        fail("SNN404", "screen, indices", f"{numbers.min():,} to {numbers.max():,}", f"0 to {space.size - 1:,}")
+    return numbers
+
+
+def expect_same(screening: Screening, terms: Sequence[Terms], count: int, seed: int) -> None:
+    """Check some candidates one by one. Raises AssertionError where a verdict differs."""
+    rows = random.Random(seed).sample(range(len(screening.indices)), min(count, len(screening.indices)))
+    for row in rows:
+        index = int(screening.indices[row])
+        for term in terms:
+            judged = screening.targets[term.target.name]
+            try:
+                expected: Any = check(screening.space.build(index), **term.options()).constraints
+            except CompileError:
+                expected = None
+            found = judged.constraints_of(row)
+            if found != expected:
+                raise AssertionError(f"candidate {index} of {screening.space.name} on {term.target.name}: {found} "
+                                     f"found, {expected} expected")
+
+
+def judge_graphs(space: Space, terms: Sequence[Terms], numbers: Array) -> list[Judged]:
+    """The verdicts for each target on candidates that are built one by one. Equal tables are judged once."""
+    settings = [t.legalization for t in terms]
+    groups = [settings.index(setting) for setting in settings]
+    seen = {group: _Seen() for group in groups}
+    judged: list[list[Judged]] = [[] for _ in terms]
+    for start in range(0, len(numbers), BATCH):
+        for index in numbers[start:start + BATCH].tolist():
+            for group, candidate in _built(space, index, {g: terms[g] for g in seen}).items():
+                seen[group].add(candidate)
+        new = {group: found.fresh() for group, found in seen.items()}
+        for term, group, parts in zip(terms, groups, judged, strict=True):
+            if new[group]:
+                parts.append(judge_built(term, new[group]))
+    return [joined(parts).take(np.array(seen[group].rows, np.int64))
+            for parts, group in zip(judged, groups, strict=True)]
+
+
+class _Seen:
+    """The different candidates so far, and which of them each candidate is."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self._known: dict[Any, int] = {}
+        self._fresh: list[Built | None] = []
+
+    def add(self, candidate: Built | None) -> None:
+        key = None if candidate is None else _key(candidate)
+        if key not in self._known:
+            self._known[key] = len(self._known)
+            self._fresh.append(candidate)
+        self.rows.append(self._known[key])
+
+    def fresh(self) -> list[Built | None]:
+        """Those that are new since this was last asked."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+
+def _key(built: Built) -> Any:
+    """A value that is equal for candidates with the same verdict."""
+    table = built.table
+    columns = [c.tobytes() for part in (table.populations, table.projections) for c in vars(part).values()]
+    return b"".join(columns), table.reaches, built.ticks, max(built.legal.levels.values())
+
+
+def _built(space: Space, index: int, terms: Mapping[int, Terms]) -> dict[int, Built | None]:
+    """A candidate, legalized in each of several ways; None where it is no network."""
+    try:
+        graph = with_stand_ins(verify(space.build(index)))
+    except CompileError:
+        return dict.fromkeys(terms)
+    return {group: _legal(graph, term) for group, term in terms.items()}
+
+
+def _legal(graph: Graph, term: Terms) -> Built | None:
+    passes, stored_bits, state_bits = term.legalization
+    try:
+        legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes)
+    except CompileError:
+        return None
+    return Built(legal, layer_table(legal, stored_bits, state_bits),
+                 assumed_ticks(legal) if term.ticks is None else term.ticks)
+
+
+def judge_built(term: Terms, candidates: Sequence[Built | None]) -> Judged:
+    """The verdicts on candidates that are built; those that are None are not valid."""
+    stand_in = _legal(Net((1,)).lif(0.5).graph(), term)  # where none is valid
+    built = [c for c in (*candidates, stand_in) if c is not None]
+    counts = np.array([[len(found) for found in timing_problems(c.legal, term.target, term.dilate).values()]
+                       for c in built], np.int64)
+    depth = np.array([max(c.legal.levels.values()) for c in built], np.int64)
+    limits, uses = term.uses(stack([c.table for c in built]), Timing(counts, depth, depth))
+    valid = np.array([c is not None for c in candidates], bool)
+    rows = np.where(valid, np.cumsum(valid) - 1, len(built) - 1)
+    return term.judge(limits, uses.take(rows), np.array([c.ticks for c in built], np.int64)[rows], valid)
+
+
+def joined(parts: Sequence[Judged]) -> Judged:
+    """Verdicts behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    valid, broken, constraints = (np.concatenate([getattr(p, name) for p in parts])
+                                  for name in ("valid", "broken", "constraints"))
+    return Judged(parts[0].rules, valid, broken, constraints,
+                  {name: np.concatenate([p.costs[name] for p in parts]) for name in parts[0].costs})

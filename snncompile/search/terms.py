@@ -1,0 +1,193 @@
+"""`Terms`: what candidates are judged by, and the verdicts on many of them as arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from snncompile.checker import CYCLES, WAITING
+from snncompile.cost.budget import expect_budget, spent
+from snncompile.cost.estimate import ASSUMED_RATE, Cost
+from snncompile.cost.totals import SUMS, layer_bits, totals
+from snncompile.cost.work import Sizes, Work, assumption, constants_of, figures
+from snncompile.ir.types import Array
+from snncompile.passes.pipeline import Pass
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.layer_table import LayerTable
+from snncompile.targets.memory import core_needs, core_room
+from snncompile.targets.parts import Limits, Parts, added, measure
+from snncompile.targets.target import Target
+
+TIMING = (CYCLES, WAITING)
+"""The rules about time, which are counted graph by graph."""
+
+
+class Uses(NamedTuple):
+    """What networks, or parts of them that follow each other, use of a target.
+
+    Attributes:
+        parts: of the hardware rules; behind these the bits of the largest layer among the tops, violations of the rules
+            about time among the counts, and among the sums `totals.SUMS` and what cores have to hold.
+        depth: projections on the longest path from the first population to the last one, `[part]`.
+        peak: the same to the population that is farthest, `[part]`.
+    """
+
+    parts: Parts
+    depth: Array
+    peak: Array
+
+    def take(self, rows: Array) -> Uses:
+        """Those with these numbers."""
+        return Uses(self.parts.take(rows), self.depth[rows], self.peak[rows])
+
+    def then(self, other: Uses) -> Uses:
+        """Each part followed by the other one of the same number."""
+        return Uses(self.parts.joined(other.parts), self.depth + other.depth,
+                    np.maximum(self.peak, self.depth + other.peak))
+
+
+class Timing(NamedTuple):
+    """What graphs say that their layer tables do not: `[network, rule]` violations of `TIMING`, and levels."""
+
+    counts: Array
+    depth: Array
+    peak: Array
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Verdicts on many candidates for one target.
+
+    Attributes:
+        rules: the names of `Verdict.constraints`.
+        valid: which candidates are networks at all, `[candidate]`; the others have a CompileError in their graphs.
+        broken: which rules each candidate breaks, `[candidate, rule]`.
+        constraints: the numbers of `Verdict.constraints`, `[candidate, rule]`; NaN for those that are not valid.
+        costs: the figures of `Cost`, `[candidate]` each.
+    """
+
+    rules: tuple[str, ...]
+    valid: Array
+    broken: Array
+    constraints: Array
+    costs: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> Array:
+        """Which candidates can run, `[candidate]`."""
+        return np.asarray(self.valid & ~self.broken.any(1))
+
+    def constraints_of(self, row: int) -> dict[str, float] | None:
+        """The constraints of one candidate by rule; None where it is no network."""
+        return dict(zip(self.rules, self.constraints[row].tolist(), strict=True)) if self.valid[row] else None
+
+    def take(self, rows: Array) -> Judged:
+        """The verdicts on these candidates."""
+        return Judged(self.rules, self.valid[rows], self.broken[rows], self.constraints[rows],
+                      {name: values[rows] for name, values in self.costs.items()})
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What candidates are judged by: a target and the options of `check`.
+
+    Attributes:
+        cost: whether costs are estimated; a budget asks for them in any case.
+    """
+
+    target: Target
+    weight_bits: int | str | None = None
+    membrane_bits: int | None = None
+    dilate: int = 1
+    budget: Mapping[str, float] = field(default_factory=dict)
+    cost: bool = True
+    rate: float = ASSUMED_RATE
+    ticks: int | None = None
+    profile: str | None = None
+
+    def __post_init__(self) -> None:
+        expect_budget(self.budget)
+        constants_of(self.target, self.profile)  # raises for a profile that the target does not have
+        passes_of(Choices(self.target, dilate=self.dilate), "retime")
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The widths of what is not an integer yet."""
+        return self.target.arithmetic.with_options(
+            {"weight_bits": self.weight_bits, "membrane_bits": self.membrane_bits})
+
+    @property
+    def legalization(self) -> tuple[tuple[Pass, ...], int, int]:
+        """What the layer table of a candidate depends on: targets with equal ones share it."""
+        arithmetic = self.arithmetic
+        passes = passes_of(Choices(self.target, arithmetic), "legalize")
+        return passes, arithmetic.stored_bits, arithmetic.membrane_bits or 0
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of `check` that give the same verdicts one by one."""
+        return {"target": self.target, "weight_bits": self.weight_bits, "membrane_bits": self.membrane_bits,
+                "dilate": self.dilate, "budget": self.budget, "cost": self.cost, "rate": self.rate,
+                "ticks": self.ticks, "profile": self.profile}
+
+    def uses(self, table: LayerTable, timing: Timing, counted: Array | None = None, seen: Array | None = None
+             ) -> tuple[Limits, Uses]:
+        """What the networks of a table use; see `parts.measure` for the arguments."""
+        limits, parts = measure(table, self.target, counted, seen)
+        inside = np.ones(len(table.populations), bool) if counted is None else counted
+        needs = [need for need, _ in core_needs(table, self.target).values()]
+        sums = added(table, np.concatenate([totals(table), np.array(needs).reshape(len(needs), len(inside))]) * inside)
+        largest = np.zeros(table.networks, np.int64)
+        np.maximum.at(largest, table.populations.network, layer_bits(table) * inside)
+        return limits, Uses(Parts(np.column_stack([parts.tops, largest]),
+                                  np.column_stack([parts.counts, timing.counts]),
+                                  np.column_stack([parts.sums, sums.T])), timing.depth, timing.peak)
+
+    def judge(self, limits: Limits, uses: Uses, ticks: Array, valid: Array) -> Judged:
+        """The verdicts on networks whose parts are all joined.
+
+        Args:
+            ticks: of a sample of each network, `[network]`.
+            valid: which networks count.
+        """
+        tops, counts, sums = uses.parts
+        hardware = limits.judge(Parts(tops[:, :-1], counts[:, :-len(TIMING)], sums))
+        late = counts[:, -len(TIMING):]
+        rules, broken, values = [*hardware.rules, *TIMING], [hardware.broken, late > 0], [hardware.constraints, late]
+        costs: dict[str, Array] = {}
+        if self.cost or self.budget:
+            cost = self._cost(limits, uses, ticks)
+            costs = {n: np.broadcast_to(v, len(valid)) for n, v in numbers_of(cost).items()}
+            for name, taken, limit in spent(cost, self.budget):
+                rules.append(f"budget-{name}")
+                broken.append(np.asarray(taken > limit)[:, None])
+                values.append(np.asarray(taken / limit - 1)[:, None])
+        constraints = np.concatenate(values, 1, dtype=np.float64)
+        constraints[~valid] = math.nan
+        return Judged(tuple(rules), valid, np.concatenate(broken, 1) & valid[:, None], constraints, costs)
+
+    def _cost(self, limits: Limits, uses: Uses, ticks: Array) -> Cost:
+        """The costs of all networks as one, with vectors in place of numbers."""
+        tops, _, sums = uses.parts
+        first = sum(s.sums.stop - s.sums.start for s in limits.sums)
+        known = dict(zip(SUMS, sums[:, first:first + len(SUMS)].T, strict=True))
+        needs = sums[:, first + len(SUMS):].T
+        room = core_room(self.target).values()
+        cores = np.max([np.ones(len(sums), np.int64), *(-(-n // r) for n, r in zip(needs, room, strict=True))], 0)
+        late = self.target.timing.hop_ticks * uses.peak
+        shown = np.where(ticks > 0, self.dilate * (ticks - 1) + 1 + late, 0)
+        name, constants = constants_of(self.target, self.profile)
+        sizes = Sizes.of(known, tops[:, -1], cores, shown, late)
+        return Cost("", self.target.name, assumption(0, self.rate), name,
+                    **figures(sizes, Work.assumed(known, ticks, self.rate), constants))
+
+
+def numbers_of(cost: Cost) -> dict[str, Any]:
+    """The figures of a cost that are numbers, by name, its energy as one sum."""
+    known = {name: value for name, value in vars(cost).items()
+             if name not in ("network", "target", "basis", "profile", "energy_pj", "uncounted")}
+    return {name: value for name, value in {**known, "energy_pj": cost.total_pj}.items() if value is not None}
