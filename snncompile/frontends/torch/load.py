@@ -18,7 +18,7 @@ from snncompile.frontends.torch.inputs_outputs import (
     notes_on_half_precision,
 )
 from snncompile.frontends.torch.interpret import Interpreter, candidate_axes
-from snncompile.frontends.torch.neurons import cell_reader
+from snncompile.frontends.torch.neurons import cell_reader, snntorch
 from snncompile.frontends.torch.quantizers import keep_integers
 from snncompile.frontends.torch.record import record
 from snncompile.frontends.torch.source import UserCode, build_model
@@ -156,6 +156,7 @@ def _moved_to_meta(neurons: Neurons) -> Neurons:
     with UserCode(lambda: "the network, as its neurons are moved to the meta device"):
         for neuron in neurons.values():
             neuron.to(META)
+            snntorch.restore_settings(neuron)
     return copied
 
 

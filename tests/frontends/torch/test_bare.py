@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -204,7 +205,13 @@ class Small(nn.Module):
         self.pool, self.fc, self.second = nn.AvgPool2d(2), nn.Linear(64, 10), make()
 
     def forward(self, x):
-        return self.second(self.fc(self.pool(self.first(self.norm(self.conv(x)))).flatten(1)))
+        first = spikes(self.first(self.norm(self.conv(x))))
+        return spikes(self.second(self.fc(self.pool(first).flatten(1))))
+
+
+def spikes(returned):
+    """The spikes of a neuron that may return its membrane beside them."""
+    return returned[0] if isinstance(returned, tuple) else returned
 
 
 class Recurrent(nn.Module):
@@ -252,6 +259,7 @@ def modules_of(framework: str) -> dict[str, tuple[Make, tuple[int, ...]]]:
         return {n: (lambda make=make: Small(make), frames) for n, make in {
             "Leaky": lambda: snn.Leaky(0.9, **kept), "learnt": lambda: snn.Leaky(0.9, learn_beta=True, **kept),
             "Synaptic": lambda: snn.Synaptic(0.9, 0.8, **kept), "Alpha": lambda: snn.Alpha(0.9, 0.8, **kept),
+            "prompt reset": lambda: snn.Leaky(0.9, reset_delay=False, reset_mechanism="zero"),
             "Lapicque": lambda: snn.Lapicque(0.9, **kept),
         }.items()} | {"RLeaky": (lambda: nn.Sequential(nn.Linear(7, 5), snn.RLeaky(
             0.9, linear_features=5, **kept)), (1, 7))}
@@ -296,3 +304,29 @@ def test_a_spiking_resnet_18_loads_without_numbers(monkeypatch):
     real = trained(models.spiking_resnet18(spiking_neuron=neuron.IFNode, num_classes=10))
     full, without = sc.check(real, "loihi2", example_input=example), sc.check(graph, "loihi2")
     assert (without.violations, without.margins, without.cost) == (full.violations, full.margins, full.cost)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("framework", ["snntorch", "spikingjelly", "sinabs", "norse"])
+def test_random_networks_have_the_verdicts_of_their_shapes(framework, share):
+    """`share`: that of the layers and neurons which have no numbers."""
+    pytest.importorskip(framework)
+    from tests.frontends.torch.random_networks import random_case
+
+    bare = 0
+    for seed in range(6):
+        case, rng = random_case(framework, seed, torch.float32), np.random.default_rng(seed)
+        full = case.graph()
+        for part in case.network.modules():
+            if next(part.children(), None) is None and rng.random() < share:
+                part.to("meta")
+        graph = sc.load(case.network, example_input=case.given())
+        bare += any(isinstance(a, ShapeOnly) for op in graph.nodes.values() for a in op.arrays().values())
+        for target in TARGETS:
+            wanted, verdict = sc.check(full, target), sc.check(graph, target)
+            assert [(v.rule, v.diagnostic.place) for v in verdict.violations] == [
+                (v.rule, v.diagnostic.place) for v in wanted.violations]
+            assert verdict.margins == wanted.margins
+    assert bare > 2

@@ -127,6 +127,15 @@ def _loads_another_reset(module: Any) -> bool:
     return not is_bare(number) and _RESETS_BY_NUMBER.get(int(number)) != _reset(module)
 
 
+def restore_settings(module: Any) -> None:
+    """Give a module on the `meta` device its number of the reset again, which its step reads. Changes the module."""
+    if is_bare(getattr(module, "reset_mechanism_val", None)):
+        import torch
+
+        number = next(n for n, reset in _RESETS_BY_NUMBER.items() if reset == _reset(module))
+        module.reset_mechanism_val = torch.tensor(number)
+
+
 def _foreign_surrogate(module: Any) -> bool:
     return getattr(module.spike_grad, "__module__", "") not in _SURROGATES
 
