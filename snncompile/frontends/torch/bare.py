@@ -36,8 +36,8 @@ def is_bare(value: Any) -> bool:
 
 
 def has_bare_tensors(module: nn.Module) -> bool:
-    """Whether a parameter or buffer of a module has no numbers."""
-    return any(is_bare(t) for t in (*module.parameters(), *module.buffers()))
+    """Whether a parameter, buffer or attribute of a module or of its submodules has no numbers."""
+    return any(t.is_meta for part in module.modules() for t in tensors_in(vars(part)))
 
 
 def to_memory(module: nn.Module) -> nn.Module:

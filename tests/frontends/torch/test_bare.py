@@ -89,6 +89,12 @@ def test_a_weight_of_numbers_and_bare_shapes_is_bare():
     assert masked.nodes["linear"].weight == ShapeOnly((4, 4))
 
 
+def test_an_attribute_without_numbers_is_enough():
+    made = Made(lambda m, x: m.lif(m.fc(x) * m.gain), gain=torch.empty(4, device="meta"))
+    made.fc = nn.Linear(4, 4)
+    assert sc.load(made, example_input=EXAMPLE).nodes["mul"].factor == ShapeOnly((4,))
+
+
 def test_weights_that_are_computed_from_bare_ones_are_bare():
     net = nn.Sequential(nn.Linear(4, 4, device="meta"), Lif())
     parametrizations.weight_norm(net[0])
