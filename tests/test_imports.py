@@ -66,6 +66,9 @@ def test_every_folder_of_the_package_has_a_direction():
     ("passes/deep/x.py", "def f():\n    from snncompile.driver import compile"),
     ("backends/c/x.py", "from snncompile.driver import compile"),
     ("driver.py", "from snncompile.cli import main"),
+    ("driver.py", "from snncompile.search.scores import sahd"),
+    ("cost/x.py", "from snncompile import search"),
+    ("search/x.py", "from snncompile.cli import main"),
 ])
 def test_the_linter_refuses_an_import_against_the_direction(place, line):
     pytest.importorskip("ruff")

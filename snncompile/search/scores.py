@@ -1,15 +1,15 @@
 """Training-free scores: numbers by which a search ranks networks that are not trained yet.
 
-SAHD and the N-score compare the spikes that a network answers different samples with. A network that tells many samples
-apart before it is trained is expected to learn to. They are computed from spikes, and so from everything that has some:
-a module in floats, a graph of any stage, an emitted program.
+SAHD and the N-score compare the spikes with which a network answers different samples. A network that tells many samples
+apart before it is trained is expected to learn to, so the larger the better. They are computed from spikes, and so from
+everything that has some: a module in floats, a graph in floats or in integers, an emitted program.
 
-    spikes = record_spikes(graph, x)                         # by the interpreter, a graph of any stage
-    spikes = model.trace(x).emitted                          # by the emitted program of a compiled model
-    spikes = {"lif1": tensor, "lif2": another}               # by the user, from the modules of a torch network
+    spikes = record_spikes(graph, x)                 # by the interpreter: a graph of stage FLOAT, LEGAL or INT
+    spikes = model.trace(x).emitted                  # by the emitted program of a compiled model, here without readouts
+    spikes = {"lif1": tensor, "lif2": another}       # by the user, from the modules of a torch network
     sahd(spikes), n_score(spikes, form="snasnet")
 
-All scores are larger for networks that are expected to be better, but for the counts, which are costs.
+The E-score needs gradients, and so a torch module. Spikes and synaptic operations are costs.
 """
 
 from __future__ import annotations
