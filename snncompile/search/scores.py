@@ -1,8 +1,8 @@
 """Training-free scores: numbers by which a search ranks networks that are not trained yet.
 
-SAHD and the N-score compare the spikes with which a network answers different samples. A network that tells many samples
-apart before it is trained is expected to learn to, so the larger the better. They are computed from spikes, and so from
-everything that has some: a module in floats, a graph in floats or in integers, an emitted program.
+SAHD and the N-score compare the spikes with which a network answers different samples. A network that tells many of
+them apart before it is trained is expected to learn to, so the larger the better. They are computed from spikes, and so
+from everything that has some: a module in floats, a graph in floats or in integers, an emitted program.
 
     spikes = record_spikes(graph, x)                 # by the interpreter: a graph of stage FLOAT, LEGAL or INT
     spikes = model.trace(x).emitted                  # by the emitted program of a compiled model, here without readouts
