@@ -49,7 +49,7 @@ def stand_in(shape: Shape, size: float = SMALL) -> Array:
     >>> stand_in((3,), 2.0).tolist()
     [1.8, 1.9, 2.0]
     """
-    values = size * np.linspace(0.9, 1.0, math.prod(shape)).reshape(shape)
+    values = np.asarray(size * np.linspace(0.9, 1.0, math.prod(shape)).reshape(shape))
     values.flags.writeable = False
     return values
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import torch
 from snncompile.diagnostics import shorten
+from snncompile.frontends.torch.bare import shape_only
 from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.tape import RecordedCall
 from snncompile.frontends.torch.values import Axis, Value, reachable
@@ -18,7 +19,7 @@ from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Input, Output, Reshape
 from snncompile.ir.populations import Neuron
-from snncompile.ir.types import Array, Shape, frozen
+from snncompile.ir.types import Shape, Weight, frozen
 from torch import Tensor
 
 AXIS_NAMES = {"T": "tick", "B": "batch", "TB": "tick*batch", "BT": "batch*tick"}
@@ -132,10 +133,15 @@ class ArrayCache:
     """Converts constant tensors to arrays, each tensor only once, so that shared weights stay one array."""
 
     # The tensor is kept with its array: its id must not be reused while the cache exists.
-    _arrays: dict[int, tuple[Tensor, Array]] = field(default_factory=dict)
+    _arrays: dict[int, tuple[Tensor, Weight]] = field(default_factory=dict)
 
-    def __call__(self, tensor: Tensor) -> Array:
-        """The tensor as an array in its own precision, 16-bit floats as float32; quantized weights as integers."""
+    def __call__(self, tensor: Tensor) -> Weight:
+        """The tensor as an array in its own precision, 16-bit floats as float32; quantized weights as integers.
+
+        The shape alone for a tensor without numbers.
+        """
+        if id(tensor) not in self._arrays and tensor.is_meta:
+            self._arrays[id(tensor)] = tensor, shape_only(tensor)
         if id(tensor) not in self._arrays:
             plain = codes_of(tensor).detach().to("cpu")
             plain = plain.float() if plain.dtype in (torch.bfloat16, torch.float16) else plain
@@ -195,8 +201,8 @@ class CallContext:
                         "neurons pass on their spikes; use a neuron that emits its membrane")
         return given
 
-    def array(self, given: Any, role: str) -> Array:
-        """An argument that must be a constant, as an array.
+    def array(self, given: Any, role: str) -> Weight:
+        """An argument that must be a constant, as an array, or as a shape if it has no numbers.
 
         Raises:
             Refused: the argument depends on the input of the network.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from snncompile.diagnostics import shorten
+from snncompile.frontends.torch.source import UserCode
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
 from snncompile.ir.populations import Neuron
@@ -92,7 +94,8 @@ def neuron_module(cls: type | str) -> Callable[[CellFunction], CellFunction]:
 
     def register(function: CellFunction) -> CellFunction:
         def read(module: Any, shape: Shape, path: str) -> Cell:
-            cell = function(module, shape)
+            with UserCode(lambda: f"module {shorten(path)}, the function that describes it"):
+                cell = function(module, shape)
             return cell if isinstance(cell, Cell) else Cell(cell)
 
         USER_CLASSES[name] = read

@@ -379,4 +379,6 @@ def _merge_constants(parts: Sequence[Any]) -> tuple[Any] | None:
 
 
 def _equal_constants(a: Const, b: Const) -> bool:
-    return a.value is b.value or (a.value.shape == b.value.shape and bool(torch.equal(a.value, b.value)))
+    if a.value is b.value or a.value.is_meta or b.value.is_meta:
+        return a.value is b.value
+    return a.value.shape == b.value.shape and bool(torch.equal(a.value, b.value))

@@ -18,7 +18,7 @@ from snncompile.frontends.torch.reductions import REDUCTIONS
 from snncompile.frontends.torch.shapes import SHAPES, Handler
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Rectify, Scale, SumPool, Upsample
-from snncompile.ir.types import Array, Shape
+from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
 from torch import Tensor
 
 
@@ -35,16 +35,16 @@ def linear(ctx: CallContext, x: Any, weight: Any, bias: Any = None) -> Value:
     """`weight`: `[out, in]`."""
     x = ctx.value(x)
     w = ctx.array(weight, "weight")
-    if w.ndim != 2 or not x.shape or x.axes[-1] != "F" or math.prod(x.shape) != x.shape[-1]:
+    if len(w.shape) != 2 or not x.shape or x.axes[-1] != "F" or math.prod(x.shape) != x.shape[-1]:
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "one axis of features; flatten the others first")
     out = ctx.add_node(x, Linear(w, None if bias is None else ctx.array(bias, "bias")), x.shape[-1:])
-    return replace(out, axes=x.axes, shape=(*x.shape[:-1], len(w)), reshape_name=ctx.name)
+    return replace(out, axes=x.axes, shape=(*x.shape[:-1], w.shape[0]), reshape_name=ctx.name)
 
 
 def matmul(ctx: CallContext, x: Any, other: Any) -> Value:
     """`x @ other` with a constant matrix `other`."""
     weight = ctx.array(other, "second factor")
-    if weight.ndim != 2:
+    if len(weight.shape) != 2:
         ctx.refuse(f"{ctx.call.name} with a factor of shape {list(weight.shape)}", "a matrix")
     return linear(ctx, x, other.t())
 
@@ -81,12 +81,14 @@ def batch_norm(ctx: CallContext, input: Any, running_mean: Any, running_var: Any
         ctx.refuse(f"{ctx.call.name} by the statistics of the batch", "use the running statistics of the training")
     if len(x.leading) != 1 or not x.features_last or not x.shape:
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "one axis of time and batch, then channels")
-    mean, var = (ctx.array(v, "statistic").astype(np.float64) for v in (running_mean, running_var))
-    factor = 1 / np.sqrt(var + eps)
-    if weight is not None:
-        factor = factor * ctx.array(weight, "weight")
-    offset = -mean * factor + (0.0 if bias is None else ctx.array(bias, "bias"))
-    shape = (-1, *(1,) * (len(x.shape) - 1))
+    mean, var = (ctx.array(v, "statistic") for v in (running_mean, running_var))
+    gain = 1.0 if weight is None else ctx.array(weight, "weight")
+    shift = 0.0 if bias is None else ctx.array(bias, "bias")
+    shape = (x.shape[0], *(1,) * (len(x.shape) - 1))
+    if any(isinstance(v, ShapeOnly) for v in (mean, var, gain, shift)):
+        return ctx.add_node(x, Scale(ShapeOnly(shape), ShapeOnly(shape)))
+    factor = 1 / np.sqrt(np.asarray(var, np.float64) + eps) * np.asarray(gain)
+    offset = -np.asarray(mean, np.float64) * factor + np.asarray(shift)
     return ctx.add_node(x, Scale(factor.reshape(shape), offset.reshape(shape)))
 
 
@@ -221,7 +223,7 @@ def identity(ctx: CallContext, x: Any, *_: Any, **__: Any) -> Value:
 # --- sums and factors --------------------------------------------------------------------------------------
 
 
-def _broadcast(ctx: CallContext, x: Value, constant: Array, role: str) -> Array | float:
+def _broadcast(ctx: CallContext, x: Value, constant: Weight, role: str) -> Weight | float:
     """A constant in the shape in which it broadcasts to the features of a value.
 
     Args:
@@ -231,21 +233,23 @@ def _broadcast(ctx: CallContext, x: Value, constant: Array, role: str) -> Array 
         Refused: the constant differs between samples or ticks, or has larger feature axes than the value.
     """
     if constant.size == 1:
-        return float(constant.reshape(()))
+        return ShapeOnly(()) if isinstance(constant, ShapeOnly) else float(constant.reshape(()))
+    axes = len(constant.shape)
     features = len(x.shape)
-    lead, tail = constant.shape[:max(constant.ndim - features, 0)], constant.shape[-features:] if features else ()
-    if not x.features_last or math.prod(lead) != 1 or constant.ndim > len(x.axes):
+    lead, tail = constant.shape[:max(axes - features, 0)], constant.shape[-features:] if features else ()
+    if not x.features_last or math.prod(lead) != 1 or axes > len(x.axes):
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} and a {role} of shape {list(constant.shape)}",
                    "a constant is the same for every sample and tick")
-    reshaped = constant.reshape((1,) * (features - len(tail)) + tail)
-    if np.broadcast_shapes(reshaped.shape, x.shape) != x.shape:
+    shape = (1,) * (features - len(tail)) + tail
+    if np.broadcast_shapes(shape, x.shape) != x.shape:
         ctx.refuse(f"{ctx.call.name} that repeats a tensor {described(x)} along an axis of features")
-    return reshaped
+    return ShapeOnly(shape) if isinstance(constant, ShapeOnly) else constant.reshape(shape)
 
 
-def _scaled(ctx: CallContext, x: Value, factor: Array | float, bias: Array | float | None = None) -> Value:
-    """`x * factor + bias`; `x` itself where that is the same."""
-    unchanged = np.all(np.asarray(factor) == 1) and (bias is None or not np.any(bias))
+def _scaled(ctx: CallContext, x: Value, factor: Weight | float, bias: Weight | float | None = None) -> Value:
+    """`x * factor + bias`; `x` itself where that is the same, as far as the numbers are known."""
+    unchanged = not isinstance(factor, ShapeOnly) and np.all(np.asarray(factor) == 1) and (
+        bias is None or not (isinstance(bias, ShapeOnly) or np.any(bias)))
     return x if unchanged else ctx.add_node(x, Scale(factor, bias))
 
 
@@ -257,7 +261,9 @@ def add(ctx: CallContext, x: Any, other: Any, *, alpha: float = 1) -> Value:
         return add(ctx, other, x)
     x = ctx.value(x)
     if not isinstance(other, Value):
-        return _scaled(ctx, x, 1.0, _broadcast(ctx, x, ctx.array(other, "summand") * alpha, "summand"))
+        summand = ctx.array(other, "summand")
+        summand = summand if isinstance(summand, ShapeOnly) else summand * alpha
+        return _scaled(ctx, x, 1.0, _broadcast(ctx, x, summand, "summand"))
     y = ctx.value(other)
     if x.tick != y.tick or x.summed_ticks is not None:
         return _add_next_tick(ctx, x, y, alpha)
@@ -305,6 +311,8 @@ def div(ctx: CallContext, x: Any, other: Any, *, rounding_mode: str | None = Non
     if rounding_mode is not None:
         ctx.refuse(f"{ctx.call.name} with rounding_mode {rounding_mode}")
     divisor = _broadcast(ctx, x, ctx.array(other, "divisor"), "divisor")
+    if isinstance(divisor, ShapeOnly):
+        return _scaled(ctx, x, divisor)
     if not np.all(divisor):
         ctx.refuse(f"{ctx.call.name} by zero")
     return _scaled(ctx, x, 1 / divisor)

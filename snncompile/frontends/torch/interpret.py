@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
+from snncompile.frontends.torch.bare import MixedDevices, is_bare
 from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
@@ -22,7 +23,8 @@ from snncompile.frontends.torch.populate import add_cell
 from snncompile.frontends.torch.tape import Const, Ref, Tape, Untracked, leaves_of, map_leaves
 from snncompile.frontends.torch.values import Axis, Value, are_ticks_in_order
 from snncompile.ir.ops import Input
-from torch import Tensor
+from snncompile.ir.types import ShapeOnly
+from torch import Tensor, nn
 
 # Functions whose results are refused, since they would be other numbers in every call of the network.
 RANDOM_FUNCTIONS = frozenset((
@@ -61,6 +63,7 @@ class Interpreter:
 
     Attributes:
         inputs: the Input operators by name, without their shapes.
+        neurons: the neuron modules by path, with their numbers.
         problems: collects the diagnostics.
         axis_sizes: sizes of the axes of time and batch, by their letters.
         values: for every interpreted result a `Value`, a constant, or a `RefusedResult`.
@@ -75,6 +78,7 @@ class Interpreter:
     folded: FoldedPass
     leading_axes: LeadingAxes
     inputs: Mapping[str, Input]
+    neurons: Mapping[str, nn.Module]
     arrays: ArrayCache
     problems: Collector = field(default_factory=Collector)
     builder: GraphBuilder = field(default_factory=GraphBuilder)
@@ -253,7 +257,7 @@ class Interpreter:
         if isinstance(argument, Ref):
             value = self.values.get(argument, RefusedResult())
         if isinstance(value, Tensor):
-            return not bool(torch.any(value))
+            return not is_bare(value) and not bool(torch.any(value))
         return value is None or (isinstance(value, (int, float)) and value == 0)
 
     def connect_recurrence(self, delayed: DelayedRef, placeholder: Value) -> None:
@@ -305,9 +309,11 @@ class Interpreter:
         if not isinstance(x, Value) or x.state or x.decode or x.tick is not None:
             raise Refused("a neuron whose input is a constant, a state, or reduced over time already",
                           "a neuron's input depends on the network's input and has all ticks")
-        read = cell_reader(call.neuron)
+        module = self.neurons[call.where.path]
+        read = cell_reader(module)
         assert read is not None
-        cell = read(call.neuron, x.shape, path)
+        with MixedDevices():
+            cell = read(module, x.shape, path)
         expected = LAYOUT_AXES[cell.layout]
         if x.leading != expected or not x.features_last:
             raise Refused(f"a neuron that takes tensors [{_axis_names(expected)}, ...] is given {described(x)}",
@@ -361,6 +367,8 @@ def _by_identity(value: Any) -> Any:
 
 
 def _equals(value: Tensor, initial: Any) -> bool:
+    if is_bare(value) or isinstance(initial, ShapeOnly):
+        return False
     expected = torch.as_tensor(initial, dtype=value.dtype)
     try:
         return bool((value == expected).all())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.frontends.torch.bare import META, has_bare_tensors, to_memory
 from snncompile.frontends.torch.build import ArrayCache
 from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
 from snncompile.frontends.torch.inputs_outputs import (
@@ -17,7 +18,7 @@ from snncompile.frontends.torch.inputs_outputs import (
     notes_on_half_precision,
 )
 from snncompile.frontends.torch.interpret import Interpreter, candidate_axes
-from snncompile.frontends.torch.neurons import cell_reader
+from snncompile.frontends.torch.neurons import cell_reader, snntorch
 from snncompile.frontends.torch.quantizers import keep_integers
 from snncompile.frontends.torch.record import record
 from snncompile.frontends.torch.source import UserCode, build_model
@@ -28,6 +29,8 @@ from snncompile.ir.ops import Input
 from snncompile.ir.verify import findings
 from torch import nn
 
+Neurons: TypeAlias = Mapping[str, nn.Module]
+"""The neuron modules of a network, by path."""
 OPTIONS: Mapping[str, tuple[str, ...]] = {"values": ("spike", "real"), "decode": ("rate", "last", "max")}
 
 
@@ -70,14 +73,15 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     keep_integers(own)
     inputs = example_inputs(own, options.get("example_input"))
     neurons = {path: part for path, part in own.named_modules() if cell_reader(part) is not None}
+    described = neurons if not has_bare_tensors(own) else _moved_to_meta(neurons)
 
     tape = record(own, inputs, neurons, _reporter(problems))
     problems.finish()
     input_nodes = {name: input_node(tensor, choices.get("values")) for name, tensor in inputs.items()}
     if has_loop(tape):
-        interpreter = _interpret_loop(tape, input_nodes)
+        interpreter = _interpret_loop(tape, input_nodes, described)
     else:
-        interpreter = _interpret(tape, unfolded(tape), input_nodes)
+        interpreter = _interpret(tape, unfolded(tape), input_nodes, described)
     notes = interpreter.problems.finish() + notes_on_half_precision(own)
     decode = cast("Decode | None", choices.get("decode"))
     notes += add_outputs(interpreter.builder, interpreter.outputs, decode)
@@ -111,7 +115,7 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, on the CPU.
+    """A copy in evaluation mode, on the CPU as far as it has numbers.
 
     copy.deepcopy refuses tensors with a gradient history; such tensors are copied without it.
     """
@@ -123,7 +127,7 @@ def _copied(module: nn.Module) -> nn.Module:
                 if tensor.grad_fn is not None:
                     memo[id(tensor)] = tensor.detach().clone()
         _copy_by_attributes(whole, memo)
-        copied = copy.deepcopy(whole, memo).to("cpu")
+        copied = to_memory(copy.deepcopy(whole, memo))
         copied.eval()
     assert isinstance(copied, nn.Module)
     return copied
@@ -142,7 +146,21 @@ def _copy_by_attributes(module: nn.Module, memo: dict[int, Any]) -> None:
         vars(copied).update(copy.deepcopy(vars(part), memo))
 
 
-def _interpret_loop(tape: Tape, input_nodes: Mapping[str, Input]) -> Interpreter:
+def _moved_to_meta(neurons: Neurons) -> Neurons:
+    """Move neuron modules to the `meta` device, where they run without numbers.
+
+    Returns:
+        Copies of the neuron modules, in which all numbers are left.
+    """
+    copied = {path: _copied(neuron) for path, neuron in neurons.items()}
+    with UserCode(lambda: "the network, as its neurons are moved to the meta device"):
+        for neuron in neurons.values():
+            neuron.to(META)
+            snntorch.restore_settings(neuron)
+    return copied
+
+
+def _interpret_loop(tape: Tape, input_nodes: Mapping[str, Input], neurons: Neurons) -> Interpreter:
     """Interpret a pass that loops over time.
 
     The loop is folded. Where its ticks differ, the calls are interpreted as they are, which works for loops without a
@@ -151,14 +169,14 @@ def _interpret_loop(tape: Tape, input_nodes: Mapping[str, Input]) -> Interpreter
     problems = Collector()
     folded = fold(tape, _reporter(problems))
     if not problems.errors:
-        return _interpret(tape, folded, input_nodes)
-    interpreter = _interpret(tape, unfolded(tape), input_nodes)
+        return _interpret(tape, folded, input_nodes, neurons)
+    interpreter = _interpret(tape, unfolded(tape), input_nodes, neurons)
     if interpreter.problems.errors:
         interpreter.problems.found = problems.found
     return interpreter
 
 
-def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input]) -> Interpreter:
+def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input], neurons: Neurons) -> Interpreter:
     """Interpret a pass with the first candidate for the leading axes that gives no error.
 
     If all give errors, the result is the interpreter with the fewest.
@@ -168,7 +186,7 @@ def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input])
     dimensions = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
     for leading_axes in candidate_axes(tape, folded.ticks > 0):
         if dimensions > len(leading_axes):
-            interpreter = Interpreter(tape, folded, leading_axes, input_nodes, arrays)
+            interpreter = Interpreter(tape, folded, leading_axes, input_nodes, neurons, arrays)
             interpreter.run()
             if not interpreter.problems.errors:
                 return interpreter

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import torch
 from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.torch.bare import has_bare_tensors
 from snncompile.frontends.torch.source import UserCode
 from torch import Tensor, nn
 
@@ -28,12 +29,15 @@ def keep_integers(network: nn.Module) -> None:
     """Make the layers with quantized weights compute with integer weights, followed by a factor. Changes the network.
 
     Raises:
-        CompileError: SNN104 for a layer that also quantizes activations or biases, has a zero point, or whose integers
-            times the step are not its weights; SNN109 where `quant_weight()` raises.
+        CompileError: SNN104 for a layer without numbers, and for one that also quantizes activations or biases, has a
+            zero point, or whose integers times the step are not its weights; SNN109 where `quant_weight()` raises.
     """
     for path, layer in network.named_modules():
         if isinstance(layer, LAYERS) and callable(getattr(layer, "quant_weight", None)):
             place = f"module {shorten(path)} ({type(layer).__name__})"
+            if has_bare_tensors(layer):
+                fail("SNN104", place, "a quantizer on torch's meta device, where integers and their width are unknown",
+                     "layers without a quantizer", "describe a candidate with plain layers, and give its weight_bits")
             weight = _quant_weight(layer, place)
             if hasattr(weight, "scale") and callable(getattr(weight, "int", None)):
                 _replace(layer, weight, place)

@@ -14,6 +14,7 @@ import numpy as np
 
 import torch
 from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.torch.bare import META, MixedDevices, has_bare_tensors
 from snncompile.frontends.torch.recorder import Recorder
 from snncompile.frontends.torch.source import UserCode
 from snncompile.frontends.torch.tape import Const, ModulePlace, Report, Tape, map_leaves, tensors_in
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 
 def record(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str, nn.Module], report: Report) -> Tape:
     """Run a module's forward pass and record it.
+
+    If the module has parameters without numbers, no numbers are computed, and results have shapes only.
 
     If the pass leaves results in attributes of the module, a second pass shows whether the module also reads them.
 
@@ -35,6 +38,8 @@ def record(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str
         CompileError: SNN109 for whatever the module's code raises, SNN104 for TorchScript modules, SNN203 for
             parameters without numbers.
     """
+    if has_bare_tensors(module):
+        inputs = {name: tensor.to(META) for name, tensor in inputs.items()}
     tape, left_behind = _record_pass(module, inputs, neurons, {}, report)
     return _record_pass(module, inputs, neurons, left_behind, report)[0] if left_behind else tape
 
@@ -59,7 +64,9 @@ def _record_pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mappi
     recorder.set_known(_module_tensors(module).values(), states)
     handles = [h for path, part in _followed_modules(module, neurons)
                for h in recorder.add_hooks(part, _place_of(path, part), path in neurons)]
-    with user_code, _preserved_random_state(), torch.no_grad():
+    bare = any(tensor.is_meta for tensor in inputs.values())
+    mixed = MixedDevices(lambda: recorder.paused) if bare else contextlib.nullcontext()
+    with user_code, _preserved_random_state(), torch.no_grad(), mixed:
         for name, tensor in inputs.items():
             recorder.add_input(tensor, name)
         with recorder:

@@ -48,6 +48,12 @@ METADATA = frozenset((
 ))
 
 
+# Calls that read the numbers in a tensor.
+PYTHON_VALUES = frozenset((
+    "bool", "int", "float", "complex", "index", "item", "tolist", "numpy", "array", "equal", "allclose", "is_nonzero",
+    "nonzero", "contains", "iter"))
+
+
 def function_name(function: Any) -> str:
     """The name of a torch function without underscores: `add` for `__iadd__`, `add_` and `add`.
 
@@ -72,7 +78,7 @@ class Recorder(TorchFunctionMode):
         calls: the recorded calls.
         origins: where each known tensor comes from, by the `id` of the tensor.
         alive: all known tensors; they are kept so that their ids are not reused.
-        storages: the known tensors that share a memory block, by its address.
+        storages: the known tensors that share a memory block, by `_memory_block`.
         path: the modules whose `forward` is running, outermost first.
         paused: whether recording is paused, inside of a neuron module.
         neuron_arguments: for the neuron modules that are running, their arguments as references, and their argument
@@ -126,7 +132,7 @@ class Recorder(TorchFunctionMode):
     def _keep_alive(self, tensor: Tensor) -> None:
         self.alive.append(tensor)
         if tensor.layout == torch.strided and tensor.numel():
-            self.storages.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
+            self.storages.setdefault(_memory_block(tensor), []).append(tensor)
 
     def reference_to(self, value: Any) -> Any:
         """A reference in place of a tensor; every other value itself."""
@@ -165,7 +171,7 @@ class Recorder(TorchFunctionMode):
         refs = map_leaves((args, kwargs), self.reference_to)
         if _may_write(func, kwargs):
             self._save_before_write(next(iter(given), None))
-        result = func(*args, **kwargs)
+        result = self._call(func, name, given, args, kwargs)
         if getattr(func, "__name__", "") == "__set__" and func.__self__.__name__ == "data":
             self.origins[id(args[0])] = Untracked(f"a tensor whose data were replaced in {self.path[-1]}")
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
@@ -178,6 +184,17 @@ class Recorder(TorchFunctionMode):
                         "depend", "decide by shapes or settings of the module; the values of the data are not known "
                         "at compile time")
         return result
+
+    def _call(self, func: Any, name: str, given: list[Tensor], args: Any, kwargs: Any) -> Any:
+        """Call a torch function. Raises SNN110 where it needs the numbers of a tensor that has none."""
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:
+            if name in PYTHON_VALUES and any(t.is_meta for t in given):
+                fail("SNN110", str(self.path[-1]), f"{name} of a tensor without numbers",
+                     help="tensors on torch's meta device have shapes only, and so have all results that are computed "
+                     "from them; decide by shapes or settings of the module, or give the parameters numbers")
+            raise
 
     def _add_call(self, name: str, refs: Any, results: list[Tensor]) -> None:
         if name == "detach":  # only gradients tell it from the tensor itself
@@ -197,7 +214,7 @@ class Recorder(TorchFunctionMode):
 
         Constants are taken from the recorded results, so these must keep the numbers of the time of their call.
         """
-        for tensor in self.storages.get(target.untyped_storage().data_ptr(), ()) if target is not None else ():
+        for tensor in self.storages.get(_memory_block(target), ()) if target is not None else ():
             origin = self.origins.get(id(tensor))
             if isinstance(origin, Ref):
                 self.calls[origin.call].results[origin.slot] = tensor.clone()
@@ -205,7 +222,7 @@ class Recorder(TorchFunctionMode):
     def _untrack_views(self, written: list[Tensor], by: str) -> None:
         """Mark every other tensor that shares memory with a written one: its origin no longer gives its numbers."""
         for tensor in written:
-            for other in self.storages.get(tensor.untyped_storage().data_ptr(), ()):
+            for other in self.storages.get(_memory_block(tensor), ()):
                 if other is not tensor:
                     self.origins[id(other)] = Untracked(
                         f"a tensor that was written to in place by {by} in {self.path[-1]}")
@@ -303,6 +320,12 @@ def _may_write(function: Any, kwargs: Mapping[str, Any]) -> bool:
     name = str(getattr(function, "__name__", ""))
     return bool(kwargs.get("inplace")) or name.startswith("__i") or name == "__setitem__" or (
         name.endswith("_") and not name.endswith("__"))
+
+
+def _memory_block(tensor: Tensor) -> int:
+    """A key for the memory block of a tensor: its address; for a tensor without numbers, that of its description."""
+    storage = tensor.untyped_storage()
+    return storage.data_ptr() or int(storage._cdata)
 
 
 def _version(tensor: Tensor) -> int:

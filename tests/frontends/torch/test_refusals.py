@@ -143,8 +143,9 @@ def test_a_neuron_that_writes_to_its_input_is_refused_if_the_input_is_used_again
 
 
 @pytest.mark.parametrize("make", [
-    lambda: nn.LazyLinear(3), lambda: torch.jit.script(nn.Linear(4, 4)), lambda: nn.Linear(4, 4, device="meta"),
-    lambda: nn.LSTM(4, 4), lambda: nn.TransformerEncoderLayer(4, 1), lambda: Made(plain, lock=threading.Lock())])
+    lambda: nn.LazyLinear(3), lambda: torch.jit.script(nn.Linear(4, 4)), lambda: nn.LSTM(4, 4),
+    lambda: nn.LSTM(4, 4, device="meta"), lambda: nn.TransformerEncoderLayer(4, 1),
+    lambda: Made(plain, lock=threading.Lock())])
 def test_unsupported_modules_end_in_diagnostics(make):
     refused(nn.Sequential(make(), Lif()))
 

@@ -19,6 +19,7 @@ from snncompile.frontends.torch.neurons.support import (
     Refusal,
     as_array,
     unsupported,
+    weights,
 )
 from snncompile.ir.ops import Linear
 from snncompile.ir.populations import Neuron
@@ -69,14 +70,14 @@ def _lif(reader: ParameterReader, layout: Layout = "ticks-first") -> Cell:
 
 def _lif_recurrent(reader: ParameterReader, layout: Layout = "ticks-first") -> Cell:
     before, hidden = _input_synapses(reader)
-    back = Linear(as_array(reader.module.recurrent_weights))
+    back = Linear(weights(reader.module.recurrent_weights))
     return Cell(_lif_neuron(hidden), (before,), recurrent=(back,), layout=layout, returns=_RETURNS)
 
 
 def _input_synapses(reader: ParameterReader) -> tuple[Linear, ParameterReader]:
     """The input weights inside a module, and a reader for the neurons behind them, which have another shape."""
-    weight = as_array(reader.module.input_weights)
-    return Linear(weight), replace(reader, shape=(len(weight),))
+    weight = weights(reader.module.input_weights)
+    return Linear(weight), replace(reader, shape=(weight.shape[0],))
 
 
 def _lif_box(reader: ParameterReader) -> Cell:

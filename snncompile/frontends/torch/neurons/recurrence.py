@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.frontends.torch.neurons.support import ParameterReader, as_array, qualified_name
+from snncompile.frontends.torch.neurons.support import ParameterReader, qualified_name, weights
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Conv, Linear, Reshape, Scale
 from snncompile.ir.types import Shape
@@ -45,10 +45,10 @@ def _operator(reader: ParameterReader, layer: Any, shape: Shape) -> list[Op]:
     """The operator of a single layer for an input of this shape; an empty list for an Identity."""
     match qualified_name(type(layer)):
         case "torch.nn.modules.linear.Linear":
-            return [Linear(as_array(layer.weight), _bias(layer))]
+            return [Linear(weights(layer.weight), _bias(layer))]
         case "torch.nn.modules.conv.Conv1d" | "torch.nn.modules.conv.Conv2d" if _pads_with_zeros(layer):
             pads = tuple((n, n) for n in layer.padding)
-            return [Conv(as_array(layer.weight), _bias(layer), tuple(layer.stride), pads, tuple(layer.dilation),
+            return [Conv(weights(layer.weight), _bias(layer), tuple(layer.stride), pads, tuple(layer.dilation),
                          layer.groups)]
         case "torch.nn.modules.linear.Identity":
             return []
@@ -68,4 +68,4 @@ def _pads_with_zeros(layer: Any) -> bool:
 
 
 def _bias(layer: Any) -> Any:
-    return None if layer.bias is None else as_array(layer.bias)
+    return None if layer.bias is None else weights(layer.bias)

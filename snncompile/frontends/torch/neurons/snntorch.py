@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from snncompile.frontends.torch.bare import is_bare
 from snncompile.frontends.torch.cells import Cell, Returned
 from snncompile.frontends.torch.neurons.recurrence import operators
 from snncompile.frontends.torch.neurons.support import (
@@ -46,7 +47,13 @@ def _returns(module: Any, *states: Returned) -> tuple[Returned, ...]:
 
 
 def _graded(reader: ParameterReader) -> tuple[Op, ...]:
-    """The factor on the spikes, as an operator behind the neuron; none where it is 1."""
+    """The factor on the spikes, as an operator behind the neuron; none where it is 1.
+
+    A factor without numbers that is not learnt is taken for the default, 1.
+    """
+    given = reader.module.graded_spikes_factor
+    if is_bare(given) and "graded_spikes_factor" not in dict(reader.module.named_parameters()):
+        return ()
     factor = reader.number(reader.module.graded_spikes_factor, "graded_spikes_factor")
     return () if isinstance(factor, float) and factor == 1 else (Scale(factor),)
 
@@ -114,6 +121,21 @@ def _alpha(reader: ParameterReader) -> Cell:
     return Cell(neuron, after=_graded(reader), returns=_returns(m, "state", "state", "state"))
 
 
+def _loads_another_reset(module: Any) -> bool:
+    """Whether the buffer with the number of the reset, if it has a number, names another than the constructor set."""
+    number = module.reset_mechanism_val
+    return not is_bare(number) and _RESETS_BY_NUMBER.get(int(number)) != _reset(module)
+
+
+def restore_settings(module: Any) -> None:
+    """Give a module on the `meta` device its number of the reset again, which its step reads. Changes the module."""
+    if is_bare(getattr(module, "reset_mechanism_val", None)):
+        import torch
+
+        number = next(n for n, reset in _RESETS_BY_NUMBER.items() if reset == _reset(module))
+        module.reset_mechanism_val = torch.tensor(number)
+
+
 def _foreign_surrogate(module: Any) -> bool:
     return getattr(module.spike_grad, "__module__", "") not in _SURROGATES
 
@@ -127,7 +149,7 @@ _COMMON = (
             lambda m: bool((as_array(m.threshold) < 0).any())),
     Refusal("a reset_mechanism loaded over another", "the step function keeps the mechanism of the constructor, "
             "other parts use the loaded one; construct the module with the mechanism that it was trained with",
-            lambda m: _RESETS_BY_NUMBER.get(int(m.reset_mechanism_val)) != _reset(m)),
+            _loads_another_reset),
 )
 _ZERO_FACTOR = Refusal("graded_spikes_factor of 0 with reset_delay=False", "the reset is divided by the factor",
                        lambda m: not m.reset_delay and not as_array(m.graded_spikes_factor).all())

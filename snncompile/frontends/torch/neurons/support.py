@@ -12,8 +12,10 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.torch.bare import is_bare, shape_only
 from snncompile.frontends.torch.cells import Cell
-from snncompile.ir.types import Shape
+from snncompile.ir.stand_ins import stand_in
+from snncompile.ir.types import Shape, ShapeOnly
 
 NEURON_MODULE_HELP = "describe the module yourself with @snncompile.neuron_module"
 
@@ -47,6 +49,8 @@ class ParameterReader:
     def number(self, value: Any, name: str) -> Any:
         """A parameter as a number, or as a float64 array that broadcasts to the shape of the layer.
 
+        For a tensor without numbers, the shape of such an array.
+
         Args:
             value: a number or tensor.
             name: of the parameter, for the diagnostic.
@@ -58,7 +62,7 @@ class ParameterReader:
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             fail("SNN203", f"{self.place}, {name}", "not a finite number")
         if array.size == 1:
-            return float(array.reshape(()))
+            return ShapeOnly(()) if is_bare(value) else float(array.reshape(()))
         while array.ndim > len(self.shape) and array.shape[0] == 1:
             array = array[0]
         try:
@@ -68,11 +72,22 @@ class ParameterReader:
         if not fits:
             fail("SNN203", f"{self.place}, {name}", f"shape {list(array.shape)}", f"one that broadcasts to "
                  f"{list(self.shape)}, the shape of the layer")
-        return array
+        return ShapeOnly(array.shape) if is_bare(value) else array
+
+
+def weights(value: Any) -> Any:
+    """A tensor of weights as a float64 array; for a tensor without numbers, its shape."""
+    return shape_only(value) if is_bare(value) else as_array(value)
 
 
 def as_array(value: Any) -> Any:
-    """A number or tensor as a float64 array; an array of None for anything else."""
+    """A number or tensor as a float64 array; an array of None for anything else.
+
+    For a tensor without numbers, different numbers between 0.9 and 1: what is decided by them is decided as for most
+    trained parameters.
+    """
+    if is_bare(value):
+        return stand_in(tuple(value.shape), 1.0)
     if hasattr(value, "detach"):
         value = value.detach().cpu().double().numpy()
     try:
