@@ -109,7 +109,7 @@ def _size_of_others(op: Op) -> int:
     """How many numbers an operator holds that are no weights: biases, factors and offsets. Neurons count as none."""
     if isinstance(op, Neuron):
         return 0
-    return sum(array.size for name, array in op.arrays().items() if name != "weight")
+    return sum(array.size for name, array in op.arrays.items() if name != "weight")
 
 
 def _size(shape: Shape) -> int:

@@ -304,7 +304,7 @@ def test_a_spiking_resnet_18_loads_without_numbers(monkeypatch):
         net = models.spiking_resnet18(spiking_neuron=neuron.IFNode, num_classes=10)
     example = (1, 3, 64, 64)
     graph = sc.load(net, example_input=example)
-    weights = [a for op in graph.nodes.values() for n, a in op.arrays().items() if n == "weight"]
+    weights = [a for op in graph.nodes.values() for n, a in op.arrays.items() if n == "weight"]
     assert all(isinstance(w, ShapeOnly) for w in weights)
     assert sum(w.size for w in weights) == sum(p.numel() for n, p in net.named_parameters() if p.dim() > 1)
     real = trained(models.spiking_resnet18(spiking_neuron=neuron.IFNode, num_classes=10))
@@ -329,7 +329,7 @@ def test_random_networks_have_the_verdicts_of_their_shapes(framework, share):
             if next(part.children(), None) is None and rng.random() < share:
                 part.to("meta")
         graph = sc.load(case.network, example_input=case.given())
-        bare += any(isinstance(a, ShapeOnly) for op in graph.nodes.values() for a in op.arrays().values())
+        bare += any(isinstance(a, ShapeOnly) for op in graph.nodes.values() for a in op.arrays.values())
         for target in TARGETS:
             wanted, verdict = sc.check(full, target), sc.check(graph, target)
             assert [(v.rule, v.diagnostic.place) for v in verdict.violations] == [
