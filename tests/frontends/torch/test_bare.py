@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.nn import functional as F  # noqa: E402
 from torch.nn.utils import parametrizations  # noqa: E402
 
 import snncompile as sc  # noqa: E402
+from snncompile.cost.estimate import Cost  # noqa: E402
 from snncompile.ir.ops import Conv, Linear, Scale  # noqa: E402
 from snncompile.ir.types import ShapeOnly  # noqa: E402
 from tests.frontends.torch.nets import Lif, same_network  # noqa: E402
@@ -247,7 +249,12 @@ def same_verdicts(make: Make, example: tuple[int, ...]) -> None:
         without = sc.check(make().to("meta"), target, example_input=example)
         assert without.violations == full.violations
         assert without.margins == full.margins
-        assert without.cost == full.cost
+        assert every_weight(without.cost) == every_weight(full.cost)
+
+
+def every_weight(cost: Cost) -> Cost:
+    """The cost without what depends on how many weights are zero."""
+    return replace(cost, accumulations=0, bit_operations=0)
 
 
 def modules_of(framework: str) -> dict[str, tuple[Make, tuple[int, ...]]]:
@@ -309,7 +316,7 @@ def test_a_spiking_resnet_18_loads_without_numbers(monkeypatch):
     assert sum(w.size for w in weights) == sum(p.numel() for n, p in net.named_parameters() if p.dim() > 1)
     real = trained(models.spiking_resnet18(spiking_neuron=neuron.IFNode, num_classes=10))
     full, without = sc.check(real, "loihi2", example_input=example), sc.check(graph, "loihi2")
-    assert (without.violations, without.margins, without.cost) == (full.violations, full.margins, full.cost)
+    assert (without.violations, without.margins) == (full.violations, full.margins)
 
 
 @pytest.mark.slow
