@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from snncompile.diagnostics import fail, shorten
@@ -41,6 +41,9 @@ from snncompile.search.shared import (
     whole,
 )
 
+INPUT = "input"
+"""The name of an input that is not given another one."""
+
 
 class Tap(NamedTuple):
     """A place in a net: the tensor behind a node, and its shape in a tick."""
@@ -56,13 +59,13 @@ class Net:
     """
 
     def __init__(self, shape: Iterable[int], *, values: Literal["spike", "real"] = "spike", low: float = 0,
-                 high: float = 1, name: str = "net", ticks: int | None = None):
+                 high: float = 1, name: str = "net", input: str = INPUT, ticks: int | None = None):
         """A net with one input.
 
         Args:
             shape: of the input in one tick: channels, or channels, rows and columns.
             values, low, high: what the input holds; see `ops.Input`.
-            name: of the network.
+            name, input: the names of the network and of its input.
             ticks: of a sample; with it, costs are estimated for so many ticks.
 
         Raises:
@@ -76,12 +79,26 @@ class Net:
         self._counts: Counter[str] = Counter()
         self._sums: dict[str, str] = {}  # by node, the sum behind it that backward links lead to
         entering = tuple(whole("shape", n) for n in shape)
-        self._last = self._new(input_of(entering, values, low, high), "input", entering)
+        self._last = self._new(input_of(entering, values, low, high), input, entering)
 
     @property
     def shape(self) -> Shape:
         """The shape, in one tick, of the tensor where the net stands."""
         return self._shapes[self._last]
+
+    def shape_of(self, name: str) -> Shape:
+        """The shape, in one tick, of the tensor behind a node."""
+        return self._shapes[name]
+
+    @property
+    def nodes(self) -> Mapping[str, Op]:
+        """The operators so far, by name."""
+        return self._nodes
+
+    @property
+    def edges(self) -> Sequence[Edge]:
+        """The connections so far."""
+        return self._edges
 
     @property
     def _axes(self) -> int:

@@ -1,0 +1,213 @@
+"""A chain in tables: for each layer, what each of its choices uses of a target behind each state that can enter.
+
+A candidate is judged by one look-up a layer: its state leads to the next one, and what the layers use is added up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from snncompile.checker import timing_problems
+from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Graph
+from snncompile.ir.stand_ins import with_stand_ins
+from snncompile.ir.types import Array
+from snncompile.ir.verify import verify
+from snncompile.passes.pipeline import run_passes
+from snncompile.search.blocks import BEFORE, ENTRY, READ, READER, Block, NotInLayersError, State, block_of
+from snncompile.search.chain import Chain
+from snncompile.search.terms import Terms, Timing, Uses
+from snncompile.targets.layer_table import LayerTable, layer_table, stack
+from snncompile.targets.parts import Limits, Parts
+
+MAX_BLOCKS = 1 << 17
+"""The most different layers, each behind each state, that are worked out."""
+
+
+class Step(NamedTuple):
+    """One layer of a chain as a table, in which a state and a choice stand at `state * choices + choice`.
+
+    Attributes:
+        choices: how many combinations of its choices the layer has.
+        leads: the state that enters the next layer, `[state and choice]`; -1 where the layer cannot be built.
+        block: the number of the block, `[state and choice]`; -1 for one that uses nothing.
+    """
+
+    choices: int
+    leads: Array
+    block: Array
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A chain before it is judged: its layers as tables, and the blocks that they refer to.
+
+    Attributes:
+        steps: one for each layer.
+        blocks: all that differ, in the order of their numbers.
+    """
+
+    steps: tuple[Step, ...]
+    blocks: tuple[Block, ...]
+
+
+def skeleton_of(chain: Chain) -> Skeleton:
+    """Find the states that can enter each layer, and the blocks.
+
+    Raises:
+        NotInLayersError: where a layer depends on others, or there are more than MAX_BLOCKS blocks.
+    """
+    known: dict[Any, tuple[int, State | None]] = {}
+    blocks: list[Block] = []
+    steps: list[Step] = []
+    states = {State(chain.entry, chain.entry.shape): 0}
+    for position, layer in enumerate(chain.layers):
+        picks, ends = chain.layer_picks(position), position == len(chain.layers) - 1
+        leaving: dict[State, int] = {}
+        rows: list[tuple[int, int]] = []
+        for state in states:
+            for number, pick in enumerate(picks):
+                key = layer, number, state, ends
+                if key not in known:
+                    known[key] = _found(layer, pick, state, ends, blocks)
+                block, after = known[key]
+                rows.append((-1 if after is None else leaving.setdefault(after, len(leaving)), block))
+        leads, block_rows = np.array(rows, np.int64).reshape(-1, 2).T
+        steps.append(Step(len(picks), leads, block_rows))
+        states = leaving
+    return Skeleton(tuple(steps), tuple(blocks))
+
+
+def _found(layer: Any, pick: dict[str, Any], state: State, ends: bool, blocks: list[Block]) -> tuple[int, State | None]:
+    """The number of a block, which is added to the others, and the state that it leaves; None where it cannot be built.
+    """
+    try:
+        block = block_of(layer, pick, state, ends)
+        if block.graph is not None:
+            verify(block.graph)
+    except CompileError:
+        return -1, None
+    if block.graph is None:
+        return -1, block.leaving
+    if len(blocks) == MAX_BLOCKS:
+        raise NotInLayersError(f"there are more than {MAX_BLOCKS:,} different layers")
+    blocks.append(block)
+    return len(blocks) - 1, block.leaving
+
+
+@dataclass(frozen=True)
+class Layered:
+    """A chain in tables for one target.
+
+    Attributes:
+        uses: of each block; behind them one that uses nothing.
+        valid: which blocks are networks for the target, in the same order.
+    """
+
+    terms: Terms
+    steps: tuple[Step, ...]
+    limits: Limits
+    uses: Uses
+    valid: Array
+    ticks: int
+
+    def follow(self, digits: Sequence[Array]) -> tuple[Uses, Array]:
+        """What candidates use, and which of them are networks.
+
+        Args:
+            digits: the number of each layer's combination of choices, `[candidate]` for each layer.
+        """
+        state = np.zeros(len(digits[0]), np.int64)
+        valid = np.ones(len(state), bool)
+        total: Uses | None = None
+        for step, digit in zip(self.steps, digits, strict=True):
+            at = state * step.choices + digit
+            block = step.block[at]
+            state = step.leads[at]
+            valid &= (state >= 0) & self.valid[block]
+            state = np.maximum(state, 0)
+            used = self.uses.take(block)
+            total = used if total is None else total.then(used)
+        assert total is not None
+        return total, valid
+
+
+class _Legal(NamedTuple):
+    """Blocks in the form in which they are judged."""
+
+    graphs: Sequence[Graph | None]
+    table: LayerTable
+    depth: Array
+    peak: Array
+
+
+def legalize(blocks: Sequence[Block], terms: Terms) -> _Legal:
+    """All blocks, legalized for a target, and their layer tables as one."""
+    passes, stored_bits, state_bits = terms.legalization
+    graphs: list[Graph | None] = []
+    for block in blocks:
+        assert block.graph is not None
+        try:
+            legal = run_passes(with_stand_ins(block.graph), passes)
+        except CompileError:
+            graphs.append(None)
+            continue
+        if block.entry not in legal.nodes:
+            raise NotInLayersError("a layer does not depend on what enters it")
+        graphs.append(legal)
+    some = next((g for g in graphs if g is not None), None)
+    if some is None:
+        raise NotInLayersError("no layer can be built")
+    table = stack([layer_table(some if g is None else g, stored_bits, state_bits) for g in graphs])
+    levels = [(0, 0) if g is None else _levels(g, b) for g, b in zip(graphs, blocks, strict=True)]
+    depth, peak = np.array(levels, np.int64).reshape(-1, 2).T
+    return _Legal(graphs, table, depth, peak)
+
+
+def _levels(graph: Graph, block: Block) -> tuple[int, int]:
+    """Projections on the longest path through a block, and to its farthest population."""
+    first, own = graph.levels[block.entry], [n for n in graph.nodes if n not in (BEFORE, READER, READ)]
+    peak = max(graph.levels[n] for n in own) - first
+    return (graph.levels[block.last] - first if block.last else peak), peak
+
+
+def layered(skeleton: Skeleton, legal: _Legal, terms: Terms, ticks: int) -> Layered:
+    """The tables of a chain for one target."""
+    counts = np.array([_timing(g, terms) for g in legal.graphs], np.int64).reshape(len(legal.graphs), -1)
+    own, seen = _rows(legal.table)
+    limits, uses = terms.uses(_hushed(legal.table, own), Timing(counts, legal.depth, legal.peak), own, seen)
+    valid = np.array([g is not None for g in legal.graphs] + [True], bool)
+    padded = Uses(Parts(*map(_with_nothing, uses.parts)), _with_nothing(uses.depth), _with_nothing(uses.peak))
+    return Layered(terms, skeleton.steps, limits, padded, valid, ticks)
+
+
+def _with_nothing(rows: Array) -> Array:
+    """The rows, and a last one of zeros, which -1 refers to."""
+    return np.concatenate([rows, np.zeros((1, *rows.shape[1:]), np.int64)])
+
+
+def _timing(graph: Graph | None, terms: Terms) -> list[int]:
+    if graph is None:
+        return [0, 0]
+    found = timing_problems(graph, terms.target, terms.dilate)
+    return [sum(not any(f'"{name}"' in v.diagnostic.place for name in (ENTRY, READER)) for v in violations)
+            for violations in found.values()]
+
+
+def _rows(table: LayerTable) -> tuple[Array, Array]:
+    """Which populations belong to their blocks, and which count for rules on single rows: the population that enters
+    too, for only its own readers know how many they are."""
+    own = np.array([name not in (BEFORE, ENTRY, READER) for name in table.names], bool)
+    return own, own | np.array([name == ENTRY for name in table.names], bool)
+
+
+def _hushed(table: LayerTable, own: Array) -> LayerTable:
+    """The table in which nothing leads into the populations that enter: what does was counted in the layer before."""
+    cells = table.populations
+    quiet = {name: getattr(cells, name) * own for name in ("fan_in", "least_axons", "synapses", "sources", "bias")}
+    return dataclasses.replace(table, populations=dataclasses.replace(cells, **quiet))
