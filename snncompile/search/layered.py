@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from snncompile.checker import timing_problems
+from snncompile.cost.estimate import ASSUMED_TICKS
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Graph
 from snncompile.ir.stand_ins import with_stand_ins
@@ -21,6 +23,7 @@ from snncompile.ir.verify import verify
 from snncompile.passes.pipeline import run_passes
 from snncompile.search.blocks import BEFORE, ENTRY, READ, READER, Block, NotInLayersError, State, block_of
 from snncompile.search.chain import Chain
+from snncompile.search.judged import Judged
 from snncompile.search.terms import Terms, Timing, Uses
 from snncompile.targets.layer_table import LayerTable, layer_table, stack
 from snncompile.targets.parts import Limits, Parts
@@ -36,11 +39,13 @@ class Step(NamedTuple):
         choices: how many combinations of its choices the layer has.
         leads: the state that enters the next layer, `[state and choice]`; -1 where the layer cannot be built.
         block: the number of the block, `[state and choice]`; -1 for one that uses nothing.
+        partial: whether there are layers that cannot be built.
     """
 
     choices: int
     leads: Array
     block: Array
+    partial: bool
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def skeleton_of(chain: Chain) -> Skeleton:
                 block, after = known[key]
                 rows.append((-1 if after is None else leaving.setdefault(after, len(leaving)), block))
         leads, block_rows = np.array(rows, np.int64).reshape(-1, 2).T
-        steps.append(Step(len(picks), leads, block_rows))
+        steps.append(Step(len(picks), leads, block_rows, bool((leads < 0).any())))
         states = leaving
     return Skeleton(tuple(steps), tuple(blocks))
 
@@ -107,6 +112,7 @@ class Layered:
     Attributes:
         uses: of each block; behind them one that uses nothing.
         valid: which blocks are networks for the target, in the same order.
+        ticks: of a sample.
     """
 
     terms: Terms
@@ -116,25 +122,62 @@ class Layered:
     valid: Array
     ticks: int
 
-    def follow(self, digits: Sequence[Array]) -> tuple[Uses, Array]:
-        """What candidates use, and which of them are networks.
+    @cached_property
+    def _packed(self) -> tuple[Array, Array, Array, Array]:
+        """The columns of all blocks that are not zero everywhere, those that are joined by their largest number first,
+        in the narrowest integers that hold their sums; and the columns that they are, of tops and of the rest."""
+        tops, counts, sums = self.uses.parts
+        rest = np.concatenate([counts, sums], 1)
+        high, added = (np.flatnonzero(c.any(0)) for c in (tops, rest))
+        columns = np.concatenate([tops[:, high], rest[:, added]], 1)
+        largest = int(columns.max(initial=0)) * len(self.steps)
+        return columns.astype(np.int32 if largest < 1 << 31 else np.int64), high, added, self.valid
+
+    def judge(self, digits: Sequence[Array]) -> Judged:
+        """The verdicts on candidates.
 
         Args:
             digits: the number of each layer's combination of choices, `[candidate]` for each layer.
         """
-        state = np.zeros(len(digits[0]), np.int64)
-        valid = np.ones(len(state), bool)
-        total: Uses | None = None
-        for step, digit in zip(self.steps, digits, strict=True):
+        uses, valid, _ = self.follow(digits, self.steps, 0)
+        return self.terms.judge(self.limits, uses, np.full(len(valid), self.ticks), valid)
+
+    def follow(self, digits: Sequence[Array], steps: Sequence[Step], entering: int) -> tuple[Uses, Array, Array]:
+        """What candidates use in some of the layers that follow each other, which of them are networks so far, and in
+        which states they leave.
+
+        Args:
+            digits: those of these layers.
+            entering: the state that enters the first of them.
+        """
+        columns, high, added, fine = self._packed
+        count, first = len(digits[0]) if steps else 1, len(high)
+        state, valid = np.full(count, entering, np.int64), np.ones(count, bool)
+        total = np.zeros((count, columns.shape[1]), columns.dtype)
+        depth, peak = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        for step, digit in zip(steps, digits, strict=True):
             at = state * step.choices + digit
-            block = step.block[at]
-            state = step.leads[at]
-            valid &= (state >= 0) & self.valid[block]
-            state = np.maximum(state, 0)
-            used = self.uses.take(block)
-            total = used if total is None else total.then(used)
-        assert total is not None
-        return total, valid
+            block, state = step.block[at], step.leads[at]
+            if step.partial or not fine.all():
+                valid &= (state >= 0) & fine[block]
+                state = np.maximum(state, 0)
+            used = columns.take(block, 0)
+            np.maximum(total[:, :first], used[:, :first], out=total[:, :first])
+            total[:, first:] += used[:, first:]
+            if self.terms.costs_asked:
+                peak = np.maximum(peak, depth + self.uses.peak[block])
+                depth += self.uses.depth[block]
+        tops, counts, sums = self.uses.parts
+        rest = _spread(total[:, first:], added, counts.shape[1] + sums.shape[1])
+        return Uses(Parts(_spread(total[:, :first], high, tops.shape[1]), rest[:, :counts.shape[1]],
+                          rest[:, counts.shape[1]:]), depth, peak), valid, state
+
+
+def _spread(values: Array, columns: Array, width: int) -> Array:
+    """So many columns, of which some have values and the others are zero."""
+    spread = np.zeros((len(values), width), np.int64)
+    spread[:, columns] = values
+    return spread
 
 
 class _Legal(NamedTuple):
@@ -211,3 +254,36 @@ def _hushed(table: LayerTable, own: Array) -> LayerTable:
     cells = table.populations
     quiet = {name: getattr(cells, name) * own for name in ("fan_in", "least_axons", "synapses", "sources", "bias")}
     return dataclasses.replace(table, populations=dataclasses.replace(cells, **quiet))
+
+
+def layered_for(chain: Chain, terms: Sequence[Terms]) -> list[Layered]:
+    """The tables of a chain for each of several targets.
+
+    Raises:
+        NotInLayersError: where a layer depends on others.
+    """
+    skeleton = skeleton_of(chain)
+    settings = [term.legalization for term in terms]
+    legal: dict[int, _Legal] = {}
+    tables = []
+    for term, setting in zip(terms, settings, strict=True):
+        group = settings.index(setting)
+        if group not in legal:
+            legal[group] = legalize(skeleton.blocks, term)
+        ticks = next(t for t in (term.ticks, chain.ticks, ASSUMED_TICKS) if t is not None)
+        tables.append(layered(skeleton, legal[group], term, ticks))
+    return tables
+
+
+def digits_of(numbers: Array, sizes: Sequence[int]) -> list[Array]:
+    """The number of each layer's combination of choices, `[candidate]` for each layer, of which the last one changes
+    fastest.
+
+    >>> [d.tolist() for d in digits_of(np.array([0, 1, 3, 5]), (2, 3))]
+    [[0, 0, 1, 1], [0, 1, 0, 2]]
+    """
+    digits = []
+    for size in reversed(sizes):
+        numbers, digit = np.divmod(numbers, size)
+        digits.append(digit.astype(np.int64))
+    return digits[::-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from snncompile.cost.work import Sizes, Work, assumption, constants_of, figures
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import Pass
 from snncompile.passes.table import Choices, passes_of
+from snncompile.search.judged import Judged
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.memory import core_needs, core_room
@@ -31,8 +31,9 @@ class Uses(NamedTuple):
     """What networks, or parts of them that follow each other, use of a target.
 
     Attributes:
-        parts: of the hardware rules; behind these the bits of the largest layer among the tops, violations of the rules
-            about time among the counts, and among the sums `totals.SUMS` and what cores have to hold.
+        parts: of the hardware rules, with violations of the rules about time behind the counts. Where costs are asked
+            for, the bits of the largest layer stand behind the tops, and `totals.SUMS` and what cores have to hold
+            behind the sums.
         depth: projections on the longest path from the first population to the last one, `[part]`.
         peak: the same to the population that is farthest, `[part]`.
     """
@@ -57,39 +58,6 @@ class Timing(NamedTuple):
     counts: Array
     depth: Array
     peak: Array
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Verdicts on many candidates for one target.
-
-    Attributes:
-        rules: the names of `Verdict.constraints`.
-        valid: which candidates are networks at all, `[candidate]`; the others have a CompileError in their graphs.
-        broken: which rules each candidate breaks, `[candidate, rule]`.
-        constraints: the numbers of `Verdict.constraints`, `[candidate, rule]`; NaN for those that are not valid.
-        costs: the figures of `Cost`, `[candidate]` each.
-    """
-
-    rules: tuple[str, ...]
-    valid: Array
-    broken: Array
-    constraints: Array
-    costs: Mapping[str, Array] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> Array:
-        """Which candidates can run, `[candidate]`."""
-        return np.asarray(self.valid & ~self.broken.any(1))
-
-    def constraints_of(self, row: int) -> dict[str, float] | None:
-        """The constraints of one candidate by rule; None where it is no network."""
-        return dict(zip(self.rules, self.constraints[row].tolist(), strict=True)) if self.valid[row] else None
-
-    def take(self, rows: Array) -> Judged:
-        """The verdicts on these candidates."""
-        return Judged(self.rules, self.valid[rows], self.broken[rows], self.constraints[rows],
-                      {name: values[rows] for name, values in self.costs.items()})
 
 
 @dataclass(frozen=True)
@@ -138,14 +106,21 @@ class Terms:
              ) -> tuple[Limits, Uses]:
         """What the networks of a table use; see `parts.measure` for the arguments."""
         limits, parts = measure(table, self.target, counted, seen)
+        parts = parts._replace(counts=np.column_stack([parts.counts, timing.counts]))
+        if not self.costs_asked:
+            return limits, Uses(parts, timing.depth, timing.peak)
         inside = np.ones(len(table.populations), bool) if counted is None else counted
         needs = [need for need, _ in core_needs(table, self.target).values()]
         sums = added(table, np.concatenate([totals(table), np.array(needs).reshape(len(needs), len(inside))]) * inside)
         largest = np.zeros(table.networks, np.int64)
         np.maximum.at(largest, table.populations.network, layer_bits(table) * inside)
-        return limits, Uses(Parts(np.column_stack([parts.tops, largest]),
-                                  np.column_stack([parts.counts, timing.counts]),
+        return limits, Uses(Parts(np.column_stack([parts.tops, largest]), parts.counts,
                                   np.column_stack([parts.sums, sums.T])), timing.depth, timing.peak)
+
+    @property
+    def costs_asked(self) -> bool:
+        """Whether costs are estimated."""
+        return self.cost or bool(self.budget)
 
     def judge(self, limits: Limits, uses: Uses, ticks: Array, valid: Array) -> Judged:
         """The verdicts on networks whose parts are all joined.
@@ -155,20 +130,18 @@ class Terms:
             valid: which networks count.
         """
         tops, counts, sums = uses.parts
-        hardware = limits.judge(Parts(tops[:, :-1], counts[:, :-len(TIMING)], sums))
+        hardware = limits.judge(Parts(tops[:, :len(limits.tops)], counts[:, :-len(TIMING)], sums))
         late = counts[:, -len(TIMING):]
         rules, broken, values = [*hardware.rules, *TIMING], [hardware.broken, late > 0], [hardware.constraints, late]
         costs: dict[str, Array] = {}
-        if self.cost or self.budget:
+        if self.costs_asked:
             cost = self._cost(limits, uses, ticks)
             costs = {n: np.broadcast_to(v, len(valid)) for n, v in numbers_of(cost).items()}
             for name, taken, limit in spent(cost, self.budget):
                 rules.append(f"budget-{name}")
                 broken.append(np.asarray(taken > limit)[:, None])
                 values.append(np.asarray(taken / limit - 1)[:, None])
-        constraints = np.concatenate(values, 1, dtype=np.float64)
-        constraints[~valid] = math.nan
-        return Judged(tuple(rules), valid, np.concatenate(broken, 1) & valid[:, None], constraints, costs)
+        return Judged.of(rules, valid, np.concatenate(broken, 1), np.concatenate(values, 1, dtype=np.float64), costs)
 
     def _cost(self, limits: Limits, uses: Uses, ticks: Array) -> Cost:
         """The costs of all networks as one, with vectors in place of numbers."""
