@@ -1,0 +1,131 @@
+"""Results of a screening as files: one Parquet or CSV file for each target and shard, whole or not there at all.
+
+A file holds a row for each candidate: its number, the values of its choices, whether it can run, the rules that it
+breaks, its constraints and its costs. What was screened stands in the file too, in the metadata of Parquet or in the
+first line of CSV behind a `#`, as JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.ir.types import Array
+from snncompile.search.judged import Judged
+from snncompile.search.space import Space
+
+FileFormat: TypeAlias = Literal["parquet", "csv"]
+FORMATS: tuple[str, ...] = ("parquet", "csv")
+KEY = b"snncompile"
+"""The name of the metadata in a Parquet file."""
+ROWS = 1 << 16
+"""Candidates of a row group, and those of a CSV file that are made text together."""
+MAX_HEADER = 1 << 20
+"""The longest description in a file, in characters."""
+
+
+def columns_of(space: Space, indices: Array | range, judged: Judged) -> dict[str, Array]:
+    """The columns of a file, `[candidate]` each, by name."""
+    numbers = np.asarray(indices)
+    columns: dict[str, Array] = {"index": numbers if numbers.dtype.kind == "i" else np.array(list(map(str, numbers)))}
+    columns |= picked(space, numbers)
+    columns |= {"ok": judged.ok, "valid": judged.valid, "broken": words(judged)}
+    if judged.constraints is not None:
+        columns |= {f"rule {name}": judged.constraints[:, i] for i, name in enumerate(judged.rules)}
+    return columns | {f"cost {name}": np.asarray(values) for name, values in judged.costs.items()}
+
+
+def picked(space: Space, numbers: Array) -> dict[str, Array]:
+    """The values of the choices of candidates, as numbers or text, by the name of the choice."""
+    columns: dict[str, Array] = {}
+    rest = numbers
+    for name, values in reversed(space.choices.items()):
+        rest, place = np.divmod(rest, len(values))
+        plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+        columns[f"choice {name}"] = np.array(values if plain else list(map(str, values)))[place.astype(np.int64)]
+    return dict(reversed(columns.items()))
+
+
+def words(judged: Judged) -> Array:
+    """The names of the rules that candidates break, joined by spaces, `[candidate]`."""
+    kinds, which = np.unique(judged.reasons, return_inverse=True)
+    texts = []
+    for reasons in kinds.tolist():
+        if reasons >> len(judged.rules):
+            texts.append("network")
+        else:
+            texts.append(" ".join(name for place, name in enumerate(judged.rules) if reasons >> place & 1))
+    return np.array(texts, object if not texts else None)[which]
+
+
+def expect_format(file_format: str) -> None:
+    """Raises SNN404 for a format that does not exist, or that needs a package which is not installed."""
+    if file_format not in FORMATS:
+        fail("SNN404", "screen, file_format", shorten(file_format), ", ".join(FORMATS))
+    if file_format == "parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError:
+            fail("SNN404", "screen, file_format", "parquet, but pyarrow is not installed", "csv",
+                 "install snncompile[search], or ask for CSV")
+
+
+def write(path: Path, columns: Mapping[str, Array], about: Mapping[str, Any], file_format: str) -> None:
+    """Write a file under another name, and rename it when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(about, sort_keys=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    try:
+        (_write_parquet if file_format == "parquet" else _write_csv)(Path(name), columns, text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _write_parquet(path: Path, columns: Mapping[str, Array], about: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(values) for name, values in columns.items()})
+    pq.write_table(table.replace_schema_metadata({KEY: about.encode()}), path, row_group_size=ROWS, compression="zstd")
+
+
+def _write_csv(path: Path, columns: Mapping[str, Array], about: str) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(f"# {about}\n")
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for rows in _rows(columns):
+            writer.writerows(rows)
+
+
+def _rows(columns: Mapping[str, Array]) -> Iterator[Iterable[tuple[Any, ...]]]:
+    count = len(next(iter(columns.values())))
+    for first in range(0, count, ROWS):
+        yield zip(*(values[first:first + ROWS].tolist() for values in columns.values()), strict=True)
+
+
+def about_file(path: Path, file_format: str) -> Any:
+    """The description in a file; None where there is no such file, or it is none of ours."""
+    try:
+        if file_format == "parquet":
+            import pyarrow.parquet as pq
+
+            text = (pq.read_schema(path).metadata or {}).get(KEY, b"").decode()
+        else:
+            with open(path, encoding="utf-8") as file:
+                text = file.readline(MAX_HEADER).removeprefix("# ")
+        return json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return None

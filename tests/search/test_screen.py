@@ -1,0 +1,143 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import snncompile as sc
+from snncompile.ir.ops import Input
+from snncompile.ir.rules import Firing
+from snncompile.search.blocks import NotInLayersError
+from snncompile.search.chain import Chain
+from snncompile.search.layered import skeleton_of
+from snncompile.search.net import Net
+from snncompile.search.screen import judge_graphs, screen
+from snncompile.search.space import Space
+from snncompile.search.terms import Terms
+
+TARGETS = ("c99", "loihi1", "loihi2", "speck2f", "truenorth", "xylo-a2")
+LATE = Firing(reset="value", when="after-decay")
+
+
+def plain(net, width=(4, 9), kernel=(1, 3), neuron=("lif", "if"), bits=(None, 3)):
+    net.conv(width, kernel, bits=bits).norm().neuron(neuron)
+
+
+def strided(net, width=(3, 8), stride=(1, 2, 5), bias=(False, True), late=(False, True)):
+    net.conv(width, 3, stride=stride, bias=bias).neuron("lif", firing=LATE if late else Firing())
+
+
+def pooling(net, kind=("avg", "max", "sum"), side=(1, 2, 3), width=(0, 5)):
+    net.pool(side, kind=kind)
+    if width:
+        net.conv(width, 3).lif(0.5)
+
+
+def residual(net, width=(4, 6), density=(None, 0.25), delay=(0, 2)):
+    entry = net.tap()
+    net.conv(width, 3, density=density).norm().lif(0.5).conv(width, 3).norm()
+    here = net.tap()
+    short = net.at(entry).conv(width, 1).tap()
+    net.at(here).add(short, delay=delay).lif(0.5)
+
+
+def recurrent(net, width=(5, 7), delay=(1, 3)):
+    net.conv(width, 1)
+    entry = net.tap()
+    net.lif(0.5).conv(width, 1).back(entry, delay).at(entry).lif(0.8)
+
+
+def twice_read(net, width=(4, 6)):
+    net.conv(width, 3)
+    entry = net.tap()
+    one = net.lif(0.5).tap()
+    other = net.at(entry).neuron("if").tap()
+    net.at(one).concat(other).conv(width, 1).neuron("qlif", levels=7)
+
+
+def flat(net, outputs=(10, 20), density=(None, 0.1)):
+    net.linear(outputs, density=density).lif(0.5)
+
+
+def waiting(net, factor=(1, 2), kernel=(1, 3)):
+    net.conv(4, kernel, bias=True)
+    net.upsample(factor)
+
+
+def head(net, neuron=("lif", "li")):
+    net.linear(10).neuron(neuron)
+
+
+def readout(net):
+    net.global_pool().linear(5, bias=True).lif(0.5)
+
+
+CHAINS = [
+    Chain(Input((2, 8, 8)), [plain] * 3, head),
+    Chain(Input((2, 9, 9)), [strided, plain, strided], readout),
+    Chain(Input((3, 12, 12), "real", -1, 1), [plain, pooling, plain, pooling], readout),
+    Chain(Input((2, 6, 6)), [residual, pooling, residual], readout),
+    Chain(Input((2, 6, 6)), [recurrent, plain, recurrent], readout, ticks=7),
+    Chain(Input((2, 6, 6)), [twice_read, twice_read, plain], head),
+    Chain(Input((2, 6, 6)), [waiting, plain, waiting, residual], head),
+    Chain(Input((30,)), [flat, flat, flat], head),
+    Chain(Input((2, 6, 6)), [pooling, pooling, pooling], readout),
+    Chain(Input((2, 7, 7)), [plain, strided, pooling, recurrent, residual]),
+]
+
+
+def tight(target, space, seed):
+    """The target with limits that lie on what one of the candidates uses, or just below."""
+    rng = np.random.default_rng(seed)
+    figures = {
+        "neurons": ("neurons", lambda v: v), "synapses": ("synapses", lambda v: v),
+        "fan_in": ("fan-in", lambda v: v), "cores": ("cores", lambda v: v),
+        "state_bits": ("state-width", lambda v: v),
+    }
+    loose = target.with_(neurons=1 << 30, synapses=1 << 40, fan_in=1 << 30, state_bits=30)
+    limits = {"neurons": 1 << 30, "synapses": 1 << 40, "fan_in": 1 << 30, "cores": target.limits.cores, "state_bits": 30}
+    for _ in range(20):
+        try:
+            constraints = sc.check(space.build(int(rng.integers(space.size))), loose).constraints
+        except sc.CompileError:
+            continue
+        changes = {}
+        for figure, (rule, _) in figures.items():
+            if limits[figure] and rule in constraints and rng.random() < 0.6:
+                used = round((constraints[rule] + 1) * limits[figure])
+                changes[figure] = max(used - int(rng.integers(2)), 1)
+        return target.with_(**changes)
+    return target
+
+
+@pytest.mark.parametrize("number", range(len(CHAINS)))
+@pytest.mark.parametrize("target", TARGETS)
+def test_tables_and_graphs_give_the_verdicts_of_check(number, target):
+    space = CHAINS[number]
+    chosen = tight(sc.load_target(target), space, number)
+    if target == "loihi1":
+        chosen = dataclasses.replace(chosen.with_(neurons_per_core=50, in_axons_per_core=90), name="small")
+    budget = {"cores": 4, "resident_kib": 3, "latency_ticks": 5}
+    skeleton_of(space)  # it is in layers
+    screening = screen(space, chosen, sample=60, seed=number, budget=budget, checked=25)
+    by_tables = screening.targets[chosen.name]
+    [by_graphs] = judge_graphs(space, [Terms(chosen, budget=budget)], np.asarray(screening.indices))
+    assert by_tables.rules == by_graphs.rules or set(by_tables.rules) == set(by_graphs.rules)
+    for row in range(60):
+        assert by_tables.constraints_of(row) == by_graphs.constraints_of(row)
+        assert by_tables.reasons_of(row) == by_graphs.reasons_of(row)
+    assert set(by_tables.costs) == set(by_graphs.costs)
+    for name, values in by_tables.costs.items():
+        valid = by_tables.valid
+        np.testing.assert_array_equal(values[valid], by_graphs.costs[name][valid], name)
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 7])
+def test_a_range_has_the_reasons_of_its_candidates(number):
+    space = CHAINS[number]
+    targets = [tight(sc.load_target(t), space, number + 1) for t in TARGETS]
+    first, last = space.size // 7, space.size // 7 + 900
+    fast = screen(space, targets, indices=range(first, min(last, space.size)), margins=False, cost=False)
+    slow = screen(space, targets, indices=list(range(first, min(last, space.size))), cost=False)
+    for name in fast.targets:
+        np.testing.assert_array_equal(fast.targets[name].reasons, slow.targets[name].reasons)
+        assert fast.targets[name].constraints is None
