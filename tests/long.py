@@ -7,16 +7,19 @@ spike, state, tick and sample. Prints what differs, and a summary; exits with 1 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
 from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Graph
 from tests.backends.exactness import differences, flags, random_case
 from tests.strategies import random_graph
 
@@ -35,9 +38,9 @@ def _run(options: argparse.Namespace) -> int:
     built = tuple(options.flags.split()) if options.flags else flags()
     start, wrong, populations, active = time.perf_counter(), 0, 0, 0
     refused: Counter[str] = Counter()
-    for done, seed in enumerate(range(options.first, options.first + options.graphs), start=1):
+    for done, (seed, graph) in enumerate(_graphs(options), start=1):
         try:
-            case = random_case(random_graph(seed), seed)
+            case = random_case(graph, seed)
             found = differences(case, built)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
@@ -55,10 +58,19 @@ def _run(options: argparse.Namespace) -> int:
     return wrong
 
 
+def _graphs(options: argparse.Namespace) -> Iterator[tuple[int, Graph]]:
+    """As many random graphs as were asked for, with their seeds; only those with the operator that was asked for."""
+    made = ((seed, random_graph(seed)) for seed in itertools.count(options.first))
+    return itertools.islice(
+        ((seed, graph) for seed, graph in made
+         if options.operator in (None, *(op.kind() for op in graph.nodes.values()))), options.graphs)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=1000)
     parser.add_argument("--first", type=int, default=1_000_000, help="the first seed")
+    parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
     return parser.parse_args()
 

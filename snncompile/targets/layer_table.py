@@ -15,13 +15,15 @@ from typing import Any, get_args
 import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.library import RULES
 from snncompile.ir.loihi import LOIHI
 from snncompile.ir.op import Op
 from snncompile.ir.operators import OPERATORS
-from snncompile.ir.ops import Conv, Input, Linear, Output, Pool, Scale
+from snncompile.ir.ops import Conv, Input, Output, Pool, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Compare, Reset, When
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 from snncompile.targets.reach import Reach, most_of_a_neuron, reach_of, volume
 
@@ -271,11 +273,12 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
     entering = [shape]
     for op in ops:
         entering.append(op.infer(entering[-1]))
-    layers = [op for op in ops if isinstance(op, (Linear, Conv))]
+    layers = [op for op in ops if isinstance(op, Layer)]
     kernels = [i for i, op in enumerate(ops) if isinstance(op, Conv)]
+    mixes = any(isinstance(op, TokenMix) for op in ops)
     row = {"delay": edge.delay, "synapses": reach.synapses, "fan_in": reach.fan_in,
            "operators": sum(operator_bits().get(word, 0) for word in {op.kind() for op in ops}),
-           "listing": KERNEL if kernels else DENSE if layers else SPARSE,
+           "listing": KERNEL if kernels else DENSE if layers and not mixes else SPARSE,
            "weights": sum(op.weight.size for op in layers) or 1, "pool_side": _pool_side(ops)}
     row |= _numbers(ops, layers, reach, weight_bits) | _least(layers, reach)
     return row | (_kernel(ops[kernels[-1]], entering[kernels[-1]], entering[kernels[-1] + 1]) if kernels else
@@ -283,7 +286,7 @@ def _projection(graph: Graph, edge: Edge, reach: Reach, weight_bits: int) -> dic
                                  "kernel_dilation", "input_side", "output_side"), ABSENT))
 
 
-def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, weight_bits: int) -> dict[str, int]:
+def _numbers(ops: Sequence[Op], layers: Sequence[Layer], reach: Reach, weight_bits: int) -> dict[str, int]:
     """The columns of widths and signs of the weights. Of weights without numbers, the worst is assumed."""
     held: list[Any] = [op.weight for op in layers] or [_signs(op.factor) for op in ops if isinstance(op, Scale)
                                                        and isinstance(op.factor, (int, float, np.ndarray))]
@@ -300,7 +303,7 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, w
             "weights_per_neuron": min(reach.fan_in, distinct)}
 
 
-def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
+def _least(layers: Sequence[Layer], reach: Reach) -> dict[str, int]:
     """The columns from which memory models take lower bounds, see `memory.MemoryModel.synapse_bits`."""
     kernels = [op.kernel for op in layers if isinstance(op, Conv)]
     alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses

@@ -13,9 +13,10 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Scale
+from snncompile.ir.ops import Identity, Input, Output, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.stand_ins import stand_in
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
@@ -217,7 +218,7 @@ def _operators(op: Op) -> tuple[Op, ...]:
 
 
 def _unbiased(op: Op) -> Op:
-    return dataclasses.replace(op, bias=None) if isinstance(op, (Linear, Conv, Scale)) and op.bias is not None else op
+    return dataclasses.replace(op, bias=None) if isinstance(op, (Layer, Scale)) and op.bias is not None else op
 
 
 def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
@@ -230,16 +231,13 @@ def _through(op: Op, constant: Array | None, shape: Shape) -> Array | None:
     bias = getattr(op, "bias", None)
     if bias is None:
         return moved
-    own = np.asarray(bias, np.float64)
-    if isinstance(op, (Linear, Conv)):
-        own = own.reshape(-1, *(1,) * (len(shape) - 1))
-    own = np.broadcast_to(own, shape)
+    own = (op.bias_of(shape) if isinstance(op, Layer) else np.broadcast_to(bias, shape)).astype(np.float64)
     return own if moved is None else own + moved
 
 
 def _moved(op: Op, constant: Array, shape: Shape) -> Array:
     """What an operator makes of a constant; through weights without numbers, a constant of that shape stands for it."""
-    bare = isinstance(op, (Linear, Conv)) and isinstance(op.weight, ShapeOnly)
+    bare = isinstance(op, Layer) and isinstance(op.weight, ShapeOnly)
     return stand_in(shape) if bare else _unbiased(op).apply(constant[None])[0]
 
 

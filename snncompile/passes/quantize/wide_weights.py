@@ -11,8 +11,9 @@ import numpy as np
 
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.ops import Scale
 from snncompile.targets.target import Target
 
 
@@ -48,7 +49,7 @@ def effective_bits(chain: tuple[Op, ...], mixed_step: int) -> int:
     """
     low, high, zeros = 1, 1, 0
     for op in chain:
-        if isinstance(op, (Linear, Conv, Scale)):
+        if isinstance(op, (Layer, Scale)):
             values = np.asarray(op.factor if isinstance(op, Scale) else op.weight).astype(np.int64)
             common = int(np.bitwise_or.reduce(np.abs(values), axis=None)) or 1
             zeros += (common & -common).bit_length() - 1
