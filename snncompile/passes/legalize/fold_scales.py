@@ -47,6 +47,7 @@ def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
     Args:
         shape: of what enters the chain.
 
+    >>> from snncompile.ir.ops import Linear
     >>> [op.kind() for op in fold_chain((AvgPool((2, 2), (2, 2)), Reshape((1,)), Linear(np.ones((1, 1)))), (1, 2, 2))]
     ['sumpool', 'reshape', 'linear']
     """
