@@ -7,21 +7,18 @@ spike, state, tick and sample. Prints what differs, and a summary; exits with 1 
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 
 from snncompile.diagnostics import CompileError
-from snncompile.ir.graph import Graph
 from tests.backends.exactness import differences, flags, random_case
-from tests.strategies import random_graph
+from tests.strategies import random_graphs
 
 CLEAN_EVERY = 500
 
@@ -38,7 +35,7 @@ def _run(options: argparse.Namespace) -> int:
     built = tuple(options.flags.split()) if options.flags else flags()
     start, wrong, populations, active = time.perf_counter(), 0, 0, 0
     refused: Counter[str] = Counter()
-    for done, (seed, graph) in enumerate(_graphs(options), start=1):
+    for done, (seed, graph) in enumerate(random_graphs(options.first, options.graphs, options.operator), start=1):
         try:
             case = random_case(graph, seed)
             found = differences(case, built)
@@ -56,14 +53,6 @@ def _run(options: argparse.Namespace) -> int:
     print(f"{options.graphs} graphs, {populations} populations ({active} of them active), {wrong} graphs wrong, "
           f"{sum(refused.values())} refused {dict(refused)}, {time.perf_counter() - start:.0f} s")
     return wrong
-
-
-def _graphs(options: argparse.Namespace) -> Iterator[tuple[int, Graph]]:
-    """As many random graphs as were asked for, with their seeds; only those with the operator that was asked for."""
-    made = ((seed, random_graph(seed)) for seed in itertools.count(options.first))
-    return itertools.islice(
-        ((seed, graph) for seed, graph in made
-         if options.operator in (None, *(op.kind() for op in graph.nodes.values()))), options.graphs)
 
 
 def _options() -> argparse.Namespace:
