@@ -42,6 +42,7 @@ def effective_bits(chain: tuple[Op, ...], mixed_step: int) -> int:
     A power of two that all weights share is an exponent and takes no width. Weights of both signs are multiples of
     `mixed_step`, which takes width:
 
+    >>> from snncompile.ir.ops import Linear
     >>> effective_bits((Linear(np.array([[127, -3]])), Scale(6)), mixed_step=1)
     10
     >>> effective_bits((Linear(np.array([[127, -3]])), Scale(6)), mixed_step=2)
