@@ -18,7 +18,7 @@ import numpy as np
 
 from snncompile.diagnostics import CompileError
 from tests.backends.exactness import differences, flags, random_case
-from tests.strategies import random_graph
+from tests.strategies import random_graphs
 
 CLEAN_EVERY = 500
 
@@ -35,9 +35,9 @@ def _run(options: argparse.Namespace) -> int:
     built = tuple(options.flags.split()) if options.flags else flags()
     start, wrong, populations, active = time.perf_counter(), 0, 0, 0
     refused: Counter[str] = Counter()
-    for done, seed in enumerate(range(options.first, options.first + options.graphs), start=1):
+    for done, (seed, graph) in enumerate(random_graphs(options.first, options.graphs, options.operator), start=1):
         try:
-            case = random_case(random_graph(seed), seed)
+            case = random_case(graph, seed)
             found = differences(case, built)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
@@ -59,6 +59,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=1000)
     parser.add_argument("--first", type=int, default=1_000_000, help="the first seed")
+    parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
     return parser.parse_args()
 

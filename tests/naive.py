@@ -16,6 +16,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, MaxPool, Pad, Pool, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.populations import Neuron
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 from tests.naive_neurons import Cell
 
@@ -107,6 +108,16 @@ def _conv(op: Any, x: Tensor, shape: Shape) -> Tensor:
     return y
 
 
+def _token_mix(op: Any, x: Tensor, shape: Shape) -> Tensor:
+    heads, out, _ = op.weight.shape
+    y: Tensor = {}
+    for c, o in _indices((shape[0], out)):
+        head = c * heads // shape[0]
+        bias = 0.0 if op.bias is None else float(op.bias[head, o])
+        y[(c, o)] = math.fsum(op.weight[head, o, t] * x[(c, t)] for t in range(shape[1])) + bias
+    return y
+
+
 def _pool(op: Pool, x: Tensor, shape: Shape) -> Tensor:
     y: Tensor = {}
     for c, *place in _indices(op.infer(shape)):
@@ -144,5 +155,5 @@ def _pad(op: Pad, x: Tensor, shape: Shape) -> Tensor:
 
 FUNCTIONS: dict[Any, Callable[[Any, Tensor, Shape], Tensor]] = {
     Linear: _linear, Conv: _conv, Pool: _pool, Upsample: _upsample, Scale: _scale, Reshape: _reshape,
-    Rectify: _rectify, Pad: _pad,
+    Rectify: _rectify, Pad: _pad, TokenMix: _token_mix,
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Identity, Input, Linear, MaxPool, Output, Pad, Reshape, Upsample
+from snncompile.ir.ops import Identity, Input, MaxPool, Output, Pad, Reshape, Upsample
 from snncompile.ir.types import Shape
 from tests.random_layers import connector, in_integers, operator
 from tests.random_neurons import readout, spiking
@@ -104,8 +105,8 @@ def _layer(b: Builder, last: bool) -> None:
     for _ in range(pick.integer(0, 2)):
         op = operator(pick, source.shape, source.spikes, MAX_SIZE)
         keeps = source.spikes and isinstance(op, (MaxPool, Reshape, Upsample))
-        if b.features.given and isinstance(op, (Linear, Conv)) and pick.chance(60):
-            op, step = in_integers(pick, op)
+        if b.features.given and isinstance(op, Layer) and pick.chance(60):
+            op, step = in_integers(pick, op, op.infer(source.shape))
             source = b.add(op, source, b.delay())
             op = step
         source = b.add(op, source, b.delay(), keeps)

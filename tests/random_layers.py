@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Pad, Rectify, Reshape, Scale, SumPool, Upsample
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 from tests.strategies import Choices
 
@@ -46,13 +48,16 @@ def connector(pick: Choices, have: Shape, want: Shape) -> list[Op]:
             *([Reshape(want)] if len(want) > 1 else [])]
 
 
-def in_integers(pick: Choices, op: Linear | Conv) -> tuple[Linear | Conv, Scale]:
-    """The layer with random codes of 1 to 16 bits, and a scale, one or one a channel: the value of their step."""
+def in_integers(pick: Choices, op: Layer, out: Shape) -> tuple[Layer, Scale]:
+    """The layer with random codes of 1 to 16 bits, and a scale, one or one a channel: the value of their step.
+
+    Args:
+        out: the shape of what the layer gives.
+    """
     largest = pick.one([1, 1, 3, 7, 127, 32767])
     codes = pick.chooser.array(-largest, largest, op.weight.shape)
     codes = np.where(codes > 0, 1, -1) if largest == 1 and pick.chance(50) else codes
-    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
-    shape = (op.weight.shape[0], *(1,) * (axes - 1)) if pick.chance(60) else ()
+    shape = (out[0], *(1,) * (len(out) - 1)) if pick.chance(60) else ()
     factor = pick.chooser.array(-40 if pick.chance(10) else 1, 64, shape) / (50.0 * largest)
     layer = dataclasses.replace(op, weight=codes.astype(pick.one([np.int16, np.int32, np.int64])), bias=None)
     return layer, Scale(factor if shape else float(factor))
@@ -85,6 +90,15 @@ def _conv(pick: Choices, shape: Shape) -> Op:
         tuple(pick.integer(1, 2) for _ in axes),
         groups,
     )
+
+
+def _token_mix(pick: Choices, shape: Shape) -> Op:
+    """For a tensor of one axis behind the channels; another gets a layer that its shape fits."""
+    if len(shape) != 2:
+        return _conv(pick, shape)
+    heads, out = pick.one([n for n in (1, 2, 3, 4) if shape[0] % n == 0]), pick.integer(1, 6)
+    bias = pick.weights(heads, out, low=-16, high=16) if pick.chance(40) else None
+    return TokenMix(pick.weights(heads, out, shape[1]), bias)
 
 
 def _window(pick: Choices, shape: Shape) -> tuple[Shape, Shape, tuple[tuple[int, int], ...]]:
@@ -139,5 +153,5 @@ def _pad(pick: Choices, shape: Shape) -> Op:
 
 Maker = Callable[[Choices, Shape], Op]
 FLAT: tuple[Maker, ...] = (_linear, _linear, _linear, _scale, _reshape, _pad, _rectify)
-SPATIAL: tuple[Maker, ...] = (_conv, _conv, _conv, _conv, _sum_pool, _avg_pool, _upsample, _scale, _reshape, _pad,
+SPATIAL: tuple[Maker, ...] = (_conv, _conv, _conv, _token_mix, _sum_pool, _avg_pool, _upsample, _scale, _reshape, _pad,
                               _rectify)

@@ -6,7 +6,8 @@ Graphs are small on purpose: thousands can be run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -107,6 +108,18 @@ def random_graph(seed: int, features: Features = EVERYTHING) -> Graph:
     from tests.random_graphs import build
 
     return build(Choices(Dice(seed)), features)
+
+
+def random_graphs(first: int, count: int, operator: str | None = None, features: Features = EVERYTHING
+                  ) -> Iterator[tuple[int, Graph]]:
+    """The FLOAT graphs of so many seeds from the first one on, with their seeds.
+
+    Args:
+        operator: the word of an operator, such as "conv"; seeds whose graphs lack it are left out.
+    """
+    made = ((seed, random_graph(seed, features)) for seed in itertools.count(first))
+    return itertools.islice(((seed, graph) for seed, graph in made
+                             if operator in (None, *(op.kind() for op in graph.nodes.values()))), count)
 
 
 @st.composite

@@ -15,8 +15,9 @@ import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run, sample_chunks
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, MaxPool, Rectify, Scale, SumPool
+from snncompile.ir.ops import MaxPool, Rectify, Scale, SumPool
 from snncompile.ir.types import Array
 from snncompile.targets.layer_table import LayerTable, layer_table
 
@@ -155,16 +156,16 @@ def _reached(chain: tuple[Op, ...], active: Array) -> float:
     return float(active.sum())
 
 
-def _layers(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Linear | Conv, Array]]:
+def _layers(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Layer, Array]]:
     """The layers of a chain that have weights, and what enters each of them."""
-    last = max((i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv))), default=-1)
+    last = max((i for i, op in enumerate(chain) if isinstance(op, Layer)), default=-1)
     for op in chain[:last + 1]:
-        if isinstance(op, (Linear, Conv)):
+        if isinstance(op, Layer):
             yield op, y
         y = op.apply(y)
 
 
-def _layer(op: Linear | Conv, entering: Array, updates: int, weight_bits: int) -> SynapseActivity:
+def _layer(op: Layer, entering: Array, updates: int, weight_bits: int) -> SynapseActivity:
     """The synaptic operations of one layer on values `[n, *shape]`."""
     spikes, graded = _counts(entering)
     kept = dataclasses.replace(op, weight=(np.asarray(op.weight) != 0).astype(np.float64), bias=None)
@@ -192,7 +193,7 @@ def _bits(y: Array) -> int:
 
 def _ones(op: Op) -> Op:
     """An operator of the same connections with all weights 1, so that its sums are numbers of synapses."""
-    if isinstance(op, (Linear, Conv)):
+    if isinstance(op, Layer):
         return dataclasses.replace(op, weight=np.ones(op.weight.shape), bias=None)
     if isinstance(op, MaxPool):
         return SumPool(op.kernel, op.stride, op.padding)

@@ -46,6 +46,20 @@ def matmul(x: Array, weight: Any) -> Array:
     return _result(np.asarray(x.astype(carrier, copy=False) @ weight.T.astype(carrier, copy=False)), x)
 
 
+def mix(x: Array, weight: Any) -> Array:
+    """Products along the last axis: `x` `[n, channel, in]` with the weights `[head, out, in]` of each channel's head.
+
+    Returns:
+        `[n, channel, out]`, in the dtype of `x` for floats, in int64 for integers.
+    """
+    carrier = _carrier(x, weight, (2,))
+    heads, out, tokens = weight.shape
+    n, channels = x.shape[:2]
+    by_head = x.astype(carrier, copy=False).reshape(n, heads, channels // heads, tokens)
+    y = by_head @ weight.transpose(0, 2, 1).astype(carrier, copy=False)
+    return _result(np.asarray(y.reshape(n, channels, out)), x)
+
+
 def convolve(x: Array, weight: Any, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,
              groups: int) -> Array:
     """Cross-correlation of `x` `[n, channel, *space]` with `weight` `[out, channel/groups, *kernel]`.

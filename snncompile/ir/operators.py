@@ -19,9 +19,10 @@ from snncompile.ir.ops import (
     Upsample,
 )
 from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.token_mix import TokenMix
 
 OPERATORS: dict[str, type[Op]] = {
     op.kind(): op
-    for op in (Input, Output, Identity, Linear, Conv, SumPool, AvgPool, MaxPool, Upsample, Scale, Reshape, Rectify,
-               Pad, Neuron, Population)
+    for op in (Input, Output, Identity, Linear, Conv, TokenMix, SumPool, AvgPool, MaxPool, Upsample, Scale,
+               Reshape, Rectify, Pad, Neuron, Population)
 }

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from snncompile.ir.exact import convolve, matmul, window_reduce
+from snncompile.ir.layer import Layer, per_channel
 from snncompile.ir.op import Op, ShapeError, broadcasts, expect
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, freeze_arrays
 from snncompile.ir.windows import Window
@@ -88,7 +89,7 @@ class Identity(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Linear(Op):
+class Linear(Layer):
     """A fully connected layer, `y = weight x + bias`, from `[in]` to `[out]`.
 
     Attributes:
@@ -96,16 +97,13 @@ class Linear(Op):
         bias: `[out]`, or None.
     """
 
-    weight: Weight
-    bias: Weight | None = None
-
     def infer(self, shape: Shape) -> Shape:
         out, fan_in = self.weight.shape
         expect(len(shape) == 1 and shape[0] == fan_in, f"expects [{fan_in}]")
         return (out,)
 
     def apply(self, x: Array) -> Array:
-        return _add_bias(matmul(x, self.weight), self.bias, 1)
+        return self.biased(matmul(x, self.weight))
 
     def synapses(self, shape: Shape) -> int:
         return self.weight.size
@@ -130,12 +128,9 @@ class Linear(Op):
         out = weight.shape[0]
         return np.diff(np.arange(out + 1) * weight.nonzero // max(out, 1))
 
-    def bounds(self, low: int, high: int) -> tuple[int, int]:
-        return _weighted_bounds(self.weight, low, high)
-
 
 @dataclass(frozen=True, eq=False)
-class Conv(Op):
+class Conv(Layer):
     """A convolution, computed as a cross-correlation as in deep learning, over one or two axes.
 
     Attributes:
@@ -146,8 +141,6 @@ class Conv(Op):
         groups: the number of groups of channels; each output channel reads the channels of one group.
     """
 
-    weight: Weight
-    bias: Weight | None = None
     stride: Shape = (1, 1)
     padding: Pads = ((0, 0), (0, 0))
     dilation: Shape = (1, 1)
@@ -157,6 +150,17 @@ class Conv(Op):
     def kernel(self) -> Shape:
         """The sides of the kernel: one number, or rows and columns."""
         return tuple(self.weight.shape[2:])
+
+    @property
+    def axes(self) -> int:
+        return len(self.kernel) + 1
+
+    def before(self, factor: Array | ShapeOnly) -> Array | ShapeOnly | None:
+        if not per_channel(factor, self.axes) or isinstance(factor, ShapeOnly):
+            return super().before(factor)
+        out, fan_in, *kernel = self.weight.shape
+        by_group = factor.reshape(self.groups, fan_in, *(1,) * len(kernel))
+        return np.repeat(by_group, out // self.groups, 0)
 
     def infer(self, shape: Shape) -> Shape:
         axes = len(self.kernel)
@@ -169,8 +173,7 @@ class Conv(Op):
         return (self.weight.shape[0], *out)
 
     def apply(self, x: Array) -> Array:
-        y = convolve(x, self.weight, self.stride, self.padding, self.dilation, self.groups)
-        return _add_bias(y, self.bias, y.ndim - 1)
+        return self.biased(convolve(x, self.weight, self.stride, self.padding, self.dilation, self.groups))
 
     def synapses(self, shape: Shape) -> int:
         out = self.infer(shape)
@@ -190,9 +193,6 @@ class Conv(Op):
     def tap_weights(self, shape: Shape) -> Any:
         out, *taps = self.weight.shape
         return np.asarray(self.weight).reshape(out, *(1,) * len(self.kernel), *taps)
-
-    def bounds(self, low: int, high: int) -> tuple[int, int]:
-        return _weighted_bounds(self.weight, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,20 +375,6 @@ class Pad(Op):
         return tuple(Window(n, n + a + b, before=a) for n, (a, b) in zip(shape, self.amounts, strict=True))
 
 
-def _weighted_bounds(weight: Weight, low: int, high: int) -> tuple[int, int]:
-    """The bounds of the weighted sums of a layer whose inputs lie between `low <= 0` and `high >= 0`.
-
-    A partial sum is largest where every positive weight meets `high` and every negative one `low`.
-    """
-    assert isinstance(weight, np.ndarray)
-    rows = weight.reshape(len(weight), -1)
-    exact = np.int64 if max(high, -low) < 1 << 15 else object  # rows add up to less than 2**48
-    up = np.maximum(rows, 0).sum(1, dtype=np.int64).astype(exact)
-    down = np.minimum(rows, 0).sum(1, dtype=np.int64).astype(exact)
-    lows = int((up * low + down * high).min(initial=0))
-    return lows, int((up * high + down * low).max(initial=0))
-
-
 def _spread(weight: ShapeOnly) -> Array:
     """A mask with the non-zero elements of a bare shape spread evenly in row-major order.
 
@@ -403,10 +389,3 @@ def _spread(weight: ShapeOnly) -> Array:
 
 def _as_dtype(value: Any, like: Array) -> Array:
     return np.asarray(value, like.dtype)
-
-
-def _add_bias(y: Array, bias: Weight | None, channel_axes: int) -> Array:
-    if bias is None:
-        return y
-    b = _as_dtype(bias, y)
-    return np.asarray(y + b.reshape(-1, *(1,) * (channel_axes - 1)))

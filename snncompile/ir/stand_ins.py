@@ -16,8 +16,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Quantity
 from snncompile.ir.types import Array, Shape, ShapeOnly
@@ -62,7 +63,7 @@ def _filled_edge(edge: Edge) -> Edge:
 
 def _filled(op: Op) -> Op:
     bare = {name: value for name, value in op.arrays.items() if isinstance(value, ShapeOnly)}
-    if isinstance(op, (Linear, Conv)):
+    if isinstance(op, Layer):
         bare.pop("weight", None)
     if not bare:
         return op

@@ -23,6 +23,7 @@ from snncompile.ir.operations import OPERATIONS, ROUNDINGS, arity
 from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing, Quantity, Traced
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape, ShapeOnly, Weight
 
 MAX_BITS = 62
@@ -175,6 +176,11 @@ def _conv(op: Conv) -> Iterator[Demand]:
     yield "groups", whole and op.groups >= 1 and op.weight.shape[0] % op.groups == 0, "a divisor of the outputs"
 
 
+def _token_mix(op: TokenMix) -> Iterator[Demand]:
+    yield "weight", len(op.weight.shape) == 3 and _sizes(op.weight.shape), "[heads, out, in]"
+    yield "bias", op.bias is None or op.bias.shape == op.weight.shape[:2], "[heads, out]"
+
+
 def _pool(op: Pool) -> Iterator[Demand]:
     axes = len(op.kernel)
     yield "kernel", axes in (1, 2) and _sizes(op.kernel), "one or two numbers of 1 or more"
@@ -287,5 +293,5 @@ def _table(params: Mapping[str, Any], name: str) -> bool:
 
 DEMANDS: dict[type[Op], Callable[[Any], Iterator[Demand]]] = {
     Input: _input, Linear: _linear, Conv: _conv, Pool: _pool, Upsample: _upsample, Reshape: _reshape, Pad: _pad,
-    Neuron: _neuron, Population: _population,
+    TokenMix: _token_mix, Neuron: _neuron, Population: _population,
 }

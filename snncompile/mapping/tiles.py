@@ -27,8 +27,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from snncompile.ir.graph import Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Output
+from snncompile.ir.ops import Conv, Output
 from snncompile.ir.types import Array
 from snncompile.mapping.connections import Connections, Matrix, connections, matrix
 from snncompile.targets.columns import DENSE, KERNEL, SPARSE
@@ -79,10 +80,10 @@ def links(graph: Graph, table: LayerTable, memory: MemoryModel) -> list[Link]:
 
 def _listing(chain: Sequence[Op], connected: Connections, memory: MemoryModel) -> int:
     """How synapses are stored. A kernel is shared if the memory model can do that, and if only operators that treat
-    all positions alike stand beside the convolution: no dense layer, and no reshape that mixes the axes."""
-    kinds = {type(op) for op in chain}
-    alike = not connected.mixed and Linear not in kinds
-    if Conv in kinds and alike and memory.shares_kernels and connected.sources:
+    all positions alike stand beside the convolution: no other layer, and no reshape that mixes the axes."""
+    layers = [op for op in chain if isinstance(op, Layer)]
+    alike = not connected.mixed and all(isinstance(op, Conv) for op in layers)
+    if layers and alike and memory.shares_kernels and connected.sources:
         return KERNEL
     return DENSE if connected.full else SPARSE
 

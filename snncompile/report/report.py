@@ -13,7 +13,8 @@ import numpy as np
 from snncompile.cost.estimate import Cost
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run, sample_chunks
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.layer import Layer
+from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Population
 from snncompile.ir.ranges import population_ranges
 from snncompile.ir.types import Array, Shape
@@ -230,9 +231,9 @@ def synapses_into(graph: Graph, name: str) -> int:
     for edge in graph.edges_into[name]:
         shape = graph.shapes[edge.src]
         for op in edge.chain:
-            total += op.synapses(shape) if isinstance(op, (Linear, Conv)) else 0
+            total += op.synapses(shape) if isinstance(op, Layer) else 0
             shape = op.infer(shape)
-        if not any(isinstance(op, (Linear, Conv)) for op in edge.chain):
+        if not any(isinstance(op, Layer) for op in edge.chain):
             total += math.prod(shape)
     return total
 
@@ -242,7 +243,7 @@ def weight_bits(graph: Graph, name: str) -> int:
 
     Where there are weights, the scales behind them do not count. 1 where all weights are -1 or 1; 0 without weights.
     """
-    ops = [op for e in graph.edges_into[name] for op in e.chain if isinstance(op, (Linear, Conv, Scale))]
+    ops = [op for e in graph.edges_into[name] for op in e.chain if isinstance(op, (Layer, Scale))]
     weights = [np.asarray(op.factor if isinstance(op, Scale) else op.weight) for op in ops]
     layers = [w for op, w in zip(ops, weights, strict=True) if not isinstance(op, Scale)] or weights
     if not layers:

@@ -11,8 +11,8 @@ import numpy as np
 
 from snncompile.cost.estimate import Cost
 from snncompile.ir.graph import Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.operations import bit_width
-from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.populations import Population
 from snncompile.ir.ranges import population_ranges
 from snncompile.mapping.chip import CoreUse
@@ -82,7 +82,7 @@ def took(seconds: Mapping[str, float], step: str) -> float | None:
 def reading(graph: Graph, source: str) -> StepReport:
     """Layers, weights and populations of the graph that was read."""
     layers = [op for op in (*graph.nodes.values(), *(o for e in graph.edges for o in e.chain))
-              if isinstance(op, (Linear, Conv))]
+              if isinstance(op, Layer)]
     weights = sum(op.weight.size for op in layers)
     return StepReport("read", source, f"{plural(len(layers), 'layer')} with {plural(weights, 'weight')}, "
                                       f"{plural(len(graph.populations), 'population')}")

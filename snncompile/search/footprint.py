@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Shape, Stage
 
@@ -61,7 +61,7 @@ def qsnn(graph: Graph, weight_bits: int, membrane_bits: int, batch: int = 1, las
     206.0
     """
     _expect(graph, {"weight_bits": weight_bits, "membrane_bits": membrane_bits, "batch": batch, "last_bits": last_bits})
-    layers = {name: op for name, op in graph.nodes.items() if isinstance(op, (Linear, Conv))}
+    layers = {name: op for name, op in graph.nodes.items() if isinstance(op, Layer)}
     first, last = _ends(graph, layers)
     widths = dict.fromkeys(layers, weight_bits)
     if weight_bits != FULL_BITS:

@@ -47,11 +47,11 @@ def picked(space: Space, numbers: Array) -> dict[str, Array]:
     """The values of the choices of candidates, as numbers or text, by the name of the choice."""
     columns: dict[str, Array] = {}
     rest = numbers
-    for name, values in reversed(space.choices.items()):
+    for name, values in reversed(list(space.choices.items())):
         rest, place = np.divmod(rest, len(values))
         plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
         columns[f"choice {name}"] = np.array(values if plain else list(map(str, values)))[place.astype(np.int64)]
-    return dict(reversed(columns.items()))
+    return dict(reversed(list(columns.items())))
 
 
 def words(judged: Judged) -> Array:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.ir.layer import Layer
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Input, Linear, Pool, Scale
+from snncompile.ir.ops import Conv, Input, Pool, Scale
 from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
 from snncompile.targets.columns import (
     ABSENT,
@@ -105,11 +107,12 @@ def _projection(ops: tuple[Op, ...], shape: Shape, reach: Reach, weight_bits: in
     entering = [shape]
     for op in ops:
         entering.append(op.shape_behind(entering[-1]))
-    layers = [op for op in ops if isinstance(op, (Linear, Conv))]
+    layers = [op for op in ops if isinstance(op, Layer)]
     kernels = [i for i, op in enumerate(ops) if isinstance(op, Conv)]
+    mixes = any(isinstance(op, TokenMix) for op in ops)
     row = {"synapses": reach.synapses, "fan_in": reach.fan_in,
            "operators": sum(operator_bits().get(word, 0) for word in {op.kind() for op in ops}),
-           "listing": KERNEL if kernels else DENSE if layers else SPARSE,
+           "listing": KERNEL if kernels else DENSE if layers and not mixes else SPARSE,
            "weights": sum(op.weight.size for op in layers) or 1, "pool_side": _pool_side(ops),
            "nonzero": sum(_nonzero(op.weight) for op in layers) if layers else 1}
     row |= _numbers(ops, layers, reach, weight_bits) | _least(layers, reach)
@@ -118,7 +121,7 @@ def _projection(ops: tuple[Op, ...], shape: Shape, reach: Reach, weight_bits: in
                                  "kernel_dilation", "input_side", "output_side"), ABSENT))
 
 
-def _numbers(ops: Sequence[Op], layers: Sequence[Linear | Conv], reach: Reach, weight_bits: int) -> dict[str, int]:
+def _numbers(ops: Sequence[Op], layers: Sequence[Layer], reach: Reach, weight_bits: int) -> dict[str, int]:
     """The columns of widths and signs of the weights. Of weights without numbers, the worst is assumed."""
     held: list[Any] = [op.weight for op in layers] or [_signs(op.factor) for op in ops if isinstance(op, Scale)
                                                        and isinstance(op.factor, (int, float, np.ndarray))]
@@ -142,7 +145,7 @@ def _nonzero(weight: Weight) -> int:
     return weight.nonzero if isinstance(weight, ShapeOnly) else int(np.count_nonzero(weight))
 
 
-def _least(layers: Sequence[Linear | Conv], reach: Reach) -> dict[str, int]:
+def _least(layers: Sequence[Layer], reach: Reach) -> dict[str, int]:
     """The columns from which memory models take lower bounds, see `memory.MemoryModel.synapse_bits`."""
     kernels = [op.kernel for op in layers if isinstance(op, Conv)]
     alike = len(kernels) == len(layers) and not reach.scattered and reach.least_synapses

@@ -47,7 +47,7 @@ class Network:
     """What a network may look like."""
 
     operators: tuple[str, ...] | None = words("operators of a projection", (
-        "linear", "conv", "sumpool", "scale", "reshape", "pad", "upsample", "maxpool", "rectify"))
+        "linear", "conv", "tokenmix", "sumpool", "scale", "reshape", "pad", "upsample", "maxpool", "rectify"))
     graded: bool = flag("whether populations may send graded values to each other", True)
     real_inputs: bool = flag("whether inputs may be numbers rather than spikes", True)
     recurrence: bool = flag("whether a population may reach itself", True)

@@ -30,6 +30,7 @@ from snncompile.ir.ops import (
     Upsample,
 )
 from snncompile.ir.populations import Population
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, Stage
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.prove_ranges import ProveRanges
@@ -37,7 +38,7 @@ from tests.backends.exactness import flags
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 EVENTS, DENSE = 0.05, 0.9
-DENSE_LINEAR_RATE, DENSE_CONV_RATE = 0.5, 0.35
+DENSE_LINEAR_RATE, DENSE_CONV_RATE, DENSE_MIX_RATE = 0.5, 0.35, 1 / 16
 TICKS = 4
 
 # Spikes, counts that repeat in a list of events, values below and above what four products in 16 bits allow, and
@@ -190,6 +191,29 @@ def test_windows_of_every_kind_are_exact(rate: float, groups: int) -> None:
     one = [conv(0, 2, rate, groups=groups, stride=(s,), kernel=(k,), dilation=(d,), padding=((2, 1),))
            for s, k, d in product((1, 2, 3), (1, 3), (1, 2))]
     check([*two[::2], *one])
+
+
+# --- token mixing --------------------------------------------------------------------------------------------
+
+def mixing(low: int, high: int, rate: float = EVENTS, bits: int = 8, heads: int = 2) -> Case:
+    return Case((TokenMix(integers((heads, 5, 7), bits)),), (6, 7), low, high, rate)
+
+
+def test_quiet_tokens_are_listed_and_busy_ones_multiplied():
+    assert chosen(mixing(0, 1)) == ["MixEvent"]
+    assert chosen(mixing(0, 1, DENSE_MIX_RATE + 0.01)) == ["MixDense"]
+    rows = (Reshape((6, 8)), TokenMix(integers((3, 5, 8))))
+    assert chosen(Case(rows, (6, 2, 4), 0, 1)) == ["MixEvent"]  # pixels lie as tokens do
+
+
+def test_one_bit_weights_of_a_token_mixing_are_not_packed():
+    assert chosen(Case((TokenMix(signs((2, 5, 7), True)),), (6, 7), 0, 1)) == ["MixEvent"]
+
+
+@needs_compiler
+@pytest.mark.parametrize("heads", [1, 2, 6])
+def test_token_mixing_is_exact_on_every_source(heads: int) -> None:
+    check([mixing(*r, rate, bits, heads) for r, rate, bits in product(RANGES, (EVENTS, DENSE), (8, 16))])
 
 
 # --- packed weights ------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from snncompile.ir.ops import (
     Upsample,
 )
 from snncompile.ir.populations import Neuron
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from tests.random_layers import FLAT, SPATIAL
 from tests.strategies import Choices, Drawn
@@ -117,6 +118,25 @@ def test_integer_products_are_exact_at_the_edges_of_the_float_formats(width):
 def test_integer_products_are_exact_at_any_magnitude(a, b):
     x, weight = np.array([a], np.int64), np.array([b], np.int64)
     assert int(Linear(weight).apply(x)[0, 0]) == sum(p * q for p, q in zip(a, b, strict=True))
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.booleans(), st.integers(0, 99))
+def test_token_mixing_is_a_matrix_product_in_each_channel(heads, size, biased, seed):
+    rng = np.random.default_rng(seed)
+    weight, bias = rng.integers(-9, 10, (heads, 4, 5)), rng.integers(-9, 10, (heads, 4)) if biased else None
+    x = rng.integers(-5, 6, (2, heads * size, 5))
+    y = np.stack([[weight[c // size] @ channel + (bias[c // size] if biased else 0)
+                   for c, channel in enumerate(sample)] for sample in x])
+    np.testing.assert_array_equal(TokenMix(weight, bias).apply(x), y)
+    real = TokenMix(weight.astype(float), bias)
+    np.testing.assert_array_equal(real.apply(x.astype(np.float32)), y)
+    assert TokenMix(weight).apply(x[:0]).shape == (0, heads * size, 4)
+
+
+@pytest.mark.parametrize("width", [(1 << 24) - 1, 1 << 24, (1 << 53) - 1, (1 << 53) + 1])
+def test_token_mixing_of_integers_is_exact_at_the_edges_of_the_float_formats(width):
+    x = np.array([[[1, 1, 1]]])
+    assert TokenMix(np.array([[[width, 1, 1]]])).apply(x).item() == width + 2
 
 
 def test_narrow_integers_do_not_overflow_in_sums():
@@ -242,6 +262,8 @@ def test_synapses_are_the_connections_that_exist(case):
 def _with_unit_weights(op: Op) -> Op | None:
     if isinstance(op, Linear):
         return Linear(np.ones(op.weight.shape))
+    if isinstance(op, TokenMix):
+        return TokenMix(np.ones(op.weight.shape))
     if isinstance(op, Conv):
         return Conv(np.ones(op.weight.shape), None, op.stride, op.padding, op.dilation, op.groups)
     return None
@@ -255,6 +277,9 @@ BAD_SHAPES: list[tuple[Op, Shape, str]] = [
     (Conv(np.ones((2, 3, 3)), None, (1,), ((0, 0),), (1,)), (2, 5), r"expects \[3, length\]"),
     (Conv(np.ones((2, 3, 3, 3)), groups=2), (3, 5, 5), r"expects \[6, height, width\]"),
     (Conv(np.ones((2, 3, 3, 3)), dilation=(3, 1)), (3, 6, 6), r"kernel of \[3, 3\] does not fit into \[6, 6\]"),
+    (TokenMix(np.ones((1, 2, 3))), (3, 2), r"expects \[channels, 3\]$"),
+    (TokenMix(np.ones((2, 2, 3))), (3, 3), r"expects \[channels, 3\], channels a multiple of 2"),
+    (TokenMix(np.ones((1, 2, 3))), (3,), r"expects \[channels, 3\]"),
     (SumPool((2, 2), (2, 2)), (4,), "expects 3 axes"),
     (SumPool((3, 2), (2, 2)), (1, 2, 2), r"window of \[3, 2\] does not fit into \[2, 2\]"),
     (MaxPool((2, 2), (2, 2), ((0, 2), (0, 0))), (1, 4, 4), "padding of a maximum must be smaller"),

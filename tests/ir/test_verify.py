@@ -32,6 +32,7 @@ from snncompile.ir.ops import (
 )
 from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import findings, instant_cycle, verify
 from snncompile.ir.wellformed import matches
@@ -279,6 +280,9 @@ GOOD_AND_BAD: list[tuple[Op, list[Op]]] = [
         Conv(np.ones((4, 1, 3, 3)), padding=((0, -1), (0, 0))), Conv(np.ones((4, 1, 3, 3)), padding=(1, 1)),
         Conv(np.ones((4, 1, 3, 3)), dilation=(1, 0)), Conv(np.ones((4, 1, 3, 3)), groups=3),
         Conv(np.ones((4, 1, 3, 3)), groups=0), Conv(np.ones((4, 1, 3, 3)), groups=True)]),
+    (TokenMix(np.ones((2, 3, 4)), np.ones((2, 3))), [
+        TokenMix("weights"), TokenMix(np.ones((3, 4))), TokenMix(np.ones((0, 3, 4))),
+        TokenMix(np.ones((2, 3, 4)), np.ones(3)), TokenMix(np.ones((2, 3, 4)), np.ones((2, 4)))]),
     (SumPool((2, 2), (2, 2)), [SumPool((0, 2), (2, 2)), SumPool((2, 2), (2,)), SumPool((2, 2), (0, 2)),
                                SumPool((2, 2), (2, 2), ((0, 0),)), SumPool((2, 2, 2), (2, 2, 2))]),
     (MaxPool((2,), (1,), ((1, 1),)), [MaxPool((2,), (1,), ((-1, 1),))]),

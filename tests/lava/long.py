@@ -19,8 +19,8 @@ from snncompile.ir.interp import run
 from snncompile.ir.types import Array
 from tests.backends.exactness import random_case
 from tests.lava.emitting import differences, network, package
-from tests.lava.networks import random_loihi
-from tests.strategies import random_graph
+from tests.lava.networks import PLAIN, random_loihi
+from tests.strategies import EVERYTHING, random_graph, random_graphs
 
 PROCESSES = ("LIF", "Sparse", "Synapses", "Delay")
 
@@ -30,11 +30,13 @@ def main() -> int:
     parser.add_argument("--graphs", type=int, default=100)
     parser.add_argument("--first", type=int, default=2_000_000, help="the first seed")
     parser.add_argument("--loihi", action="store_true", help="quantize into Loihi's registers")
+    parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     options = parser.parse_args()
     start, wrong, populations, active = time.perf_counter(), 0, 0, 0
     refused: Counter[str] = Counter()
     used: Counter[str] = Counter()
-    for seed in range(options.first, options.first + options.graphs):
+    features = PLAIN if options.loihi else EVERYTHING
+    for seed, _ in random_graphs(options.first, options.graphs, options.operator, features):
         try:
             graph, x = random_loihi(seed) if options.loihi else _random(seed)
             found = differences(graph, x)

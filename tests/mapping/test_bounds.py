@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Output, Pad, Reshape, SumPool, Upsample
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.mapping.partition import partition
 from snncompile.passes.pipeline import run_passes
@@ -85,6 +86,12 @@ SPARSE = (np.random.default_rng(0).random((60, 80)) < 0.05).astype(float)
     ((4, 6, 6), (conv(4, 4, groups=4, dilation=2, pad=2),)),
     ((1, 1, 1), (Upsample((4, 4)), Reshape((4, 2, 2)), conv(4, 4))),
     ((2, 8, 8), (AvgPool((2, 2), (2, 2)), conv(4, 2))),
+    ((4, 9), (TokenMix(ShapeOnly((2, 5, 9))),)),
+    ((1, 9), (TokenMix(ShapeOnly((1, 5, 9))),)),                                  # a single channel: all read the same
+    ((4, 3, 3), (Reshape((4, 9)), TokenMix(ShapeOnly((1, 9, 9))), Reshape((4, 3, 3)))),
+    ((4, 9), (Conv(ShapeOnly((8, 4, 1)), None, (1,), ((0, 0),), (1,)), TokenMix(ShapeOnly((2, 5, 9))))),
+    ((6, 6), (Reshape((1, 36)), TokenMix(ShapeOnly((1, 7, 36))))),
+    ((6, 6), (Reshape((4, 9)), TokenMix(ShapeOnly((4, 7, 9))), TokenMix(ShapeOnly((1, 2, 7))))),
 ], ids=lambda value: " ".join(op.kind() for op in value) if value and not isinstance(value[0], int) else str(value))
 def test_no_bound_is_above_the_cores_of_chains_whose_synapses_are_hard_to_count(shape, chain, name):
     assert_bounded(chain_net(shape, chain), BOUNDED[name])

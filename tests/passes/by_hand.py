@@ -10,8 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Rectify, Reshape, Scale
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 from snncompile.mapping.partitioned import Partition
 from snncompile.targets.target import Target
@@ -30,7 +32,7 @@ def _ones(op: Op) -> Op:
     """The operator with weights of 1; the zeros of a mostly empty layer are no synapses."""
     if isinstance(op, (Scale, Rectify)):
         return Identity()
-    if not isinstance(op, (Conv, Linear)):
+    if not isinstance(op, Layer):
         return op
     weight = np.ones(op.weight.shape)
     if isinstance(op, Linear) and (np.asarray(op.weight) == 0).mean() > 0.5:
@@ -110,7 +112,7 @@ class ByHand:
             return used
         for edge, matrix in zip(self.edges, self.matrices, strict=True):
             kinds = {type(op) for op in edge.chain if not _keeps_axes(op, edge, self.graph.shapes[edge.src])}
-            if Conv in kinds and self.target.memory.shared_kernels and not kinds & {Linear, Reshape}:
+            if Conv in kinds and self.target.memory.shared_kernels and not kinds & {Linear, TokenMix, Reshape}:
                 self._kernels(edge, matrix, used)
                 continue
             dense = (matrix == matrix[:, :1]).all()

@@ -6,12 +6,9 @@ import pytest
 import snncompile as sc
 from snncompile.ir.ops import Input
 from snncompile.ir.rules import Firing
-from snncompile.search.blocks import NotInLayersError
 from snncompile.search.chain import Chain
 from snncompile.search.layered import skeleton_of
-from snncompile.search.net import Net
 from snncompile.search.screen import judge_graphs, screen
-from snncompile.search.space import Space
 from snncompile.search.terms import Terms
 
 TARGETS = ("c99", "loihi1", "loihi2", "speck2f", "truenorth", "xylo-a2")
@@ -85,27 +82,24 @@ CHAINS = [
 ]
 
 
+LOOSE = {"neurons": ("neurons", 1 << 30), "synapses": ("synapses", 1 << 40), "fan_in": ("fan-in", 1 << 30),
+         "state_bits": ("state-width", 30)}
+"""Figures of targets, each with the rule that compares it and a limit that nothing reaches."""
+
+
 def tight(target, space, seed):
     """The target with limits that lie on what one of the candidates uses, or just below."""
     rng = np.random.default_rng(seed)
-    figures = {
-        "neurons": ("neurons", lambda v: v), "synapses": ("synapses", lambda v: v),
-        "fan_in": ("fan-in", lambda v: v), "cores": ("cores", lambda v: v),
-        "state_bits": ("state-width", lambda v: v),
-    }
-    loose = target.with_(neurons=1 << 30, synapses=1 << 40, fan_in=1 << 30, state_bits=30)
-    limits = {"neurons": 1 << 30, "synapses": 1 << 40, "fan_in": 1 << 30, "cores": target.limits.cores, "state_bits": 30}
-    for _ in range(20):
+    loose = target.with_(**{figure: limit for figure, (_, limit) in LOOSE.items()})
+    limits = LOOSE | ({"cores": ("cores", target.limits.cores)} if target.limits.cores else {})
+    for index in rng.integers(0, space.size, 20).tolist():
         try:
-            constraints = sc.check(space.build(int(rng.integers(space.size))), loose).constraints
+            found = sc.check(space.build(index), loose).constraints
         except sc.CompileError:
             continue
-        changes = {}
-        for figure, (rule, _) in figures.items():
-            if limits[figure] and rule in constraints and rng.random() < 0.6:
-                used = round((constraints[rule] + 1) * limits[figure])
-                changes[figure] = max(used - int(rng.integers(2)), 1)
-        return target.with_(**changes)
+        chosen = {figure: round((found[rule] + 1) * limit) - int(rng.integers(2))
+                  for figure, (rule, limit) in limits.items() if rule in found and rng.random() < 0.6}
+        return target.with_(**{figure: max(limit, 1) for figure, limit in chosen.items()})
     return target
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Conv, Linear, Pad, Reshape, SumPool, Upsample
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from snncompile.mapping.connections import connections
 from snncompile.targets.reach import reach_of, volume
@@ -24,12 +25,15 @@ def connected(chain: tuple[Op, ...], shape: Shape) -> Array:
 
 
 def candidates(rng: np.random.Generator, shape: Shape) -> list[Op]:
+    if len(shape) == 2:
+        return [TokenMix(np.ones((shape[0], 3, shape[1]))), Pad(((0, 1), (1, 0))), Reshape((math.prod(shape),))]
     if len(shape) == 1:
         return [Linear(np.ones((4, shape[0])))] * 3 + [Pad(((1, 2),))]
     stride = tuple(int(n) for n in rng.integers(1, 3, 2))
     dilation = tuple(int(n) for n in rng.integers(1, 3, 2))
     return [
         SumPool((2, 2), stride), Upsample((2, 1)), Pad(((1, 2), (0, 1), (2, 0))), Reshape((math.prod(shape),)),
+        Reshape((shape[0], math.prod(shape[1:]))),
         Conv(np.ones((2 * shape[0], 1, 3, 2)), None, stride, ((1, 1), (0, 2)), dilation, shape[0]),
         Conv(np.ones((3, shape[0], 3, 3)), None, stride, ((1, 1), (1, 0)), dilation),
     ]

@@ -20,10 +20,12 @@ from snncompile.backends.plan.kernels.plain import (
     UpsampleKernel,
 )
 from snncompile.backends.plan.kernels.table import choose
-from snncompile.backends.plan.layouts import Geometry, channels_last, per_channel
+from snncompile.backends.plan.layouts import Geometry, as_image, channels_last, per_channel
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval
 from snncompile.ir.ops import Conv, Linear, Pool, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 
 
@@ -59,7 +61,7 @@ class Builder:
         for i, op in enumerate(chain):
             shape = op.infer(signal.shape)
             final = i == len(chain) - 1 and np.array_equal(channels_last(shape), order)
-            if isinstance(op, (Linear, Conv)):
+            if isinstance(op, Layer):
                 signal = self._weighted(op, signal, shape, target if final else None)
                 if final:
                     return
@@ -140,22 +142,26 @@ class Builder:
 
     # --- operators with weights ------------------------------------------------------------------
 
-    def _weighted(self, op: Linear | Conv, signal: Signal, shape: Shape, target: Buffer | None) -> Signal:
+    def _weighted(self, op: Layer, signal: Signal, shape: Shape, target: Buffer | None) -> Signal:
         """Append the cheapest kernel of an operator with weights, which adds to `target` or to a fresh buffer."""
-        if isinstance(op, Conv):
+        if not isinstance(op, Linear):
             signal = self._ordered(signal)
         dst = target or self._fresh(range_behind(op, signal.buffer.range), math.prod(shape), True)
         self.kernels.append(choose(self._site(op, signal, shape, dst), self.costs))
         return Signal(dst, shape, channels_last(shape), 1.0)
 
-    def _site(self, op: Linear | Conv, signal: Signal, shape: Shape, dst: Buffer) -> Site:
+    def _site(self, op: Layer, signal: Signal, shape: Shape, dst: Buffer) -> Site:
         weight = np.asarray(op.weight)
         if isinstance(op, Linear):
             geometry = Geometry.fully_connected(weight.shape[1], weight.shape[0])
-            return Site(signal, dst, weight[:, signal.order, None, None], geometry, True, self._constant)
+            return Site(signal, dst, weight[:, signal.order, None, None], geometry, "linear", self._constant)
+        if isinstance(op, TokenMix):
+            geometry = Geometry(*as_image(signal.shape), *as_image(shape), groups=op.heads)
+            return Site(signal, dst, weight, geometry, "mix", self._constant)
+        assert isinstance(op, Conv)
         geometry = Geometry.of_convolution(op, signal.shape, shape)
         whole = weight.reshape(*weight.shape[:2], *geometry.kernel)
-        return Site(signal, dst, whole, geometry, False, self._constant)
+        return Site(signal, dst, whole, geometry, "conv", self._constant)
 
     def _constant(self, values: Array, word: str) -> Constant:
         return Constant(f"{self.name}_{word}{len(self.kernels)}", values)

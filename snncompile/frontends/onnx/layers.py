@@ -8,6 +8,7 @@ axis; axis numbers of the graph's operators do not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from snncompile.frontends.onnx.file import Node
 from snncompile.frontends.onnx.rearrange import REARRANGING, axis_without_batch, refuse
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Pads, Reshape, Scale, SumPool
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 
 # --- weights ---------------------------------------------------------------------------------------------
@@ -73,11 +75,29 @@ def _matmul(flow: Flow, node: Node) -> Terms:
     if node.inputs[0] not in flow.values or node.inputs[1] not in flow.constants:
         refuse(node, "a product of two changing values, or weights on the left",
                "changing values times constant weights")
-    weight = flow.constants[node.inputs[1]]
-    if weight.ndim != 2 or len(flow.values[node.inputs[0]].shape) != 1:
-        refuse(node, f"weights of shape {list(weight.shape)} for values of shape "
-               f"{list(flow.values[node.inputs[0]].shape)}", "weights [in, out] for values [in]")
-    return [(node.inputs[0], _weighted(flow, node.inputs[1], lambda w, b: Linear(w.T, b), None, 1, 1))]
+    weight, shape = flow.constants[node.inputs[1]], flow.values[node.inputs[0]].shape
+    if weight.ndim == 2 and len(shape) == 1:
+        return [(node.inputs[0], _weighted(flow, node.inputs[1], lambda w, b: Linear(w.T, b), None, 1, 1))]
+    if weight.ndim != 2 and not (weight.ndim == 3 and len(shape) == 3 and shape[0] == len(weight)):
+        refuse(node, f"weights of shape {list(weight.shape)} for values of shape {list(shape)}",
+               "weights [in, out], or [heads, in, out] for values [heads, channels, in]")
+    return [(node.inputs[0], _token_mix(flow, node.inputs[1], shape))]
+
+
+def _token_mix(flow: Flow, name: str, shape: Shape) -> tuple[Op, ...]:
+    """The operators of a product along the last axis of values of this shape; all axes before it are channels.
+
+    Quantized weights of one step stay integers.
+    """
+    quantized = flow.quantized.get(name)
+    whole = quantized is not None and np.asarray(quantized.step).size == 1
+    weight = quantized.integers if quantized is not None and whole else flow.constants[name]
+    by_head = weight.reshape(-1, *weight.shape[-2:])
+    scale = (Scale(float(np.asarray(quantized.step).ravel()[0])),) if quantized is not None and whole else ()
+    flat = (math.prod(shape[:-1]), shape[-1])
+    apart: tuple[Op, ...] = () if shape == flat else (Reshape(flat),)
+    back: tuple[Op, ...] = () if shape == flat else (Reshape((*shape[:-1], by_head.shape[2])),)
+    return *apart, TokenMix(np.ascontiguousarray(by_head.transpose(0, 2, 1))), *scale, *back
 
 
 def _conv(flow: Flow, node: Node) -> Terms:

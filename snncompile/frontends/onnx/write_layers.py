@@ -30,6 +30,7 @@ from snncompile.ir.ops import (
     SumPool,
     Upsample,
 )
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape
 
 
@@ -75,6 +76,14 @@ def _conv(w: Writer, op: Conv, x: str, shape: Shape) -> str:
     columns = w.reshape(patches, op.groups, fan_in, positions)
     rows = w.op("Reshape", weight, w.integers(op.groups, out[0] // op.groups, fan_in))
     return _biased(w, w.reshape(w.op("MatMul", rows, columns), *out), op.bias, len(out))
+
+
+def _token_mix(w: Writer, op: TokenMix, x: str, shape: Shape) -> str:
+    by_head = w.reshape(x, op.heads, shape[0] // op.heads, shape[1])
+    y = w.op("MatMul", by_head, w.op("Transpose", w.constant(op.weight), perm=[0, 2, 1]))
+    if op.bias is not None:
+        y = w.op("Add", y, w.op("Reshape", w.constant(op.bias), w.integers(op.heads, 1, -1)))
+    return w.reshape(y, *op.infer(shape))
 
 
 def _windows(w: Writer, x: str, shape: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape,
@@ -161,6 +170,7 @@ def _pad(w: Writer, op: Pad, x: str, shape: Shape) -> str:
 
 
 WRITERS: Mapping[type[Op], Callable[..., str]] = {
-    Identity: _same, Output: _same, Linear: _linear, Conv: _conv, SumPool: _sum_pool, AvgPool: _average_pool,
-    MaxPool: _max_pool, Upsample: _upsample, Scale: _scale, Reshape: _reshape, Rectify: _rectify, Pad: _pad,
+    Identity: _same, Output: _same, Linear: _linear, Conv: _conv, TokenMix: _token_mix, SumPool: _sum_pool,
+    AvgPool: _average_pool, MaxPool: _max_pool, Upsample: _upsample, Scale: _scale, Reshape: _reshape,
+    Rectify: _rectify, Pad: _pad,
 }

@@ -32,6 +32,7 @@ class Cell:
         layout: the axes of the tensor: `tick` is one tick `[batch, *shape]`, `ticks-first` is
             `[tick, batch, *shape]`, `batch-first` is `[batch, tick, *shape]`, and `merged` is
             `[batch * tick, *shape]`, where the ticks of a sample follow each other.
+        merged: for `merged`, how many samples and how many ticks the axis holds; -1 where the module does not say.
         returns: what `forward` returns, in order: `output` for what the neuron emits, `state` for a state that is
             passed to the next call. With a single entry `forward` returns the tensor itself and no tuple. The last of
             several states is the membrane.
@@ -43,6 +44,7 @@ class Cell:
     recurrent: tuple[Op, ...] | None = None
     recurrent_silence: bool = False
     layout: Layout = "tick"
+    merged: tuple[int, int] = (-1, -1)
     returns: tuple[Returned, ...] = ("output",)
 
     @property

@@ -18,6 +18,7 @@ from snncompile.frontends.torch.reductions import REDUCTIONS
 from snncompile.frontends.torch.shapes import SHAPES, Handler
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Rectify, Scale, SumPool, Upsample
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
 from torch import Tensor
 
@@ -32,21 +33,44 @@ def _per_axis(value: Any, axes: int) -> Shape:
 
 
 def linear(ctx: CallContext, x: Any, weight: Any, bias: Any = None) -> Value:
-    """`weight`: `[out, in]`."""
+    """`weight`: `[out, in]`. Behind other axes of features, the layer mixes the entries of the last one."""
     x = ctx.value(x)
     w = ctx.array(weight, "weight")
-    if len(w.shape) != 2 or not x.shape or x.axes[-1] != "F" or math.prod(x.shape) != x.shape[-1]:
-        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "one axis of features; flatten the others first")
-    out = ctx.add_node(x, Linear(w, None if bias is None else ctx.array(bias, "bias")), x.shape[-1:])
+    if len(w.shape) != 2 or not x.shape or x.axes[-1] != "F":
+        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "features as the last axis")
+    b = None if bias is None else ctx.array(bias, "bias")
+    if math.prod(x.shape) != x.shape[-1]:
+        return _token_mix(ctx, x, TokenMix(_one_head(w), None if b is None else _one_head(b)))
+    out = ctx.add_node(x, Linear(w, b), x.shape[-1:])
     return replace(out, axes=x.axes, shape=(*x.shape[:-1], w.shape[0]), reshape_name=ctx.name)
 
 
+def _one_head(values: Weight) -> Weight:
+    return ShapeOnly((1, *values.shape), values.dtype) if isinstance(values, ShapeOnly) else values[None]
+
+
+def _token_mix(ctx: CallContext, x: Value, op: TokenMix) -> Value:
+    """A linear map along the last axis; all axes of features before it are channels."""
+    if not x.features_last:
+        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "time and batch before the features")
+    *channels, tokens = x.shape
+    out = ctx.add_node(x, op, (math.prod(channels), tokens))
+    return replace(out, axes=x.axes, shape=(*channels, op.weight.shape[1]), reshape_name=ctx.name)
+
+
 def matmul(ctx: CallContext, x: Any, other: Any) -> Value:
-    """`x @ other` with a constant matrix `other`."""
+    """`x @ other` with a constant `other`: a matrix, or one for each head of `x` `[..., heads, channels, tokens]`."""
     weight = ctx.array(other, "second factor")
-    if len(weight.shape) != 2:
-        ctx.refuse(f"{ctx.call.name} with a factor of shape {list(weight.shape)}", "a matrix")
-    return linear(ctx, x, other.t())
+    if len(weight.shape) == 2:
+        return linear(ctx, x, other.t())
+    x = ctx.value(x)
+    if len(weight.shape) != 3 or len(x.shape) < 3 or math.prod(x.shape[:-3]) != 1 or x.shape[-3] != weight.shape[0]:
+        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} with a factor of shape {list(weight.shape)}",
+                   "a matrix, or a matrix for each entry of the third last axis")
+    heads, tokens, out = weight.shape
+    turned = ShapeOnly((heads, out, tokens), weight.dtype) if isinstance(weight, ShapeOnly) else np.ascontiguousarray(
+        weight.transpose(0, 2, 1))
+    return _token_mix(ctx, x, TokenMix(turned))
 
 
 def addmm(ctx: CallContext, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:

@@ -315,7 +315,8 @@ class Interpreter:
         with MixedDevices():
             cell = read(module, x.shape, path)
         expected = LAYOUT_AXES[cell.layout]
-        if x.leading != expected or not x.features_last:
+        contradicts = any(n > 0 and self.axis_sizes.get(a, n) != n for a, n in zip("BT", cell.merged, strict=True))
+        if x.leading != expected or not x.features_last or contradicts:
             raise Refused(f"a neuron that takes tensors [{_axis_names(expected)}, ...] is given {described(x)}",
                           "the axes of the example input: [batch, ...] for one tick, [tick, batch, ...] or "
                           "[batch, tick, ...] for several, with 2 ticks or more", "SNN110")

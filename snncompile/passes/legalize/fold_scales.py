@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -11,9 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer, per_channel
 from snncompile.ir.op import Op
-from snncompile.ir.ops import AvgPool, Conv, Linear, Pad, Reshape, Scale, SumPool, Upsample
-from snncompile.ir.types import Array, Shape, ShapeOnly, Stage, Weight
+from snncompile.ir.ops import AvgPool, Pad, Reshape, Scale, SumPool, Upsample
+from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
 from snncompile.passes.quantize.given_weights import is_given
 
 
@@ -47,6 +49,7 @@ def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:
     Args:
         shape: of what enters the chain.
 
+    >>> from snncompile.ir.ops import Linear
     >>> [op.kind() for op in fold_chain((AvgPool((2, 2), (2, 2)), Reshape((1,)), Linear(np.ones((1, 1)))), (1, 2, 2))]
     ['sumpool', 'reshape', 'linear']
     """
@@ -73,7 +76,8 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
         return at + 1
     factor = _number(scale.factor)
     kept = at > 0 and is_given(ops[at - 1])
-    if at > 0 and isinstance(ops[at - 1], (Linear, Conv)) and not kept and (joined := _after(ops[at - 1], factor)):
+    previous = ops[at - 1] if at > 0 else None
+    if isinstance(previous, Layer) and not kept and (joined := _times_weights(previous, factor, previous.behind)):
         ops[at - 1:at + 1] = [joined]
         return at
     if (step := _step_before(ops, at, factor)) is not None:
@@ -89,9 +93,8 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
         if not isinstance(factor, (np.ndarray, ShapeOnly)):
             ops[at:at + 3] = [following, _joined(scale, ops[at + 2])]
         return at + 1
-    if isinstance(following, (Linear, Conv)):
-        joined = _before(following, factor)
-        if joined:
+    if isinstance(following, Layer):
+        if joined := _times_weights(following, factor, following.before):
             ops[at:at + 2] = [joined]
         return at + 1
     if kept:
@@ -110,7 +113,7 @@ def _step_before(ops: list[Op], at: int, factor: Any) -> int | None:
 
     It lies before `at`, with only such operators between that the factor can be moved past.
     """
-    if isinstance(factor, ShapeOnly) or (isinstance(factor, np.ndarray) and not _per_channel(factor, factor.ndim)):
+    if isinstance(factor, ShapeOnly) or (isinstance(factor, np.ndarray) and not per_channel(factor, factor.ndim)):
         return None
     passes = (SumPool, Upsample) if isinstance(factor, np.ndarray) else (SumPool, Upsample, Reshape, Pad)
     step = at - 1
@@ -145,42 +148,17 @@ def _weighted(weight: Weight, factor: Any) -> Weight:
     return np.asarray(weight * factor, np.result_type(weight.dtype, np.float32))
 
 
-def _per_channel(factor: Array | ShapeOnly, axes: int) -> bool:
-    """Whether a factor has one value for each channel of a tensor with that many axes, channels first."""
-    return len(factor.shape) == axes and math.prod(factor.shape) == factor.shape[0]
+def _times_weights(op: Layer, factor: Any, placed: Callable[[Any], Any]) -> Op | None:
+    """A layer together with a factor beside it, as one layer; None where no weights do the same.
 
-
-def _after(op: Op, factor: Any) -> Op | None:
-    """A linear layer followed by the factor, as one layer; None where the factor varies over space."""
-    assert isinstance(op, (Linear, Conv))
-    if isinstance(factor, (np.ndarray, ShapeOnly)):
-        if not _per_channel(factor, _axes(op)):
-            return None
-        factor = factor.reshape(-1, *(1,) * (len(op.weight.shape) - 1)) if isinstance(factor, np.ndarray) else factor
-    return _times_weight(op, factor)
-
-
-def _times_weight(op: Linear | Conv, factor: Any) -> Linear | Conv:
-    weight = _weighted(op.weight, factor)
-    return op if weight is op.weight else dataclasses.replace(op, weight=weight)
-
-
-def _before(op: Linear | Conv, factor: Any) -> Op | None:
-    """The factor followed by a linear layer, as one layer."""
-    if isinstance(factor, (np.ndarray, ShapeOnly)) and not _per_channel(factor, _axes(op)):
+    Args:
+        placed: what an array, or a bare shape, multiplies the weights by; see `Layer.behind` and `Layer.before`.
+    """
+    by = placed(factor) if isinstance(factor, (np.ndarray, ShapeOnly)) else factor
+    if by is None:
         return None
-    if isinstance(factor, np.ndarray):
-        out, fan_in = op.weight.shape[:2]
-        groups = op.groups if isinstance(op, Conv) else 1
-        by_group = factor.reshape(groups, 1, fan_in, *(1,) * (len(op.weight.shape) - 2))
-        factor = np.broadcast_to(by_group, (groups, out // groups, *by_group.shape[2:])).reshape(
-            out, fan_in, *by_group.shape[3:])
-    return _times_weight(op, factor)
-
-
-def _axes(op: Linear | Conv) -> int:
-    """The number of axes of the tensors that a layer reads and gives."""
-    return 1 if isinstance(op, Linear) else len(op.kernel) + 1
+    weight = _weighted(op.weight, by)
+    return op if weight is op.weight else dataclasses.replace(op, weight=weight)
 
 
 def _past(op: Op, factor: Any, shape: Shape) -> Any:
@@ -195,7 +173,7 @@ def _past(op: Op, factor: Any, shape: Shape) -> Any:
         return factor
     if isinstance(op, Reshape):
         return np.broadcast_to(factor, shape).reshape(op.shape)
-    per_channel = _per_channel(factor, len(shape)) and len(shape) > 1
-    return factor if per_channel and not isinstance(op, Pad) else None
+    by_channel = per_channel(factor, len(shape)) and len(shape) > 1
+    return factor if by_channel and not isinstance(op, Pad) else None
 
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.library import RULES
 from snncompile.ir.op import SMALL, Op
-from snncompile.ir.ops import Conv, Identity, Input, Linear, Output, Rectify, Scale
+from snncompile.ir.ops import Identity, Input, Output, Rectify, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.stand_ins import stand_in
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
@@ -229,7 +230,7 @@ def _operators(op: Op) -> tuple[Op, ...]:
 
 
 def _unbiased(op: Op) -> Op:
-    if not isinstance(op, (Linear, Conv, Scale)) or op.bias is None:
+    if not isinstance(op, (Layer, Scale)) or op.bias is None:
         return op
     if op not in _UNBIASED:
         _UNBIASED[op] = dataclasses.replace(op, bias=None)
@@ -261,16 +262,14 @@ def _through(op: Op, constant: Array | None, entering: Shape, shape: Shape) -> A
     bias = getattr(op, "bias", None)
     if bias is None:
         return moved
-    own = np.asarray(bias, np.float64)
-    if isinstance(op, (Linear, Conv)):
-        own = own.reshape(-1, *(1,) * (len(shape) - 1))
+    own = np.asarray(op.bias_of(shape) if isinstance(op, Layer) else bias, np.float64)
     own = own.reshape(*(1,) * (len(shape) - own.ndim), *own.shape)
     return own if moved is None else own + moved
 
 
 def _moved(op: Op, constant: Array, entering: Shape, shape: Shape) -> Array:
     """What an operator makes of a constant; through weights without numbers, a constant of that shape stands for it."""
-    if isinstance(op, (Linear, Conv)) and isinstance(op.weight, ShapeOnly):
+    if isinstance(op, Layer) and isinstance(op.weight, ShapeOnly):
         return stand_in(shape)
     if isinstance(op, (Identity, Scale, Rectify)):  # element by element
         return np.asarray(_unbiased(op).apply(constant[None])[0])

@@ -12,8 +12,9 @@ import numpy as np
 
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.ops import Scale
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.fixed_neuron import FixedNeuron
 from snncompile.targets.arithmetic import Arithmetic
@@ -23,9 +24,9 @@ MAX_NAMED = 8
 """The number of populations that a note lists by name."""
 
 
-def is_given(op: Op) -> TypeGuard[Linear | Conv]:
+def is_given(op: Op) -> TypeGuard[Layer]:
     """Whether an operator's weights are integers of at most 16 bits."""
-    if not isinstance(op, (Linear, Conv)) or not isinstance(op.weight, np.ndarray) or op.weight.dtype.kind not in "iu":
+    if not isinstance(op, Layer) or not isinstance(op.weight, np.ndarray) or op.weight.dtype.kind not in "iu":
         return False
     return bool(op.weight.size) and -(1 << (MAX_BITS - 1)) <= op.weight.min() <= op.weight.max() < 1 << (MAX_BITS - 1)
 
@@ -48,7 +49,7 @@ def narrowest(weight: Array) -> Array:
     return weight.astype(np.int8 if small else np.int16, copy=False)
 
 
-def step_of(layer: Linear | Conv, scale: Op | None) -> Array | None:
+def step_of(layer: Layer, scale: Op | None) -> Array | None:
     """The real value of the code 1 of a layer: 0-d, or `[out]`.
 
     Args:
@@ -59,7 +60,7 @@ def step_of(layer: Linear | Conv, scale: Op | None) -> Array | None:
     """
     if not isinstance(scale, Scale):
         return np.ones(())
-    factor, axes = np.asarray(scale.factor, np.float64), 1 if isinstance(layer, Linear) else len(layer.kernel) + 1
+    factor, axes = np.asarray(scale.factor, np.float64), layer.axes
     if scale.bias is not None:
         return None
     if factor.size == 1:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Scale, SumPool, Upsample
+from snncompile.ir.ops import Scale, SumPool, Upsample
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.given_weights import given_bits, is_given, narrowest, step_of
 from snncompile.passes.quantize.units import multiplier
@@ -21,9 +22,12 @@ KEEPS_CHANNELS = (SumPool, Upsample)
 
 
 def keeps_channels(chain: tuple[Op, ...]) -> bool:
-    """Whether the outputs of a chain's last weights are the channels of the population that it leads to."""
-    last = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
-    return all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
+    """Whether the outputs of a chain's last weights are the channels of the population that it leads to, and whether
+    each of them has weights of its own."""
+    last = max(i for i, op in enumerate(chain) if isinstance(op, (Layer, Scale)))
+    shared = any(isinstance(op, Layer) and not op.own_weights and (i == last or is_given(op))
+                 for i, op in enumerate(chain[:last + 1]) if i >= last - 1)
+    return not shared and all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class WeightCodes:
     """
 
     before: tuple[Op, ...]
-    last: Linear | Conv | Scale
+    last: Layer | Scale
     after: tuple[Op, ...]
     grid: WeightGrid
     weight: Array
@@ -60,14 +64,14 @@ class WeightCodes:
             axes: the axes of the population's shape.
             keep_given: whether weights that arrived as integers keep their codes.
         """
-        at = max(i for i, op in enumerate(chain) if isinstance(op, (Linear, Conv, Scale)))
+        at = max(i for i, op in enumerate(chain) if isinstance(op, (Layer, Scale)))
         first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
         last, after = chain[first], chain[at + 1:]
         value = step_of(last, chain[at]) if is_given(last) else None
-        if value is None:
-            first, last = at, chain[at]
+        if value is None or (value.ndim and not keep_given and isinstance(last, Layer) and not last.own_weights):
+            value, first, last = None, at, chain[at]
         before, unit = _before(chain[:first], unit, arithmetic)
-        assert isinstance(last, (Linear, Conv, Scale))
+        assert isinstance(last, (Layer, Scale))
         if value is not None and keep_given:
             return GivenCodes.kept(before, last, after, value * unit, gain, channels)
         last = last if value is None else _in_reals(last, value)
@@ -100,7 +104,7 @@ class WeightCodes:
             return (*self.before, Scale(_int(factor)), *self.after)
         return self._chain(dataclasses.replace(self.last, weight=codes, bias=None), times)
 
-    def _chain(self, op: Linear | Conv, times: Array) -> tuple[Op, ...]:
+    def _chain(self, op: Layer, times: Array) -> tuple[Op, ...]:
         """The chain with its last weights in integers, and its sums multiplied by `times`."""
         if np.all(times == 1):
             return (*self.before, op, *self.after)
@@ -138,14 +142,14 @@ class GivenCodes(WeightCodes):
     def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
         ratio = self.value / unit
         times = np.sign(ratio) * np.maximum(np.rint(np.abs(ratio)), 1)
-        assert isinstance(self.last, (Linear, Conv))
+        assert isinstance(self.last, Layer)
         _bounded(times, label)
         return self._chain(dataclasses.replace(self.last, weight=self.weight, bias=None), times)
 
 
-def _in_reals(op: Op, value: Array) -> Linear | Conv:
+def _in_reals(op: Op, value: Array) -> Layer:
     """A layer of given integers as one of real weights, for neurons that cannot keep the integers."""
-    assert isinstance(op, (Linear, Conv))
+    assert isinstance(op, Layer)
     weight = np.asarray(op.weight)
     return dataclasses.replace(op, weight=weight * value.reshape(-1, *(1,) * (weight.ndim - 1)))
 
@@ -160,17 +164,16 @@ def _before(chain: tuple[Op, ...], unit: float, arithmetic: Arithmetic) -> tuple
     """The operators before the last weights in integers, and the real value of an integer that leaves them."""
     integers: list[Op] = []
     for op in chain:
-        if isinstance(op, (Linear, Conv, Scale)):
+        if isinstance(op, (Layer, Scale)):
             op, factor = _whole_layer(op, arithmetic)
             unit *= factor
         integers.append(op)
     return tuple(integers), unit
 
 
-def _channels(times: Array, op: Linear | Conv) -> Any:
+def _channels(times: Array, op: Layer) -> Any:
     """Multipliers `[out]`, shaped to broadcast against what the layer gives."""
-    axes = 1 if isinstance(op, Linear) else len(op.kernel) + 1
-    return _int(times.reshape(-1, *(1,) * (axes - 1)))
+    return _int(times.reshape(-1, *(1,) * (op.axes - 1)))
 
 
 def _int(values: Array) -> Any:
@@ -187,7 +190,7 @@ def _grid_for(op: Op, arithmetic: Arithmetic) -> WeightGrid:
     return WeightGrid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
 
 
-def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
+def weight_of(op: Layer | Scale, channels: int, axes: int) -> Array:
     """The real weights, in float32 or float64. Where the population has units for channels, these are the first axis.
 
     A scale that is the same for all channels of a tensor with `axes` axes is repeated for each of them.
@@ -202,7 +205,7 @@ def weight_of(op: Linear | Conv | Scale, channels: int, axes: int) -> Array:
     return np.broadcast_to(aligned, (channels, *aligned.shape[1:]))
 
 
-def _whole_layer(op: Linear | Conv | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
+def _whole_layer(op: Layer | Scale, arithmetic: Arithmetic) -> tuple[Op, float]:
     """A layer inside a chain in integers, and the real value of its code 1."""
     if is_given(op):
         return dataclasses.replace(op, weight=narrowest(np.asarray(op.weight)), bias=None), 1.0

@@ -13,8 +13,9 @@ import numpy as np
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.dimensions import Typed
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Input, Linear, Scale
+from snncompile.ir.ops import Input, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
@@ -251,7 +252,7 @@ class _PopulationQuantizer:
     def _prepare(self, edge: Edge) -> Edge:
         """A copy of the projection; one without weights gets a `Scale` of 1. Weights without numbers are refused."""
         _expect_numbers(f"projection {shorten(edge.label)}", edge.chain)
-        if not any(isinstance(op, (Linear, Conv, Scale)) for op in edge.chain):
+        if not any(isinstance(op, (Layer, Scale)) for op in edge.chain):
             return dataclasses.replace(edge, chain=(*edge.chain, Scale(1.0)))
         return dataclasses.replace(edge)
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.ops import Scale
 from snncompile.targets.target import Target
 
 
@@ -41,6 +42,7 @@ def effective_bits(chain: tuple[Op, ...], mixed_step: int) -> int:
     A power of two that all weights share is an exponent and takes no width. Weights of both signs are multiples of
     `mixed_step`, which takes width:
 
+    >>> from snncompile.ir.ops import Linear
     >>> effective_bits((Linear(np.array([[127, -3]])), Scale(6)), mixed_step=1)
     10
     >>> effective_bits((Linear(np.array([[127, -3]])), Scale(6)), mixed_step=2)
@@ -48,7 +50,7 @@ def effective_bits(chain: tuple[Op, ...], mixed_step: int) -> int:
     """
     low, high, zeros = 1, 1, 0
     for op in chain:
-        if isinstance(op, (Linear, Conv, Scale)):
+        if isinstance(op, (Layer, Scale)):
             values = np.asarray(op.factor if isinstance(op, Scale) else op.weight).astype(np.int64)
             common = int(np.bitwise_or.reduce(np.abs(values), axis=None)) or 1
             zeros += (common & -common).bit_length() - 1

@@ -262,7 +262,12 @@ class _Builder:
         if shortcut == "add":
             size = shape[0]
         linear = nn.Linear(math.prod(shape), size, bias=pick.chance(60))
-        layer = nn.Sequential(nn.Flatten(), linear) if len(shape) > 1 else linear
+        layer: nn.Module = linear
+        if len(shape) > 1:  # behind a mixing of tokens, or of the rows and columns that they are
+            mixing = [nn.Flatten(2)] if pick.chance(50) else []
+            tokens = math.prod(shape[1:]) if mixing else shape[-1]
+            mixing = [*mixing, nn.Linear(tokens, tokens, bias=pick.chance(50))] if pick.chance(40) else []
+            layer = nn.Sequential(*mixing, nn.Flatten(), linear)
         side = nn.Linear(shape[0], size) if shortcut == "current" else None
         back = nn.Linear(late, size, bias=False) if late else None
         return self.stage(layer, shape, shortcut, side, back, size if last or late or shortcut == "add" else 0)

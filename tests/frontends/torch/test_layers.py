@@ -11,6 +11,8 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 import snncompile as sc  # noqa: E402
+from snncompile.diagnostics import CompileError  # noqa: E402
+from snncompile.ir.token_mix import TokenMix  # noqa: E402
 
 Rng = np.random.Generator
 
@@ -60,6 +62,41 @@ def test_convolutions(seed):
         4, 4 * int(rng.integers(1, 3)), pick(rng, 1, 4, axes), 1 if padding == "same" else stride, padding,
         pick(rng, 1, 2, axes), groups, bool(rng.random() < 0.5))
     check(conv, image(rng, 4, *rng.integers(9, 13, axes)))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_linear_layers_behind_other_axes_mix_the_last_one(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(2, 5, rng.integers(2, 4)))
+    layer = nn.Linear(shape[-1], int(rng.integers(1, 6)), bool(rng.random() < 0.5))
+    graph = check(layer, torch.from_numpy(rng.normal(size=(3, *shape))))
+    (mix,) = (op for op in graph.nodes.values() if isinstance(op, TokenMix))
+    assert mix.heads == 1
+
+
+class Heads(nn.Module):
+    """A constant matrix for each head of a tensor that is reshaped to a shape."""
+
+    def __init__(self, weight, shape):
+        super().__init__()
+        self.weight, self.shape = nn.Parameter(weight.double()), shape
+
+    def forward(self, x):
+        return x.reshape(-1, *self.shape) @ self.weight
+
+
+def test_a_constant_matrix_for_each_head_mixes_its_tokens():
+    """The tokens of an image of 2 x 3, for 2 heads of 2 channels."""
+    module = Heads(torch.from_numpy(np.random.default_rng(0).normal(size=(2, 6, 5))), (2, 2, 6))
+    graph = check(module, image(np.random.default_rng(1), 4, 2, 3))
+    (mix,) = (op for op in graph.nodes.values() if isinstance(op, TokenMix))
+    np.testing.assert_array_equal(mix.weight, module.weight.detach().numpy().transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize(("weight", "shape"), [((2, 6, 5), (4, 6)), ((2, 6, 5), (2, 2, 1, 6)), ((1, 6, 5), (2, 2, 6))])
+def test_matrices_that_are_not_one_for_each_head_are_refused(weight, shape):
+    with pytest.raises(CompileError, match="a matrix for each entry of the third last axis"):
+        check(Heads(torch.zeros(weight), shape), image(np.random.default_rng(1), 4, 2, 3)[:2])
 
 
 @pytest.mark.parametrize("seed", range(60))

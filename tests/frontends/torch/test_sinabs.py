@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import snncompile as sc
 from snncompile.diagnostics import CompileError
 
 torch = pytest.importorskip("torch")
@@ -127,6 +128,15 @@ def test_recurrent_forms_give_the_spikes_of_their_own_step(kind, seed):
     if kind == "ALIF":
         options["tau_adapt"] = torch.tensor(3.0)
     agree(getattr(layers, f"{kind}Recurrent")(**options), drive(rng, shape, decimal=False))
+
+
+@pytest.mark.parametrize("known", [{"num_timesteps": 5}, {"batch_size": 3}])
+def test_the_samples_or_ticks_that_a_neuron_names_tell_the_axes_apart(known):
+    """15 = 3 samples times 5 ticks, and an axis of size 1: these are channels, and no batch or ticks."""
+    net = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Flatten(), torch.nn.Linear(20, 3),
+                              layers.IAFSqueeze(**known))
+    (entry,) = sc.load(net, example_input=torch.zeros(15, 1, 5, 6)).inputs.values()
+    assert entry.shape == (1, 5, 6)
 
 
 def test_a_recurrent_bias_is_silent_in_the_first_tick():

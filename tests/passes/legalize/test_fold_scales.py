@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import AvgPool, Conv, Linear, Pad, Reshape, Scale, SumPool, Upsample
 from snncompile.ir.populations import Neuron
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from snncompile.passes.legalize.fold_scales import FoldScales, fold_chain
 from tests.passes.chains import chain, legal
@@ -52,6 +53,8 @@ def _operator(pick: Choices, shape: Shape) -> Op:
         Conv(pick.weights(4, shape[0] // groups, *two), None, one, pads, one, groups),
         AvgPool(two, two, pads), SumPool(two, one, pads), Upsample(two),
     ]
+    if len(shape) == 2:
+        spatial.append(TokenMix(pick.weights(pick.one([1, shape[0]]), 3, shape[1])))
     flat: list[Op] = [Linear(pick.weights(3, shape[0]))]
     anywhere: list[Op] = [
         Pad(((0, 1), *pads)), Reshape((math.prod(shape),)), Reshape((1, math.prod(shape), 1)),
@@ -107,6 +110,23 @@ def test_channels_of_groups_keep_their_factors():
     conv = Conv(np.ones((4, 1, 1, 1)), groups=2)
     found = folded((Scale(np.array([2.0, 8.0]).reshape(2, 1, 1)), conv), (2, 2, 2))
     assert found[0].weight.reshape(-1).tolist() == [2, 2, 8, 8]
+
+
+MIX = TokenMix(np.ones((2, 3, 5)))
+BY_HEAD, BY_CHANNEL = np.array([[1.0], [1.0], [4.0], [4.0]]), np.array([[1.0], [2.0], [4.0], [8.0]])
+
+
+@pytest.mark.parametrize("factor", [2.0, BY_HEAD, np.array([1.0, 2, 4]), BY_HEAD * np.array([1.0, 2, 4])])
+def test_a_factor_that_is_the_same_for_the_channels_of_a_head_joins_a_token_mixing(factor):
+    assert kinds(folded((MIX, Scale(factor)), (4, 5))) == ["tokenmix"]
+    wider = np.pad(factor, ((0, 0), (0, 2)), "edge") if np.ndim(factor) == 2 and np.shape(factor)[1] == 3 else factor
+    before = np.array([1.0, 2, 4, 8, 16]) if np.ndim(factor) == 1 else wider
+    assert kinds(folded((Scale(before), MIX), (4, 5))) == ["tokenmix"]
+
+
+def test_a_factor_that_differs_inside_a_head_stays_beside_a_token_mixing():
+    assert kinds(folded((MIX, Scale(BY_CHANNEL)), (4, 5))) == ["tokenmix", "scale"]
+    assert kinds(folded((Scale(BY_CHANNEL), MIX), (4, 5))) == ["scale", "tokenmix"]
 
 
 def test_a_factor_passes_a_flattening_on_its_way_to_the_weights():

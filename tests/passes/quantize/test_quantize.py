@@ -13,6 +13,7 @@ from snncompile.diagnostics import CompileError
 from snncompile.inputs import integers
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Linear, Reshape, Scale, SumPool
 from snncompile.ir.populations import Neuron, Population
@@ -45,7 +46,7 @@ def population(graph: Graph, name: str) -> Population:
 
 
 def kernels(graph: Graph) -> list[Op]:
-    return [op for e in graph.edges for op in e.chain if isinstance(op, (Linear, Conv))]
+    return [op for e in graph.edges for op in e.chain if isinstance(op, Layer)]
 
 
 # --- exact where every number is representable ------------------------------------------------------------
@@ -113,7 +114,7 @@ def test_weights_lie_on_the_grid_and_states_in_their_width(graph: Graph, seed: i
     """Of random graphs in random arithmetic."""
     case = random_case(graph, seed)
     for op in kernels(case.graph):
-        assert isinstance(op, (Linear, Conv))
+        assert isinstance(op, Layer)
         assert op.bias is None
         assert np.abs(op.weight).max() <= WeightGrid(16).largest
     for name, states in case.wanted.states.items():

@@ -32,7 +32,7 @@ class ConvDense(Weighted):
 
     @classmethod
     def applies(cls, site: Site) -> bool:
-        return not site.linear and site.one_group
+        return site.convolves and site.one_group
 
     @classmethod
     def make(cls, site: Site) -> ConvDense:

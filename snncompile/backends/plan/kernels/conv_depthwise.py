@@ -32,7 +32,7 @@ class ConvDepthwise(Weighted):
 
     @classmethod
     def applies(cls, site: Site) -> bool:
-        return not site.linear and site.depthwise
+        return site.convolves and site.depthwise
 
     @classmethod
     def make(cls, site: Site) -> ConvDepthwise:

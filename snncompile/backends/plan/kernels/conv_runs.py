@@ -44,7 +44,7 @@ class ConvRuns(EventKernel):
 
     @classmethod
     def applies(cls, site: Site) -> bool:
-        return not site.linear and site.one_group and site.geometry.dilation[1] == 1
+        return site.convolves and site.one_group and site.geometry.dilation[1] == 1
 
     @classmethod
     def make(cls, site: Site) -> ConvRuns:

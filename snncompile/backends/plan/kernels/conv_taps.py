@@ -34,7 +34,7 @@ class ConvTaps(EventKernel):
 
     @classmethod
     def applies(cls, site: Site) -> bool:
-        return not site.linear
+        return site.convolves
 
     @classmethod
     def make(cls, site: Site) -> ConvTaps:

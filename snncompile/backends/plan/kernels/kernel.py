@@ -22,7 +22,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 
@@ -129,12 +129,13 @@ class Site:
     """An operator with weights, for which a kernel is to be chosen.
 
     Attributes:
-        source: what the operator reads; of a convolution it lies channels last.
+        source: what the operator reads; of all but a fully connected layer it lies channels last.
         dst: the sums that it adds to, channels last.
         weight: `[out, in / groups, ky, kx]`; of a fully connected layer `[out, in, 1, 1]`, with `in` in the order in
-            which the source lies.
-        geometry: the sizes of the operator; a fully connected layer has one place.
-        linear: whether the layer is fully connected.
+            which the source lies; of a token mixing `[head, out, in]`.
+        geometry: the sizes of the operator; a fully connected layer has one place. The tokens of a token mixing are
+            columns, and its heads are groups.
+        kind: what the operator is.
         constant: makes a constant of the plan from an array and a word for its name, such as "WEIGHT".
     """
 
@@ -142,8 +143,23 @@ class Site:
     dst: Buffer
     weight: Array
     geometry: Geometry
-    linear: bool
+    kind: Literal["linear", "conv", "mix"]
     constant: Callable[[Array, str], Constant]
+
+    @property
+    def linear(self) -> bool:
+        """Whether the layer is fully connected."""
+        return self.kind == "linear"
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution."""
+        return self.kind == "conv"
+
+    @property
+    def mixes(self) -> bool:
+        """Whether it is a token mixing."""
+        return self.kind == "mix"
 
     @property
     def one_group(self) -> bool:

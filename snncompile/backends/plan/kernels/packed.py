@@ -56,7 +56,7 @@ class Packed(Weighted):
 
     @classmethod
     def applies(cls, site: Site) -> bool:
-        return site.one_group and bool(np.all(np.abs(site.weight) <= 1)) and bit_planes(
+        return not site.mixes and site.one_group and bool(np.all(np.abs(site.weight) <= 1)) and bit_planes(
             site.source.buffer) <= MAX_PLANES
 
     @classmethod

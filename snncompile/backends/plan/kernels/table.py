@@ -11,10 +11,12 @@ from snncompile.backends.plan.kernels.conv_taps import ConvTaps
 from snncompile.backends.plan.kernels.kernel import Site, Weighted
 from snncompile.backends.plan.kernels.linear_dense import LinearDense
 from snncompile.backends.plan.kernels.linear_event import LinearEvent
+from snncompile.backends.plan.kernels.mix_dense import MixDense
+from snncompile.backends.plan.kernels.mix_event import MixEvent
 from snncompile.backends.plan.kernels.packed import Packed
 
 WEIGHTED: tuple[type[Weighted], ...] = (
-    Packed, ConvDepthwise, LinearEvent, LinearDense, ConvRuns, ConvTaps, ConvDense)
+    Packed, ConvDepthwise, LinearEvent, LinearDense, ConvRuns, ConvTaps, ConvDense, MixEvent, MixDense)
 """All kernels with weights. Of two with the same cost, the one that stands first is taken."""
 
 

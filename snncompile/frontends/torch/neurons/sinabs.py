@@ -85,12 +85,17 @@ def _recurrent(reader: ParameterReader) -> tuple[Op, ...] | None:
     return None if layer is None else operators(reader, layer)
 
 
+def _cell(reader: ParameterReader, neuron: Neuron, layout: Layout) -> Cell:
+    merged = getattr(reader.module, "batch_size", -1), getattr(reader.module, "num_timesteps", -1)
+    return Cell(neuron, recurrent=_recurrent(reader), recurrent_silence=True, layout=layout, merged=merged)
+
+
 def _lif(reader: ParameterReader, layout: Layout = "batch-first") -> Cell:
-    return Cell(_neuron(reader), recurrent=_recurrent(reader), recurrent_silence=True, layout=layout)
+    return _cell(reader, _neuron(reader), layout)
 
 
 def _alif(reader: ParameterReader, layout: Layout = "batch-first") -> Cell:
-    return Cell(_adaptive(reader), recurrent=_recurrent(reader), recurrent_silence=True, layout=layout)
+    return _cell(reader, _adaptive(reader), layout)
 
 
 _lif_merged, _alif_merged = partial(_lif, layout="merged"), partial(_alif, layout="merged")
