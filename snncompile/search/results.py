@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -79,18 +78,12 @@ def expect_format(file_format: str) -> None:
 
 
 def write(path: Path, columns: Mapping[str, Array], about: Mapping[str, Any], file_format: str) -> None:
-    """Write a file under another name, and rename it when it is whole."""
+    """Write a file under another name, and rename it when it is whole. What an interrupted run left is overwritten."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about, sort_keys=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        (_write_parquet if file_format == "parquet" else _write_csv)(Path(name), columns, text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    part = path.with_name(f".{path.name}.part")
+    (_write_parquet if file_format == "parquet" else _write_csv)(part, columns, text)
+    os.replace(part, path)
 
 
 def _write_parquet(path: Path, columns: Mapping[str, Array], about: str) -> None:

@@ -8,7 +8,7 @@ from snncompile.ir.ops import Input
 from snncompile.ir.rules import Firing
 from snncompile.search.chain import Chain
 from snncompile.search.layered import skeleton_of
-from snncompile.search.screen import judge_graphs, screen
+from snncompile.search.screening import judge_graphs, screen
 from snncompile.search.terms import Terms
 
 TARGETS = ("c99", "loihi1", "loihi2", "speck2f", "truenorth", "xylo-a2")

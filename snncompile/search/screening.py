@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -41,6 +41,10 @@ CHECKED = 20
 """Candidates that `screen` also checks one by one."""
 
 
+Targets: TypeAlias = str | Path | Target | Sequence[str | Path | Target]
+"""One target or several: names, TOML files or `Target`s."""
+
+
 class Built(NamedTuple):
     """A candidate in the form in which it is judged."""
 
@@ -57,18 +61,20 @@ class Screening:
         space: whose candidates these are.
         indices: the numbers of the candidates.
         targets: the verdicts on them by the name of the target.
+        why_slow: why the candidates of a `Chain` were built one by one; empty where they were not.
     """
 
     space: Space
     indices: Array | range
     targets: Mapping[str, Judged]
+    why_slow: str = ""
 
 
-def screen(space: Space, targets: str | Path | Target | Sequence[str | Path | Target], *,
-           indices: Iterable[int] | None = None, sample: int | None = None, seed: int = 0,
-           budget: Mapping[str, float] | None = None, weight_bits: int | str | None = None,
-           membrane_bits: int | None = None, dilate: int = 1, cost: bool = True, rate: float = ASSUMED_RATE,
-           ticks: int | None = None, profile: str | None = None, margins: bool = True, checked: int = CHECKED
+def screen(space: Space, targets: Targets, *, indices: Iterable[int] | None = None, sample: int | None = None,
+           seed: int = 0, shard: tuple[int, int] = (0, 1), budget: Mapping[str, float] | None = None,
+           weight_bits: int | str | None = None, membrane_bits: int | None = None, dilate: int = 1, cost: bool = True,
+           rate: float = ASSUMED_RATE, ticks: int | None = None, profile: str | None = None, margins: bool = True,
+           checked: int = CHECKED
            ) -> Screening:
     """The verdicts of `check` on many candidates, as arrays.
 
@@ -77,6 +83,7 @@ def screen(space: Space, targets: str | Path | Target | Sequence[str | Path | Ta
         targets: names, TOML files or `Target`s.
         indices: the numbers of the candidates; all of the space without it.
         sample: so many different candidates at random instead, drawn with `seed`.
+        shard: `(i, n)` for the candidates of part `i` of `n` equal parts, which follow each other.
         budget, weight_bits, membrane_bits, dilate, cost, rate, ticks, profile: see `check`.
         margins: whether the constraints of each candidate are kept, and not only which rules it breaks. Without them
             and without costs, whole ranges of a `Chain` take a hundredth of the time.
@@ -86,15 +93,32 @@ def screen(space: Space, targets: str | Path | Target | Sequence[str | Path | Ta
         CompileError: SNN404 for an option that is wrong.
         AssertionError: where `check` gives another verdict than the one found here, which is a fault of the compiler.
     """
-    terms = [Terms(load_target(t), weight_bits, membrane_bits, dilate, dict(budget or {}), cost, rate, ticks, profile)
-             for t in ([targets] if isinstance(targets, (str, Path, Target)) else targets)]
-    names = [t.target.name for t in terms]
-    if len(set(names)) < len(names):
-        fail("SNN404", "screen, targets", ", ".join(map(shorten, names)), "targets of different names")
-    numbers = chosen(space, indices, sample, seed)
-    screening = Screening(space, numbers, dict(zip(names, judge(space, terms, numbers, margins), strict=True)))
+    terms = terms_of(targets, weight_bits=weight_bits, membrane_bits=membrane_bits, dilate=dilate,
+                     budget=dict(budget or {}), cost=cost, rate=rate, ticks=ticks, profile=profile)
+    numbers = part_of(chosen(space, indices, sample, seed), shard)
+    screener = Screener(space, terms)
+    screening = Screening(space, numbers, screener.judge(numbers, margins), screener.why_slow)
     expect_same(screening, terms, checked, seed)
     return screening
+
+
+def terms_of(targets: Targets, **options: Any) -> list[Terms]:
+    """The terms for each of several targets, whose names have to differ. Raises SNN404 for what is wrong."""
+    terms = [Terms(load_target(t), **options)
+             for t in ([targets] if isinstance(targets, (str, Path, Target)) else targets)]
+    names = [t.target.name for t in terms]
+    if not names or len(set(names)) < len(names):
+        fail("SNN404", "screen, targets", ", ".join(map(shorten, names)) or "none", "targets of different names",
+             "name variants of a target, as search.variants does")
+    return terms
+
+
+def part_of(numbers: Array | range, shard: tuple[int, int]) -> Array | range:
+    """One of several equal parts, which follow each other. Raises SNN404 for a part that does not exist."""
+    place, count = shard
+    if not 0 <= place < count:
+        fail("SNN404", "screen, shard", f"{place}/{count}", "i/n with 0 <= i < n")
+    return numbers[len(numbers) * place // count:len(numbers) * (place + 1) // count]
 
 
 def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed: int) -> Array | range:
@@ -159,19 +183,37 @@ def _checked(space: Space, index: int, term: Terms, margins: bool) -> tuple[set[
     return {v.rule for v in verdict.violations}, verdict.constraints if margins else None
 
 
-def judge(space: Space, terms: Sequence[Terms], numbers: Array | range, margins: bool) -> list[Judged]:
-    """The verdicts for each target, by tables where the layers of a space allow it.
+class Screener:
+    """A space and the terms for its candidates, ready to judge them: the tables of a `Chain` are made once.
 
-    Args:
-        margins: whether constraints are kept.
+    Attributes:
+        space: whose candidates are judged.
+        terms: one for each target.
+        why_slow: why the candidates of a `Chain` are built one by one; empty where they are not.
     """
-    if isinstance(space, Chain):
-        try:
-            return [judge_layered(tables, numbers, margins) for tables in layered_for(space, terms)]
-        except NotInLayersError:
-            pass
-    judged = judge_graphs(space, terms, np.asarray(numbers))
-    return judged if margins else [j.without_constraints() for j in judged]
+
+    def __init__(self, space: Space, terms: Sequence[Terms]):
+        self.space, self.terms, self.why_slow = space, terms, ""
+        self._tables: list[Layered] = []
+        if isinstance(space, Chain):
+            try:
+                self._tables = layered_for(space, terms)
+            except NotInLayersError as e:
+                self.why_slow = str(e)
+
+    def judge(self, numbers: Array | range, margins: bool = True) -> dict[str, Judged]:
+        """The verdicts on candidates, by the name of the target.
+
+        Args:
+            numbers: those of the candidates.
+            margins: whether constraints are kept.
+        """
+        if self._tables:
+            judged = [judge_layered(tables, numbers, margins) for tables in self._tables]
+        else:
+            judged = judge_graphs(self.space, self.terms, np.asarray(numbers))
+            judged = judged if margins else [j.without_constraints() for j in judged]
+        return dict(zip((term.target.name for term in self.terms), judged, strict=True))
 
 
 def judge_layered(tables: Layered, numbers: Array | range, margins: bool) -> Judged:

@@ -1,0 +1,1 @@
+"""Spaces and verdicts in the terms of search libraries, one module for each."""

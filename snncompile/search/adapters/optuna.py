@@ -1,0 +1,47 @@
+"""Optuna 5: a trial picks a candidate, and learns from the verdict on it, whether it can run or not.
+
+    def objective(trial):
+        verdict = sc.check(space.graph(**suggest(trial, space)), "loihi1", budget={"cores": 64})
+        worst = apply(trial, verdict, worst=(0.0, 1e9))
+        return worst or (accuracy_of(trial), verdict.cost.total_pj)
+
+    optuna.create_study(sampler=optuna.samplers.TPESampler(), directions=["maximize", "minimize"])
+
+A trial that is pruned teaches constrained samplers nothing, so that infeasible candidates are not pruned: they get the
+worst objectives, and their constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from snncompile.search.space import Pick, Space
+from snncompile.targets.verdict import Verdict
+
+
+def suggest(trial: Any, space: Space) -> Pick:
+    """A candidate of a space. Choices of increasing numbers are suggested as an order, others as categories."""
+    pick: Pick = {}
+    for name, values in space.choices.items():
+        place = trial.suggest_int(name, 0, len(values) - 1) if _ordered(values) else trial.suggest_categorical(
+            name, range(len(values)))
+        pick[name] = values[place]
+    return pick
+
+
+def apply(trial: Any, verdict: Verdict, worst: Sequence[float]) -> tuple[float, ...] | None:
+    """Give a trial the constraints of a verdict. Optuna takes a trial for feasible if all are at most 0.
+
+    Returns:
+        The worst objectives for a candidate that cannot run, which the trial should return at once; None for one that
+        can, which is worth its training.
+    """
+    for name, value in verdict.constraints.items():
+        trial.set_constraint(name, float(value))
+    return None if verdict.ok else tuple(worst)
+
+
+def _ordered(values: Sequence[Any]) -> bool:
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+    return numbers and list(values) == sorted(values)
