@@ -16,6 +16,8 @@ from snncompile.ir.types import Array, Shape, ShapeOnly
 
 GAIN = 1.8
 """By how much weights exceed `sqrt(1 / fan-in)`, so that spikes at about 15 % drive membranes to thresholds near 1."""
+DENSE_GAIN = 4.0
+"""The same for fully connected layers, which often stand behind a mean over many neurons."""
 WIDE = 16
 """The most bits of a weight that is drawn as an integer with a step; wider ones are drawn as real numbers."""
 
@@ -79,12 +81,16 @@ def _weight(bare: ShapeOnly, rng: np.random.Generator) -> Array:
         drawn: Any = _codes(bare.shape, bare.bits, 0 if bare.density is None else 1, rng)
     else:
         fan_in = max(bare.nonzero // max(bare.shape[0], 1), 1)
-        drawn = rng.normal(0, GAIN / math.sqrt(fan_in), bare.shape)
+        drawn = rng.normal(0, _gain(bare.shape) / math.sqrt(fan_in), bare.shape)
     if bare.density is not None:
         kept = np.zeros(bare.size, bool)
         kept[:bare.nonzero] = True
         drawn = drawn * rng.permutation(kept).reshape(bare.shape)
     return np.asarray(drawn)
+
+
+def _gain(shape: Shape) -> float:
+    return DENSE_GAIN if len(shape) == 2 else GAIN
 
 
 def _codes(shape: Shape, bits: int, least: int, rng: np.random.Generator) -> Array:
@@ -104,7 +110,7 @@ def _with_step(op: Conv | Linear) -> tuple[Op, Op]:
     """
     codes = np.asarray(op.weight)
     rows = codes.reshape(len(codes), -1).astype(np.float64)
-    step = GAIN / np.sqrt(np.maximum((rows ** 2).sum(1), 1))
+    step = _gain(codes.shape) / np.sqrt(np.maximum((rows ** 2).sum(1), 1))
     shape = (-1, *(1,) * (len(op.kernel) if isinstance(op, Conv) else 0))
     bias = None if op.bias is None else np.asarray(op.bias).reshape(shape)
     return dataclasses.replace(op, bias=None), Scale(step.reshape(shape), bias)

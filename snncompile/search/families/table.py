@@ -58,6 +58,6 @@ def candidate(text: str) -> Graph:
         return chosen.graph(rest)
     except CompileError as e:
         first, *others = e.diagnostics
-        near = "" if first.help else did_you_mean(rest, chosen.presets)
+        near = "" if ":" in rest else did_you_mean(rest, chosen.presets)
         told = first.help or near or f"{chosen.name}: {chosen.notation}"
         raise CompileError((dataclasses.replace(first, help=told), *others)) from None
