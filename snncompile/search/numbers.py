@@ -22,7 +22,7 @@ WIDE = 16
 """The most bits of a weight that is drawn as an integer with a step; wider ones are drawn as real numbers."""
 
 
-def with_random_numbers(graph: Graph, seed: int = 0) -> Graph:
+def with_random_numbers(graph: Graph, seed: int = 0, gain: float = 1.0) -> Graph:
     """The graph with random numbers in place of all bare shapes.
 
     Weights are normal, and scaled by the number of inputs of a neuron so that most populations fire. A weight with a
@@ -33,21 +33,22 @@ def with_random_numbers(graph: Graph, seed: int = 0) -> Graph:
     Args:
         graph: a FLOAT graph.
         seed: the same seed gives the same numbers.
+        gain: multiplies all weights; above 1 for networks in which many means thin out what arrives.
     """
     rng = np.random.default_rng(seed)
     nodes: dict[str, Op] = {}
     steps: dict[str, str] = {}
     for name, op in graph.nodes.items():
-        nodes[name] = filled = _filled(op, rng)
+        nodes[name] = filled = _filled(op, rng, gain)
         if isinstance(filled, (Conv, Linear)) and np.asarray(filled.weight).dtype.kind == "i":
             steps[name] = unused(f"{name}.step", graph.nodes)
-            nodes[name], nodes[steps[name]] = _with_step(filled)
+            nodes[name], nodes[steps[name]] = _with_step(filled, gain)
     edges = [*(Edge(steps.get(e.src, e.src), e.dst, e.delay) for e in graph.edges),
              *(Edge(name, step) for name, step in steps.items())]
     return graph.replace(nodes=nodes, edges=tuple(edges))
 
 
-def _filled(op: Op, rng: np.random.Generator) -> Op:
+def _filled(op: Op, rng: np.random.Generator, gain: float) -> Op:
     bare = {n: v for n, v in op.arrays.items() if isinstance(v, ShapeOnly)}
     if not bare:
         return op
@@ -56,7 +57,7 @@ def _filled(op: Op, rng: np.random.Generator) -> Op:
         initial = {n: np.zeros(v.shape) if isinstance(v, ShapeOnly) else v for n, v in op.initial.items()}
         return dataclasses.replace(op, params=params, initial=initial)
     new = {n: _factor(v.shape, rng) if isinstance(op, Scale) and n == "factor" else
-           _weight(v, rng) if n == "weight" else _bias(v.shape, rng) for n, v in bare.items()}
+           _weight(v, rng, gain) if n == "weight" else _bias(v.shape, rng) for n, v in bare.items()}
     return dataclasses.replace(op, **new)
 
 
@@ -75,13 +76,13 @@ def _bias(shape: Shape, rng: np.random.Generator) -> Array:
     return rng.normal(0.1, 0.1, shape)
 
 
-def _weight(bare: ShapeOnly, rng: np.random.Generator) -> Array:
+def _weight(bare: ShapeOnly, rng: np.random.Generator, gain: float) -> Array:
     """A weight `[out, in, ...]`: integers where the shape names few bits, else real numbers."""
     if bare.bits is not None and bare.bits <= WIDE:
         drawn: Any = _codes(bare.shape, bare.bits, 0 if bare.density is None else 1, rng)
     else:
         fan_in = max(bare.nonzero // max(bare.shape[0], 1), 1)
-        drawn = rng.normal(0, _gain(bare.shape) / math.sqrt(fan_in), bare.shape)
+        drawn = rng.normal(0, gain * _gain(bare.shape) / math.sqrt(fan_in), bare.shape)
     if bare.density is not None:
         kept = np.zeros(bare.size, bool)
         kept[:bare.nonzero] = True
@@ -103,14 +104,14 @@ def _codes(shape: Shape, bits: int, least: int, rng: np.random.Generator) -> Arr
     return np.asarray((sign * size).astype(np.int16))
 
 
-def _with_step(op: Conv | Linear) -> tuple[Op, Op]:
+def _with_step(op: Conv | Linear, gain: float) -> tuple[Op, Op]:
     """The layer without its bias, and the value of the integer 1 as a scale with that bias; one step for each output.
 
     The step gives the weights of an output the size that real ones would have.
     """
     codes = np.asarray(op.weight)
     rows = codes.reshape(len(codes), -1).astype(np.float64)
-    step = _gain(codes.shape) / np.sqrt(np.maximum((rows ** 2).sum(1), 1))
+    step = gain * _gain(codes.shape) / np.sqrt(np.maximum((rows ** 2).sum(1), 1))
     shape = (-1, *(1,) * (len(op.kernel) if isinstance(op, Conv) else 0))
     bias = None if op.bias is None else np.asarray(op.bias).reshape(shape)
     return dataclasses.replace(op, bias=None), Scale(step.reshape(shape), bias)
