@@ -67,7 +67,8 @@ class Blocks:
                 y = functional.max_pool2d(y, 2)
             else:
                 strided = place in (2, 5, 8)
-                y = self.block(layers, place, y, 2 if strided else 1, strided or (place in (3, 6) and "mp" in self.blocks))
+                wide = strided or (place in (3, 6) and "mp" in self.blocks)
+                y = self.block(layers, place, y, 2 if strided else 1, wide)
         y = self.fire(layers, "votes.plif", layers.linear("votes", y))
         return functional.avg_pool1d(y[:, None], 10)[:, 0]
 
@@ -111,7 +112,7 @@ def test_the_space_is_whole():
     space = autosnn.FAMILY.spaces["autosnn-16"]()
     assert space.size == 5 ** 5
     first_and_last(space)
-    published = dict(block1="srb5", block3="srb5", block4="skip", block6="srb3", block7="srb5")
+    published = {"block1": "srb5", "block3": "srb5", "block4": "skip", "block6": "srb3", "block7": "srb5"}
     assert list(space.build(space.index(published)).nodes) == list(
         autosnn.graph(autosnn.FAMILY.presets["autosnn"].text).nodes)
 
