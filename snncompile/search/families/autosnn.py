@@ -126,14 +126,13 @@ def graph(text: str) -> Graph:
 
 def space(channels: int = CHANNELS, data: str = "cifar10") -> Space:
     """All networks with pools: five blocks at five places."""
-    given, before = FIELDS[data]
-
-    def of(**blocks: str) -> Graph:
-        words = [POOL if place in HALVED else blocks[f"block{place + 1}"] for place in range(PLACES)]
-        return network(words, channels, given, before, name=f"autosnn-{channels}")
-
     return Space(f"autosnn-{channels}", {f"block{place + 1}": tuple(BLOCKS) for place in range(PLACES)
-                                         if place not in HALVED}, of)
+                                         if place not in HALVED}, partial(_of, channels, data))
+
+
+def _of(channels: int, data: str, /, **blocks: str) -> Graph:
+    words = [POOL if place in HALVED else blocks[f"block{place + 1}"] for place in range(PLACES)]
+    return network(words, channels, *FIELDS[data], name=f"autosnn-{channels}")
 
 
 _PUBLISHED = {

@@ -103,10 +103,11 @@ def _bits(text: str) -> tuple[int | None, int | None]:
 
 def space() -> Space:
     """The backbones of the paper with weights of 1, 2, 4 or 8 bits and membranes of 2, 4, 8 bits or real numbers."""
-    def of(backbone: str, weight_bits: int, membrane_bits: int | None) -> Graph:
-        return network(BACKBONES[backbone], weight_bits, membrane_bits, DATA["cifar10"], name=f"qsnn:{backbone}")
+    return Space("qsnn", {"backbone": _PAPER, "weight_bits": (1, 2, 4, 8), "membrane_bits": (2, 4, 8, None)}, _of)
 
-    return Space("qsnn", {"backbone": _PAPER, "weight_bits": (1, 2, 4, 8), "membrane_bits": (2, 4, 8, None)}, of)
+
+def _of(backbone: str, weight_bits: int, membrane_bits: int | None) -> Graph:
+    return network(BACKBONES[backbone], weight_bits, membrane_bits, DATA["cifar10"], name=f"qsnn:{backbone}")
 
 
 _PAPER = ("resnet19", "vgg16", "vggsnn")

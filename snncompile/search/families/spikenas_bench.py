@@ -108,10 +108,11 @@ def rates(published: Sequence[float]) -> dict[str, float]:
 
 def space(data: str = "cifar10") -> Space:
     """All 15,625 networks; the number of a candidate is that of the benchmark. 341 of them have no graph: SNN201."""
-    def of(**links: int) -> Graph:
-        return network_of(sum(op * OPERATIONS ** place for place, op in enumerate(reversed(links.values()))), data)
+    return Space("spikenas-bench", {f"link{i}{j}": range(OPERATIONS) for i, j in reversed(PAIRS)}, partial(_of, data))
 
-    return Space("spikenas-bench", {f"link{i}{j}": range(OPERATIONS) for i, j in reversed(PAIRS)}, of)
+
+def _of(data: str, /, **links: int) -> Graph:
+    return network_of(sum(op * OPERATIONS ** place for place, op in enumerate(reversed(links.values()))), data)
 
 
 FAMILY = Family(
