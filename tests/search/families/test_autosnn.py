@@ -26,7 +26,7 @@ SMALL = Data((2, 16, 16), 3)
 
 def small(blocks, before=()):
     graph = autosnn.network(blocks.split(","), 4, SMALL, before)
-    return with_random_numbers(graph, seed=6, gain=3)
+    return with_random_numbers(graph, seed=6)
 
 
 class Blocks:

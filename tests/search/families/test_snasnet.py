@@ -27,7 +27,7 @@ SMALL, SKELETON = Data((2, 8, 8), 3), Skeleton(4, 2, 12, 2)
 
 def small(rows, pool="avg"):
     return with_random_numbers(network(read_matrix("t", rows), partial(snasnet.operate, pool=pool), SMALL, SKELETON,
-                                       name="small"), seed=4, gain=2)
+                                       name="small"), seed=4, gain=1.5)
 
 
 def lif(v, x):

@@ -28,7 +28,7 @@ FEW = Precision((1, 2, 4, 2), 4, 0.4, bias=False)
 
 def small(branches, path, precision=Precision()):
     graph = network(branches, path, DATA, channels=3, precision=precision)
-    return with_random_numbers(graph, seed=8, gain=1.2)
+    return with_random_numbers(graph, seed=8)
 
 
 def fire(m, x):

@@ -150,7 +150,7 @@ def reference(index):
 
 
 def small(index):
-    return with_random_numbers(network(bench.matrix(index), bench.operate, SMALL, SKELETON, name="small"), 5, gain=2)
+    return with_random_numbers(network(bench.matrix(index), bench.operate, SMALL, SKELETON, name="small"), 5, gain=1.5)
 
 
 @pytest.mark.parametrize("index", [14862, 14812, 7312, 13181])
