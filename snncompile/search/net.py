@@ -226,6 +226,21 @@ class Net:
         self._join(self._last, place, delay)
         return self
 
+    def late(self, delay: int = 1, *, name: str = "") -> Net:
+        """The tensor here, late by `delay` ticks: zeros in the first ones."""
+        before = self._last
+        self._last = self._new(identity_of(), name or self._free("late"), self.shape)
+        self._join(before, self._last, delay)
+        return self
+
+    def place(self, shape: Shape, *, name: str = "") -> Tap:
+        """A sum that nothing leads into yet, for links with `back` alone; the net stays where it is.
+
+        A graph in which nothing leads into it in the end is refused.
+        """
+        added = self._new(identity_of(), name or self._free("add"), tuple(whole("shape", n) for n in shape))
+        return Tap(added, self._shapes[added])
+
     def _meeting(self, place: str) -> str:
         """A sum between a node and all that reads it."""
         name = self._new(identity_of(), self._free("add"), self._shapes[place])

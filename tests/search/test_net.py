@@ -7,6 +7,7 @@ import snncompile as sc
 from snncompile.ir.graph import Edge
 from snncompile.ir.types import ShapeOnly
 from snncompile.search.net import Net
+from snncompile.search.numbers import with_random_numbers
 
 
 def refusal(build):
@@ -77,6 +78,25 @@ def test_a_backward_link_from_the_place_itself_is_a_loop_of_its_own():
     net.linear(2).back(net.tap()).lif(decay=0.5)
     graph = net.graph()
     assert ("add1", "add1", 1) in {(e.src, e.dst, e.delay) for e in graph.edges}
+
+
+def test_a_tensor_may_be_late_before_a_layer():
+    net = Net((2,), values="real", low=-1).linear(2, bias=True)
+    graph = with_random_numbers(net.late(2).linear(3, bias=True).graph())
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 5, 2))
+    first, second = graph.nodes["linear1"], graph.nodes["linear2"]
+    before = np.concatenate([np.zeros((2, 2)), first.apply(x[0, :3])])
+    assert np.allclose(sc.run(graph, x).outputs["output"][0], second.apply(before))
+
+
+def test_a_place_receives_late_links_alone():
+    net = Net((2,))
+    entry = net.tap()
+    empty = net.place((3,))
+    net.at(empty).lif(decay=0.5).linear(3).add(net.at(entry).linear(3).tap()).lif(decay=0.5).back(empty)
+    graph = net.graph()
+    assert [e.delay for e in graph.edges_into[empty.name]] == [1]
+    assert sc.check(graph, "c99").ok
 
 
 def test_candidates_share_operators():

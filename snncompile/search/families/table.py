@@ -1,0 +1,63 @@
+"""The table of families, by the name in front of the colon, and `candidate`, which builds what a text names.
+
+    candidate("stdano:resnet18:20002000000001001")     # a notation of the family
+    candidate("snasnet:cifar10-bw")                    # a published network
+
+The module of a family is imported when the family is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import import_module
+
+from snncompile.diagnostics import CompileError, did_you_mean, fail, shorten
+from snncompile.ir.graph import Graph
+from snncompile.search.families.family import Family, bounded
+
+FAMILIES: dict[str, str] = {
+    "autosnn": "autosnn",
+    "backbone": "backbones",
+    "bcnas": "bcnas",
+    "lightsnn": "lightsnn",
+    "litesnn": "litesnn",
+    "neuronas": "snasnet",
+    "qsnn": "qsnn",
+    "snasnet": "snasnet",
+    "spikedhs": "spikedhs",
+    "spikenas": "snasnet",
+    "spikenas-bench": "spikenas_bench",
+    "stdano": "stdano",
+}
+"""The module of each family. SpikeNAS and NeuroNAS search the cells of SNASNet."""
+
+
+def family(name: str) -> Family:
+    """The family with a name. Raises SNN404 for a name that no family has."""
+    if name not in FAMILIES:
+        fail("SNN404", "candidate, family", shorten(name), ", ".join(FAMILIES), did_you_mean(name, FAMILIES))
+    found: Family = import_module(f"snncompile.search.families.{FAMILIES[name]}").FAMILY
+    return found
+
+
+def candidate(text: str) -> Graph:
+    """The graph that a text names: a family, a colon, and a notation of the family or the name of a published network.
+
+    Its weights are bare shapes.
+
+    Raises:
+        CompileError: SNN404 for a text that names nothing; SNN201 for a network without a path from input to output.
+    """
+    name, colon, rest = bounded("text", text).strip().partition(":")
+    if not colon:
+        fail("SNN404", "candidate", shorten(text), "FAMILY:NOTATION or FAMILY:PRESET", did_you_mean(name, FAMILIES))
+    chosen, rest = family(name.strip()), rest.strip()
+    if rest in chosen.presets:
+        return chosen.graph(chosen.presets[rest].text)
+    try:
+        return chosen.graph(rest)
+    except CompileError as e:
+        first, *others = e.diagnostics
+        near = "" if ":" in rest else did_you_mean(rest, chosen.presets)
+        told = first.help or near or f"{chosen.name}: {chosen.notation}"
+        raise CompileError((dataclasses.replace(first, help=told), *others)) from None
