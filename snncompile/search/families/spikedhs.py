@@ -12,6 +12,9 @@ A genotype lists branches with an operation each. In the trained networks every 
 convolution and the batch norm: only the set of branches matters. The path gives a level for each cell; a level more
 halves rows and columns, for which each second spike is taken, and doubles the channels.
 
+The authors' code keeps the membranes behind the last pool from one batch to the next, so that its results depend on the
+order of the samples. Here all membranes start at 0 with each sample.
+
     spikedhs:[[1,1],[0,1],[3,2],[2,1],[7,1],[8,1]]        the network for CIFAR-10, with the path 00111222
     spikedhs:0,1,2,3,7,8:00111222:cifar100                the same branches
 """
