@@ -38,9 +38,8 @@ def check(
     limits it uses the largest share.
     """
     from snncompile.checker import check as judge
-    from snncompile.frontends import load
 
-    graph = load(source, **reading.given())
+    graph = _read(source, reading)
     out.note(graph.notes)
     bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
     verdict = judge(graph, target, weight_bits=bits, **timing.given(), **costs.given(), **limits.given())
@@ -52,6 +51,17 @@ def check(
     out.say(str(verdict.cost))
     out.say(f"feasible on {_named(verdict)}" + (f"; cores used: {verdict.cores:,}" if verdict.cores else ""))
     return verdict.to_json()
+
+
+def _read(source: str, reading: SourceOptions) -> Graph:
+    """The network of a file, or the candidate that a text such as stdano:vgg11:00011100 names."""
+    from snncompile.frontends import load
+    from snncompile.search.families.table import candidate, names_candidate
+
+    if not names_candidate(source):
+        return load(source, **reading.given())
+    reading.expect_none("a candidate has no options of reading", "options for files")
+    return candidate(source)
 
 
 def _margins(out: Out, verdict: Verdict) -> None:

@@ -46,8 +46,8 @@ def _head(family: Family) -> dict[str, Any]:
 
 def screen(
     out: Out,
-    space: Annotated[str, typer.Argument(metavar="SPACE", help="FAMILY or FAMILY:SPACE, as `snnc spaces` lists them, or "
-                                         "file.py:name, a Space in a Python file.", show_default=False)],
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="FAMILY or FAMILY:SPACE, as `snnc spaces` lists them, "
+                                         "or file.py:name, a Space in a Python file.", show_default=False)],
     costs: CostOptions,
     limits: VerdictOptions,
     target: Annotated[list[str], typer.Option("--target", "-t", metavar="TARGET", help="A target, or its .toml file; "
@@ -73,14 +73,15 @@ def screen(
 
     chosen = limits.given()
     if chosen.pop("packed", False):
-        fail("SNN701", "option --packed", "a screening judges by rules", "snnc check CANDIDATE --packed for single ones")
+        fail("SNN701", "option --packed", "a screening judges by rules",
+             "snnc check CANDIDATE --packed for single ones")
     found: Space = space_of(space)
     place, count = _shard(shard) if shard else (None, max(jobs, 1))
     bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
-    with out.progress() as told:
+    with out.counting() as told:
         paths = screen_files(found, target, folder, shards=count, only=None if place is None else [place], jobs=jobs,
-                             file_format=file_format, progress=told, sample=sample, seed=seed, weight_bits=bits,
-                             **costs.given(), **chosen)  # type: ignore[arg-type]
+                             file_format=file_format, progress=lambda done, whole: told("screen", done, whole),
+                             sample=sample, seed=seed, weight_bits=bits, **costs.given(), **chosen)
     return _summary(out, found, [str(path) for path in paths], file_format)
 
 

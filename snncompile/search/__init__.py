@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snncompile.search.chain import Chain as Chain
+    from snncompile.search.hardware import variants as variants
     from snncompile.search.judged import Judged as Judged
     from snncompile.search.net import Net as Net
     from snncompile.search.screening import Screener as Screener
@@ -18,15 +19,14 @@ if TYPE_CHECKING:
     from snncompile.search.screening import screen as screen
     from snncompile.search.shards import screen_files as screen_files
     from snncompile.search.space import Space as Space
-    from snncompile.search.variants import variants as variants
 
 _HOMES = {"Chain": "chain", "Judged": "judged", "Net": "net", "Screener": "screening", "Screening": "screening",
-          "screen": "screening", "screen_files": "shards", "Space": "space", "variants": "variants"}
+          "screen": "screening", "screen_files": "shards", "Space": "space", "variants": "hardware"}
 __all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, whose modules are imported when they are first used."""
+    """The public names, whose modules are imported when they are first used. No module has a public name itself."""
     if name not in _HOMES:
         raise AttributeError(f"module 'snncompile.search' has no attribute {name!r}")
     return getattr(import_module(f"snncompile.search.{_HOMES[name]}"), name)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from snncompile.ir.types import Array
 from snncompile.search.judged import Judged
 from snncompile.search.space import Space
 
-FileFormat: TypeAlias = Literal["parquet", "csv"]
 FORMATS: tuple[str, ...] = ("parquet", "csv")
 KEY = b"snncompile"
 """The name of the metadata in a Parquet file."""
@@ -122,3 +122,36 @@ def about_file(path: Path, file_format: str) -> Any:
         return json.loads(text)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+class Count(NamedTuple):
+    """How many candidates there are in some files, how many of them can run, and how many break each rule."""
+
+    candidates: int
+    feasible: int
+    broken: Counter[str]
+
+
+def counted(paths: Iterable[Path | str], file_format: str) -> dict[str, Count]:
+    """What files hold, in numbers, by the target that they say."""
+    counts: dict[str, Count] = {}
+    for path in map(Path, paths):
+        target = str(about_file(path, file_format)["target"])
+        before = counts.get(target, Count(0, 0, Counter()))
+        kinds = Counter(_broken_column(path, file_format))
+        broken = before.broken.copy()
+        for words_, number in kinds.items():
+            broken.update(dict.fromkeys(words_.split(), number))
+        counts[target] = Count(before.candidates + sum(kinds.values()), before.feasible + kinds[""], broken)
+    return counts
+
+
+def _broken_column(path: Path, file_format: str) -> Iterable[str]:
+    if file_format == "parquet":
+        import pyarrow.parquet as pq
+
+        column: list[str] = pq.read_table(path, columns=["broken"])["broken"].to_pylist()
+        return column
+    with open(path, encoding="utf-8", newline="") as file:
+        file.readline()
+        return [row["broken"] for row in csv.DictReader(file)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -138,9 +137,9 @@ def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed
         ends = [listed.start, listed.stop - 1] if listed else []
     else:
         numbers = np.array(list(listed))
-        ends = [numbers.min(), numbers.max()] if numbers.size else []
-        if numbers.size and numbers.dtype.kind not in "iuO":
+        if numbers.size and not all(isinstance(n, (int, np.integer)) for n in numbers.flat):
             fail("SNN404", "screen, indices", f"numbers of type {numbers.dtype}", "whole numbers")
+        ends = [numbers.min(), numbers.max()] if numbers.size else []
     if ends and not 0 <= ends[0] <= ends[1] < space.size:
         fail("SNN404", "screen, indices", f"{ends[0]:,} to {ends[1]:,}", f"0 to {space.size - 1:,}")
     return numbers
@@ -149,8 +148,10 @@ def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed
 def _drawn(size: int, count: int, seed: int) -> Array:
     """So many different numbers below `size`, in random order."""
     if size >= 1 << 62:
-        draw = random.Random(seed)
-        return np.array(list(itertools.islice(dict.fromkeys(iter(lambda: draw.randrange(size), None)), count)), object)
+        draw, found = random.Random(seed), dict[int, None]()
+        while len(found) < count:
+            found[draw.randrange(size)] = None
+        return np.array(list(found), object)
     generator = np.random.default_rng(seed)
     if size <= 4 * count:
         return generator.permutation(size)[:count]

@@ -32,7 +32,7 @@ Told = Callable[[int, int], None]
 
 def screen_files(space: Space, targets: Targets, out: str | Path, *, shards: int = 1,
                  only: Iterable[int] | None = None, jobs: int = 1, engine: Literal["processes", "ray"] = "processes",
-                 file_format: Literal["parquet", "csv"] = "parquet", progress: Told | None = None, **options: Any
+                 file_format: str = "parquet", progress: Told | None = None, **options: Any
                  ) -> list[Path]:
     """Screen a space into one file for each target and shard.
 
@@ -43,7 +43,7 @@ def screen_files(space: Space, targets: Targets, out: str | Path, *, shards: int
         jobs: processes at a time. Processes are copies of this one where the system can copy it, so that a space may be
             any function; elsewhere the space has to be one that pickle can send. Ray sends it by its own means.
         engine: "ray" works in the cluster that Ray knows of, or on this machine.
-        file_format: "parquet" needs pyarrow.
+        file_format: "csv", or "parquet", which needs pyarrow.
         options: those of `screen`, but `shard`.
 
     Returns:

@@ -9,11 +9,13 @@ The module of a family is imported when the family is asked for.
 from __future__ import annotations
 
 import dataclasses
+import runpy
 from importlib import import_module
 
 from snncompile.diagnostics import CompileError, did_you_mean, fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.search.families.family import Family, bounded
+from snncompile.search.space import Space
 
 FAMILIES: dict[str, str] = {
     "autosnn": "autosnn",
@@ -61,3 +63,47 @@ def candidate(text: str) -> Graph:
         near = "" if ":" in rest else did_you_mean(rest, chosen.presets)
         told = first.help or near or f"{chosen.name}: {chosen.notation}"
         raise CompileError((dataclasses.replace(first, help=told), *others)) from None
+
+
+def names_candidate(text: str) -> bool:
+    """Whether a text is one for `candidate`, and not the name of a file: a word before a colon.
+
+    >>> names_candidate("stdano:vgg11:00011100"), names_candidate("model.py:build"), names_candidate("net.nir")
+    (True, False, False)
+    """
+    word, colon, _ = text.partition(":")
+    return bool(colon) and word.replace("-", "").isalnum() and len(word) > 1
+
+
+def space_of(text: str) -> Space:
+    """The space that a text names: FAMILY where it has one space, FAMILY:SPACE, or file.py:name, a `Space` of a file.
+
+    Raises:
+        CompileError: SNN404 for a text that names nothing, and what reading a Python file raises.
+    """
+    if text.partition(":")[0].endswith(".py"):
+        return _space_of_file(text)
+    name, _, which = bounded("text", text).strip().partition(":")
+    chosen = family(name)
+    if not which and len(chosen.spaces) == 1:
+        which = next(iter(chosen.spaces))
+    if which not in chosen.spaces:
+        fail("SNN404", f"space {shorten(text)}", shorten(which) if which else "no space named",
+             ", ".join(f"{name}:{s}" for s in chosen.spaces) or f"{name} has no spaces",
+             did_you_mean(which, chosen.spaces))
+    return chosen.spaces[which]()
+
+
+def _space_of_file(text: str) -> Space:
+    """A `Space` of a Python file, which is run."""
+    path, _, name = text.partition(":")
+    try:
+        found = runpy.run_path(path).get(name)
+    except OSError as e:
+        fail("SNN101", f"file {shorten(path)}", e.strerror or "it cannot be read", "a Python file")
+    except Exception as e:
+        fail("SNN109", f"file {shorten(path)}", f"{type(e).__name__}: {shorten(str(e))}", "a file that runs")
+    if not isinstance(found, Space):
+        kind = "not there" if found is None else f"of type {shorten(type(found).__name__)}"
+        fail("SNN404", f"file {shorten(path)}", f"{shorten(name)} is {kind}", "the name of a Space")
+    return found

@@ -1,0 +1,66 @@
+"""`snnc spaces`, `snnc screen`, and candidates as the source of `snnc check`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.running import answer, snnc
+
+SPACE = '''
+from snncompile.search import Net, Space
+
+def graph(width, neuron):
+    return Net((2, 6, 6)).conv(width, 3).neuron(neuron).linear(5).lif(0.5).graph()
+
+mine = Space("mine", {"width": (2, 40), "neuron": ("if", "lif")}, graph)
+other = 3
+'''
+
+
+@pytest.fixture
+def spaces(tmp_path):
+    path = tmp_path / "spaces.py"
+    path.write_text(SPACE)
+    return path
+
+
+def test_families_are_listed_and_shown():
+    found = answer("spaces")
+    assert found["families"]["stdano"]["title"].startswith("ST-DANO")
+    assert "stdano" in snnc("spaces").stdout
+    one = answer("spaces", "stdano")
+    assert one["spaces"]["resnet18"] == 3**17
+    assert one["presets"]["cifar10-resnet18-t2"]["text"] == "resnet18:20002000000001001"
+    assert answer("spaces", "stdona", code=2)["diagnostics"][0]["code"] == "SNN404"
+
+
+def test_a_candidate_is_checked_by_its_notation():
+    assert answer("check", "stdano:vgg11:00011100", "--target", "c99")["feasible"]
+    assert answer("check", "stdano:cifar10-resnet18-t2", "--target", "loihi1", code=1)["violations"]
+    short = answer("check", "stdano:vgg11:0001110", code=2)["diagnostics"][0]
+    assert (short["code"], short["limit"]) == ("SNN404", "expected 8, found 7")
+    assert answer("check", "stdano:vgg11:00011100", "--dt", "0.1", code=2)["diagnostics"][0]["code"] == "SNN701"
+
+
+def test_a_space_of_a_file_is_screened_into_files(spaces, tmp_path):
+    out = tmp_path / "results"
+    found = answer("screen", f"{spaces}:mine", "--target", "loihi2", "--target", "loihi1", "--out", out,
+                   "--budget", "cores=1")
+    assert found["targets"]["loihi2"]["candidates"] == 4
+    assert sorted(p.name for p in out.iterdir()) == ["mine-loihi1-0-of-1.csv", "mine-loihi2-0-of-1.csv"]
+    assert "4 of 4" in snnc("screen", f"{spaces}:mine", "--target", "c99", "--out", out).stdout
+    part = answer("screen", f"{spaces}:mine", "--target", "c99", "--out", out, "--shard", "1/2")
+    assert part["targets"]["c99"]["candidates"] == 2
+
+
+@pytest.mark.parametrize(("arguments", "code"), [
+    (["{spaces}:other"], "SNN404"), (["{spaces}:none"], "SNN404"), (["none.py:mine"], "SNN101"),
+    (["stdano"], "SNN404"), (["stdano:resnet8"], "SNN404"), (["none"], "SNN404"),
+    (["{spaces}:mine", "--shard", "2/2"], "SNN701"), (["{spaces}:mine", "--shard", "a"], "SNN701"),
+    (["{spaces}:mine", "--format", "xml"], "SNN404"), (["{spaces}:mine", "--packed"], "SNN701"),
+])
+def test_what_cannot_be_screened_is_refused(arguments, code, spaces, tmp_path):
+    given = [a.format(spaces=spaces) for a in arguments]
+    found = answer("screen", *given, "--target", "c99", "--out", tmp_path / "out", code=2)
+    assert found["diagnostics"][0]["code"] == code
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+import snncompile as sc
+from snncompile.ir.ops import Input
+from snncompile.search import Chain
+from snncompile.search.adapters.optuna import apply, suggest
+
+
+def layer(net, width=(2, 8, 32), neuron=("if", "lif")):
+    net.conv(width, 3).neuron(neuron)
+
+
+def head(net):
+    net.linear(4).lif(0.5)
+
+
+SPACE = Chain(Input((2, 8, 8)), [layer] * 2, head)
+SMALL = sc.load_target("loihi2").with_(neurons=600)
+
+
+def test_optuna_learns_from_candidates_that_cannot_run():
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    verdicts = {}
+
+    def objective(trial):
+        verdict = sc.check(SPACE.graph(**suggest(trial, SPACE)), SMALL)
+        verdicts[trial.number] = verdict
+        return (apply(trial, verdict, (1e9,)) or (-verdict.cost.neurons,))[0]
+
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    study.optimize(objective, n_trials=30)
+    assert {trial.state for trial in study.trials} == {optuna.trial.TrialState.COMPLETE}
+    for trial in study.trials:
+        verdict = verdicts[trial.number]
+        assert dict(trial.constraints) == verdict.constraints
+        assert (trial.value == 1e9) is (not verdict.ok)
+    assert 0 < sum(v.ok for v in verdicts.values()) < 30
+    assert verdicts[study.best_trial.number].ok
+
+
+def test_a_population_of_pymoo_is_judged_at_once():
+    pytest.importorskip("pymoo")
+    from snncompile.search.adapters.pymoo import problem_of
+
+    problem = problem_of(SPACE, SMALL, lambda indices, judged: -judged.costs["neurons"][:, None].astype(float), 1,
+                         budget={"synapses": 1e5})
+    x = np.array([SPACE.places(i) for i in range(SPACE.size)])
+    found = problem.evaluate(x, return_as_dictionary=True)
+    for index in range(SPACE.size):
+        verdict = sc.check(SPACE.build(index), SMALL, budget={"synapses": 1e5})
+        assert sorted(found["G"][index].tolist()) == sorted(verdict.constraints.values())
+        assert found["F"][index, 0] == -verdict.cost.neurons

@@ -1,0 +1,156 @@
+import csv
+import json
+import multiprocessing
+import os
+
+import pytest
+
+import snncompile as sc
+from snncompile.search import Space, screen, screen_files, variants
+from snncompile.search.net import Net
+from snncompile.search.results import counted
+from snncompile.search.screening import chosen
+
+
+def graph(width, kernel, neuron):
+    return Net((2, 6, 6)).conv(width, kernel, padding=0).neuron(neuron).linear(5).lif(0.5).graph()
+
+
+SPACE = Space("small", {"width": (2, 40), "kernel": (1, 3, 9), "neuron": ("if", "lif")}, graph)
+TARGETS = ["loihi2", sc.load_target("loihi1").with_(cores=1, neurons_per_core=300)]
+
+
+def refused(call):
+    with pytest.raises(sc.CompileError) as e:
+        call()
+    return str(e.value)
+
+
+def read(path):
+    with open(path, newline="") as file:
+        about = json.loads(file.readline().removeprefix("# "))
+        return about, list(csv.DictReader(file))
+
+
+def test_a_file_says_what_was_screened_and_what_was_found(tmp_path):
+    paths = screen_files(SPACE, TARGETS, tmp_path / "new", shards=2, file_format="csv", budget={"cores": 3})
+    assert [p.name for p in paths] == [f"small-{t}-{i}-of-2.csv" for i in range(2) for t in ("loihi2", "loihi1")]
+    about, rows = read(paths[1])
+    assert (about["space"], about["target"], about["version"], about["shard"]) == ("small", "loihi1", sc.__version__,
+                                                                                   [0, 2])
+    rows += read(paths[3])[1]
+    assert [int(row["index"]) for row in rows] == list(range(12))
+    for row in rows:
+        pick = {n: row[f"choice {n}"] for n in SPACE.choices}
+        assert pick == {n: str(v) for n, v in SPACE.pick(int(row["index"])).items()}
+        try:
+            verdict = sc.check(SPACE.build(int(row["index"])), TARGETS[1], budget={"cores": 3})
+        except sc.CompileError:  # a kernel of 9 does not fit
+            assert (row["valid"], row["ok"], row["broken"], row["choice kernel"]) == ("False", "False", "network", "9")
+            continue
+        assert set(row["broken"].split()) == {v.rule for v in verdict.violations}
+        assert {n.removeprefix("rule "): float(v) for n, v in row.items() if n.startswith("rule ")} \
+            == verdict.constraints
+        assert float(row["cost synapses"]) == verdict.cost.synapses
+    count = counted(paths, "csv")["loihi1"]
+    assert (count.candidates, count.feasible, count.broken["network"]) == (12, sum(r["ok"] == "True" for r in rows), 4)
+
+
+def test_parquet_holds_the_same(tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    [path] = screen_files(SPACE, "loihi2", tmp_path, file_format="parquet")
+    [text] = screen_files(SPACE, "loihi2", tmp_path, file_format="csv")
+    table, (about, rows) = pq.read_table(path), read(text)
+    assert json.loads(table.schema.metadata[b"snncompile"]) == about
+    assert table.column_names == list(rows[0])
+    assert [str(v) for v in table["cost synapses"].to_pylist()] == [r["cost synapses"] for r in rows]
+    assert counted([path], "parquet") == counted([text], "csv")
+
+
+def test_shards_processes_and_orders_give_equal_files(tmp_path):
+    one = screen_files(SPACE, TARGETS, tmp_path / "one", shards=3, file_format="csv", sample=7, seed=3)
+    two = screen_files(SPACE, TARGETS, tmp_path / "two", shards=3, file_format="csv", sample=7, seed=3, jobs=2)
+    for number in (2, 0, 1):
+        screen_files(SPACE, TARGETS, tmp_path / "three", shards=3, only=[number], file_format="csv", sample=7, seed=3)
+    for path, other in zip(one, two, strict=True):
+        assert path.read_bytes() == other.read_bytes() == (tmp_path / "three" / path.name).read_bytes()
+
+
+def test_a_shard_that_is_there_is_skipped_and_one_that_is_not_is_made(tmp_path):
+    first = screen_files(SPACE, "loihi2", tmp_path, shards=3, file_format="csv")
+    whole = [p.read_bytes() for p in first]
+    kept = first[0].stat().st_mtime_ns
+    first[1].unlink()
+    (tmp_path / f".{first[1].name}.part").write_text("what a killed process left")
+    seen = []
+    again = screen_files(SPACE, "loihi2", tmp_path, shards=3, file_format="csv",
+                         progress=lambda done, of: seen.append((done, of)))
+    assert [p.read_bytes() for p in again] == whole
+    assert first[0].stat().st_mtime_ns == kept
+    assert seen == [(3, 3)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in first)
+
+
+def test_a_folder_with_another_screening_is_refused(tmp_path):
+    [path] = screen_files(SPACE, "loihi2", tmp_path, file_format="csv")
+    before = path.read_bytes()
+    assert "another screening" in refused(lambda: screen_files(SPACE, "loihi2", tmp_path, file_format="csv", rate=0.5))
+    path.write_text("something else")
+    assert "another screening" in refused(lambda: screen_files(SPACE, "loihi2", tmp_path, file_format="csv"))
+    path.write_bytes(before)
+    assert screen_files(SPACE, "loihi2", tmp_path, file_format="csv") == [path]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes cannot be copied here")
+def test_a_shard_whose_process_dies_is_repeated(tmp_path):
+    def dying(**pick):
+        if not (tmp_path / "died").exists():
+            (tmp_path / "died").touch()
+            os._exit(9)
+        return graph(**pick)
+
+    space = Space("dying", SPACE.choices, dying)
+    paths = screen_files(space, "loihi2", tmp_path / "out", shards=4, file_format="csv", jobs=2)
+    assert sum(len(read(p)[1]) for p in paths) == 12
+
+
+@pytest.mark.parametrize(("call", "found"), [
+    (lambda out: screen(SPACE, "loihi2", shard=(2, 2)), "2/2"),
+    (lambda out: screen(SPACE, [], sample=2), "none"),
+    (lambda out: screen(SPACE, ["loihi2", "loihi2"]), '"loihi2", "loihi2"'),
+    (lambda out: screen(SPACE, "loihi2", indices=[12]), "12 to 12"),
+    (lambda out: screen(SPACE, "loihi2", indices=["a"]), "numbers of type"),
+    (lambda out: screen(SPACE, "loihi2", sample=13), "13"),
+    (lambda out: screen(SPACE, "loihi2", sample=2, indices=[1]), "2 and indices"),
+    (lambda out: screen(SPACE, "loihi2", budget={"core": 1}), "core"),
+    (lambda out: screen(SPACE, "loihi2", dilate=3, profile="x"), "x"),
+    (lambda out: screen_files(SPACE, "loihi2", out, file_format="xml"), "xml"),
+    (lambda out: screen_files(SPACE, "loihi2", out, file_format="csv", only=[1]), "1/1"),
+    (lambda out: Space("none", {"a": ()}, graph), "0 values"),
+    (lambda out: SPACE.build(12), "12"),
+    (lambda out: SPACE.index({"width": 3, "kernel": 1, "neuron": "if"}), "3"),
+    (lambda out: SPACE.index({"width": 2}), "kernel"),
+    (lambda out: variants("loihi1", coers=(1,)), "coers"),
+])
+def test_what_cannot_be_screened_is_refused(call, found, tmp_path):
+    assert found in refused(lambda: call(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_and_picks_are_the_same_thing():
+    assert [SPACE.index(pick) for pick in SPACE] == list(range(SPACE.size))
+    assert SPACE.pick(3) == {"width": 2, "kernel": 3, "neuron": "lif"}
+    drawn = chosen(SPACE, None, 9, 1)
+    assert len(set(drawn.tolist())) == 9
+    huge = Space("huge", {str(i): range(10) for i in range(30)}, graph)
+    assert len(set(chosen(huge, None, 50, 1).tolist())) == 50
+    assert huge.index(huge.pick(10**29 + 7)) == 10**29 + 7
+
+
+def test_variants_are_named_after_their_figures():
+    made = variants("loihi2", cores=(32, 64), neurons=(None, 1000))
+    assert [(v.name, v.limits.cores, v.limits.neurons) for v in made] == [
+        ("loihi2 cores=32 neurons=None", 32, None), ("loihi2 cores=32 neurons=1000", 32, 1000),
+        ("loihi2 cores=64 neurons=None", 64, None), ("loihi2 cores=64 neurons=1000", 64, 1000)]
+    found = screen(SPACE, made, cost=False)
+    assert set(found.targets) == {v.name for v in made}
