@@ -21,6 +21,7 @@ FAMILIES: dict[str, str] = {
     "bcnas": "bcnas",
     "lightsnn": "lightsnn",
     "litesnn": "litesnn",
+    "neuevo": "neuevo",
     "neuronas": "snasnet",
     "qsnn": "qsnn",
     "snasnet": "snasnet",
