@@ -21,6 +21,8 @@ def convolve(layers: Layers, name, x, each):
 
 
 def operation(layers: Layers, name, step, x, each):
+    if step.kind == "skip":
+        return 0 * x
     if step.kind in KERNEL:
         x = convolve(layers, name, x, each)
     elif step.kind == "avg_pool_3x3":
@@ -32,8 +34,7 @@ def cell(layers: Layers, name, states, cell, each):
     states = list(states)
     for i, node in enumerate(cell.nodes):
         label = f"{name}.node{len(states)}"
-        s = sum(operation(layers, f"{label}.{j}", step, states[step.source], each) for j, step in enumerate(node)
-                if step.kind != "skip")
+        s = sum(operation(layers, f"{label}.{j}", step, states[step.source], each) for j, step in enumerate(node))
         if i and i - 1 < len(cell.back):
             step = cell.back[i - 1]
             states[step.source] = states[step.source] + operation(layers, f"{label}.back", step, s, each)
