@@ -31,6 +31,7 @@ FAMILIES: dict[str, str] = {
     "spikenas": "snasnet",
     "spikenas-bench": "spikenas_bench",
     "stdano": "stdano",
+    "tennlab": "tennlab",
 }
 """The module of each family. SpikeNAS and NeuroNAS search the cells of SNASNet."""
 
