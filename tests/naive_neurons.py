@@ -33,7 +33,8 @@ def _params(op: Neuron, shape: Shape, i: Shape) -> Any:
     found = {"v_reset": 0.0, "v_min": -math.inf, "bias": 0.0}
     found |= {k: float(np.broadcast_to(v, shape)[i]) for k, v in op.params.items()}
     return SimpleNamespace(**found, has=lambda name: name in op.params, firing=op.firing,
-                           filter=op.options.get("filter", "decay-first"), input=op.options.get("input", "decayed"))
+                           filter=op.options.get("filter", "decay-first"), input=op.options.get("input", "decayed"),
+                           grid=op.options.get("grid", "before"))
 
 
 def _spikes(v: float, threshold: float, p: Any) -> float:
@@ -136,9 +137,10 @@ def _qlif(x: float, s: State, p: Any) -> float:
     def level(v: float) -> float:
         return float(min(max(math.floor(v / p.step + 0.5), -p.levels), p.levels))
 
-    q = level(p.decay * s.get("q", 0.0) * p.step + p.gain * x)
-    spikes = _spikes(q * p.step, p.threshold, p)
-    s["q"] = level(max(_after(q * p.step, spikes, p.threshold, p), p.v_min))
+    v = p.decay * s.get("q", 0.0) * p.step + p.gain * x
+    v = level(v) * p.step if p.grid == "before" else v
+    spikes = _spikes(v, p.threshold, p)
+    s["q"] = level(max(_after(v, spikes, p.threshold, p), p.v_min))
     return spikes
 
 

@@ -46,6 +46,8 @@ def _present(params: dict[str, Any]) -> dict[str, Any]:
 def _options(pick: Choices, rule: str) -> dict[str, str]:
     if rule.startswith("euler"):
         return {"input": pick.one(["decayed", "whole"])}
+    if rule == "qlif":
+        return {"grid": pick.one(["before", "after"])}
     return {"filter": pick.one(["decay-first", "add-first", "decay-both"])} if rule.startswith("cuba") else {}
 
 

@@ -251,16 +251,20 @@ def slif(state: Any, x: Expr, p: Any) -> Expr:
     return spike
 
 
-@neuron_rule(states={"q": Count(0)}, decay=Real(0.5), gain=Real(1.0), step=Membrane(0.25), levels=Count(7), **_FIRE)
+@neuron_rule(states={"q": Count(0)}, options={"grid": ("before", "after")}, decay=Real(0.5), gain=Real(1.0),
+             step=Membrane(0.25), levels=Count(7), **_FIRE)
 def qlif(state: Any, x: Expr, p: Any) -> Expr:
     """LIF with a k-bit membrane (Q-SNN).
 
     The membrane is integrated, rounded to a multiple of `step` (to the nearest one, halves up), and limited to
     `levels` steps on each side of 0; then it is compared and reset. In the terms of Q-SNN, `levels = 2**(k-1) - 1` and
     `step = alpha_u / levels`.
+
+    With the option `grid="after"`, the membrane is compared and reset as it is, and rounded for the next tick, as in
+    the authors' code.
     """
-    q = _grid(p.decay * (state.q * p.step) + p.gain * x, p)
-    v = q * p.step
+    v = p.decay * (state.q * p.step) + p.gain * x
+    v = _grid(v, p) * p.step if p.options["grid"] == "before" else v
     spike = fires(v, p)
     after = reset(v, spike, p)
     after = after if p.v_min is None else maximum(after, p.v_min)

@@ -263,6 +263,20 @@ def test_qlif_membrane_stands_on_its_grid(drive):
     assert set(membrane(neuron, drive, "q")) <= set(range(-3, 4))
 
 
+def test_qlif_may_round_after_the_comparison(drive):
+    """The authors' code: integrate, compare, reset, quantize; the spike is of the membrane that is not rounded."""
+    q, expected = 0.0, []
+    for x in drive:
+        v = 0.5 * q * 0.25 + x
+        s = v > 0.5
+        q = np.clip(np.floor(v * (not s) / 0.25 + 0.5), -3, 3)
+        expected.append(s)
+    params = {"decay": 0.5, "step": 0.25, "levels": 3, "threshold": 0.5}
+    neuron = Neuron.of("qlif", Firing(">", "value"), {"grid": "after"}, **params)
+    assert spikes(neuron, drive) == expected
+    assert spikes(neuron, pulse(0.45)) != spikes(Neuron.of("qlif", Firing(">=", "value"), **params), pulse(0.45))
+
+
 def test_readouts_emit_their_membrane():
     assert simulate(Neuron.of("li", decay=0.5), [1, 0, 1]).outputs["y"].ravel().tolist() == [1, 0.5, 1.25]
     assert simulate(Neuron.of("integrator"), [1, 0, 1]).outputs["y"].ravel().tolist() == [1, 1, 2]

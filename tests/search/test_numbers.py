@@ -41,10 +41,46 @@ def test_a_density_is_the_share_of_weights_that_are_not_zero():
         assert np.count_nonzero(graph.nodes["conv1"].weight) == 360
 
 
-def test_layers_fire():
-    net = Net((20,))
-    for _ in range(6):
-        net.linear(50).norm().lif(0.5)
-    x = (np.random.default_rng(0).random((8, 10, 20)) < 0.3).astype(float)
+@pytest.mark.parametrize("bits", [None, 1, 4])
+def test_deep_networks_fire(bits):
+    """The pools alone would leave no spikes behind the third layer."""
+    net = Net((2, 16, 16))
+    for layer in range(10):
+        net.conv(12, 3, bits=bits).norm().lif(0.5)
+        if layer < 3:
+            net.pool(2)
+    net.linear(20, bits=bits, bias=True).lif(0.5).linear(20).lif(0.5)
+    x = (np.random.default_rng(0).random((8, 6, 2, 16, 16)) < 0.3).astype(float)
     rates = [float(v.mean()) for v in sc.run(with_random_numbers(net.graph()), x, record=True).emitted.values()]
-    assert all(0.02 < r < 0.6 for r in rates), rates
+    assert all(0.05 < r < 0.5 for r in rates), rates
+
+
+def test_a_larger_gain_makes_more_spikes():
+    net = Net((2, 8, 8)).conv(8, 3).norm().lif(0.5).conv(8, 3).lif(0.5)
+    x = (np.random.default_rng(0).random((8, 6, 2, 8, 8)) < 0.3).astype(float)
+    quiet, loud = (sc.run(with_random_numbers(net.graph(), gain=gain), x, record=True).emitted for gain in (0.7, 1.4))
+    assert all(quiet[name].mean() < loud[name].mean() for name in quiet)
+
+
+def test_outputs_of_norms_are_centered_and_have_the_same_spread():
+    graph = Net((6,), values="real", low=-1).linear(40).norm().graph()
+    x = np.random.default_rng(1).uniform(-1, 1, (500, 1, 6))
+    y = sc.run(with_random_numbers(graph), x).outputs["output"][:, 0]
+    assert 0.3 < np.median(y.std(0)) < 3
+    assert abs(float(y.mean())) < 0.7
+
+
+def test_links_of_the_last_tick_get_numbers_too():
+    net = Net((3,))
+    entry = net.tap()
+    net.linear(4).norm().lif(0.5)
+    net.at(net.tap()).late().linear(3).norm().back(entry)
+    graph = with_random_numbers(net.graph())
+    assert np.abs(graph.nodes["linear2"].weight).max() > 0.1
+    assert np.isfinite(graph.nodes["norm2"].factor).all()
+
+
+def test_a_graph_that_is_wrong_is_refused():
+    net = Net((3,))
+    with pytest.raises(sc.CompileError):
+        with_random_numbers(net.at(net.place((3,))).lif(0.5).graph())

@@ -103,11 +103,11 @@ def candidates(layers: int) -> tuple[tuple[Link, ...], ...]:
 def space(backbone: str, data: str = "cifar10") -> Space:
     """All networks of the paper on a backbone: 11,782 for the 17 layers of a ResNet-18 or -19."""
     layers = len(ports(build(backbone, BACKBONES[backbone], DATA[data])))
+    return Space(f"bcnas-{backbone}", {"links": candidates(layers)}, partial(_of, backbone, data))
 
-    def of(links: tuple[Link, ...]) -> Graph:
-        return network(BACKBONES[backbone], links, DATA[data], name=f"bcnas:{backbone}")
 
-    return Space(f"bcnas-{backbone}", {"links": candidates(layers)}, of)
+def _of(backbone: str, data: str, /, links: tuple[Link, ...]) -> Graph:
+    return network(BACKBONES[backbone], links, DATA[data], name=f"bcnas:{backbone}")
 
 
 FAMILY = Family(

@@ -69,14 +69,14 @@ def space(backward: bool, data: str = "cifar10", *, family: str = "snasnet", poo
     Args:
         backward: 4 x 9^5 matrices with links both ways, or 4 x 5^5 with links forward only.
     """
-    given, skeleton = SKELETONS[data]
     values = tuple(sorted(range(-4 if backward else 0, 5), key=abs))
-
-    def of(**links: int) -> Graph:
-        return network(matrix_of(links), partial(operate, pool=pool), given, skeleton, name=family)
-
     return Space(f"{family}-{'backward' if backward else 'forward'}",
-                 {f"link{i}{j}": (1, 2, 3, 4) if (i, j) == (0, NODES - 1) else values for i, j in PAIRS}, of)
+                 {f"link{i}{j}": (1, 2, 3, 4) if (i, j) == (0, NODES - 1) else values for i, j in PAIRS},
+                 partial(_of, family, pool, data))
+
+
+def _of(family: str, pool: str, data: str, /, **links: int) -> Graph:
+    return network(matrix_of(links), partial(operate, pool=pool), *SKELETONS[data], name=family)
 
 
 _PAPER = "SNASNet-Bw, Kim et al., ECCV 2022, from the repository of its authors"

@@ -66,11 +66,12 @@ def graph(text: str) -> Graph:
 
 def space(backbone: str, data: str = "cifar10") -> Space:
     """All networks on a backbone: three kinds of neurons for each layer, so 3^17 on ResNet-18."""
-    def of(**kinds: int) -> Graph:
-        return network(BACKBONES[backbone], tuple(kinds.values()), DATA[data], name=f"stdano:{backbone}")
-
     layers = {f"layer{i + 1}": (0, 1, 2) for i in range(LAYERS[backbone])}
-    return Space(f"stdano-{backbone}", layers, of)
+    return Space(f"stdano-{backbone}", layers, partial(_of, backbone, data))
+
+
+def _of(backbone: str, data: str, /, **kinds: int) -> Graph:
+    return network(BACKBONES[backbone], tuple(kinds.values()), DATA[data], name=f"stdano:{backbone}")
 
 
 _PUBLISHED: dict[str, tuple[str, str]] = {

@@ -1,10 +1,15 @@
 """Candidates are named by a family and a notation, and what means nothing is refused with what could be meant."""
 
+import pickle
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from snncompile.diagnostics import CompileError, Diagnostic
+from snncompile.ir.populations import Neuron
 from snncompile.search.families.family import MAX_NESTING, digits, genotype, number, parameters, parts, split
 from snncompile.search.families.table import FAMILIES, candidate, family
 from snncompile.search.net import Net
@@ -17,6 +22,46 @@ def test_a_family_says_what_it_is(name):
     assert all((found.name, found.title, found.notation))
     for preset in found.presets:
         assert preset == preset.strip()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_spaces_travel_to_other_processes(name):
+    """And every one of them has a candidate that builds."""
+    for make in family(name).spaces.values():
+        space = pickle.loads(pickle.dumps(make()))
+        pick = {choice: values[-1] for choice, values in make().choices.items()}
+        assert str(space.graph(**pick)) == str(make().graph(**pick))
+
+
+@pytest.mark.parametrize(("text", "compare", "reset"), [
+    ("backbone:vgg11", ">", {"value"}), ("bcnas:vgg11", ">=", {"value"}), ("snasnet:cifar10-bw", ">=", {"value"}),
+    ("lightsnn:0303-0030-2002-0200", ">=", {"value"}), ("spikenas-bench:demo", ">=", {"value"}),
+    ("autosnn:autosnn", ">=", {"value"}), ("qsnn:vggsnn-1w2u", ">=", {"value"}), ("spikedhs:cifar10", ">", {"value"}),
+    ("qsnn:vggsnn:1w2u:cifar10:code", ">", {"value"}), ("litesnn:code", ">", {"value"}),
+    ("stdano:cifar10-resnet18-t2", ">=", {"value", "subtract"})])
+def test_neurons_compare_and_reset_as_in_the_paper(text, compare, reset):
+    """Comparison with a threshold that is reached exactly is not seen in tests with random numbers."""
+    firings = {op.firing for op in candidate(text).nodes.values() if isinstance(op, Neuron)}
+    assert {f.compare for f in firings} == {compare}
+    assert {f.reset for f in firings} == reset
+    assert {(f.when, f.max_spikes) for f in firings} == {("same", 1)}
+
+
+WORDS = ["resnet18", "vgg11", "cifar10", "0303-0030-2002-0200", "00011100", "17-1", "5-5", "1w2u", "srb5", "mp", "skip",
+         "[[1,1],[0,1],[3,2],[2,1],[7,1],[8,1]]", "0,1,2,3,7,8", "00111222", "14222214", "99999999999", "-1", "[", "²",
+         "\x00", "{}", "null", "code", "\ud800"]
+
+
+@given(st.sampled_from(sorted(FAMILIES)), st.lists(st.sampled_from([*WORDS, ":", ",", " ", "-"]) | st.text(max_size=4),
+                                                   max_size=12))
+@settings(max_examples=300)
+def test_any_text_builds_or_is_refused(name, words):
+    refused: tuple[Diagnostic, ...] = ()
+    try:
+        assert candidate(f"{name}:{''.join(words)}").nodes
+    except CompileError as e:
+        refused = e.diagnostics
+    assert all(d.found and d.limit for d in refused)
 
 
 def test_a_candidate_is_a_notation_or_a_preset():
