@@ -46,10 +46,11 @@ def graph(text: str) -> Graph:
 
 def space(data: str, cells: int = SEARCHED) -> Space:
     """All choices of motifs with two inputs, each with the operations that it was written with."""
-    def of(**chosen: int) -> Graph:
-        return network([motif(2, which) for which in chosen.values()], DATA[data])
+    return Space(f"msenas-{data}", {f"cell{i + 1}": (1, 2, 3, 4, 5) for i in range(cells)}, partial(_chosen, data))
 
-    return Space(f"msenas-{data}", {f"cell{i + 1}": (1, 2, 3, 4, 5) for i in range(cells)}, of)
+
+def _chosen(data: str, **motifs: int) -> Graph:
+    return network([motif(2, which) for which in motifs.values()], DATA[data])
 
 
 FAMILY = Family(
