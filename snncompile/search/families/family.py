@@ -64,10 +64,11 @@ def parameters(graph: Graph) -> int:
     """How many parameters a network has as papers count them.
 
     These are the weights and biases of convolutions and fully connected layers, and the factors and biases of batch
-    norms. Thresholds, decays and other parameters of neurons are not among them, nor are running means and variances.
+    norms. Thresholds, decays and other parameters of neurons are not among them, nor are running means and variances,
+    nor fixed factors of the places of an image, which no channel has for itself.
     """
     return sum(math.prod(value.shape) for op in graph.nodes.values() if isinstance(op, (Conv, Linear, Scale))
-               for value in op.arrays.values())
+               for value in op.arrays.values() if not isinstance(op, Scale) or math.prod(value.shape[1:]) == 1)
 
 
 # --- reading notations ---

@@ -18,20 +18,40 @@ from snncompile.search.families.family import Family, bounded
 from snncompile.search.space import Space
 
 FAMILIES: dict[str, str] = {
+    "abcarc": "layerwise",
     "autosnn": "autosnn",
+    "autospikformer": "attention",
+    "autost": "attention",
     "backbone": "backbones",
     "bcnas": "bcnas",
+    "blocks": "blocks",
+    "despine": "blocks",
+    "ebnas": "ebnas",
+    "emosnas": "blocks",
+    "eslsnns": "layerwise",
+    "esnn": "blocks",
+    "gaqsnn": "layerwise",
+    "layerwise": "layerwise",
     "lightsnn": "lightsnn",
     "litesnn": "litesnn",
+    "madarts": "attention",
+    "mixedsnn": "blocks",
+    "msenas": "msenas",
+    "neuevo": "neuevo",
     "neuronas": "snasnet",
     "qsnn": "qsnn",
     "snasnet": "snasnet",
+    "spear": "layerwise",
+    "spenser": "blocks",
     "spikedhs": "spikedhs",
     "spikenas": "snasnet",
     "spikenas-bench": "spikenas_bench",
+    "spikexplorer": "spikexplorer",
     "stdano": "stdano",
+    "tennlab": "tennlab",
 }
-"""The module of each family. SpikeNAS and NeuroNAS search the cells of SNASNet."""
+"""The module of each family. Several names of one module are searches whose networks have the same notation, such as
+SpikeNAS and NeuroNAS, which search the cells of SNASNet."""
 
 
 def family(name: str) -> Family:
