@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from snncompile.ir.populations import Neuron
+from snncompile.ir.rules import Firing
 from snncompile.search.families import spikexplorer
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import agree, emits_the_same, first_and_last, presets_hold, refusal, torch
@@ -52,6 +54,12 @@ def test_emitted_c_computes_what_the_interpreter_computes(kind):
     ("syn", 6 * (12 * 9 + 9 * 4) + 4 * 13), ("rsyn", 6 * (12 * 9 + 9 * 4 + 81 + 16) + 6 * 13)])
 def test_the_area_is_six_a_weight_and_some_a_neuron(kind, expected):
     assert spikexplorer.area(12, (9,), 4, kind) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_neurons_fire_above_the_threshold_as_in_snntorch(kind):
+    firings = {op.firing for op in small(kind).nodes.values() if isinstance(op, Neuron)}
+    assert firings == {Firing(">", "subtract", "after-decay")}
 
 
 def test_presets_and_spaces_build():

@@ -38,7 +38,10 @@ def test_spaces_travel_to_other_processes(name):
     ("lightsnn:0303-0030-2002-0200", ">=", {"value"}), ("spikenas-bench:demo", ">=", {"value"}),
     ("autosnn:autosnn", ">=", {"value"}), ("qsnn:vggsnn-1w2u", ">=", {"value"}), ("spikedhs:cifar10", ">", {"value"}),
     ("qsnn:vggsnn:1w2u:cifar10:code", ">", {"value"}), ("litesnn:code", ">", {"value"}),
-    ("stdano:cifar10-resnet18-t2", ">=", {"value", "subtract"})])
+    ("stdano:cifar10-resnet18-t2", ">=", {"value", "subtract"}), ("neuevo:cifar-new0", ">", {"value"}),
+    ("msenas:2:1,2,3,4", ">", {"value"}), ("ebnas:example", ">", {"value"}), ("layerwise:example", ">", {"value"}),
+    ("blocks:emo-snas-example", ">", {"value"}), ("blocks:conv8+lif/0.5/1,conv8+if/1,conv8+plif/1", ">=", {"value"}),
+    ("tennlab:xor", ">=", {"value"})])
 def test_neurons_compare_and_reset_as_in_the_paper(text, compare, reset):
     """Comparison with a threshold that is reached exactly is not seen in tests with random numbers."""
     firings = {op.firing for op in candidate(text).nodes.values() if isinstance(op, Neuron)}
@@ -47,7 +50,8 @@ def test_neurons_compare_and_reset_as_in_the_paper(text, compare, reset):
     assert {(f.when, f.max_spikes) for f in firings} == {("same", 1)}
 
 
-WORDS = ["resnet18", "vgg11", "cifar10", "0303-0030-2002-0200", "00011100", "17-1", "5-5", "1w2u", "srb5", "mp", "skip",
+WORDS = ["conv32k3", "+", "lif/0.5/1", "784", "rlif", "2", "conv_3x3_p@0", "conv_3x3_n@1", "1/0101", "23451",
+         "resnet18", "vgg11", "cifar10", "0303-0030-2002-0200", "00011100", "17-1", "5-5", "1w2u", "srb5", "mp", "skip",
          "[[1,1],[0,1],[3,2],[2,1],[7,1],[8,1]]", "0,1,2,3,7,8", "00111222", "14222214", "99999999999", "-1", "[", "²",
          "\x00", "{}", "null", "code", "\ud800"]
 
