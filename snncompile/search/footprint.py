@@ -51,7 +51,7 @@ def qsnn(graph: Graph, weight_bits: int, membrane_bits: int, batch: int = 1, las
     and membranes of 2 these are 20 * 1 + 12 * 8 + 10 * 8 bits of weights and 5 * 2 of membranes, 206 bits:
 
     >>> from snncompile.ir.graph import Edge
-    >>> from snncompile.ir.ops import Input, Output
+    >>> from snncompile.ir.ops import Input, Linear, Output
     >>> from snncompile.ir.types import ShapeOnly
     >>> lif = Neuron.of("lif")
     >>> ops = [Input((3,)), Linear(ShapeOnly((4, 3))), lif, Linear(ShapeOnly((5, 4))), lif, Linear(ShapeOnly((2, 5)))]
