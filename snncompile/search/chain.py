@@ -49,14 +49,21 @@ class Chain(Space):
     ticks: int | None
 
     def __init__(self, entry: Input, layers: Sequence[Layer], head: Layer | None = None, *, name: str = "chain",
-                 ticks: int | None = None):
+                 ticks: int | None = None, numbered: bool = True):
+        """A chain of layers, and a head behind them.
+
+        Args:
+            numbered: whether the names of choices begin with those of their layers. Without it they have to differ.
+        """
         functions = (*layers, *(() if head is None else (head,)))
         if not functions:
             fail("SNN404", f"space {shorten(name)}, layers", "none", "one layer or more")
         labels = [*map(str, range(1, len(layers) + 1)), "head"]
         found = [_choices_of(name, label, function) for label, function in zip(labels, functions, strict=False)]
-        choices = {f"{label}.{choice}": values for label, own in zip(labels, found, strict=False)
-                   for choice, values in own.items()}
+        choices = {f"{label}.{choice}" if numbered else choice: values
+                   for label, own in zip(labels, found, strict=False) for choice, values in own.items()}
+        if len(choices) < sum(map(len, found)):
+            fail("SNN404", f"space {shorten(name)}", "two choices of one name", "names that differ, or numbered=True")
         for field, value in (("entry", entry), ("layers", functions), ("own", tuple(map(tuple, found))),
                              ("ticks", ticks)):
             object.__setattr__(self, field, value)

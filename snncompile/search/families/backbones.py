@@ -15,7 +15,7 @@ batch norm and no bias, and every batch norm, or sum of two, leads into a popula
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -101,25 +101,38 @@ Shaper = Callable[[Built, int], object]
 """Builds the layers of a backbone for a number of classes."""
 
 
-def residual(built: Built, classes: int, stem: int, stages: tuple[tuple[int, int], ...], hidden: int = 0) -> None:
-    """A residual network.
+class Part(NamedTuple):
+    """A part of a backbone that reads the part before it and nothing else: how many layers of neurons it has, and a
+    function of what is built so far and of the number of classes."""
+
+    layers: int
+    build: Callable[[Built, int], object]
+
+
+def residual(stem: int, stages: tuple[tuple[int, int], ...], hidden: int = 0) -> list[Part]:
+    """The parts of a residual network.
 
     Args:
         stem: channels of the first convolution.
         stages: channels and blocks of each; all but the first begin with a stride of 2.
         hidden: outputs of a fully connected layer with neurons before the last one; 0 for none.
     """
-    built.conv("stem", stem).neurons()
+    parts = [Part(1, partial(_conv, name="stem", channels=stem))]
     for stage, (channels, blocks) in enumerate(stages, start=1):
         for block in range(1, blocks + 1):
-            _block(built, f"stage{stage}.block{block}", channels, 2 if stage > 1 and block == 1 else 1)
+            stride = 2 if stage > 1 and block == 1 else 1
+            parts.append(Part(2, partial(_block, name=f"stage{stage}.block{block}", channels=channels, stride=stride)))
+    return [*parts, Part(1 if hidden else 0, partial(_readout, hidden=hidden))]
+
+
+def _readout(built: Built, classes: int, hidden: int = 0) -> None:
     built.net.global_pool()
     if hidden:
         built.linear("hidden", hidden, last=False).neurons()
     built.linear("classes", classes)
 
 
-def _block(built: Built, name: str, channels: int, stride: int) -> None:
+def _block(built: Built, _: int, name: str, channels: int, stride: int) -> None:
     """Two convolutions and a shortcut, which is a convolution of side 1 where the shape changes."""
     net = built.net
     entry = net.tap()
@@ -134,32 +147,50 @@ def _block(built: Built, name: str, channels: int, stride: int) -> None:
     built.neurons()
 
 
-def plain(built: Built, classes: int, layers: tuple[int, ...]) -> None:
-    """Convolutions one behind another.
+def plain(layers: tuple[int, ...]) -> list[Part]:
+    """The parts of convolutions one behind another.
 
     Args:
         layers: the channels of each convolution; 0 for an average pool of side 2.
     """
-    for place, channels in enumerate(layers):
+    parts, convs, pools = [], 0, 0
+    for channels in layers:
         if channels:
-            built.conv(f"conv{len(built.ports) + 1}", channels).neurons()
+            convs += 1
+            parts.append(Part(1, partial(_conv, name=f"conv{convs}", channels=channels)))
         else:
-            built.net.pool(2, name=f"pool{layers[:place + 1].count(0)}")
-    built.net.global_pool()
-    built.linear("classes", classes)
+            pools += 1
+            parts.append(Part(0, partial(_pool, name=f"pool{pools}")))
+    return [*parts, Part(0, _readout)]
 
 
-BACKBONES: Mapping[str, Shaper] = {
-    "resnet18": partial(residual, stem=64, stages=((64, 2), (128, 2), (256, 2), (512, 2))),
-    "resnet19": partial(residual, stem=128, stages=((128, 3), (256, 3), (512, 2))),
-    "resnet19-tet": partial(residual, stem=64, stages=((128, 3), (256, 3), (512, 2)), hidden=256),
-    "vgg11": partial(plain, layers=(64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)),
-    "vgg13": partial(plain, layers=(64, 64, 0, 128, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)),
-    "vgg16": partial(plain, layers=(64, 64, 0, 128, 128, 0, *(256,) * 3, 0, *(512,) * 3, 0, *(512,) * 3, 0)),
-    "vggsnn": partial(plain, layers=(64, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)),
+def _conv(built: Built, _: int, name: str, channels: int) -> None:
+    built.conv(name, channels).neurons()
+
+
+def _pool(built: Built, _: int, name: str) -> None:
+    built.net.pool(2, name=name)
+
+
+def whole(parts: Sequence[Part]) -> Shaper:
+    """The parts one behind another."""
+    def shape(built: Built, classes: int) -> None:
+        for part in parts:
+            part.build(built, classes)
+    return shape
+
+
+PARTS: Mapping[str, list[Part]] = {
+    "resnet18": residual(64, ((64, 2), (128, 2), (256, 2), (512, 2))),
+    "resnet19": residual(128, ((128, 3), (256, 3), (512, 2))),
+    "resnet19-tet": residual(64, ((128, 3), (256, 3), (512, 2)), 256),
+    "vgg11": plain((64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)),
+    "vgg13": plain((64, 64, 0, 128, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)),
+    "vgg16": plain((64, 64, 0, 128, 128, 0, *(256,) * 3, 0, *(512,) * 3, 0, *(512,) * 3, 0)),
+    "vggsnn": plain((64, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)),
 }
-LAYERS: Mapping[str, int] = {"resnet18": 17, "resnet19": 17, "resnet19-tet": 18, "vgg11": 8, "vgg13": 10, "vgg16": 13,
-                             "vggsnn": 8}
+BACKBONES: Mapping[str, Shaper] = {name: whole(parts) for name, parts in PARTS.items()}
+LAYERS: Mapping[str, int] = {name: sum(part.layers for part in parts) for name, parts in PARTS.items()}
 """How many layers of neurons each backbone has."""
 
 

@@ -12,14 +12,29 @@ starts from: they are 1 and 2 here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from inspect import Parameter, Signature
 
 from snncompile.ir.graph import Graph
-from snncompile.search.families.backbones import BACKBONES, DATA, HARD, LAYERS, Data, Fire, Shaper, build
+from snncompile.ir.ops import Input
+from snncompile.search.chain import Chain
+from snncompile.search.families.backbones import (
+    BACKBONES,
+    DATA,
+    HARD,
+    LAYERS,
+    PARTS,
+    Bits,
+    Built,
+    Data,
+    Part,
+    Shaper,
+    build,
+)
 from snncompile.search.families.family import Family, Preset, digits, one_of, split
-from snncompile.search.net import Net
-from snncompile.search.space import Space
+from snncompile.search.net import INPUT, Net
 
 THRESHOLD, TAU = 1.0, 2.0
 GAMMA, BETA = 0.1, 0.1
@@ -27,12 +42,12 @@ GAMMA, BETA = 0.1, 0.1
 KINDS = ("lif", "llif", "slif")
 
 
-def neurons(kinds: Sequence[int], threshold: float = THRESHOLD, tau: float = TAU) -> Fire:
-    """Populations of the kinds that digits name, by layer."""
+def neurons(kinds: Sequence[int], threshold: float = THRESHOLD, tau: float = TAU) -> Callable[..., Net]:
+    """Populations of the kinds that digits name, by layer; the first of them is numbered `first` in the network."""
     decay = math.exp(-1 / tau)
 
-    def fire(net: Net, layer: int) -> Net:
-        name = f"{KINDS[kinds[layer]]}{layer + 1}"
+    def fire(net: Net, layer: int, first: int = 0) -> Net:
+        name = f"{KINDS[kinds[layer]]}{first + layer + 1}"
         match kinds[layer]:
             case 1:
                 return net.neuron("llif", firing=HARD, decay=decay, threshold=threshold, jump=GAMMA, name=name)
@@ -64,14 +79,34 @@ def graph(text: str) -> Graph:
                    one_of("stdano", "data", data or "cifar10", DATA), name=f"stdano:{text}")
 
 
-def space(backbone: str, data: str = "cifar10") -> Space:
+def space(backbone: str, data: str = "cifar10") -> Chain:
     """All networks on a backbone: three kinds of neurons for each layer, so 3^17 on ResNet-18."""
-    layers = {f"layer{i + 1}": (0, 1, 2) for i in range(LAYERS[backbone])}
-    return Space(f"stdano-{backbone}", layers, partial(_of, backbone, data))
+    chosen, layers, first = DATA[data], [], 0
+    for part in PARTS[backbone]:
+        layers.append(_Layer(part, first, chosen.classes))
+        first += part.layers
+    entry = chosen.net("").nodes[INPUT]
+    assert isinstance(entry, Input)
+    return Chain(entry, layers, name=f"stdano-{backbone}", numbered=False)
 
 
-def _of(backbone: str, data: str, /, **kinds: int) -> Graph:
-    return network(BACKBONES[backbone], tuple(kinds.values()), DATA[data], name=f"stdano:{backbone}")
+@dataclass(frozen=True)
+class _Layer:
+    """A part of a backbone as a layer of a chain, whose choices are the kinds of its neurons."""
+
+    part: Part
+    first: int
+    classes: int
+
+    @property
+    def __signature__(self) -> Signature:
+        names = [f"layer{self.first + i + 1}" for i in range(self.part.layers)]
+        return Signature([Parameter("net", Parameter.POSITIONAL_OR_KEYWORD),
+                          *(Parameter(n, Parameter.KEYWORD_ONLY, default=(0, 1, 2)) for n in names)])
+
+    def __call__(self, net: Net, **kinds: int) -> None:
+        fire, first = neurons(tuple(kinds.values())), self.first
+        self.part.build(Built(net, lambda net, layer: fire(net, layer, first), Bits()), self.classes)
 
 
 _PUBLISHED: dict[str, tuple[str, str]] = {

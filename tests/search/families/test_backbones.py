@@ -1,11 +1,21 @@
 """The backbones have the layers and the numbers that are printed, and compute what PyTorch computes."""
 
-from functools import partial
 
 import numpy as np
 import pytest
 
-from snncompile.search.families.backbones import BACKBONES, DATA, FAMILY, LAYERS, Bits, Data, build, plain, residual
+from snncompile.search.families.backbones import (
+    BACKBONES,
+    DATA,
+    FAMILY,
+    LAYERS,
+    Bits,
+    Data,
+    build,
+    plain,
+    residual,
+    whole,
+)
 from snncompile.search.families.family import parameters
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import (
@@ -67,8 +77,8 @@ def plain_tick(layers: Layers, x):
     return layers.linear("classes", y.mean((2, 3)))
 
 
-SHAPES = {"residual": (partial(residual, stem=6, stages=((6, 1), (8, 2)), hidden=12), residual_tick),
-          "plain": (partial(plain, layers=(6, 8, 0, 8, 0)), plain_tick)}
+SHAPES = {"residual": (whole(residual(stem=6, stages=((6, 1), (8, 2)), hidden=12)), residual_tick),
+          "plain": (whole(plain(layers=(6, 8, 0, 8, 0))), plain_tick)}
 
 
 @pytest.mark.parametrize("bits", [Bits(), Bits(1, 8)])

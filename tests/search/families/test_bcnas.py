@@ -1,12 +1,11 @@
 """BCNAS-SNN: backward links against PyTorch, all of its candidates, and links that do not exist."""
 
-from functools import partial
 
 import pytest
 
 import snncompile as sc
 from snncompile.search.families import bcnas
-from snncompile.search.families.backbones import BACKBONES, DATA, Data, build, residual
+from snncompile.search.families.backbones import BACKBONES, DATA, Data, build, residual, whole
 from snncompile.search.families.family import parameters
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import (
@@ -21,7 +20,7 @@ from tests.search.families.reference import (
 )
 
 SMALL = Data((2, 6, 6), 3)
-SHAPE = partial(residual, stem=5, stages=((5, 1), (6, 1)))
+SHAPE = whole(residual(stem=5, stages=((5, 1), (6, 1))))
 LIF = lif(0.5)
 
 

@@ -1,18 +1,17 @@
 """Bits and densities of each layer: where they land, against PyTorch, and in C."""
 
-from functools import partial
 
 import numpy as np
 import pytest
 
 import snncompile as sc
 from snncompile.search.families import layerwise
-from snncompile.search.families.backbones import Data, residual
+from snncompile.search.families.backbones import Data, residual, whole
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import agree, emits_the_same, images, lif, presets_hold, refusal
 
 DATA = Data((2, 6, 6), 3)
-SHAPE = partial(residual, stem=5, stages=((5, 1), (6, 1)))
+SHAPE = whole(residual(stem=5, stages=((5, 1), (6, 1))))
 BITS, PERCENT = (8, 4, 32, 3, 4, 6), (100, 50, 100, 50, 25, 100)
 LIF = lif(0.5, strict=True)
 

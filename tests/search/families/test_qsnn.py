@@ -1,12 +1,11 @@
 """Q-SNN: few bits in both orders of operations against PyTorch, and the bits that hardware sees."""
 
-from functools import partial
 
 import pytest
 
 import snncompile as sc
 from snncompile.search.families import qsnn
-from snncompile.search.families.backbones import Data, residual
+from snncompile.search.families.backbones import Data, residual, whole
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import (
     agree,
@@ -20,7 +19,7 @@ from tests.search.families.reference import (
 
 DATA = Data((2, 6, 6), 3)
 ALPHA = 1.5
-SHAPE = partial(residual, stem=5, stages=((5, 1), (6, 1)))
+SHAPE = whole(residual(stem=5, stages=((5, 1), (6, 1))))
 
 
 def small(bits, order):

@@ -1,13 +1,13 @@
 """ST-DANO: the published strings, the three kinds of neurons against PyTorch, and the damaged strings."""
 
 import math
-from functools import partial
 
 import pytest
 
 from snncompile.ir.populations import Neuron
+from snncompile.search import screen
 from snncompile.search.families import stdano
-from snncompile.search.families.backbones import Data, residual
+from snncompile.search.families.backbones import Data, residual, whole
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import (
     agree,
@@ -21,7 +21,7 @@ from tests.search.families.reference import (
 )
 
 DATA = Data((2, 6, 6), 3)
-SHAPE = partial(residual, stem=5, stages=((5, 1), (6, 1)))
+SHAPE = whole(residual(stem=5, stages=((5, 1), (6, 1))))
 KINDS = (2, 0, 1, 2, 1)
 
 
@@ -109,3 +109,11 @@ def test_what_names_no_network_is_refused(text, found, expected):
     assert diagnostic.code == "SNN404"
     assert found in diagnostic.found
     assert expected in diagnostic.limit
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "vgg13"])
+def test_whole_spaces_are_judged_by_tables(backbone):
+    found = screen(stdano.space(backbone), ["loihi2", "speck2f"], sample=200, margins=False, cost=False, checked=3)
+    assert found.why_slow == ""
+    assert found.targets["loihi2"].ok.all() == (backbone == "resnet18")
+    assert not found.targets["speck2f"].ok.any()
