@@ -71,17 +71,13 @@ def screen(
     from snncompile.search.families.table import space_of
     from snncompile.search.shards import screen_files
 
-    chosen = limits.given()
-    if chosen.pop("packed", False):
-        fail("SNN701", "option --packed", "a screening judges by rules",
-             "snnc check CANDIDATE --packed for single ones")
     found: Space = space_of(space)
     place, count = _shard(shard) if shard else (None, max(jobs, 1))
     bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
     with out.counting() as told:
         paths = screen_files(found, target, folder, shards=count, only=None if place is None else [place], jobs=jobs,
                              file_format=file_format, progress=lambda done, whole: told("screen", done, whole),
-                             sample=sample, seed=seed, weight_bits=bits, **costs.given(), **chosen)
+                             sample=sample, seed=seed, weight_bits=bits, **costs.given(), **limits.given())
     return _summary(out, found, [str(path) for path in paths], file_format)
 
 

@@ -77,7 +77,7 @@ class _Work:
             fail("SNN404", "screen_files, shard", "given", "shards, and only for some of them")
         self.space, self.targets, self.out, self.shards, self.file_format = space, targets, out, shards, file_format
         self.options = dict(options)
-        named = ("weight_bits", "membrane_bits", "dilate", "budget", "cost", "rate", "ticks", "profile")
+        named = ("weight_bits", "membrane_bits", "dilate", "packed", "budget", "cost", "rate", "ticks", "profile")
         self.terms = terms_of(targets, **{n: v for n, v in self.options.items() if n in named and v is not None})
 
     def paths(self, number: int) -> list[Path]:

@@ -65,6 +65,7 @@ class Terms:
     """What candidates are judged by: a target and the options of `check`.
 
     Attributes:
+        packed: whether those that break no rule are divided among cores.
         cost: whether costs are estimated; a budget asks for them in any case.
     """
 
@@ -72,6 +73,7 @@ class Terms:
     weight_bits: int | str | None = None
     membrane_bits: int | None = None
     dilate: int = 1
+    packed: bool = False
     budget: Mapping[str, float] = field(default_factory=dict)
     cost: bool = True
     rate: float = ASSUMED_RATE
@@ -99,8 +101,8 @@ class Terms:
     def options(self) -> dict[str, Any]:
         """The arguments of `check` that give the same verdicts one by one."""
         return {"target": self.target, "weight_bits": self.weight_bits, "membrane_bits": self.membrane_bits,
-                "dilate": self.dilate, "budget": self.budget, "cost": self.cost, "rate": self.rate,
-                "ticks": self.ticks, "profile": self.profile}
+                "dilate": self.dilate, "packed": self.packed, "budget": self.budget, "cost": self.cost,
+                "rate": self.rate, "ticks": self.ticks, "profile": self.profile}
 
     def uses(self, table: LayerTable, timing: Timing, counted: Array | None = None, seen: Array | None = None
              ) -> tuple[Limits, Uses]:

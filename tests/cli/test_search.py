@@ -49,6 +49,8 @@ def test_a_space_of_a_file_is_screened_into_files(spaces, tmp_path):
     assert found["targets"]["loihi2"]["candidates"] == 4
     assert sorted(p.name for p in out.iterdir()) == ["mine-loihi1-0-of-1.csv", "mine-loihi2-0-of-1.csv"]
     assert "4 of 4" in snnc("screen", f"{spaces}:mine", "--target", "c99", "--out", out).stdout
+    packed = answer("screen", f"{spaces}:mine", "--target", "loihi2", "--out", tmp_path / "packed", "--packed")
+    assert packed["targets"]["loihi2"]["feasible"] == 4
     part = answer("screen", f"{spaces}:mine", "--target", "c99", "--out", out, "--shard", "1/2")
     assert part["targets"]["c99"]["candidates"] == 2
 
@@ -57,7 +59,7 @@ def test_a_space_of_a_file_is_screened_into_files(spaces, tmp_path):
     (["{spaces}:other"], "SNN404"), (["{spaces}:none"], "SNN404"), (["none.py:mine"], "SNN101"),
     (["stdano"], "SNN404"), (["stdano:resnet8"], "SNN404"), (["none"], "SNN404"),
     (["{spaces}:mine", "--shard", "2/2"], "SNN701"), (["{spaces}:mine", "--shard", "a"], "SNN701"),
-    (["{spaces}:mine", "--format", "xml"], "SNN404"), (["{spaces}:mine", "--packed"], "SNN701"),
+    (["{spaces}:mine", "--format", "xml"], "SNN404"),
 ])
 def test_what_cannot_be_screened_is_refused(arguments, code, spaces, tmp_path):
     given = [a.format(spaces=spaces) for a in arguments]
