@@ -222,13 +222,14 @@ class Screener:
 
 
     def _packed(self, term: Terms, numbers: Array | range, judged: Judged) -> Judged:
-        """The verdicts in which the candidates that break no rule were divided among cores."""
+        """The verdicts in which the candidates that break no rule of the hardware were divided among cores."""
         rules, count = (*judged.rules, PACKING), len(numbers)
         broken = np.column_stack([judged.broken, np.zeros(count, bool)])
         kept = judged.constraints
         constraints = None if kept is None else np.column_stack([kept, np.zeros(count)])
         costs = {name: np.array(values) for name, values in judged.costs.items()}
-        for row in np.flatnonzero(judged.ok).tolist():
+        hardware = [not name.startswith("budget-") for name in judged.rules]
+        for row in np.flatnonzero(judged.valid & ~judged.broken[:, hardware].any(1)).tolist():
             verdict = check(self.space.build(int(numbers[row])), **term.options())
             wrong = {v.rule for v in verdict.violations}
             broken[row] = [name in wrong for name in rules]

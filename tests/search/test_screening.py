@@ -147,5 +147,5 @@ def test_candidates_that_break_no_rule_are_divided_among_cores_if_asked(margins)
     assert packed.rules == (*by_rules.rules, "packing")
     refused = by_rules.ok & ~packed.ok
     assert packed.ok.sum() < by_rules.ok.sum()
-    assert {tuple(packed.reasons_of(row)) for row in np.flatnonzero(refused)} <= {("packing",), ("budget-cores",)}
+    assert all("packing" in packed.reasons_of(row) for row in np.flatnonzero(refused))
     assert (packed.costs["cores"][packed.ok] >= by_rules.costs["cores"][packed.ok]).all()
