@@ -52,7 +52,8 @@ def judge_range(tables: Layered, numbers: range) -> Judged:
     sums, rules = _sums(tables), (*tables.limits.rules, *TIMING)
     heads = range(numbers.start // size, -(-numbers.stop // size))
     sizes = [step.choices for step in tables.steps]
-    uses, valid, states = tables.follow(digits_of(np.array(heads), sizes[:split]), tables.steps[:split], 0)
+    before_split = digits_of(np.array(heads, None if heads else np.int64), sizes[:split])
+    uses, valid, states = tables.follow(before_split, tables.steps[:split], 0)
     before = _own_reasons(tables, rules, uses, valid)
     tails = {state: _tail(tables, rules, split, state, size) for state in set(states.tolist())}
     reasons = np.empty(len(numbers), before.dtype)

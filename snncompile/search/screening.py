@@ -220,7 +220,6 @@ class Screener:
                   for term, found in zip(self.terms, judged, strict=True)]
         return dict(zip((term.target.name for term in self.terms), judged, strict=True))
 
-
     def _packed(self, term: Terms, numbers: Array | range, judged: Judged) -> Judged:
         """The verdicts in which the candidates that break no rule of the hardware were divided among cores."""
         rules, count = (*judged.rules, PACKING), len(numbers)
@@ -254,7 +253,7 @@ def judge_graphs(space: Space, terms: Sequence[Terms], numbers: Array) -> list[J
     """The verdicts for each target on candidates that are built one by one. Equal tables are judged once."""
     settings = [t.legalization for t in terms]
     groups = [settings.index(setting) for setting in settings]
-    seen = {group: _Seen() for group in groups}
+    seen = {group: _Seen(any(t.dilate > 1 for t in terms)) for group in groups}
     judged: list[list[Judged]] = [[] for _ in terms]
     for start in range(0, len(numbers), BATCH):
         for index in numbers[start:start + BATCH].tolist():
@@ -264,20 +263,25 @@ def judge_graphs(space: Space, terms: Sequence[Terms], numbers: Array) -> list[J
         for term, group, parts in zip(terms, groups, judged, strict=True):
             if new[group]:
                 parts.append(judge_built(term, new[group]))
-    return [Judged.joined(parts).take(np.array(seen[group].rows, np.int64))
-            for parts, group in zip(judged, groups, strict=True)]
+    return [Judged.joined(parts or [judge_built(term, [])]).take(np.array(seen[group].rows, np.int64))
+            for term, parts, group in zip(terms, judged, groups, strict=True)]
 
 
 class _Seen:
-    """The different candidates so far, and which of them each candidate is."""
+    """The different candidates so far, and which of them each candidate is.
 
-    def __init__(self) -> None:
+    Where neurons may have to wait, whether they can is asked of themselves, for their rows do not say it.
+    """
+
+    def __init__(self, waiting: bool) -> None:
         self.rows: list[int] = []
+        self._waiting = waiting
         self._known: dict[Any, int] = {}
         self._fresh: list[Built | None] = []
 
     def add(self, candidate: Built | None) -> None:
-        key = None if candidate is None else _key(candidate)
+        key = None if candidate is None else (_key(candidate),
+                                              *(candidate.legal.populations.values() if self._waiting else ()))
         if key not in self._known:
             self._known[key] = len(self._known)
             self._fresh.append(candidate)

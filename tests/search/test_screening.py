@@ -8,7 +8,9 @@ from snncompile.ir.ops import Input
 from snncompile.ir.rules import Firing
 from snncompile.search.chain import Chain
 from snncompile.search.layered import skeleton_of
+from snncompile.search.net import Net
 from snncompile.search.screening import judge_graphs, screen
+from snncompile.search.space import Space
 from snncompile.search.terms import Terms
 
 TARGETS = ("c99", "loihi1", "loihi2", "speck2f", "truenorth", "xylo-a2")
@@ -149,3 +151,18 @@ def test_candidates_that_break_no_rule_are_divided_among_cores_if_asked(margins)
     assert packed.ok.sum() < by_rules.ok.sum()
     assert all("packing" in packed.reasons_of(row) for row in np.flatnonzero(refused))
     assert (packed.costs["cores"][packed.ok] >= by_rules.costs["cores"][packed.ok]).all()
+
+
+def test_neurons_that_cannot_wait_are_told_apart_from_those_that_can():
+    space = Space("leaks", {"decay": (1.0, 0.5)}, lambda decay: Net((3,)).linear(4).lif(decay).graph())
+    slow = dataclasses.replace(sc.load_target("loihi2").with_(rules=("lif",), dilation=True), name="slow")
+    found = screen(space, slow, dilate=2).targets["slow"]
+    assert found.constraints[:, found.rules.index("waiting")].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("space", [CHAINS[0], Space("one", {"a": (1,)}, lambda a: Net((3,)).lif(0.5).graph())])
+def test_no_candidates_give_no_verdicts(space):
+    for indices in ([], range(0)):
+        for margins in (True, False):
+            found = screen(space, "loihi2", indices=indices, margins=margins, cost=margins).targets["loihi2"]
+            assert len(found.ok) == 0
