@@ -73,7 +73,7 @@ def _is_or(graph: Graph, name: str) -> bool:
     """Whether a population only passes on the largest of single spikes."""
     op, edges = graph.nodes[name], graph.edges_into[name]
     return isinstance(op, Neuron) and op.rule.name == "accumulator" and op.bias is None and len(edges) == 1 \
-        and _pool_ends(graph, edges[0]) == len(edges[0].chain)
+        and 0 < len(edges[0].chain) == _pool_ends(graph, edges[0])
 
 
 def _pool_ends(graph: Graph, edge: Edge) -> int:

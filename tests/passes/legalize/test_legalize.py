@@ -191,6 +191,11 @@ def test_weights_without_numbers_merge_into_weights_without_numbers():
     assert merged.weight == ShapeOnly((4, 6))
 
 
+def test_an_accumulator_without_a_pool_before_it_stays():
+    graph = formed(chain(Input((3,)), Linear(np.eye(3) * 0.25), Neuron.of("accumulator"), Neuron.of("accumulator")))
+    assert OrPools("threshold").run(graph) is graph
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_random_networks_fire_the_same_spikes_in_their_legal_form(seed):
     graph = random_graph(seed, Features())
