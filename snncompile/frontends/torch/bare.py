@@ -19,7 +19,6 @@ from torch.overrides import TorchFunctionMode
 
 import torch
 from snncompile.frontends.torch.tape import map_leaves, tensors_in
-from snncompile.ir.types import ShapeOnly
 from torch import Tensor, nn
 
 META = torch.device("meta")
@@ -30,11 +29,6 @@ FILLING = frozenset((
     "new_ones", "new_full", "new_tensor"))
 
 
-def is_bare(value: Any) -> bool:
-    """Whether a value is a tensor without numbers."""
-    return isinstance(value, Tensor) and value.is_meta
-
-
 def has_bare_tensors(module: nn.Module) -> bool:
     """Whether a parameter, buffer or attribute of a module or of its submodules has no numbers."""
     return any(t.is_meta for part in module.modules() for t in tensors_in(vars(part)))
@@ -43,12 +37,6 @@ def has_bare_tensors(module: nn.Module) -> bool:
 def to_memory(module: nn.Module) -> nn.Module:
     """Move a module to the CPU, except for the tensors without numbers. Changes the module, and returns it."""
     return module._apply(lambda t: t if t.is_meta else t.cpu()) if has_bare_tensors(module) else module.to("cpu")
-
-
-def shape_only(tensor: Tensor) -> ShapeOnly:
-    """The shape of a tensor without numbers, and the type of its elements: `float32` also for 16-bit floats."""
-    narrow = tensor.dtype in (torch.bfloat16, torch.float16)
-    return ShapeOnly(tuple(tensor.shape), "float32" if narrow else str(tensor.dtype).removeprefix("torch."))
 
 
 class MixedDevices(TorchFunctionMode):

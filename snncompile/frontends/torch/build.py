@@ -11,7 +11,7 @@ import numpy as np
 
 import torch
 from snncompile.diagnostics import shorten
-from snncompile.frontends.torch.bare import shape_only
+from snncompile.frontends.torch.numberless import shape_only
 from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.tape import RecordedCall
 from snncompile.frontends.torch.values import Axis, Value, reachable

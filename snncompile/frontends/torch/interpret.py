@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 
 import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
-from snncompile.frontends.torch.bare import MixedDevices, is_bare
+from snncompile.frontends.torch.bare import MixedDevices
 from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_reader
+from snncompile.frontends.torch.numberless import is_bare
 from snncompile.frontends.torch.populate import add_cell
 from snncompile.frontends.torch.tape import Const, Ref, Tape, Untracked, leaves_of, map_leaves
 from snncompile.frontends.torch.values import Axis, Value, are_ticks_in_order

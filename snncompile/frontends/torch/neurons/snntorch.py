@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snncompile.frontends.torch.bare import is_bare
 from snncompile.frontends.torch.cells import Cell, Returned
 from snncompile.frontends.torch.neurons.recurrence import operators
 from snncompile.frontends.torch.neurons.support import (
@@ -19,6 +18,7 @@ from snncompile.frontends.torch.neurons.support import (
     as_array,
     unsupported,
 )
+from snncompile.frontends.torch.numberless import is_bare
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Neuron

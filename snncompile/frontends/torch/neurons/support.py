@@ -12,8 +12,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
-from snncompile.frontends.torch.bare import is_bare, shape_only
 from snncompile.frontends.torch.cells import Cell
+from snncompile.frontends.torch.numberless import is_bare, shape_only
 from snncompile.ir.stand_ins import stand_in
 from snncompile.ir.types import Shape, ShapeOnly
 
