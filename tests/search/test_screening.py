@@ -81,6 +81,7 @@ CHAINS = [
     Chain(Input((30,)), [flat, flat, flat], head),
     Chain(Input((2, 6, 6)), [pooling, pooling, pooling], readout),
     Chain(Input((2, 7, 7)), [plain, strided, pooling, recurrent, residual]),
+    Chain(Input((2, 6, 6)), [plain, residual], readout),  # only the second layer reads what it enters twice
 ]
 
 
