@@ -55,6 +55,14 @@ def test_a_space_of_a_file_is_screened_into_files(spaces, tmp_path):
     assert part["targets"]["c99"]["candidates"] == 2
 
 
+def test_a_file_that_fails_is_named_with_its_line(tmp_path):
+    (tmp_path / "beside.py").write_text("WIDTHS = (1, 2)\n")
+    (tmp_path / "broken.py").write_text("from beside import WIDTHS\nmine = WIDTHS[2]\n")
+    found = answer("screen", f"{tmp_path / 'broken.py'}:mine", "--target", "c99", "--out", tmp_path / "out", code=2)
+    assert found["diagnostics"][0]["code"] == "SNN109"
+    assert "broken.py line 2" in found["diagnostics"][0]["place"]
+
+
 @pytest.mark.parametrize(("arguments", "code"), [
     (["{spaces}:other"], "SNN404"), (["{spaces}:none"], "SNN404"), (["none.py:mine"], "SNN101"),
     (["stdano"], "SNN404"), (["stdano:resnet8"], "SNN404"), (["none"], "SNN404"),

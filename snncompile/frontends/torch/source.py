@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from snncompile.diagnostics import CompileError, fail, shorten
@@ -72,22 +72,44 @@ def build_model(source: str) -> tuple[Any, Any]:
             its code raises.
     """
     file, _, name = source.rpartition(":")
-    path, place = Path(file), f"file {shorten(Path(file).name)}"
-    if not path.is_file():
-        fail("SNN101", place, "there is no such file")
+    path = _expect_file(file)
     with UserCode(lambda: f"function {shorten(name)}"), _importable(path.parent):
-        spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[MODULE_NAME] = module
-        spec.loader.exec_module(module)
-        function = getattr(module, name, None)
+        function = getattr(_run(path), name, None)
         if not callable(function):
-            fail("SNN107", place, f"it has no function {shorten(name)}", "a function that returns the module, or "
-                 "(module, example_input)")
+            fail("SNN107", f"file {shorten(path.name)}", f"it has no function {shorten(name)}",
+                 "a function that returns the module, or (module, example_input)")
         returned = function()
     return returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
+
+
+def value_of_file(source: str) -> Any:
+    """Run the file of `file.py:name` as Python would run it. Returns what the name stands for then; None for nothing.
+
+    Raises:
+        CompileError: SNN101 where there is no such file, SNN109 for whatever its code raises.
+    """
+    file, _, name = source.rpartition(":")
+    path = _expect_file(file)
+    with UserCode(lambda: f"file {shorten(path.name)}"), _importable(path.parent):
+        return getattr(_run(path), name, None)
+
+
+def _expect_file(file: str) -> Path:
+    """The path of a file. Raises SNN101 where there is none."""
+    path = Path(file)
+    if not path.is_file():
+        fail("SNN101", f"file {shorten(path.name)}", "there is no such file")
+    return path
+
+
+def _run(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE_NAME] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @contextmanager

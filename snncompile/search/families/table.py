@@ -9,10 +9,10 @@ The module of a family is imported when the family is asked for.
 from __future__ import annotations
 
 import dataclasses
-import runpy
 from importlib import import_module
 
 from snncompile.diagnostics import CompileError, did_you_mean, fail, shorten
+from snncompile.frontends.torch.source import value_of_file
 from snncompile.ir.graph import Graph
 from snncompile.search.families.family import Family, bounded
 from snncompile.search.space import Space
@@ -101,7 +101,7 @@ def space_of(text: str) -> Space:
     Raises:
         CompileError: SNN404 for a text that names nothing, and what reading a Python file raises.
     """
-    if text.partition(":")[0].endswith(".py"):
+    if text.rpartition(":")[0].endswith(".py"):
         return _space_of_file(text)
     name, _, which = bounded("text", text).strip().partition(":")
     chosen = family(name)
@@ -116,14 +116,9 @@ def space_of(text: str) -> Space:
 
 def _space_of_file(text: str) -> Space:
     """A `Space` of a Python file, which is run."""
-    path, _, name = text.partition(":")
-    try:
-        found = runpy.run_path(path).get(name)
-    except OSError as e:
-        fail("SNN101", f"file {shorten(path)}", e.strerror or "it cannot be read", "a Python file")
-    except Exception as e:
-        fail("SNN109", f"file {shorten(path)}", f"{type(e).__name__}: {shorten(str(e))}", "a file that runs")
+    found = value_of_file(text)
     if not isinstance(found, Space):
+        path, _, name = text.rpartition(":")
         kind = "not there" if found is None else f"of type {shorten(type(found).__name__)}"
         fail("SNN404", f"file {shorten(path)}", f"{shorten(name)} is {kind}", "the name of a Space")
     return found
