@@ -72,7 +72,8 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     if cost or budget:
         ticks = assumed_ticks(legal) if ticks is None else ticks
         estimated = assumed_cost(legal, table, chosen, ticks, rate, profile, period=period)
-        estimated = dataclasses.replace(estimated, cores=verdict.cores or estimated.cores)
+        estimated = dataclasses.replace(estimated, cores=verdict.cores or estimated.cores,
+                                        chips=verdict.chips or estimated.chips)
         verdict = _within(dataclasses.replace(verdict, cost=estimated), estimated, budget or {})
     return verdict
 
@@ -90,11 +91,11 @@ def _packed(verdict: Verdict, graph: Graph, target: Target, weight_bits: int | s
         return _joined(verdict, {PACKING: ()})
     choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}), dilate=verdict.dilation)
     try:
-        cores = partition(_outline(graph, choices), target, choices.arithmetic.stored_bits).cores
+        found = partition(_outline(graph, choices), target, choices.arithmetic.stored_bits)
     except CompileError as e:
         return dataclasses.replace(_joined(verdict, {PACKING: [Violation(PACKING, 1, 0, d) for d in e.diagnostics]}),
                                    basis="packing")
-    return dataclasses.replace(_joined(verdict, {PACKING: ()}), basis="packing", cores=cores)
+    return dataclasses.replace(_joined(verdict, {PACKING: ()}), basis="packing", cores=found.cores, chips=found.chips)
 
 
 def _outline(graph: Graph, choices: Choices) -> Graph:

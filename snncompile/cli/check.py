@@ -49,7 +49,7 @@ def check(
         out.say(f"infeasible on {verdict.target}; {_possible(graph, target, bits, limits.given().get('budget'))}")
         raise typer.Exit(code)
     out.say(str(verdict.cost))
-    out.say(f"feasible on {_named(verdict)}" + (f"; cores used: {verdict.cores:,}" if verdict.cores else ""))
+    out.say(f"feasible on {_named(verdict)}" + _used(verdict))
     return verdict.to_json()
 
 
@@ -68,6 +68,12 @@ def _margins(out: Out, verdict: Verdict) -> None:
     kept = sorted(((m, n) for n, m in verdict.margins.items() if -1 < m <= 0), reverse=True)
     if kept:
         out.table(("rule", "#used"), [(name, f"{100 * (margin + 1):.3g} %") for margin, name in kept[:SHOWN_RULES]])
+
+
+def _used(verdict: Verdict) -> str:
+    """The cores and chips of a packing; empty where nothing was packed."""
+    chips = f" on {verdict.chips:,} chips" if verdict.chips and verdict.chips > 1 else ""
+    return f"; cores used: {verdict.cores:,}{chips}" if verdict.cores else ""
 
 
 def _named(verdict: Verdict) -> str:

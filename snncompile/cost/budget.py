@@ -24,6 +24,7 @@ def _scaled(value: float | None, unit: float) -> float | None:
 
 BUDGETS: dict[str, Budget] = {
     "cores": Budget("cores, at least, or those of the packing", lambda cost: cost.cores),
+    "chips": Budget("chips, at least, or those of the packing", lambda cost: cost.chips),
     "neurons": Budget("neurons", lambda cost: cost.neurons),
     "synapses": Budget("synapses", lambda cost: cost.synapses),
     "weight_kib": Budget("KiB of weights", lambda cost: cost.weight_bits / 8192),

@@ -14,7 +14,7 @@ from typing import Any
 
 from snncompile.cost.activity import Activity
 from snncompile.cost.totals import SUMS, layer_bits, totals
-from snncompile.cost.work import Messages, Sizes, Work, assumption, constants_of, figures
+from snncompile.cost.work import Messages, Sizes, Work, assumption, constants_of, figures, least_chips
 from snncompile.diagnostics import shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.schedule import Schedule
@@ -40,13 +40,14 @@ class Cost:
         resident_bits: bits of weights and states with all layers in memory at once.
         peak_bits: bits of the largest layer, if only one layer is in memory at a time.
         cores: how many cores the network was cut for; without a partition, the lower bound.
+        chips: how many chips the cores lie on; without a partition, the lower bound.
         ticks: ticks that the hardware takes for the sample.
         latency_ticks: ticks from an input to the last output.
         input_spikes, spikes: spikes of all inputs, and of all populations.
         accumulations, multiplications, dense: synaptic operations as NeuroBench counts them, see `activity`.
         events: synapses that hardware works off, see `activity.SynapseActivity`.
         bit_operations: synaptic operations times the bits of weight and value.
-        energy_pj: energy in pJ by part: synapses, neurons, spikes, messages and hops.
+        energy_pj: energy in pJ by part: synapses, neurons, spikes, messages, hops, and messages between chips.
         time_ns: time in ns, with the work spread evenly over `cores`; None where the profile has no times.
         uncounted: the parts for which the profile has no energy.
     """
@@ -62,6 +63,7 @@ class Cost:
     resident_bits: int
     peak_bits: int
     cores: int
+    chips: int
     ticks: int
     latency_ticks: int
     input_spikes: float
@@ -148,8 +150,9 @@ def _cost(graph: Graph, table: LayerTable, target: Target, work: Work, basis: st
           messages: Messages | None, schedule: Schedule) -> Cost:
     sums = dict(zip(SUMS, totals(table).sum(1).tolist(), strict=True))
     cores = messages.cores if messages else max((int(v[0]) for v in least_cores(table, target).values()), default=1)
-    sizes = Sizes.of(sums, int(layer_bits(table).max(initial=0)), max(cores, 1), schedule.hardware_ticks(ticks),
-                     schedule.depth_ticks)
+    chips = messages.chips if messages else int(least_chips(sums, cores, target.limits))
+    sizes = Sizes.of(sums, int(layer_bits(table).max(initial=0)), max(cores, 1), chips,
+                     schedule.hardware_ticks(ticks), schedule.depth_ticks)
     name, constants = constants_of(target, profile)
     return Cost(graph.name, target.name, basis, name, **figures(sizes, work, constants, messages))
 

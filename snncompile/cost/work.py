@@ -6,6 +6,7 @@ many networks: the same operations then give the same results, to the last bit.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from snncompile.cost.totals import LISTINGS
 from snncompile.diagnostics import fail, shorten
 from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.load import cost_profiles
-from snncompile.targets.sections import Costs
+from snncompile.targets.sections import Costs, Limits
 from snncompile.targets.target import Target
 
 if TYPE_CHECKING:
@@ -36,11 +37,15 @@ class Messages:
     Attributes:
         cores: how many cores the network was cut for.
         remote: spikes that leave their core, once for each other core that they reach.
+        chips: how many chips it was spread over.
+        between_chips: those of `remote` that leave their chip.
         hops_x, hops_y: hops of all messages along rows and along columns of the mesh; 0 without a placement.
     """
 
     cores: int
+    chips: int
     remote: float
+    between_chips: float
     hops_x: float = 0
     hops_y: float = 0
 
@@ -51,8 +56,10 @@ class Messages:
         Args:
             firings: by population, the ticks of a sample in which one of its neurons fires, on average.
         """
-        ways = [partition.packets] if placed is None else [partition.packets, placed.hops_x, placed.hops_y]
-        return cls(partition.cores, *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
+        ways: list[Mapping[str, int]] = [partition.packets, partition.packets_between_chips]
+        ways += [placed.hops_x, placed.hops_y] if placed else []
+        return cls(partition.cores, partition.chips,
+                   *(sum(count * firings.get(n, 0.0) for n, count in way.items()) for way in ways))
 
 
 class Sizes(NamedTuple):
@@ -65,15 +72,26 @@ class Sizes(NamedTuple):
     resident_bits: Number
     peak_bits: Number
     cores: Number
+    chips: Number
     ticks: Number
     latency_ticks: Number
 
     @classmethod
-    def of(cls, sums: Mapping[str, Number], peak_bits: Number, cores: Number, ticks: Number, latency_ticks: Number
-           ) -> Sizes:
+    def of(cls, sums: Mapping[str, Number], peak_bits: Number, cores: Number, chips: Number, ticks: Number,
+           latency_ticks: Number) -> Sizes:
         """The sizes of networks whose totals are known by the names of `totals.SUMS`."""
         return cls(sums["neurons"], sums["synapses"], sums["weight_bits"], sums["state_bits"],
-                   sums["weight_bits"] + sums["state_bits"], peak_bits, cores, ticks, latency_ticks)
+                   sums["weight_bits"] + sums["state_bits"], peak_bits, cores, chips, ticks, latency_ticks)
+
+
+def least_chips(sums: Mapping[str, Number], cores: Number, limits: Limits) -> Number:
+    """Chips that networks need at least, given their cores and their totals by the names of `totals.SUMS`.
+
+    >>> least_chips({"neurons": 1500, "synapses": 90}, 3, Limits(cores=4, neurons=1000))
+    2
+    """
+    needs = (cores, limits.cores), (sums["neurons"], limits.neurons), (sums["synapses"], limits.synapses)
+    return functools.reduce(np.maximum, (-(-need // most) for need, most in needs if most is not None), 1)
 
 
 class Work(NamedTuple):
@@ -195,6 +213,7 @@ def _counters(sizes: Sizes, work: Work, constants: Costs, messages: Messages | N
         "neurons": [("neuron", sizes.neurons * sizes.ticks - work.fired), ("spiking_neuron", work.fired)],
         "spikes": [("spike", work.fired)],
         "messages": [("message", messages.remote)] if messages else [],
+        **({"chips": [("chip_message", messages.between_chips)]} if messages and messages.chips > 1 else {}),
         "hops": [("hop_x", messages.hops_x), ("hop_y", messages.hops_y)] if messages else [],
     }
 

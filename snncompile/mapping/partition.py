@@ -24,9 +24,11 @@ from snncompile.mapping.lower_bounds import least_cores, least_packets
 from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.patterns import fewest_cores, fill_by_patterns
 from snncompile.mapping.pieces import Pieces
+from snncompile.mapping.spread import spread
 from snncompile.mapping.tile_shapes import box_options, part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, cut, links, measure
 from snncompile.mapping.traffic import Axons, axons
+from snncompile.targets.hardware_rules import MORE_CHIPS, cores_in_words
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.memory import core_needs, memory_model
 from snncompile.targets.reach import Volume, volume
@@ -72,23 +74,23 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
         CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for a network that needs
             more cores than there are, or one with too many single synapses behind a reshape.
     """
-    best = _Search(graph, target, weight_bits, rates or {}).best(hypergraph and available(), thorough)
-    if target.limits.cores is not None and best.cores > target.limits.cores:
+    search = _Search(graph, target, weight_bits, rates or {})
+    best = search.best(hypergraph and available(), thorough)
+    if search.most is not None and best.cores > search.most:
         least, binding = best.lower_bound
-        _refuse_cores(graph.name, f"{best.cores:,} cores; at least {least:,} for {binding}", target.limits.cores)
-    return best
+        _refuse_cores(graph.name, f"{best.cores:,} cores; at least {least:,} for {binding}", target)
+    return spread(best, target, search.weighted(best))
 
 
-def _refuse_cores(name: str, needed: str, cores: int) -> NoReturn:
-    fail("SNN416", f"graph {shorten(name)}, cores", needed, f"{cores:,} cores",
-         "use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
+def _refuse_cores(name: str, needed: str, target: Target) -> NoReturn:
+    fail("SNN416", f"graph {shorten(name)}, cores", needed, cores_in_words(target), MORE_CHIPS)
 
 
 class _Search:
     """The search for a partition of one network."""
 
     def __init__(self, graph: Graph, target: Target, weight_bits: int, rates: Mapping[str, float]):
-        self.target, self.memory = target, memory_model(target)
+        self.target, self.memory, self.most = target, memory_model(target), target.limits.on_all_chips("cores")
         self.table: LayerTable = layer_table(graph, weight_bits)
         self.shapes: list[Volume] = [volume(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
@@ -100,10 +102,10 @@ class _Search:
 
     def _expect_room(self, name: str) -> None:
         """Refuse a network with too many neurons for the chip before it is cut into as many tiles."""
-        cores, each = self.target.limits.cores, self.target.limits.neurons_per_core
+        each = self.target.limits.neurons_per_core
         neurons = int(self.table.populations.neurons @ (1 - self.inputs))
-        if cores is not None and each is not None and neurons > cores * each:
-            _refuse_cores(name, f"at least {-(-neurons // each):,} for neurons", cores)
+        if self.most is not None and each is not None and neurons > self.most * each:
+            _refuse_cores(name, f"at least {-(-neurons // each):,} for neurons", self.target)
 
     def best(self, hypergraph: bool, thorough: bool) -> Partition:
         if self.target.network.layer_per_core:
@@ -122,12 +124,15 @@ class _Search:
 
     def _too_many(self, tried: Sequence[Partition]) -> bool:
         """Whether all partitions need more cores than there are."""
-        cores = self.target.limits.cores
-        return cores is not None and all(p.cores > cores for p in tried)
+        return self.most is not None and all(p.cores > self.most for p in tried)
+
+    def weighted(self, candidate: Partition) -> Array:
+        """The packets of each flow between cores, weighted by the rate of its population."""
+        return np.asarray(candidate.traffic.packets * self.weights[candidate.traffic.population])
 
     def _packets(self, candidate: Partition) -> float:
         """The packets between cores, weighted by the rates of their populations."""
-        return float(candidate.traffic.packets @ self.weights[candidate.traffic.population])
+        return float(self.weighted(candidate).sum())
 
     def _partitions(self) -> Iterator[Partition]:
         boxes, small = self.boxes, self._parts(PARTS_OF_A_CORE)
@@ -214,7 +219,7 @@ class _Search:
     def _parts(self, parts_of_a_core: int) -> list[Volume]:
         """Smaller boxes, of which a core holds about the given number."""
         all_neurons = int(self.table.populations.neurons @ (1 - self.inputs))
-        per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.target.limits.cores or 1))
+        per_core = self.target.limits.neurons_per_core or -(-all_neurons // (self.most or 1))
         return parts(self.boxes, self.links, self.memory, max(1, per_core // parts_of_a_core))
 
     def _cuts(self, boxes: Sequence[Volume]) -> tuple[Cut | None, ...]:
@@ -254,6 +259,7 @@ class _Search:
         from scipy.sparse.csgraph import maximum_bipartite_matching
 
         fits = self.memory.fitting_cores(self.table)[self.inputs == 0]
+        fits = np.tile(fits, (1, self.target.limits.chips or len(fits)))
         core = maximum_bipartite_matching(csr_array(fits), "column")
         if (core < 0).any():
             lost = np.flatnonzero(self.inputs == 0)[core < 0]

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from snncompile.ir.types import Array
+from snncompile.mapping.hilbert import normalised_key
 from snncompile.mapping.tiles import Tiles
 from snncompile.mapping.traffic import Traffic
 
@@ -21,13 +22,14 @@ class Partition:
         populations: the names of populations and inputs, by row of the layer table; inputs lie on no core.
         tiles: the boxes of neurons into which populations are cut.
         core: `[tile]`, the core of each tile. Cores that exchange packets have numbers close to each other; where a
-            core holds one layer, it has the number that it has on the chip.
+            core holds one layer, it has the number that it has on the chip, those of a second chip following.
         used: by resource, what each core uses, `[core]`.
         limits: by resource, what a core has; only those that are limited.
         traffic: the packets between cores if every neuron fires once.
         least_cores: by resource, a lower bound on the number of cores.
         least_packets: a lower bound on the packets between cores.
         method: how the partition was found.
+        chip: `[core]`, the chip of each core; all 0 on a target of one chip.
     """
 
     populations: tuple[str, ...]
@@ -39,6 +41,7 @@ class Partition:
     least_cores: Mapping[str, int]
     least_packets: int
     method: str
+    chip: Array
 
     @cached_property
     def cores(self) -> int:
@@ -56,6 +59,26 @@ class Partition:
     def remote_packets(self) -> int:
         """All packets between cores if every neuron fires once."""
         return int(self.traffic.packets.sum())
+
+    @cached_property
+    def chips(self) -> int:
+        """How many chips are used."""
+        return max(1, len(np.unique(self.chip[np.unique(self.core)])))
+
+    @cached_property
+    def packets_between_chips(self) -> dict[str, int]:
+        """By population, the packets of `packets` whose cores lie on different chips."""
+        flows = self.traffic
+        crossing = flows.packets * (self.chip[flows.source] != self.chip[flows.target])
+        sums = np.bincount(flows.population, crossing, len(self.populations))
+        return {name: int(n) for name, n in zip(self.populations, sums, strict=True)}
+
+    @cached_property
+    def along_frame(self) -> Array:
+        """Cores along a Hilbert curve over the frame, on which layers of the same part of it are neighbours."""
+        neurons = self.tiles.neurons
+        y, x = (np.bincount(self.core, neurons * at) / np.bincount(self.core, neurons) for at in self.tiles.middle.T)
+        return np.asarray(np.lexsort((np.arange(self.cores), normalised_key(y, x))))
 
     @property
     def lower_bound(self) -> tuple[int, str]:

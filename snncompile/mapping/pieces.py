@@ -155,4 +155,5 @@ class Pieces:
         limits = {r.name: r.limit for r in self.resources if r.limit is not None}
         if self.target.limits.out_axons_per_core is not None:
             limits[OUT_AXONS] = self.target.limits.out_axons_per_core
-        return Partition(self.names, self.tiles, core, used, limits, flows, *self.least, method)
+        return Partition(self.names, self.tiles, core, used, limits, flows, *self.least, method,
+                         np.zeros(cores, np.int64))

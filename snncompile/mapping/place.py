@@ -1,7 +1,12 @@
-"""Put the cores of a partition on a target's mesh, so that spikes take few hops."""
+"""Put the cores of a partition on a target's mesh, so that spikes take few hops.
+
+Several chips lie side by side, in a rectangle that is as square as it can be, and a spike crosses from the last tile of
+one to the first tile of the next in one hop. That is provisional: boards differ, and what they look like is not public.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +14,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail
 from snncompile.ir.types import Array
-from snncompile.mapping.hilbert import curve, normalised_key
+from snncompile.mapping.hilbert import curve
 from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.swaps import improved, spectral
 from snncompile.targets.target import Target
@@ -23,8 +28,9 @@ class Placement:
     """Where cores lie on a mesh of tiles. Cores of the same tile are 0 hops apart.
 
     Attributes:
-        column, row: `[core]`, the tile of each core.
-        columns, rows, cores_per_tile: the size of the mesh.
+        column, row: `[core]`, the tile of each core, counted over all chips.
+        columns, rows, cores_per_tile: the size of the mesh of one chip.
+        corners: `[chip, (column, row)]`, the first tile of each chip.
         hops_x, hops_y: by population, the hops along rows and along columns of all packets if every neuron fires once.
         mean_hops: hops of a packet on average, weighted by the rates if those were given.
         least_mean_hops: a lower bound on `mean_hops`, see `least_hops`.
@@ -36,11 +42,18 @@ class Placement:
     columns: int
     rows: int
     cores_per_tile: int
+    corners: Array
     hops_x: Mapping[str, int]
     hops_y: Mapping[str, int]
     mean_hops: float
     least_mean_hops: float
     method: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the tiles of all chips together."""
+        column, row = self.corners.max(0).tolist()
+        return column + self.columns, row + self.rows
 
 
 def place(partition: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
@@ -51,16 +64,19 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
             population fires once where no rates are given, and not at all where only its own is missing.
 
     Raises:
-        CompileError: SNN416 for more cores than the mesh has.
+        CompileError: SNN416 for more cores on a chip than its mesh has.
     """
     columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
     if columns is None or rows is None or target.network.layer_per_core:
         return None
-    if partition.cores > columns * rows * each:
-        fail("SNN416", "mesh", f"{partition.cores:,} cores",
+    fullest = int(np.bincount(partition.chip).max(initial=0))
+    if fullest > columns * rows * each:
+        fail("SNN416", "mesh", f"{fullest:,} cores",
              f"{columns * rows * each:,}: {columns} columns, {rows} rows",
              "a variant of the target with more columns and rows")
-    flows, points = partition.traffic, np.repeat(curve(columns, rows), each, 0)
+    corners = _corners(partition.chips, columns, rows)
+    points = (corners[:, None] + np.repeat(curve(columns, rows), each, 0)).reshape(-1, 2)
+    flows = partition.traffic
     weights = np.array([(rates or {}).get(n, 0.0 if rates else 1.0) for n in partition.populations])
     packets = flows.packets * weights[flows.population]
     at, method = _best(partition, packets, points)
@@ -68,8 +84,18 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
     x, y = (_by_population(partition, along) for along in ways.T)
     total = max(float(packets.sum()), 1e-300)
     least = least_hops(flows.source, flows.target, packets, partition.cores, each)
-    return Placement(points[at, 0], points[at, 1], columns, rows, each, x, y,
+    return Placement(points[at, 0], points[at, 1], columns, rows, each, corners, x, y,
                      float(packets @ ways.sum(1)) / total, least / total, method)
+
+
+def _corners(chips: int, columns: int, rows: int) -> Array:
+    """The column and the row of the first tile of each chip, along a Hilbert curve over the chips.
+
+    >>> _corners(3, columns=8, rows=4).tolist()
+    [[0, 0], [0, 4], [8, 4]]
+    """
+    wide = math.ceil(math.sqrt(chips))
+    return np.asarray(curve(wide, -(-chips // wide))[:chips] * (columns, rows))
 
 
 def _by_population(partition: Partition, each: Array) -> dict[str, int]:
@@ -83,32 +109,43 @@ def _best(partition: Partition, packets: Array, points: Array) -> tuple[Array, s
     """The place of each core, as a row of `points`, and the name of the method.
 
     The best of several starts is taken: cores along the Hilbert curve in the order of the partition, cores along it in
-    the order of their place in the frame, and the spectral start. On small meshes, swaps then improve it.
+    the order of their place in the frame, and, on one chip, the spectral start. On small meshes, swaps then improve it,
+    among the cores of a chip.
     """
     source, target = partition.traffic.source, partition.traffic.target
-    along = np.arange(len(points))
-    by_frame = along.copy()
-    by_frame[_by_frame(partition)] = along[:partition.cores]
-    starts = {"Hilbert curve": along, "Hilbert curve by place in the frame": by_frame}
+    starts = {"Hilbert curve": _along(np.arange(partition.cores), partition, len(points)),
+              "Hilbert curve by place in the frame": _along(partition.along_frame, partition, len(points))}
     swaps = partition.cores >= 3 and len(points) <= MAX_SWAPPED and packets.any()
     if swaps:
         traffic = np.zeros((len(points), len(points)))
         np.add.at(traffic, (source, target), packets)
         traffic += traffic.T
+    if swaps and partition.chips == 1:
         starts["spectral"] = spectral(traffic, points, partition.cores)
     cost = {n: float(packets @ np.abs(points[at[source]] - points[at[target]]).sum(1)) for n, at in starts.items()}
     best = min(cost, key=cost.__getitem__)
     if not swaps:
         return starts[best][:partition.cores], best
     ways = np.abs(points[:, None] - points).sum(2).astype(float)
-    return improved(traffic, ways, starts[best], partition.cores)[:partition.cores], f"{best}, swaps"
+    chip = starts[best] // (len(points) // partition.chips)
+    return improved(traffic, ways, starts[best], partition.cores, chip)[:partition.cores], f"{best}, swaps"
 
 
-def _by_frame(partition: Partition) -> Array:
-    """Cores in the order of a Hilbert curve over the frame, so that layers of the same part of it are neighbours."""
-    core, weights = partition.core, partition.tiles.neurons
-    y, x = (np.bincount(core, weights * at) / np.bincount(core, weights) for at in partition.tiles.middle.T)
-    return np.asarray(np.lexsort((np.arange(partition.cores), normalised_key(y, x))))
+def _along(order: Array, partition: Partition, places: int) -> Array:
+    """A start: the place of each core, and then of empty cores, if each chip takes its cores in an order.
+
+    Args:
+        order: all cores.
+        places: on all chips together.
+    """
+    chip = partition.chip[order]
+    by_chip = np.argsort(chip, kind="stable")
+    rank = np.arange(len(order)) - np.searchsorted(chip[by_chip], chip[by_chip])
+    taken = chip[by_chip] * (places // partition.chips) + rank
+    at = np.empty(places, np.int64)
+    at[order[by_chip]] = taken
+    at[len(order):] = np.setdiff1d(np.arange(places), taken)
+    return at
 
 
 def least_hops(source: Array, target: Array, packets: Array, cores: int, each: int) -> float:

@@ -47,7 +47,7 @@ def spectral(traffic: Array, points: Array, cores: int) -> Array:
     return np.concatenate([place, np.setdiff1d(np.arange(len(points)), place)])
 
 
-def improved(traffic: Array, ways: Array, at: Array, cores: int) -> Array:
+def improved(traffic: Array, ways: Array, at: Array, cores: int, chip: Array) -> Array:
     """A placement with fewer packets times hops, by tabu search. The same arguments give the same placement.
 
     Args:
@@ -56,8 +56,10 @@ def improved(traffic: Array, ways: Array, at: Array, cores: int) -> Array:
         ways: `[place, place]`, hops between two places.
         at: `[core]`, the place of each core to start from.
         cores: how many cores are not empty.
+        chip: `[core]`, the chip of each core, empty ones included; only cores of the same chip change places.
     """
     rng = np.random.default_rng(0)
+    apart = (chip[:, None] != chip) | np.eye(len(chip), dtype=bool)
     count, at = len(at), at.copy()
     ways = ways[at][:, at]                                  # from here on `[core, core]`: it moves along with the cores
     reach = traffic @ ways                                  # `[a, b]`: what core a would cost in the place of core b
@@ -69,7 +71,7 @@ def improved(traffic: Array, ways: Array, at: Array, cores: int) -> Array:
         gain += gain.T
         closed = barred > step
         gain[closed & closed.T & (gain >= least - cost - 1e-9)] = np.inf
-        np.fill_diagonal(gain, np.inf)
+        gain[apart] = np.inf
         a, b = divmod(int(np.argmin(gain[:cores])), count)
         if since == PATIENCE or not np.isfinite(gain[a, b]):
             break

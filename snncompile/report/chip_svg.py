@@ -1,7 +1,8 @@
-"""A drawing of a chip: its cores, coloured by the populations on them, and the traffic on the links of its mesh."""
+"""A drawing of chips: their cores, coloured by the populations on them, and the traffic on the links of their mesh."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from html import escape
 
@@ -19,13 +20,14 @@ COLOURS = ("#7fb2e5", "#f2b36b", "#8fcf9a", "#e58f8f", "#b79fdc", "#d9c46a", "#7
 """Fill colours of the populations, used in turn; light, so that a border and black text stay visible."""
 STYLE = """\
 .snnc-chip{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
+.snnc-chip .chip{fill:#f3f6f9;stroke:#5b6b7c;stroke-dasharray:6 4}
 .snnc-chip .tile{fill:#fff;stroke:#9aa8b5}.snnc-chip .core{stroke:#5b6b7c;stroke-width:.6;fill:none}
 .snnc-chip line{stroke:#b4481e;stroke-linecap:round}.snnc-chip .small{fill:#4a5866}"""
 
 
 def drawable(placement: Placement) -> bool:
     """Whether a mesh has few enough tiles to be drawn."""
-    return placement.columns * placement.rows <= MAX_TILES
+    return math.prod(placement.size) <= MAX_TILES
 
 
 def link_loads(partition: Partition, placement: Placement) -> tuple[Array, Array]:
@@ -41,8 +43,8 @@ def link_loads(partition: Partition, placement: Placement) -> tuple[Array, Array
     flows = partition.traffic
     x0, y0 = placement.column[flows.source], placement.row[flows.source]
     x1, y1 = placement.column[flows.target], placement.row[flows.target]
-    right = np.zeros((placement.rows, placement.columns + 1))
-    down = np.zeros((placement.rows + 1, placement.columns))
+    columns, rows = placement.size
+    right, down = np.zeros((rows, columns + 1)), np.zeros((rows + 1, columns))
     for sign, x, y in ((1, np.minimum(x0, x1), np.minimum(y0, y1)), (-1, np.maximum(x0, x1), np.maximum(y0, y1))):
         np.add.at(right, (y0, x), sign * flows.packets)
         np.add.at(down, (y, x1), sign * flows.packets)
@@ -50,7 +52,7 @@ def link_loads(partition: Partition, placement: Placement) -> tuple[Array, Array
 
 
 def to_svg(partition: Partition, placement: Placement) -> str:
-    """The chip as an SVG document. A core is divided into bands, one a population, by their shares of its neurons."""
+    """The chips as an SVG document. A core is divided into bands, one a population, by their shares of its neurons."""
     return _Picture(partition, placement).svg()
 
 
@@ -72,7 +74,8 @@ class _Picture:
 
     def __post_init__(self) -> None:
         tiles = self.partition.tiles
-        self.pitch = min(72.0, WIDTH / self.placement.columns)
+        self.columns, self.lines = self.placement.size
+        self.pitch = min(72.0, WIDTH / self.columns)
         self.side = 0.68 * self.pitch
         self.rows = np.unique(tiles.population)
         self.colour = {int(row): COLOURS[i % len(COLOURS)] for i, row in enumerate(self.rows)}
@@ -84,15 +87,24 @@ class _Picture:
             self.held[core].append((int(row), int(many)))
 
     def svg(self) -> str:
+        self._chips()
         self._links()
         self._tiles()
-        bottom = self.placement.rows * self.pitch + 12
+        bottom = self.lines * self.pitch + 12
         legend, height = self._legend(bottom)
-        width = max(self.placement.columns * self.pitch, legend)
+        width = max(self.columns * self.pitch, legend)
         size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
         return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-chip" role="img" {size}>',
                           f"<title>{self.partition.cores} cores</title>", f"<style>{STYLE}</style>", *self.parts,
                           "</svg>"]) + "\n"
+
+    def _chips(self) -> None:
+        """Draw a frame around each chip, where there are several."""
+        place = self.placement
+        for number, (column, row) in enumerate(place.corners.tolist() if len(place.corners) > 1 else []):
+            self.parts.append(f'<rect class="chip" x="{column * self.pitch + 1:.1f}" y="{row * self.pitch + 1:.1f}" '
+                              f'width="{place.columns * self.pitch - 2:.1f}" '
+                              f'height="{place.rows * self.pitch - 2:.1f}"><title>chip {number}</title></rect>')
 
     def _links(self) -> None:
         """Draw a line for each link with traffic, its width proportional to the packets."""
@@ -110,8 +122,9 @@ class _Picture:
     def _tiles(self) -> None:
         place = self.placement
         across = int(np.ceil(np.sqrt(place.cores_per_tile)))
-        each, free = self.side / across, np.zeros((place.rows, place.columns), int)
-        for row, column in np.ndindex(place.rows, place.columns):
+        each, free = self.side / across, np.zeros((self.lines, self.columns), int)
+        tiles = place.corners[:, None] + np.argwhere(np.ones((place.columns, place.rows)))
+        for column, row in tiles.reshape(-1, 2).tolist():
             x, y = (n * self.pitch + (self.pitch - self.side) / 2 for n in (column, row))
             self.parts.append(f'<rect class="tile" x="{x:.1f}" y="{y:.1f}" width="{self.side:.1f}" '
                               f'height="{self.side:.1f}"/>')

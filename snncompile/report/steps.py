@@ -145,8 +145,12 @@ def retimed(latency_ticks: int, dilation: int) -> StepReport:
 
 def on_cores(cores: CoreUse) -> list[StepReport]:
     """How many cores a network takes, and how many hops of the mesh a packet of spikes travels."""
-    steps = [StepReport("partition", plural(cores.cores, "core"), f"lower bound {cores.least:,} ({cores.binding}), "
-                        f"{plural(cores.packets, 'packet')} between them if every neuron fires once")]
+    many, crossing = plural(cores.cores, "core"), ""
+    if cores.chips > 1:
+        many += f" on {cores.chips:,} chips"
+        crossing = f", {cores.packets_between_chips:,} of them to another chip"
+    steps = [StepReport("partition", many, f"lower bound {cores.least:,} ({cores.binding}), "
+                        f"{plural(cores.packets, 'packet')} between them if every neuron fires once{crossing}")]
     if cores.mean_hops is not None and cores.packets:
         steps.append(StepReport("place", f"{cores.mean_hops:.3g} hops a packet",
                                 f"at least {cores.least_mean_hops:.3g}"))

@@ -12,7 +12,7 @@ from snncompile.checker import CYCLES, WAITING
 from snncompile.cost.budget import expect_budget, spent
 from snncompile.cost.estimate import ASSUMED_RATE, Cost
 from snncompile.cost.totals import SUMS, layer_bits, totals
-from snncompile.cost.work import Sizes, Work, assumption, constants_of, figures
+from snncompile.cost.work import Sizes, Work, assumption, constants_of, figures, least_chips
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import Pass
 from snncompile.passes.table import Choices, passes_of
@@ -156,7 +156,8 @@ class Terms:
         late = self.target.timing.hop_ticks * uses.peak
         shown = np.where(ticks > 0, self.dilate * (ticks - 1) + 1 + late, 0)
         name, constants = constants_of(self.target, self.profile)
-        sizes = Sizes.of(known, tops[:, -1], cores, shown, late)
+        chips = least_chips(known, cores, self.target.limits)
+        sizes = Sizes.of(known, tops[:, -1], cores, chips, shown, late)
         return Cost("", self.target.name, assumption(0, self.rate), name,
                     **figures(sizes, Work.assumed(known, ticks, self.rate), constants))
 

@@ -254,7 +254,8 @@ def inputs(table: LayerTable, target: Target) -> Measured:
 
 @rule("SNN416", "network", "limits.neurons", "neurons", "use fewer channels or smaller frames")
 def neurons(table: LayerTable, target: Target) -> Measured:
-    return sum_at_most(table.populations.neurons * (1 - table.populations.is_input), target.limits.neurons)
+    own = 1 - table.populations.is_input
+    return sum_at_most(table.populations.neurons * own, target.limits.on_all_chips("neurons"))
 
 
 @rule("SNN416", "network", "limits.hidden_neurons", "neurons besides those of the outputs", "use fewer neurons")
@@ -272,23 +273,32 @@ def outputs(table: LayerTable, target: Target) -> Measured:
 
 @rule("SNN416", "network", "limits.synapses", "synapses", "use fewer or smaller layers")
 def synapses(table: LayerTable, target: Target) -> Measured:
-    return sum_at_most(table.populations.synapses, target.limits.synapses)
+    return sum_at_most(table.populations.synapses, target.limits.on_all_chips("synapses"))
+
+
+MORE_CHIPS = ("use fewer neurons, weights or --weight-bits, or more chips: a variant of the target, such as "
+              "load_target(...).with_(chips=4)")
+
+
+def cores_in_words(target: Target) -> str:
+    """The cores that a target has, such as `512 cores of 4 chips`."""
+    chips, cores = target.limits.chips or 1, target.limits.on_all_chips("cores")
+    return f"{cores:,} core{'s' * (cores != 1)}" + (f" of {chips:,} chips" if chips > 1 else "")
 
 
 def _cores(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     least = {n: int(v[row]) for n, v in least_cores(table, target).items()}
     binding = max(least, key=least.__getitem__)
-    return f"at least {least[binding]:,} cores, for {binding}", f"{target.limits.cores:,}"
+    return f"at least {least[binding]:,} cores, for {binding}", cores_in_words(target)
 
 
-@rule("SNN416", "network", "limits.cores", words=_cores,
-      help="use fewer neurons, weights or --weight-bits, or several chips: a variant of the target with more cores")
+@rule("SNN416", "network", "limits.cores", words=_cores, help=MORE_CHIPS)
 def cores(table: LayerTable, target: Target) -> Measured:
-    needs = core_needs(table, target)
-    if target.limits.cores is None or not needs:
+    needs, most = core_needs(table, target), target.limits.on_all_chips("cores")
+    if most is None or not needs:
         return None
     numbers, per = zip(*needs.values(), strict=True)
-    return Sums(np.stack(numbers), target.limits.cores, np.array(per), np.zeros(len(per), np.int64))
+    return Sums(np.stack(numbers), most, np.array(per), np.zeros(len(per), np.int64))
 
 
 @rule("SNN416", "population", "memory.kernel_words", help="use fewer channels, smaller kernels or smaller frames",
@@ -306,9 +316,11 @@ def layer_cores(table: LayerTable, target: Target) -> Measured:
     """How many populations are left without a core by the best assignment of populations to cores.
 
     By Hall's theorem that is the largest excess, over all sets of cores, of the populations that fit on no other cores
-    over the number of cores in the set. It is enough to look at unions of the sets that populations fit on.
+    over the number of cores in the set. It is enough to look at unions of the sets that populations fit on. All chips
+    have the same cores, so that a set stands for the cores of the same kinds on each of them.
     """
-    if not target.network.layer_per_core:
+    chips = target.limits.chips
+    if not target.network.layer_per_core or chips is None:
         return None
     fits = memory_model(target).fitting_cores(table)
     bits = np.array([1 << core for core in range(fits.shape[1])], np.int64 if fits.shape[1] < 63 else object)
@@ -316,7 +328,7 @@ def layer_cores(table: LayerTable, target: Target) -> Measured:
     unions = _unions(sets.tolist())
     bound = np.array([(sets | union == union) & (sets > 0) for union in unions])  # no core: rule `layer-memory`
     return Sums(bound[:, which].astype(np.int64), 0, np.ones(len(unions), np.int64),
-                np.array([union.bit_count() for union in unions]))
+                np.array([chips * union.bit_count() for union in unions]))
 
 
 def _unions(sets: Iterable[int]) -> list[int]:

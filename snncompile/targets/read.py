@@ -43,6 +43,18 @@ def parse(text: str, name: str, file: str = "") -> Target:
     return _target(FigureReader(text, name, file), table)
 
 
+def figure_value(text: str) -> Any:
+    """The value of a figure in the notation of TOML; a text that is none stands for itself, and `none` for None.
+
+    >>> figure_value("4"), figure_value("[1,2]"), figure_value("lists"), figure_value("none")
+    (4, [1, 2], 'lists', None)
+    """
+    try:
+        return None if text.lower() == "none" else tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+
+
 def _target(reader: FigureReader, table: Mapping[str, Any]) -> Target:
     for key in [k for k in table if k not in TOP and k not in SECTIONS]:
         reader.unknown("", key, (*TOP, *SECTIONS))

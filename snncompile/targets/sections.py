@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from snncompile.ir.library import RULES
 from snncompile.ir.loihi import LOIHI
 from snncompile.ir.rules import Compare, Reset, When
-from snncompile.targets.figures import flag, real, whole, wholes, word, words
+from snncompile.targets.figures import LARGEST, flag, real, whole, wholes, word, words
+
+MAX_CHIPS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,11 @@ class Weights:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of everything the chip and its cores have."""
+    """How much of everything a chip and its cores have, and how many chips there are."""
 
-    cores: int | None = whole("cores", 1)
-    neurons: int | None = whole("neurons on the chip", 1)
+    chips: int | None = whole("chips that a network can be spread over", 1, 1, MAX_CHIPS)
+    cores: int | None = whole("cores of a chip", 1)
+    neurons: int | None = whole("neurons on a chip", 1)
     hidden_neurons: int | None = whole("neurons of the populations that are not outputs", 1)
     inputs: int | None = whole("elements of the network's input", 1)
     outputs: int | None = whole("neurons of the populations that are outputs", 1)
@@ -89,7 +92,16 @@ class Limits:
     synapse_bits_per_core: int | None = whole("bits of a core for synapses", 1)
     in_axons_per_core: int | None = whole("axons that reach a core", 1)
     out_axons_per_core: int | None = whole("axons that leave a core, one for each other core that it reaches", 1)
-    synapses: int | None = whole("synapses on the chip", 1)
+    synapses: int | None = whole("synapses on a chip", 1)
+
+    def on_all_chips(self, figure: Literal["cores", "neurons", "synapses"]) -> int | None:
+        """How much of a figure of one chip all chips together have; None where there is no limit.
+
+        >>> Limits(chips=4, cores=128).on_all_chips("cores")
+        512
+        """
+        each = getattr(self, figure)
+        return None if each is None or self.chips is None else min(each * self.chips, LARGEST)
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Where cores lie on the chip. A spike takes one hop for each tile that it crosses."""
+    """Where cores lie on a chip. A spike takes one hop for each tile that it crosses."""
 
     columns: int | None = whole("columns of tiles", 1)
     rows: int | None = whole("rows of tiles", 1)
@@ -137,6 +149,7 @@ class Costs:
     spiking_neuron_pj: float | None = real("energy of a neuron in a tick with a spike")
     spike_pj: float | None = real("energy of making a spike, the update apart")
     message_pj: float | None = real("energy of a message leaving its core")
+    chip_message_pj: float | None = real("energy of a message leaving its chip, its hops apart")
     hop_x_pj: float | None = real("energy of a hop along a row")
     hop_y_pj: float | None = real("energy of a hop along a column")
     dense_synop_ns: float | None = real("time of a synaptic operation in a dense list")

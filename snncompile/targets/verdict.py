@@ -48,7 +48,8 @@ class Verdict:
         forbidden: by rule that only forbids, in how many places it is broken.
         basis: "rules" where only the rules were checked, which know lower bounds on what cores have to hold; "packing"
             where the network was divided among cores.
-        cores: how many cores the network was divided among; None where it was not.
+        cores, chips: how many cores the network was divided among, and on how many chips they lie; None where it was
+            not divided.
         dilation: the ticks of the hardware for each tick of the network for which it was judged.
         cost: the estimated cost; None where it was not estimated.
     """
@@ -60,6 +61,7 @@ class Verdict:
     forbidden: Mapping[str, int] = field(default_factory=dict)
     basis: Literal["rules", "packing"] = "rules"
     cores: int | None = None
+    chips: int | None = None
     dilation: int = 1
     cost: Any = None
 
@@ -91,7 +93,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         return {"network": self.network, "target": self.target, "feasible": self.ok, "basis": self.basis,
-                "cores": self.cores, "dilation": self.dilation,
+                "cores": self.cores, "chips": self.chips, "dilation": self.dilation,
                 "margins": dict(self.margins), "forbidden": dict(self.forbidden),
                 "violations": [{"rule": v.rule, "used": v.used, "limit": v.limit, **v.diagnostic.to_json()}
                                for v in self.violations],

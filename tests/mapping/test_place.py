@@ -74,7 +74,7 @@ def test_swaps_find_the_best_of_all_placements_of_few_cores():
         traffic = np.triu(rng.integers(0, 20, (6, 6)), 1).astype(float)
         traffic += traffic.T
         best = min(float((traffic * ways[list(p)][:, list(p)]).sum()) for p in itertools.permutations(range(6)))
-        at = improved(traffic, ways, np.arange(6), 6)
+        at = improved(traffic, ways, np.arange(6), 6, np.zeros(6, int))
         assert float((traffic * ways[at][:, at]).sum()) == best
 
 

@@ -130,6 +130,25 @@ def test_a_variant_with_a_wrong_figure_is_refused(change, found, help):
     assert help in diagnostic.help
 
 
+def test_figures_behind_a_name_make_a_variant(tmp_path):
+    target = load_target("loihi2 chips=4 weight_bits=none graded=false  strides=[1,2]")
+    assert (target.limits.chips, target.weights.weight_bits, target.network.graded, target.network.strides) == (
+        4, None, False, (1, 2))
+    assert target.name == "loihi2 chips=4 weight_bits=none graded=false  strides=[1,2]"
+    (tmp_path / "my chip.toml").write_text('title = "x"\n')
+    assert load_target(f"{tmp_path / 'my chip.toml'} cores=3").limits.cores == 3
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("loihi2 chip=4", "SNN102"), ("loihi2 chips=0", "SNN102"), ("loihi2 chips=", "SNN102"), ("loihi chips=1", "SNN404"),
+    ("loihi2 chips=[[[", "SNN102"), ("loihi2 chips=" + 9000 * "[", "SNN102"), ("loihi2 chips=1 and more", "SNN404"),
+    ("loihi2 " + "cores=1 " * 9000, "SNN103"), (" chips=4", "SNN404"), ("loihi2 graded=flat", "SNN102")])
+def test_wrong_figures_behind_a_name_are_refused(text, code):
+    with pytest.raises(sc.CompileError) as refused:
+        load_target(text)
+    assert refused.value.diagnostics[0].code == code
+
+
 def test_the_users_options_win_over_the_targets(tmp_path):
     model = sc.compile(small(), written(tmp_path, MINE), rounding="nearest")
     assert model.report.options["rounding"] == "nearest"
