@@ -37,6 +37,7 @@ from snncompile.search.shared import (
     rectify_of,
     reshape_of,
     scale_of,
+    token_mix_of,
     upsample_of,
     whole,
 )
@@ -130,6 +131,28 @@ class Net:
         """A fully connected layer. A tensor of several axes is flattened before it. Arguments as for `conv`."""
         self.flatten()
         return self.op(linear_of(self.shape[0], outputs, bias, bits, density), name)
+
+    def token_mix(self, outputs: int | None = None, *, heads: int = 1, bias: bool = False, bits: int | None = None,
+                  density: float | None = None, name: str = "") -> Net:
+        """A linear map along the last axis of `[channels, tokens]`, the same for all channels of a head.
+
+        An image becomes tokens by `tokens`.
+
+        Args:
+            outputs: tokens behind it; None for as many as before it.
+            heads: groups of channels with weights of their own.
+            bits, density: of its weights; see `types.ShapeOnly`.
+
+        Raises:
+            CompileError: SNN404 for a number that it cannot have, SNN202 where it does not fit.
+        """
+        tokens = self.shape[-1]
+        return self.op(token_mix_of(tokens, tokens if outputs is None else outputs, heads, bias, bits, density), name)
+
+    def tokens(self, *, name: str = "") -> Net:
+        """The axes behind the channels as one: the pixels of an image `[channels, height, width]` in their order."""
+        channels, *rest = self.shape
+        return self if len(rest) == 1 else self.op(reshape_of((channels, math.prod(rest))), name)
 
     def norm(self, *, name: str = "") -> Net:
         """A batch norm: a factor and a bias for each channel, which `check` and `compile` fold into the layers."""

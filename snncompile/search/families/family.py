@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.layer import Layer
+from snncompile.ir.ops import Scale
 from snncompile.ir.types import Json
 from snncompile.search.space import Space
 
@@ -63,11 +64,11 @@ class Family(NamedTuple):
 def parameters(graph: Graph) -> int:
     """How many parameters a network has as papers count them.
 
-    These are the weights and biases of convolutions and fully connected layers, and the factors and biases of batch
-    norms. Thresholds, decays and other parameters of neurons are not among them, nor are running means and variances,
-    nor fixed factors of the places of an image, which no channel has for itself.
+    These are the weights and biases of layers, such as convolutions and token mixings, and the factors and biases of
+    batch norms. Thresholds, decays and other parameters of neurons are not among them, nor are running means and
+    variances, nor fixed factors of the places of an image, which no channel has for itself.
     """
-    return sum(math.prod(value.shape) for op in graph.nodes.values() if isinstance(op, (Conv, Linear, Scale))
+    return sum(math.prod(value.shape) for op in graph.nodes.values() if isinstance(op, (Layer, Scale))
                for value in op.arrays.values() if not isinstance(op, Scale) or math.prod(value.shape[1:]) == 1)
 
 

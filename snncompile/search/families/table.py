@@ -48,6 +48,7 @@ FAMILIES: dict[str, str] = {
     "spikenas-bench": "spikenas_bench",
     "spikexplorer": "spikexplorer",
     "stdano": "stdano",
+    "stmixer": "stmixer",
     "tennlab": "tennlab",
 }
 """The module of each family. Several names of one module are searches whose networks have the same notation, such as
