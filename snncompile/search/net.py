@@ -34,6 +34,7 @@ from snncompile.search.shared import (
     output_of,
     pad_of,
     pool_of,
+    product_of,
     rectify_of,
     reshape_of,
     scale_of,
@@ -237,6 +238,33 @@ class Net:
             padded.append(self.tap())
             before += part.shape[0]
         return self.at(padded[0]).add(*padded[1:], name=name)
+
+    def multiply(self, tap: Tap, over: Literal["channels", "tokens"], *, heads: int = 1, name: str = "") -> Net:
+        """The products of the tensor here and the one at another place, both `[channels, tokens]`, head by head.
+
+        With `l` here and `r` there, `y[i, j]` of a head is the sum of `l[c, i] r[c, j]` over its channels, or of
+        `l[i, t] r[j, t]` over the tokens: see `ir.spike_product`. No hardware has them.
+
+        Attention, from queries, keys and values:
+
+            net.at(queries).multiply(keys, "channels", heads=8).scale(0.125)
+            matches = net.tap()
+            net.at(values).multiply(matches, "tokens", heads=8)
+
+        Raises:
+            CompileError: SNN404 for an axis or a number of heads that cannot be, SNN202 for shapes that do not fit.
+        """
+        if over not in ("channels", "tokens"):
+            fail("SNN404", f"net {shorten(self.name)}, multiply", shorten(over), "channels or tokens")
+        left, other = self.shape, self._shapes[self._known(tap)]
+        whole("heads", heads)
+        fits = len(left) == len(other) == 2 and left[1] == other[1] and not left[0] % heads and not other[0] % heads
+        if not fits or (over == "channels" and left != other):
+            fail("SNN202", f"net {shorten(self.name)}, multiply", f"{list(left)} and {list(other)}",
+                 f"[channels, tokens] with equally many {'of both' if over == 'channels' else 'tokens'}, and channels "
+                 f"for each of {heads} heads")
+        terms = left[1] if over == "tokens" else left[0] // heads
+        return self.concat(tap).op(product_of(left[0], terms, over, heads), name)
 
     def back(self, tap: Tap, delay: int = 1) -> Net:
         """Add the tensor here, late by `delay` ticks, to the tensor at an earlier place, for all that reads that.

@@ -33,6 +33,7 @@ from snncompile.ir.ops import (
 )
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import BIAS, Firing
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape, ShapeOnly
 
@@ -49,6 +50,7 @@ reshape_of = lru_cache(SHARED, typed=True)(Reshape)
 pad_of = lru_cache(SHARED, typed=True)(Pad)
 rectify_of = lru_cache(SHARED, typed=True)(Rectify)
 scale_of = lru_cache(SHARED, typed=True)(Scale)
+product_of = lru_cache(SHARED, typed=True)(SpikeProduct)
 
 
 @lru_cache(SHARED, typed=True)
