@@ -127,6 +127,8 @@ def _spike_product(op: Any, x: Tensor, shape: Shape) -> Tensor:
         right = [[x[(op.left + head * columns + c, t)] for t in range(tokens)] for c in range(columns)]
         if op.over == "channels":
             left, right = ([list(column) for column in zip(*part, strict=True)] for part in (left, right))
+        if op.over == "nothing":
+            return {(c, t): left[c][t] * right[c][t] for c, t in _indices((rows, tokens))}
         for i, j in _indices((len(left), len(right))):
             y[(head * len(left) + i, j)] = math.fsum(a * b for a, b in zip(left[i], right[j], strict=True))
     return y

@@ -56,6 +56,19 @@ def test_products_are_matrix_products_of_each_head(over, kind):
     assert low <= y.min() <= y.max() <= high
 
 
+def test_products_over_nothing_are_those_of_elements():
+    left, right = np.random.default_rng(0).integers(-3, 4, (2, 4, 3, TOKENS))
+    op = SpikeProduct(3, 1, "nothing")
+    for kind in (np.int8, np.int64, np.float32):
+        np.testing.assert_array_equal(op.apply(np.concatenate([left, right], 1).astype(kind)), left * right)
+    assert op.synapses((6, TOKENS)) == 3 * TOKENS
+    net = Net((3, TOKENS))
+    entry = net.tap()
+    graph = with_random_numbers(net.conv(3, 1).multiply(entry, "nothing").graph())
+    x = np.ones((2, 3, 3, TOKENS))
+    np.testing.assert_allclose(sc.run(graph, x).outputs["output"], run_naive(graph, {"input": x})["output"])
+
+
 @pytest.mark.parametrize("peak", [1 << 11, 1 << 12, 1 << 26, (1 << 26) + 1, 1 << 30])
 def test_integers_are_multiplied_exactly(peak):
     """At the edges of what float32 and float64 hold exactly."""
@@ -143,6 +156,8 @@ def test_scales_stay_where_they_are_beside_products():
     (lambda net: net.multiply(net.tap(), "channels", heads=0), "SNN404", "0"),
     (lambda net: net.multiply(net.tap(), "channels", heads=4), "SNN202", "[6, 5] and [6, 5]"),
     (lambda net: net.multiply(net.conv(4, 1).tap(), "channels"), None, ""),
+    (lambda net: net.multiply(net.tap(), "nothing", heads=2), "SNN404", "2 heads"),
+    (lambda net: _other(net, lambda: net.conv(4, 1)).multiply(Net((6, 5)).tap(), "nothing"), "SNN202", "[4, 5]"),
     (lambda net: _other(net, lambda: net.conv(4, 1)).multiply(Net((6, 5)).tap(), "channels"), "SNN202", "[4, 5]"),
     (lambda net: net.flatten().multiply(net.tap(), "tokens"), "SNN202", "[30]"),
 ])

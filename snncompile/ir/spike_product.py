@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
+import numpy as np
+
 from snncompile.ir.exact import batched
 from snncompile.ir.op import Op, expect
 from snncompile.ir.types import Array, Shape
@@ -29,6 +31,7 @@ class SpikeProduct(Op):
 
         over "channels":  y[i, j] = sum_c l[c, i] r[c, j]     for tokens i and j, `terms` channels c in a head
         over "tokens":    y[i, j] = sum_t l[i, t] r[j, t]     for channels i and j, `terms` tokens t
+        over "nothing":   y[c, t] = l[c, t] r[c, t]           for channels c and tokens t; `terms` and `heads` are 1
 
     The attention of a spiking transformer (Zhou et al., "Spikformer", ICLR 2023, eq. 6) of queries, keys and values is
     both, one after the other: products of queries with keys over channels, and of values with these over tokens. In
@@ -36,7 +39,6 @@ class SpikeProduct(Op):
 
     One head with 2 channels and 2 tokens, first of queries and keys, then of values and what came out:
 
-    >>> import numpy as np
     >>> q, k, v = ([[1, 0], [1, 1]], [[1, 1], [0, 1]], [[0, 1], [1, 0]])
     >>> match = SpikeProduct(left=2, terms=2, over="channels").apply(np.array([q + k]))
     >>> match.tolist()
@@ -50,22 +52,22 @@ class SpikeProduct(Op):
     Attributes:
         left: the channels of the left tensor.
         terms: how many products each output adds up.
-        over: the axis along which they are added up.
+        over: the axis along which they are added up; "nothing" multiplies element by element.
         heads: the number of groups of channels.
     """
 
     linear: ClassVar[bool] = False
     left: int
     terms: int
-    over: Literal["channels", "tokens"]
+    over: Literal["channels", "tokens", "nothing"]
     heads: int = 1
 
     def infer(self, shape: Shape) -> Shape:
         channels, tokens = shape if len(shape) == 2 else (0, 0)
         right = channels - self.left
-        if self.over == "channels":
+        if self.over != "tokens":
             expect(tokens > 0 and right == self.left, f"expects [{2 * self.left}, tokens]")
-            return (self.heads * tokens, tokens)
+            return (self.heads * tokens if self.over == "channels" else self.left, tokens)
         expect(tokens == self.terms and right > 0 and right % self.heads == 0,
                f"expects [{self.left} and the right tensor's channels, a multiple of {self.heads}, {self.terms}]")
         return (self.left, right // self.heads)
@@ -78,8 +80,11 @@ class SpikeProduct(Op):
 
     def apply(self, x: Array) -> Array:
         left, right = self.factors(x)
-        y = batched(left.swapaxes(2, 3), right) if self.over == "channels" else batched(left, right.swapaxes(2, 3))
-        return y.reshape(len(x), *self.infer(x.shape[1:]))
+        if self.over == "nothing":
+            y = left * right if x.dtype.kind == "f" else left.astype(np.int64) * right.astype(np.int64)
+        else:
+            y = batched(*(left.swapaxes(2, 3), right) if self.over == "channels" else (left, right.swapaxes(2, 3)))
+        return np.asarray(y).reshape(len(x), *self.infer(x.shape[1:]))
 
     def synapses(self, shape: Shape) -> int:
         """The pairs of elements that are multiplied with each other."""

@@ -189,6 +189,8 @@ def _spike_product(op: SpikeProduct) -> Iterator[Demand]:
         yield "left", op.left >= 1 and op.left % op.heads == 0, f"a multiple of the {op.heads} heads"
     if op.over == "channels":
         yield "left", op.left == op.heads * op.terms, f"{op.terms} channels for each of {op.heads} heads"
+    if op.over == "nothing":
+        yield "terms", op.terms == 1 == op.heads, "1, and one head"
 
 
 def _pool(op: Pool) -> Iterator[Demand]:

@@ -239,11 +239,13 @@ class Net:
             before += part.shape[0]
         return self.at(padded[0]).add(*padded[1:], name=name)
 
-    def multiply(self, tap: Tap, over: Literal["channels", "tokens"], *, heads: int = 1, name: str = "") -> Net:
+    def multiply(self, tap: Tap, over: Literal["channels", "tokens", "nothing"], *, heads: int = 1, name: str = ""
+                 ) -> Net:
         """The products of the tensor here and the one at another place, both `[channels, tokens]`, head by head.
 
         With `l` here and `r` there, `y[i, j]` of a head is the sum of `l[c, i] r[c, j]` over its channels, or of
-        `l[i, t] r[j, t]` over the tokens: see `ir.spike_product`. No hardware has them.
+        `l[i, t] r[j, t]` over the tokens; over nothing, it is `l[i, j] r[i, j]`. See `ir.spike_product`. No hardware
+        has them.
 
         Attention, from queries, keys and values:
 
@@ -254,16 +256,17 @@ class Net:
         Raises:
             CompileError: SNN404 for an axis or a number of heads that cannot be, SNN202 for shapes that do not fit.
         """
-        if over not in ("channels", "tokens"):
-            fail("SNN404", f"net {shorten(self.name)}, multiply", shorten(over), "channels or tokens")
+        if over not in ("channels", "tokens", "nothing"):
+            fail("SNN404", f"net {shorten(self.name)}, multiply", shorten(over), "channels, tokens or nothing")
         left, other = self.shape, self._shapes[self._known(tap)]
-        whole("heads", heads)
+        if whole("heads", heads) > 1 and over == "nothing":
+            fail("SNN404", f"net {shorten(self.name)}, multiply", f"{heads} heads", "1 head over nothing")
         fits = len(left) == len(other) == 2 and left[1] == other[1] and not left[0] % heads and not other[0] % heads
-        if not fits or (over == "channels" and left != other):
+        if not fits or (over != "tokens" and left != other):
             fail("SNN202", f"net {shorten(self.name)}, multiply", f"{list(left)} and {list(other)}",
-                 f"[channels, tokens] with equally many {'of both' if over == 'channels' else 'tokens'}, and channels "
+                 f"[channels, tokens] with equally many {'tokens' if over == 'tokens' else 'of both'}, and channels "
                  f"for each of {heads} heads")
-        terms = left[1] if over == "tokens" else left[0] // heads
+        terms = {"channels": left[0] // heads, "tokens": left[1], "nothing": 1}[over]
         return self.concat(tap).op(product_of(left[0], terms, over, heads), name)
 
     def back(self, tap: Tap, delay: int = 1) -> Net:

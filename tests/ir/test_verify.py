@@ -287,7 +287,8 @@ GOOD_AND_BAD: list[tuple[Op, list[Op]]] = [
     (SpikeProduct(6, 3, "channels", 2), [
         SpikeProduct(6, 2, "channels", 2), SpikeProduct(6, 3, "rows", 2), SpikeProduct(0, 3, "tokens"),
         SpikeProduct(5, 3, "tokens", 2), SpikeProduct(6, 0, "tokens"), SpikeProduct(6, 3, "tokens", 0),
-        SpikeProduct(6.0, 3, "tokens")]),
+        SpikeProduct(6.0, 3, "tokens"), SpikeProduct(6, 2, "nothing"), SpikeProduct(6, 1, "nothing", 2)]),
+    (SpikeProduct(5, 1, "nothing"), [SpikeProduct(0, 1, "nothing")]),
     (SumPool((2, 2), (2, 2)), [SumPool((0, 2), (2, 2)), SumPool((2, 2), (2,)), SumPool((2, 2), (0, 2)),
                                SumPool((2, 2), (2, 2), ((0, 0),)), SumPool((2, 2, 2), (2, 2, 2))]),
     (MaxPool((2,), (1,), ((1, 1),)), [MaxPool((2,), (1,), ((-1, 1),))]),

@@ -93,6 +93,8 @@ def _spike_product(w: Writer, op: SpikeProduct, x: str, shape: Shape) -> str:
     for first, last in ((0, op.left), (op.left, channels)):
         part = w.op("Slice", x, w.integers(first), w.integers(last), w.integers(1))
         parts.append(w.reshape(part, op.heads, (last - first) // op.heads, tokens))
+    if op.over == "nothing":
+        return w.reshape(w.op("Mul", *parts), *op.infer(shape))
     turned = 0 if op.over == "channels" else 1
     parts[turned] = w.op("Transpose", parts[turned], perm=[0, 1, 3, 2])
     return w.reshape(w.op("MatMul", *parts), *op.infer(shape))

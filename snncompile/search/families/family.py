@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -142,6 +143,13 @@ def number(family: str, what: str, text: str, least: int, most: int) -> int:
     if not plain or not least <= int(text) <= most:
         refuse(family, what, shorten(text), f"a whole number, {least:,} to {most:,}")
     return int(text)
+
+
+def decimal(family: str, what: str, text: str, least: float, most: float) -> float:
+    """The number that a text stands for, with up to four digits behind a point. Raises SNN404 as `number` does."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,4})?", text, re.ASCII) or not least <= float(text) <= most:
+        refuse(family, what, shorten(text), f"a number, {least:g} to {most:,g}, such as 1.25")
+    return float(text)
 
 
 def parts(family: str, what: str, text: str, least: int = 1, most: int = MAX_LAYERS) -> list[str]:
