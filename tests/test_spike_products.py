@@ -12,7 +12,7 @@ from snncompile.backends.lava.backend import LavaBackend
 from snncompile.cost.activity import measure
 from snncompile.driver import legal_table
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Scale
+from snncompile.ir.ops import MaxPool, Reshape, Scale
 from snncompile.ir.serde import dump, restore
 from snncompile.ir.spike_product import SpikeProduct
 from snncompile.search.net import Net
@@ -20,6 +20,7 @@ from snncompile.search.numbers import with_random_numbers
 from snncompile.search.screening import screen
 from snncompile.search.space import Space
 from snncompile.targets.load import NAMES, load_target
+from snncompile.targets.reach import reach_of
 from tests.naive import run_naive
 
 HEADS, DIM, TOKENS = 2, 6, 5
@@ -132,6 +133,25 @@ def test_backends_refuse_products_by_name_even_where_a_target_claims_them(target
     legal, _ = legal_table(graph, able, {}, {})
     with pytest.raises(sc.CompileError, match="SNN410"):
         backend.emit(Request(legal, able))
+
+
+@pytest.mark.parametrize(("shape", "before", "count", "least"), [
+    ((12, 5), (), 3, 3), ((12, 10), (MaxPool((2,), (2,), ((0, 0),)),), 6, 1), ((60,), (Reshape((12, 5)),), 3, 1)])
+def test_a_connection_is_a_pair_of_what_is_read(shape, before, count, least):
+    """An output multiplies 3 pairs; maxima of two before that make it 6, and only one input is certain then."""
+    reach = reach_of((*before, SpikeProduct(6, 3, "channels", 2)), shape)
+    assert (reach.fan_in, reach.synapses) == (count, count * 2 * 5 * 5)
+    assert (reach.least_axons, reach.least_synapses) == (least, least * 2 * 5 * 5)
+    assert not reach.differs
+
+
+def test_a_product_that_several_read_is_computed_once_where_hardware_carries_its_value():
+    net = Net((4, 3))
+    product = net.multiply(net.tap(), "nothing").tap()
+    first = net.conv(4, 1).lif(0.5).tap()
+    net.at(product).conv(4, 1).lif(0.5).add(first).flatten().linear(2).lif(0.5)
+    assert sc.check(net.graph(), "c99").forbidden["operators"] == 1
+    assert sc.check(net.graph(), "loihi1").forbidden["operators"] == 2
 
 
 def test_the_rule_is_the_same_in_bulk():
