@@ -116,6 +116,8 @@ def _neurons(net: Net, name: str, made: Made, found: Sequence[str]) -> None:
     kind, values, word = found[0], [float(v) for v in found[1:3] if v], found[3]
     params: dict[str, Any] = {"threshold": values[-1]}
     firing, rule = HARD_STRICT if kind.endswith(">") else HARD, kind.rstrip(">")
+    if word and rule != "leaky":
+        refuse(NAME, name, shorten("/".join(filter(None, found))), f"no {word}: only leaky has a choice of resets")
     if rule == "leaky":
         rule = "lif"
         firing = Firing(">", "value", "drop-input") if word == "zero" else Firing(">", "subtract", "after-decay")

@@ -93,6 +93,7 @@ def test_presets_build():
     ("conv32+lif/0.5", "lif/0.5", "a decay of 0 to 1"),
     ("conv32+lif/1.5/1", "lif/1.5/1", "a decay of 0 to 1"),
     ("conv32+if/0", "if/0", "a threshold above 0"),
+    ("conv32+lif/0.5/1/subtract", "lif/0.5/1/subtract", "only leaky has a choice of resets"),
     ("conv32+plif/0.5/1", "plif/0.5/1", "a threshold above 0"),
     ("+".join(["norm"] * 9), "9 parts", "at most 8"),
     ("conv32:mnist", '"mnist"', "cifar10"),
