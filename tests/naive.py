@@ -16,6 +16,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Input, Linear, MaxPool, Pad, Pool, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.populations import Neuron
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 from tests.naive_neurons import Cell
@@ -118,6 +119,21 @@ def _token_mix(op: Any, x: Tensor, shape: Shape) -> Tensor:
     return y
 
 
+def _spike_product(op: Any, x: Tensor, shape: Shape) -> Tensor:
+    tokens, rows, columns = shape[1], op.left // op.heads, (shape[0] - op.left) // op.heads
+    y: Tensor = {}
+    for head in range(op.heads):
+        left = [[x[(head * rows + c, t)] for t in range(tokens)] for c in range(rows)]
+        right = [[x[(op.left + head * columns + c, t)] for t in range(tokens)] for c in range(columns)]
+        if op.over == "channels":
+            left, right = ([list(column) for column in zip(*part, strict=True)] for part in (left, right))
+        if op.over == "nothing":
+            return {(c, t): left[c][t] * right[c][t] for c, t in _indices((rows, tokens))}
+        for i, j in _indices((len(left), len(right))):
+            y[(head * len(left) + i, j)] = math.fsum(a * b for a, b in zip(left[i], right[j], strict=True))
+    return y
+
+
 def _pool(op: Pool, x: Tensor, shape: Shape) -> Tensor:
     y: Tensor = {}
     for c, *place in _indices(op.infer(shape)):
@@ -155,5 +171,5 @@ def _pad(op: Pad, x: Tensor, shape: Shape) -> Tensor:
 
 FUNCTIONS: dict[Any, Callable[[Any, Tensor, Shape], Tensor]] = {
     Linear: _linear, Conv: _conv, Pool: _pool, Upsample: _upsample, Scale: _scale, Reshape: _reshape,
-    Rectify: _rectify, Pad: _pad, TokenMix: _token_mix,
+    Rectify: _rectify, Pad: _pad, TokenMix: _token_mix, SpikeProduct: _spike_product,
 }

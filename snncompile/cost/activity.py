@@ -18,6 +18,7 @@ from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
 from snncompile.ir.ops import MaxPool, Rectify, Scale, SumPool
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.types import Array
 from snncompile.targets.layer_table import LayerTable, layer_table
 
@@ -149,9 +150,12 @@ def _worked(edge: Edge, emitted: Array, updates: int, weight_bits: int) -> Synap
 def _reached(chain: tuple[Op, ...], active: Array) -> float:
     """How many synapses are reached through a chain by inputs that are active so many times, `[1, *shape]`.
 
-    Paths through the chain are counted: each operator is applied with weights of 1.
+    Paths through the chain are counted: each operator is applied with weights of 1. An active element of the left
+    tensor of a product reaches all pairs that it is in.
     """
     for op in chain:
+        if isinstance(op, SpikeProduct):
+            active[:, op.left:] = 1
         active = _ones(op).apply(active)
     return float(active.sum())
 

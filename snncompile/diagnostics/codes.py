@@ -150,7 +150,8 @@ CODES: dict[str, Code] = {
     "SNN410": Code(
         "operator not available on the target",
         "A projection holds an operator that the hardware's synapses cannot express. The description of the target "
-        "lists those it has: `snnc targets NAME`. Pools, batch norms and additions become synapses where they can.",
+        "lists those it has: `snnc targets NAME`. Pools, batch norms and additions become synapses where they can. "
+        "Products of spikes with spikes, as attention has them, are on no target: such networks have shapes and costs.",
     ),
     "SNN411": Code(
         "neuron not available on the target",

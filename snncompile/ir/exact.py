@@ -7,6 +7,7 @@ multiplied as floats where the largest possible sum is below that bound, and as 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -58,6 +59,19 @@ def mix(x: Array, weight: Any) -> Array:
     by_head = x.astype(carrier, copy=False).reshape(n, heads, channels // heads, tokens)
     y = by_head @ weight.transpose(0, 2, 1).astype(carrier, copy=False)
     return _result(np.asarray(y.reshape(n, channels, out)), x)
+
+
+def batched(left: Array, right: Array) -> Array:
+    """The products of matrices `[..., a, t]` and `[..., t, b]`, one by one: `[..., a, b]`; int64 for integers.
+
+    The bound of every partial sum is the number of terms times the largest magnitudes on both sides.
+    """
+    if left.dtype.kind == "f":
+        return np.asarray(left @ right)
+    peaks = (max(abs(int(x.max(initial=0))), abs(int(x.min(initial=0)))) for x in (left, right))
+    bound = math.prod(peaks) * left.shape[-1]
+    carrier: Any = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
+    return np.asarray(left.astype(carrier) @ right.astype(carrier)).astype(np.int64)
 
 
 def convolve(x: Array, weight: Any, stride: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape,

@@ -19,10 +19,11 @@ from snncompile.ir.ops import (
     Upsample,
 )
 from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 
 OPERATORS: dict[str, type[Op]] = {
     op.kind(): op
     for op in (Input, Output, Identity, Linear, Conv, TokenMix, SumPool, AvgPool, MaxPool, Upsample, Scale,
-               Reshape, Rectify, Pad, Neuron, Population)
+               Reshape, Rectify, Pad, SpikeProduct, Neuron, Population)
 }

@@ -23,6 +23,7 @@ from snncompile.ir.operations import OPERATIONS, ROUNDINGS, arity
 from snncompile.ir.ops import Conv, Input, Linear, Pad, Pool, Reshape, Upsample
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing, Quantity, Traced
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape, ShapeOnly, Weight
 
@@ -181,6 +182,17 @@ def _token_mix(op: TokenMix) -> Iterator[Demand]:
     yield "bias", op.bias is None or op.bias.shape == op.weight.shape[:2], "[heads, out]"
 
 
+def _spike_product(op: SpikeProduct) -> Iterator[Demand]:
+    yield "heads", op.heads >= 1, "1 or more"
+    yield "terms", op.terms >= 1, "1 or more"
+    if op.heads >= 1:
+        yield "left", op.left >= 1 and op.left % op.heads == 0, f"a multiple of the {op.heads} heads"
+    if op.over == "channels":
+        yield "left", op.left == op.heads * op.terms, f"{op.terms} channels for each of {op.heads} heads"
+    if op.over == "nothing":
+        yield "terms", op.terms == 1 == op.heads, "1, and one head"
+
+
 def _pool(op: Pool) -> Iterator[Demand]:
     axes = len(op.kernel)
     yield "kernel", axes in (1, 2) and _sizes(op.kernel), "one or two numbers of 1 or more"
@@ -293,5 +305,5 @@ def _table(params: Mapping[str, Any], name: str) -> bool:
 
 DEMANDS: dict[type[Op], Callable[[Any], Iterator[Demand]]] = {
     Input: _input, Linear: _linear, Conv: _conv, Pool: _pool, Upsample: _upsample, Reshape: _reshape, Pad: _pad,
-    TokenMix: _token_mix, Neuron: _neuron, Population: _population,
+    TokenMix: _token_mix, SpikeProduct: _spike_product, Neuron: _neuron, Population: _population,
 }

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
 from snncompile.ir.populations import Neuron
-from snncompile.ir.types import Shape, Stage
+from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
 
 FULL_BITS = 32
 """The width of weights that are not quantized, and of all biases and batch norms."""
@@ -70,6 +72,40 @@ def qsnn(graph: Graph, weight_bits: int, membrane_bits: int, batch: int = 1, las
     others = sum(_size_of_others(op) for op in graph.nodes.values())
     neurons = max((_size(graph.shapes[n]) for n in graph.populations), default=0)
     return (weights + FULL_BITS * others + batch * membrane_bits * neurons) / 8e6
+
+
+def kept(graph: Graph, weight_bits: int = FULL_BITS, index_bits: int = 0) -> int:
+    """The bits of the weights that are not zero, as searches of sparsity count them.
+
+    SPEAR, ESL-SNNs, LitE-SNN and GAQ-SNN prune weights and count those that are left. Memory that lists them needs an
+    index with each. Hardware may store the zeros of a kernel too: what a target holds is in `Cost`.
+
+    Args:
+        graph: a network of stage FLOAT, whose weights may be bare shapes with a density.
+        weight_bits: the width of weights that are no bare shapes with bits of their own, at least 1.
+        index_bits: what is stored beside each weight, 0 or more.
+
+    Raises:
+        CompileError: SNN204 for a graph of another stage; SNN404 for a width below these.
+
+    A fifth of 10 x 20 weights, in 4 bits, with indices of 5 bits:
+
+    >>> from snncompile.search.net import Net
+    >>> kept(Net((20,)).linear(10, bits=4, density=0.2).graph(), index_bits=5)
+    360
+    """
+    _expect(graph, {"weight_bits": weight_bits, "index_bits": index_bits + 1})
+    return sum(nonzero(op.weight) * (_width(op.weight, weight_bits) + index_bits)
+               for op in graph.nodes.values() if isinstance(op, Layer))
+
+
+def nonzero(weight: Weight) -> int:
+    """How many numbers of a weight are not zero."""
+    return weight.nonzero if isinstance(weight, ShapeOnly) else int(np.count_nonzero(weight))
+
+
+def _width(weight: Weight, otherwise: int) -> int:
+    return (weight.bits or otherwise) if isinstance(weight, ShapeOnly) else otherwise
 
 
 def _expect(graph: Graph, options: dict[str, int]) -> None:

@@ -34,9 +34,11 @@ from snncompile.search.shared import (
     output_of,
     pad_of,
     pool_of,
+    product_of,
     rectify_of,
     reshape_of,
     scale_of,
+    token_mix_of,
     upsample_of,
     whole,
 )
@@ -131,6 +133,28 @@ class Net:
         self.flatten()
         return self.op(linear_of(self.shape[0], outputs, bias, bits, density), name)
 
+    def token_mix(self, outputs: int | None = None, *, heads: int = 1, bias: bool = False, bits: int | None = None,
+                  density: float | None = None, name: str = "") -> Net:
+        """A linear map along the last axis of `[channels, tokens]`, the same for all channels of a head.
+
+        An image becomes tokens by `tokens`.
+
+        Args:
+            outputs: tokens behind it; None for as many as before it.
+            heads: groups of channels with weights of their own.
+            bits, density: of its weights; see `types.ShapeOnly`.
+
+        Raises:
+            CompileError: SNN404 for a number that it cannot have, SNN202 where it does not fit.
+        """
+        tokens = self.shape[-1]
+        return self.op(token_mix_of(tokens, tokens if outputs is None else outputs, heads, bias, bits, density), name)
+
+    def tokens(self, *, name: str = "") -> Net:
+        """The axes behind the channels as one: the pixels of an image `[channels, height, width]` in their order."""
+        channels, *rest = self.shape
+        return self if len(rest) == 1 else self.op(reshape_of((channels, math.prod(rest))), name)
+
     def norm(self, *, name: str = "") -> Net:
         """A batch norm: a factor and a bias for each channel, which `check` and `compile` fold into the layers."""
         return self.op(norm_of(self.shape[0], len(self.shape)), name or self._free("norm"))
@@ -214,6 +238,36 @@ class Net:
             padded.append(self.tap())
             before += part.shape[0]
         return self.at(padded[0]).add(*padded[1:], name=name)
+
+    def multiply(self, tap: Tap, over: Literal["channels", "tokens", "nothing"], *, heads: int = 1, name: str = ""
+                 ) -> Net:
+        """The products of the tensor here and the one at another place, both `[channels, tokens]`, head by head.
+
+        With `l` here and `r` there, `y[i, j]` of a head is the sum of `l[c, i] r[c, j]` over its channels, or of
+        `l[i, t] r[j, t]` over the tokens; over nothing, it is `l[i, j] r[i, j]`. See `ir.spike_product`. No hardware
+        has them.
+
+        Attention, from queries, keys and values:
+
+            net.at(queries).multiply(keys, "channels", heads=8).scale(0.125)
+            matches = net.tap()
+            net.at(values).multiply(matches, "tokens", heads=8)
+
+        Raises:
+            CompileError: SNN404 for an axis or a number of heads that cannot be, SNN202 for shapes that do not fit.
+        """
+        if over not in ("channels", "tokens", "nothing"):
+            fail("SNN404", f"net {shorten(self.name)}, multiply", shorten(over), "channels, tokens or nothing")
+        left, other = self.shape, self._shapes[self._known(tap)]
+        if whole("heads", heads) > 1 and over == "nothing":
+            fail("SNN404", f"net {shorten(self.name)}, multiply", f"{heads} heads", "1 head over nothing")
+        fits = len(left) == len(other) == 2 and left[1] == other[1] and not left[0] % heads and not other[0] % heads
+        if not fits or (over != "tokens" and left != other):
+            fail("SNN202", f"net {shorten(self.name)}, multiply", f"{list(left)} and {list(other)}",
+                 f"[channels, tokens] with equally many {'tokens' if over == 'tokens' else 'of both'}, and channels "
+                 f"for each of {heads} heads")
+        terms = {"channels": left[0] // heads, "tokens": left[1], "nothing": 1}[over]
+        return self.concat(tap).op(product_of(left[0], terms, over, heads), name)
 
     def back(self, tap: Tap, delay: int = 1) -> Net:
         """Add the tensor here, late by `delay` ticks, to the tensor at an earlier place, for all that reads that.

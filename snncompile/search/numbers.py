@@ -11,8 +11,9 @@ import numpy as np
 from snncompile.ir.expr import evaluate
 from snncompile.ir.graph import Edge, Graph, unused
 from snncompile.ir.interp import with_bias
+from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Input, Linear, Output, Scale
+from snncompile.ir.ops import Input, Output, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from snncompile.ir.verify import verify
@@ -78,11 +79,11 @@ class _Drawing:
         if isinstance(op, Neuron):
             self.nodes[name] = neuron = _neuron(op, self.rng)
             return _fired(neuron, x)
-        if isinstance(op, (Conv, Linear)) and isinstance(op.weight, ShapeOnly):
+        if isinstance(op, Layer) and isinstance(op.weight, ShapeOnly):
             return self._layer(name, op, op.weight, x)
         if isinstance(op, Scale):
             self.nodes[name] = op = _norm(op, x, self.rng, self.gain)
-        elif isinstance(op, (Conv, Linear)):
+        elif isinstance(op, Layer):
             self.nodes[name] = op = _with_bias(op, self.rng)
         return x if isinstance(op, Output) else _over_time(op, x)
 
@@ -92,21 +93,23 @@ class _Drawing:
         shape = self.graph.arriving(edges[0])
         return sum(parts[1:], parts[0]) if parts else np.zeros((SAMPLES, TICKS, *shape), np.float32)
 
-    def _layer(self, name: str, op: Conv | Linear, bare: ShapeOnly, x: Array) -> Array:
+    def _layer(self, name: str, op: Layer, bare: ShapeOnly, x: Array) -> Array:
         """A layer whose outputs have a standard deviation of `gain`; where nothing enters, as if all inputs fired."""
         drawn = _weight(bare, self.rng)
-        y = _over_time(dataclasses.replace(op, weight=drawn.astype(np.float32), bias=None), x)
-        size = float(y.std()) or math.sqrt((drawn.astype(np.float64) ** 2).sum() / max(bare.shape[0], 1)) or 1.0
+        plain = dataclasses.replace(op, weight=drawn.astype(np.float32), bias=None)
+        y = _over_time(plain, x)
+        size = float(y.std()) or math.sqrt((drawn.astype(np.float64) ** 2).sum() / max(len(plain.rows()), 1)) or 1.0
         factor = self.gain / size
         filled = _with_bias(op, self.rng)
+        bias = None if filled.bias is None else filled.bias_of(y.shape[2:]).astype(np.float32)
         if drawn.dtype.kind == "i":
             self.steps[name] = step = unused(f"{name}.step", self.nodes)
-            self.nodes[name], self.nodes[step] = _with_step(filled, drawn, factor)
+            self.nodes[name] = dataclasses.replace(op, weight=drawn, bias=None)
+            self.nodes[step] = _step(op, factor, bias)
         else:
             self.nodes[name] = dataclasses.replace(filled, weight=(drawn * factor).astype(np.float32))
         y = y * np.float32(factor)
-        bias = getattr(filled, "bias", None)
-        return y if bias is None else y + np.asarray(bias, np.float32).reshape(-1, *(1,) * (y.ndim - 3))
+        return y if bias is None else y + bias
 
 
 def _input(op: Input, rng: np.random.Generator) -> Array:
@@ -161,7 +164,7 @@ def _norm(op: Scale, x: Array, rng: np.random.Generator, gain: float) -> Scale:
     return Scale(factor.astype(np.float32), bias.astype(np.float32))
 
 
-def _with_bias(op: Conv | Linear, rng: np.random.Generator) -> Conv | Linear:
+def _with_bias(op: Layer, rng: np.random.Generator) -> Layer:
     return dataclasses.replace(op, bias=_bias(op.bias, rng)) if isinstance(op.bias, ShapeOnly) else op
 
 
@@ -192,8 +195,7 @@ def _codes(shape: Shape, bits: int, least: int, rng: np.random.Generator) -> Arr
     return np.asarray((sign * size).astype(np.int16))
 
 
-def _with_step(op: Conv | Linear, codes: Array, step: float) -> tuple[Op, Op]:
-    """The layer with integers and without its bias, and the value of the integer 1 as a scale with that bias."""
-    shape = (-1, *(1,) * (len(op.kernel) if isinstance(op, Conv) else 0))
-    bias = None if op.bias is None else np.asarray(op.bias).reshape(shape)
-    return dataclasses.replace(op, weight=codes, bias=None), Scale(np.full(len(codes), step).reshape(shape), bias)
+def _step(op: Layer, step: float, bias: Array | None) -> Scale:
+    """What stands for the integer 1 of a layer, as a scale with the bias of the layer."""
+    each = np.full(op.weight.shape[0], step).reshape(-1, *(1,) * (op.axes - 1)) if op.own_weights else step
+    return Scale(each, bias)

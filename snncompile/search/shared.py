@@ -33,6 +33,8 @@ from snncompile.ir.ops import (
 )
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import BIAS, Firing
+from snncompile.ir.spike_product import SpikeProduct
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape, ShapeOnly
 
 MAX_SIZE = 1 << 31
@@ -48,6 +50,7 @@ reshape_of = lru_cache(SHARED, typed=True)(Reshape)
 pad_of = lru_cache(SHARED, typed=True)(Pad)
 rectify_of = lru_cache(SHARED, typed=True)(Rectify)
 scale_of = lru_cache(SHARED, typed=True)(Scale)
+product_of = lru_cache(SHARED, typed=True)(SpikeProduct)
 
 
 @lru_cache(SHARED, typed=True)
@@ -67,6 +70,14 @@ def conv_of(entering: int, axes: int, channels: int, kernel: int, stride: int, p
     weight = _bare((whole("channels", channels), entering // groups, *(kernel,) * axes), bits, density)
     return Conv(weight, ShapeOnly((channels,)) if bias else None, (stride,) * axes, ((around, around),) * axes,
                 (dilation,) * axes, groups)
+
+
+@lru_cache(SHARED, typed=True)
+def token_mix_of(tokens: int, outputs: int, heads: int, bias: bool, bits: int | None, density: float | None
+                 ) -> TokenMix:
+    """A linear map from tokens to tokens, the same for all channels of a head."""
+    weight = _bare((whole("heads", heads), whole("outputs", outputs), tokens), bits, density)
+    return TokenMix(weight, ShapeOnly((heads, outputs)) if bias else None)
 
 
 @lru_cache(SHARED, typed=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
 from snncompile.targets.hardware_rule import (
     HardwareRule,
@@ -92,21 +93,29 @@ def state_width(table: LayerTable, target: Target) -> Measured:
 
 # What a network may look like.
 
+PRODUCT = SpikeProduct.kind()
+"""The word for products of spikes. A target that names no operators has all others."""
+
+
+def _lacking(target: Target) -> dict[str, int]:
+    """The operators that a target does not have, each with its bit."""
+    allowed = target.network.operators
+    return {word: bit for word, bit in operator_bits().items()
+            if (word == PRODUCT if allowed is None else word not in allowed)}
+
+
 def _operators(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     used = int(table.projections.operators[row])
-    allowed = target.network.operators or ()
-    wrong = [word for word, bit in operator_bits().items() if used & bit and word not in allowed]
-    return ", ".join(wrong), ", ".join(allowed)
+    wrong = [word for word, bit in _lacking(target).items() if used & bit]
+    allowed = target.network.operators
+    told = [f"{word}, a product of spikes with spikes" if word == PRODUCT else word for word in wrong]
+    return ", ".join(told), "synapses, whose weights do not change" if allowed is None else ", ".join(allowed)
 
 
 @rule("SNN410", "projection", "network.operators", words=_operators,
       help="replace the operator by one that the hardware has")
 def operators(table: LayerTable, target: Target) -> Measured:
-    allowed = target.network.operators
-    if allowed is None:
-        return None
-    wrong = sum(bit for word, bit in operator_bits().items() if word not in allowed)
-    return forbidden(table.projections.operators & wrong != 0, False)
+    return forbidden(table.projections.operators & sum(_lacking(target).values()) != 0, False)
 
 
 @rule("SNN418", "projection", "network.graded", words=in_words("a projection of graded values", "spikes only"),

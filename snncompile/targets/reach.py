@@ -16,6 +16,7 @@ import numpy as np
 
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Reshape
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.types import Array, Shape
 from snncompile.ir.windows import Window, places
 
@@ -240,6 +241,8 @@ class Reach:
         """The reach behind one more operator, which is entered by a tensor of `shape`."""
         if isinstance(op, Reshape):
             return self._reshaped(volume(shape), volume(op.shape))
+        if isinstance(op, SpikeProduct):
+            return self._multiplied(op, volume(op.infer(shape)))
         windows = op.windows(shape)
         channels, rows, columns = (axis.through(along, self.inputs if self.scattered else None)
                                    for axis, along in zip(self.axes, by_axis(windows), strict=True))
@@ -253,6 +256,16 @@ class Reach:
         if self.scattered and not all(w.is_same for w in windows):
             return Reach(behind, True, math.prod(a.most_certain for a in behind))
         return Reach(behind, self.scattered, self.read)
+
+    def _multiplied(self, op: SpikeProduct, new: Volume) -> Reach:
+        """What outputs read that add up pairs of inputs. A pair that is multiplied counts as one connection."""
+        direct = not self.scattered and all(a.most == a.most_readers == 1 for a in self.axes)
+        terms = op.terms * math.prod(a.most for a in self.axes)
+        counts = [np.full(new[0], terms), *(np.ones(n, np.int64) for n in new[1:])]
+        leasts = [np.full(new[0], op.terms if direct else 1), *counts[1:]]
+        axes = [Axis(np.zeros(n, np.int64), np.full(n, a.inputs - 1), count, least, a.inputs)
+                for a, n, count, least in zip(self.axes, new, counts, leasts, strict=True)]
+        return Reach((axes[0], axes[1], axes[2]), True, 1)
 
     def _reshaped(self, old: Volume, new: Volume) -> Reach:
         """The same elements under another shape: what an output reads may lie anywhere."""

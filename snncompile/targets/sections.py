@@ -48,8 +48,9 @@ class Registers:
 class Network:
     """What a network may look like."""
 
-    operators: tuple[str, ...] | None = words("operators of a projection", (
-        "linear", "conv", "tokenmix", "sumpool", "scale", "reshape", "pad", "upsample", "maxpool", "rectify"))
+    operators: tuple[str, ...] | None = words("operators of a projection; left out, all but products of spikes", (
+        "linear", "conv", "tokenmix", "sumpool", "scale", "reshape", "pad", "upsample", "maxpool", "rectify",
+        "spikeproduct"))
     graded: bool = flag("whether populations may send graded values to each other", True)
     real_inputs: bool = flag("whether inputs may be numbers rather than spikes", True)
     recurrence: bool = flag("whether a population may reach itself", True)

@@ -30,6 +30,7 @@ from snncompile.ir.ops import (
     Upsample,
 )
 from snncompile.ir.populations import Neuron
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from tests.random_layers import FLAT, SPATIAL
@@ -280,6 +281,11 @@ BAD_SHAPES: list[tuple[Op, Shape, str]] = [
     (TokenMix(np.ones((1, 2, 3))), (3, 2), r"expects \[channels, 3\]$"),
     (TokenMix(np.ones((2, 2, 3))), (3, 3), r"expects \[channels, 3\], channels a multiple of 2"),
     (TokenMix(np.ones((1, 2, 3))), (3,), r"expects \[channels, 3\]"),
+    (SpikeProduct(4, 2, "channels", 2), (7, 3), r"expects \[8, tokens\]"),
+    (SpikeProduct(4, 2, "channels", 2), (8,), r"expects \[8, tokens\]"),
+    (SpikeProduct(4, 3, "tokens", 2), (7, 3), r"expects \[4 and the right tensor's channels, a multiple of 2, 3\]"),
+    (SpikeProduct(4, 3, "tokens", 2), (4, 3), r"expects \[4 and the right tensor's channels, a multiple of 2, 3\]"),
+    (SpikeProduct(4, 3, "tokens", 2), (6, 4), r"expects \[4 and the right tensor's channels, a multiple of 2, 3\]"),
     (SumPool((2, 2), (2, 2)), (4,), "expects 3 axes"),
     (SumPool((3, 2), (2, 2)), (1, 2, 2), r"window of \[3, 2\] does not fit into \[2, 2\]"),
     (MaxPool((2, 2), (2, 2), ((0, 2), (0, 0))), (1, 4, 4), "padding of a maximum must be smaller"),

@@ -32,6 +32,7 @@ from snncompile.ir.ops import (
 )
 from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import findings, instant_cycle, verify
@@ -283,6 +284,11 @@ GOOD_AND_BAD: list[tuple[Op, list[Op]]] = [
     (TokenMix(np.ones((2, 3, 4)), np.ones((2, 3))), [
         TokenMix("weights"), TokenMix(np.ones((3, 4))), TokenMix(np.ones((0, 3, 4))),
         TokenMix(np.ones((2, 3, 4)), np.ones(3)), TokenMix(np.ones((2, 3, 4)), np.ones((2, 4)))]),
+    (SpikeProduct(6, 3, "channels", 2), [
+        SpikeProduct(6, 2, "channels", 2), SpikeProduct(6, 3, "rows", 2), SpikeProduct(0, 3, "tokens"),
+        SpikeProduct(5, 3, "tokens", 2), SpikeProduct(6, 0, "tokens"), SpikeProduct(6, 3, "tokens", 0),
+        SpikeProduct(6.0, 3, "tokens"), SpikeProduct(6, 2, "nothing"), SpikeProduct(6, 1, "nothing", 2)]),
+    (SpikeProduct(5, 1, "nothing"), [SpikeProduct(0, 1, "nothing")]),
     (SumPool((2, 2), (2, 2)), [SumPool((0, 2), (2, 2)), SumPool((2, 2), (2,)), SumPool((2, 2), (0, 2)),
                                SumPool((2, 2), (2, 2), ((0, 0),)), SumPool((2, 2, 2), (2, 2, 2))]),
     (MaxPool((2,), (1,), ((1, 1),)), [MaxPool((2,), (1,), ((-1, 1),))]),

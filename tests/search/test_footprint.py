@@ -14,7 +14,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Identity, Input, Linear, Output, Reshape, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import ShapeOnly, Stage
-from snncompile.search.footprint import qsnn
+from snncompile.search.footprint import kept, qsnn
 
 
 def conv(into: int, out: int, kernel: int = 3, stride: int = 1) -> Conv:
@@ -145,3 +145,15 @@ def test_graphs_and_options_that_do_not_fit_are_refused():
     for options in ({"weight_bits": 0}, {"membrane_bits": 1.5}, {"batch": 0}, {"last_bits": -1}):
         with pytest.raises(sc.CompileError, match="SNN404"):
             qsnn(vgg16(), **{"weight_bits": 1, "membrane_bits": 2, **options})
+    with pytest.raises(sc.CompileError, match="SNN204"):
+        kept(vgg16().replace(stage=Stage.LEGAL))
+    for options in ({"weight_bits": 0}, {"index_bits": -1}):
+        with pytest.raises(sc.CompileError, match="SNN404"):
+            kept(vgg16(), **options)
+
+
+def test_weights_that_are_kept_have_their_own_bits():
+    nodes = {"in": Input((3,)), "a": Linear(ShapeOnly((4, 3), bits=4, density=0.5)),
+             "b": Linear(np.array([[1, 0, 2, 0]])), "out": Output()}
+    graph = Graph("kept", nodes, tuple(Edge(*ends) for ends in (("in", "a"), ("a", "b"), ("b", "out"))))
+    assert kept(graph, 8, 2) == 6 * (4 + 2) + 2 * (8 + 2)

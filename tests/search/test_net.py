@@ -34,6 +34,10 @@ def test_layers_stand_one_behind_another_and_have_names_of_their_kind():
     ((2, 3), lambda net: net.upsample(2), (2, 6)),
     ((2, 3, 3), lambda net: net.flatten(), (18,)),
     ((18,), lambda net: net.flatten(), (18,)),
+    ((2, 3, 4), lambda net: net.tokens(), (2, 12)),
+    ((2, 12), lambda net: net.tokens(), (2, 12)),
+    ((4, 6), lambda net: net.token_mix(heads=2), (4, 6)),
+    ((4, 6), lambda net: net.token_mix(3, bias=True), (4, 3)),
     ((2, 3, 3), lambda net: net.scale(0.5).rectify(-1), (2, 3, 3)),
 ])
 def test_a_layer_gives_its_shape(shape, layer, expected):

@@ -55,6 +55,22 @@ def test_deep_networks_fire(bits):
     assert all(0.05 < r < 0.5 for r in rates), rates
 
 
+@pytest.mark.parametrize("bits", [None, 1, 4])
+def test_mixed_tokens_fire_with_any_bits(bits):
+    net = Net((4, 9)).token_mix(heads=2, bits=bits, bias=True, density=None if bits == 1 else 0.5).lif(0.5)
+    graph = with_random_numbers(net.graph())
+    mix = graph.nodes["tokenmix1"]
+    assert mix.weight.shape == (2, 9, 9)
+    assert np.count_nonzero(mix.weight) == (162 if bits == 1 else 81)
+    if bits:
+        assert mix.bias is None
+        assert np.unique(graph.nodes["tokenmix1.step"].bias, axis=0).shape == (2, 9)
+    x = (np.random.default_rng(0).random((8, 6, 4, 9)) < 0.3).astype(float)
+    assert 0.05 < sc.run(graph, x, record=True).emitted["lif1"].mean() < 0.5
+    model = sc.compile(graph, "c99")
+    assert bits is None or [p.weight_bits for p in model.report.populations] == [bits]
+
+
 def test_a_larger_gain_makes_more_spikes():
     net = Net((2, 8, 8)).conv(8, 3).norm().lif(0.5).conv(8, 3).lif(0.5)
     x = (np.random.default_rng(0).random((8, 6, 2, 8, 8)) < 0.3).astype(float)

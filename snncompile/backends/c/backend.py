@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
-from snncompile.diagnostics import Diagnostic
+from snncompile.backends.products import products
+from snncompile.diagnostics import CompileError, Diagnostic
 from snncompile.ir.graph import Graph
 from snncompile.targets.load import kernel_costs
 from snncompile.targets.target import Target
@@ -17,12 +18,15 @@ class CBackend:
     title = "emitted C"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
-        """Nothing: every INT and MAPPED graph can be emitted as C."""
-        return ()
+        """SNN410 for each product of spikes. Every other INT and MAPPED graph can be emitted as C."""
+        return products(graph, self.title)
 
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.c.emit import emit
 
+        problems = self.check(request.graph, request.target)
+        if problems:
+            raise CompileError(problems)
         return emit(request.graph, rates=request.rates, golden=request.golden, costs=kernel_costs(request.target))
 
     def host(self, graph: Graph, artifact: Artifact) -> Host | None:

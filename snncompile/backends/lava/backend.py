@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
+from snncompile.backends.products import products
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.graph import Graph
 from snncompile.targets.target import Target
@@ -16,11 +17,13 @@ class LavaBackend:
     title = "Lava"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
-        """SNN404 for a target without ticks for a hop, because Lava's synapses take one tick each."""
+        """SNN410 for products of spikes; SNN404 for a target without ticks for a hop, which Lava's synapses take."""
+        wrong = products(graph, self.title)
         if target.timing.hop_ticks:
-            return ()
-        return (Diagnostic("SNN404", f"target {shorten(target.name)}, timing.hop_ticks", str(target.timing.hop_ticks),
-                           "at least 1: the synapses of Lava take one tick", 'write hop_ticks = 1 under [timing]'),)
+            return wrong
+        return (*wrong, Diagnostic(
+            "SNN404", f"target {shorten(target.name)}, timing.hop_ticks", str(target.timing.hop_ticks),
+            "at least 1: the synapses of Lava take one tick", 'write hop_ticks = 1 under [timing]'))
 
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.lava.emit import emit

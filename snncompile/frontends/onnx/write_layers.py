@@ -30,6 +30,7 @@ from snncompile.ir.ops import (
     SumPool,
     Upsample,
 )
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape
 
@@ -84,6 +85,19 @@ def _token_mix(w: Writer, op: TokenMix, x: str, shape: Shape) -> str:
     if op.bias is not None:
         y = w.op("Add", y, w.op("Reshape", w.constant(op.bias), w.integers(op.heads, 1, -1)))
     return w.reshape(y, *op.infer(shape))
+
+
+def _spike_product(w: Writer, op: SpikeProduct, x: str, shape: Shape) -> str:
+    channels, tokens = shape
+    parts = []
+    for first, last in ((0, op.left), (op.left, channels)):
+        part = w.op("Slice", x, w.integers(first), w.integers(last), w.integers(1))
+        parts.append(w.reshape(part, op.heads, (last - first) // op.heads, tokens))
+    if op.over == "nothing":
+        return w.reshape(w.op("Mul", *parts), *op.infer(shape))
+    turned = 0 if op.over == "channels" else 1
+    parts[turned] = w.op("Transpose", parts[turned], perm=[0, 1, 3, 2])
+    return w.reshape(w.op("MatMul", *parts), *op.infer(shape))
 
 
 def _windows(w: Writer, x: str, shape: Shape, kernel: Shape, stride: Shape, padding: Pads, dilation: Shape,
@@ -170,7 +184,7 @@ def _pad(w: Writer, op: Pad, x: str, shape: Shape) -> str:
 
 
 WRITERS: Mapping[type[Op], Callable[..., str]] = {
-    Identity: _same, Output: _same, Linear: _linear, Conv: _conv, TokenMix: _token_mix, SumPool: _sum_pool,
-    AvgPool: _average_pool, MaxPool: _max_pool, Upsample: _upsample, Scale: _scale, Reshape: _reshape,
-    Rectify: _rectify, Pad: _pad,
+    Identity: _same, Output: _same, Linear: _linear, Conv: _conv, TokenMix: _token_mix,
+    SpikeProduct: _spike_product, SumPool: _sum_pool, AvgPool: _average_pool, MaxPool: _max_pool, Upsample: _upsample,
+    Scale: _scale, Reshape: _reshape, Rectify: _rectify, Pad: _pad,
 }

@@ -19,6 +19,7 @@ from snncompile.ir.library import RULES
 from snncompile.ir.op import SMALL, Op
 from snncompile.ir.ops import Identity, Input, Output, Rectify, Scale
 from snncompile.ir.populations import Neuron
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.stand_ins import stand_in
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 
@@ -39,8 +40,8 @@ class FormPopulations:
     a population without states that emits its graded value.
 
     Attributes:
-        shared: what becomes of a sum, or of an operator with weights, that several nodes read. "accumulate" makes it an
-            accumulator; "flatten" spreads it, for targets that carry spikes only.
+        shared: what becomes of a sum, a product, or an operator with weights, that several nodes read. "accumulate"
+            makes it an accumulator; "flatten" spreads it, for targets that carry spikes only.
     """
 
     shared: Literal["accumulate", "flatten"] = "accumulate"
@@ -97,7 +98,7 @@ def _cuts(graph: Graph, accumulate: bool) -> set[str]:
         if not _operates(op):
             continue
         readers = graph.edges_from[name]
-        weighty = bool(op.arrays) or len(graph.edges_into[name]) > 1
+        weighty = bool(op.arrays) or isinstance(op, SpikeProduct) or len(graph.edges_into[name]) > 1
         if any(isinstance(graph.nodes[e.dst], Output) for e in readers) \
                 or (op.linear and any(_nonlinear(graph.nodes[e.dst]) for e in readers)) \
                 or (accumulate and weighty and len(readers) > 1) \

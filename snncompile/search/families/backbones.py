@@ -33,10 +33,14 @@ class Data(NamedTuple):
     classes: int
     values: Literal["spike", "real"] = "real"
 
-    def net(self, name: str) -> Net:
-        """A net with this input. Images are real numbers, in units of their standard deviation."""
+    def net(self, name: str, ticks: int | None = None) -> Net:
+        """A net with this input. Images are real numbers, in units of their standard deviation.
+
+        Args:
+            ticks: of a sample, where the network names them.
+        """
         low, high = (0, 1) if self.values == "spike" else (-4, 4)
-        return Net(self.shape, values=self.values, low=low, high=high, name=name)
+        return Net(self.shape, values=self.values, low=low, high=high, name=name, ticks=ticks)
 
 
 DATA: dict[str, Data] = {

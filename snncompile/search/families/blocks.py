@@ -7,6 +7,7 @@ A block is parts between `+`, in order; blocks stand between commas:
     avg2, max2       a pool of side 2
     norm             a batch norm
     res64s2          the unit of EMO-SNAS: two convolutions of side 3, and a shortcut around them, LIF behind both
+    eca3, cbam16     attention of channels, and of channels and pixels, which multiplies them: see `gates`
     back             a link from the spikes of the block to its input current, a tick later: a convolution of side 1
     lif/0.5/1        LIF, decay and threshold: compared by >=, reset to 0
     lif>/0.2/0.8     the same, fires above the threshold only (ESNN: a decay of 0.2 and a trained threshold)
@@ -18,7 +19,8 @@ A block is parts between `+`, in order; blocks stand between commas:
 
 A mean over the image and a fully connected layer to the classes follow, or nothing but that layer where the image is
 flat already. What the searches choose is then a word: the kernel and the trained threshold in ESNN, the neuron of each
-layer in MixedSNN, DESPINE, Membrane-NAS and PESNN, and in MONAS-ESNN and NAS-TinyML kernels and neurons. SPENSER has
+layer in MixedSNN, DESPINE, Membrane-NAS and PESNN, and in MONAS-ESNN and NAS-TinyML kernels and neurons. The attention
+of MA-DARTS is a part; its cells are not printed, and every target refuses its products. SPENSER has
 conv (32-128 channels, side 2-4, stride 1-3), pool or none, norm or none and a neuron in a block, and fc 32-256 behind
 them, 1 to 10 blocks each. The unit of EMO-SNAS with a backward flag multiplies spikes of several ticks with each other,
 later ones among them; that is no network of neurons, and is not here.
@@ -36,6 +38,7 @@ from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
 from snncompile.search.families.backbones import DATA, HARD, HARD_STRICT, Data
 from snncompile.search.families.family import Family, Preset, one_of, parts, refuse, split
+from snncompile.search.families.gates import cbam, eca
 from snncompile.search.net import Net, Tap
 
 NAME = "blocks"
@@ -77,6 +80,23 @@ def _res(net: Net, name: str, made: Made, found: Sequence[str]) -> None:
     _unit(net, f"{name}.lif2")
 
 
+def _eca(net: Net, name: str, made: Made, found: Sequence[str]) -> None:
+    side = _least(name, int(found[0]), MAX_SIDE)
+    if side % 2 == 0:
+        refuse(NAME, name, f"eca{side}", "an odd side")
+    eca(_image(net, name), f"{name}.eca", side)
+
+
+def _cbam(net: Net, name: str, made: Made, found: Sequence[str]) -> None:
+    cbam(_image(net, name), f"{name}.cbam", _least(name, int(found[0]), MAX_CHANNELS))
+
+
+def _image(net: Net, name: str) -> Net:
+    if len(net.shape) != 3:
+        refuse(NAME, name, f"attention of {list(net.shape)}", "an image in front of it, [channels, rows, columns]")
+    return net
+
+
 def _unit(net: Net, name: str) -> None:
     net.lif(0.5, firing=HARD_STRICT, name=name)
 
@@ -96,6 +116,8 @@ def _neurons(net: Net, name: str, made: Made, found: Sequence[str]) -> None:
     kind, values, word = found[0], [float(v) for v in found[1:3] if v], found[3]
     params: dict[str, Any] = {"threshold": values[-1]}
     firing, rule = HARD_STRICT if kind.endswith(">") else HARD, kind.rstrip(">")
+    if word and rule != "leaky":
+        refuse(NAME, name, shorten("/".join(filter(None, found))), f"no {word}: only leaky has a choice of resets")
     if rule == "leaky":
         rule = "lif"
         firing = Firing(">", "value", "drop-input") if word == "zero" else Firing(">", "subtract", "after-decay")
@@ -117,6 +139,8 @@ _PARTS: tuple[tuple[str, Callable[[Net, str, Made, Sequence[str]], None]], ...] 
     (r"(avg|max)([0-9]{1,2})", _pool),
     (r"norm", _norm),
     (r"res([0-9]{1,4})(?:s([0-9]{1,2}))?", _res),
+    (r"eca([0-9]{1,2})", _eca),
+    (r"cbam([0-9]{1,4})", _cbam),
     (r"back", _back),
     (rf"(lif>?|if>?|plif>?|leaky)(?:/{_NUMBER})(?:/{_NUMBER})?(?:/(zero|subtract))?", _neurons),
 )
@@ -148,7 +172,8 @@ def _part(net: Net, name: str, made: Made, word: str) -> None:
         if match := re.fullmatch(pattern, word, re.ASCII):
             build(net, name, made, [group or "" for group in match.groups()])
             return
-    refuse(NAME, name, shorten(word), "conv32k3s1, fc64, avg2, max2, norm, res64, back or a neuron such as lif/0.5/1")
+    refuse(NAME, name, shorten(word), "conv32k3s1, fc64, avg2, max2, norm, res64, eca3, cbam16, back, or a neuron "
+           "such as lif/0.5/1")
 
 
 def graph(text: str) -> Graph:
@@ -159,7 +184,8 @@ def graph(text: str) -> Graph:
 
 
 FAMILY = Family(
-    NAME, "Lists of blocks: SPENSER, ESNN, EMO-SNAS, MixedSNN, DESPINE, Membrane-NAS, PESNN, MONAS-ESNN, NAS-TinyML",
+    NAME, "Lists of blocks: SPENSER, ESNN, EMO-SNAS, MixedSNN, DESPINE, Membrane-NAS, PESNN, MONAS-ESNN, NAS-TinyML, "
+    "MA-DARTS",
     "BLOCKS or BLOCKS:DATA, blocks between commas, parts between +, such as conv32k3+norm+lif/0.5/1", graph, {
         "esnn-example": Preset("conv32k3+norm+lif>/0.2/1,conv64k5s2+norm+lif>/0.2/0.7", "an example of this notation"),
         "spenser-example": Preset("conv32k3s2vb+max2+leaky/0.9/1/zero,fc64+leaky/0.8/0.75/subtract",

@@ -1,14 +1,15 @@
 """The network of two cells of SNASNet (Kim et al., ECCV 2022), which SpikeNAS, NeuroNAS, LightSNN and SpikeNAS-Bench
 search too.
 
-A cell has four nodes, whose values are currents. Its genotype is a matrix `M[from][to]` of operations, 0 for none.
-Entries above the diagonal act within a tick; those below it take the value of the last tick. Node 0 is the input of the
-cell and node 3 its output:
+A cell has four nodes, or up to ten in `matrices`, whose values are currents. Its genotype is a matrix `M[from][to]` of
+operations, 0 for none. Entries above the diagonal act within a tick; those below it take the value of the last tick.
+Node 0 is the input of the cell and its last node the output:
 
     node i = sum over j < i of op(node j) + sum over j > i of op(node j) of the last tick
 
 Both cells of a network have the same matrix, and numbers of their own. Operations on links that are on no way from
-node 0 to node 3 are left out. In a trained network one of them can still add a constant, the bias of its batch norm.
+node 0 to the last node are left out. In a trained network one of them can still add a constant, the bias of its batch
+norm.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from snncompile.search.families.family import digits, refuse
 from snncompile.search.net import Net, Tap
 from snncompile.search.shared import reshape_of
 
-NODES = 4
+NODES, MOST_NODES = 4, 10
+"""The nodes of a cell of the paper, and the most of any cell: a node is one digit in the names of its links."""
 TAU = 4 / 3
 """The time constant of all neurons, in ticks."""
 PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
@@ -63,16 +65,22 @@ def spiking_conv(net: Net, side: int, name: str, threshold: float = 1.0) -> Net:
     return net.norm(name=f"conv{name}.norm")
 
 
-def read_matrix(family: str, text: str, largest: int = 4) -> Matrix:
+def read_matrix(family: str, text: str, largest: int = 4, *, nodes: int | None = NODES) -> Matrix:
     """The matrix of a text such as `0303-0030-2002-0200`: its rows, between spaces, commas or hyphens.
 
+    Args:
+        largest: the largest digit.
+        nodes: how many rows there must be; None for 2 to MOST_NODES.
+
     Raises:
-        CompileError: SNN404 for other than four rows of four digits, or a digit on the diagonal.
+        CompileError: SNN404 for another number of rows, a row of another length, or a digit on the diagonal.
     """
     rows = text.replace(",", " ").replace("-", " ").split()
-    if len(rows) != NODES:
-        refuse(family, "rows of the matrix", f"{len(rows)}", f"{NODES} rows of {NODES} digits, such as 0303-0030-...")
-    matrix = tuple(digits(family, f"row {i}", row, NODES, largest) for i, row in enumerate(rows))
+    count = nodes or min(max(len(rows), 2), MOST_NODES)
+    if len(rows) != count:
+        refuse(family, "rows of the matrix", f"{len(rows)}", f"{count} rows of {count} digits, such as 0303-0030-..."
+               if nodes else f"2 to {MOST_NODES} rows, of as many digits each")
+    matrix = tuple(digits(family, f"row {i}", row, count, largest) for i, row in enumerate(rows))
     for i, row in enumerate(matrix):
         if row[i]:
             refuse(family, f"row {i}, column {i}", f"{row[i]}", "0: no node leads to itself")
@@ -80,15 +88,16 @@ def read_matrix(family: str, text: str, largest: int = 4) -> Matrix:
 
 
 def live_links(matrix: Matrix) -> list[Link]:
-    """The links that are on a way from node 0 to node 3, in the order of their rows.
+    """The links that are on a way from node 0 to the last node, in the order of their rows.
 
     >>> live_links(((0, 3, 0, 3), (0, 0, 0, 0), (0, 0, 0, 2), (0, 0, 0, 0)))     # 0 -> 1 ends, 2 -> 3 begins
     [(0, 3)]
     """
-    links = [(i, j) for i in range(NODES) for j in range(NODES) if matrix[i][j]]
+    last = len(matrix) - 1
+    links = [(i, j) for i, row in enumerate(matrix) for j, operation in enumerate(row) if operation]
     ahead = _reached(0, links)
-    behind = _reached(NODES - 1, [(j, i) for i, j in links])
-    return [(i, j) for i, j in links if i in ahead and j in behind and NODES - 1 in ahead]
+    behind = _reached(last, [(j, i) for i, j in links])
+    return [(i, j) for i, j in links if i in ahead and j in behind and last in ahead]
 
 
 def _reached(start: int, links: Iterable[Link]) -> set[int]:
@@ -106,7 +115,7 @@ def cell(net: Net, matrix: Matrix, operate: Operate, name: str) -> Net:
     links = live_links(matrix)
     shape = net.shape
     nodes = [net.add(name=f"{name}.node0").tap()]
-    for j in range(1, NODES):
+    for j in range(1, len(matrix)):
         terms = [_operated(net.at(nodes[i]), matrix, (i, j), operate, name) for i in range(j) if (i, j) in links]
         if terms:
             net.at(terms[0]).add(*terms[1:], name=f"{name}.node{j}")
@@ -134,11 +143,11 @@ def network(matrix: Matrix, operate: Operate, data: Data, skeleton: Skeleton, *,
     """A network of two cells.
 
     Raises:
-        CompileError: SNN201 where no links lead from node 0 to node 3: its output would not depend on its input.
+        CompileError: SNN201 where no links lead from node 0 to the last node: its output would not depend on its input.
     """
     if not live_links(matrix):
         fail("SNN201", f"candidate {name}", "no links of the cell lead from its input to its output",
-             "a way from node 0 to node 3", "leave it out: it cannot learn anything")
+             f"a way from node 0 to node {len(matrix) - 1}", "leave it out: it cannot learn anything")
     net = data.net(name)
     net.conv(skeleton.width, 3, stride=skeleton.stride, name="stem").norm(name="stem.norm")
     cell(net, matrix, operate, "cell1").norm(name="down.norm")

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.ir.graph import Graph
-from snncompile.ir.ops import Conv, Linear, Scale
+from snncompile.ir.layer import Layer
+from snncompile.ir.ops import Scale
 from snncompile.ir.types import Json
 from snncompile.search.space import Space
 
@@ -63,11 +65,11 @@ class Family(NamedTuple):
 def parameters(graph: Graph) -> int:
     """How many parameters a network has as papers count them.
 
-    These are the weights and biases of convolutions and fully connected layers, and the factors and biases of batch
-    norms. Thresholds, decays and other parameters of neurons are not among them, nor are running means and variances,
-    nor fixed factors of the places of an image, which no channel has for itself.
+    These are the weights and biases of layers, such as convolutions and token mixings, and the factors and biases of
+    batch norms. Thresholds, decays and other parameters of neurons are not among them, nor are running means and
+    variances, nor fixed factors of the places of an image, which no channel has for itself.
     """
-    return sum(math.prod(value.shape) for op in graph.nodes.values() if isinstance(op, (Conv, Linear, Scale))
+    return sum(math.prod(value.shape) for op in graph.nodes.values() if isinstance(op, (Layer, Scale))
                for value in op.arrays.values() if not isinstance(op, Scale) or math.prod(value.shape[1:]) == 1)
 
 
@@ -141,6 +143,13 @@ def number(family: str, what: str, text: str, least: int, most: int) -> int:
     if not plain or not least <= int(text) <= most:
         refuse(family, what, shorten(text), f"a whole number, {least:,} to {most:,}")
     return int(text)
+
+
+def decimal(family: str, what: str, text: str, least: float, most: float) -> float:
+    """The number that a text stands for, with up to four digits behind a point. Raises SNN404 as `number` does."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,4})?", text, re.ASCII) or not least <= float(text) <= most:
+        refuse(family, what, shorten(text), f"a number, {least:g} to {most:,g}, such as 1.25")
+    return float(text)
 
 
 def parts(family: str, what: str, text: str, least: int = 1, most: int = MAX_LAYERS) -> list[str]:

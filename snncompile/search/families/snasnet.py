@@ -26,14 +26,19 @@ SKELETONS: dict[str, tuple[Data, Skeleton]] = {
 }
 
 
-def operate(net: Net, operation: int, name: str, *, pool: str = "avg") -> Net:
-    """An operation by its digit; `pool` is the kind of the pool of operation 4."""
+def operate(net: Net, operation: int, name: str, *, pool: str = "avg", sides: tuple[int, int] = (1, 3)) -> Net:
+    """An operation by its digit.
+
+    Args:
+        pool: the kind of the pool of operation 4.
+        sides: of the convolutions of operations 2 and 3.
+    """
     match operation:
         case 1:
             return net
         case 4:
             return net.pool(3, kind=pool, stride=1, padding=1, name=f"pool{name}")
-    return spiking_conv(net, 1 if operation == 2 else 3, name)
+    return spiking_conv(net, sides[operation - 2], name)
 
 
 def graph(text: str) -> Graph:

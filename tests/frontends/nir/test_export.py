@@ -22,6 +22,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Identity, Input, Linear, MaxPool, Output, Pad, Rectify, Reshape, Scale, Upsample
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Membrane, Real, neuron_rule
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Shape, ShapeOnly, Stage
 from tests.frontends.nir.files import chain, if_, lif, spikes
@@ -173,6 +174,7 @@ INEXPRESSIBLE: list[tuple[Shape, Op]] = [
     ((3,), Linear(ShapeOnly((3, 3)))),
     ((3,), Neuron.of("if", threshold=ShapeOnly((3,)))),
     ((2, 3), TokenMix(np.ones((1, 3, 3)))),
+    ((2, 3), SpikeProduct(1, 3, "tokens")),
     ((1, 4, 4), MaxPool((2, 2), (2, 2))),
     ((1, 4, 4), Upsample((2, 2))),
     ((1, 4, 4), Conv(np.ones((1, 1, 2, 2)), padding=((1, 0), (1, 0)))),

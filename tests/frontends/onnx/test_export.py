@@ -17,6 +17,8 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.types import ShapeOnly
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.table import Choices, passes_of
+from snncompile.search.net import Net
+from snncompile.search.numbers import with_random_numbers
 from snncompile.targets.load import load_target
 from tests.backends.exactness import random_case
 from tests.frontends.onnx.running import differences, oracle
@@ -49,6 +51,18 @@ def test_onnx_runtime_agrees_on_populations_and_projections():
     for seed in range(20):
         legal = run_passes(random_graph(seed), passes_of(Choices(load_target("c99")), "legalize"))
         assert differences(legal, inputs_for(legal, seed), tolerance(legal)) == [], seed
+
+
+@pytest.mark.parametrize("stage", ["float", "legal"])
+def test_onnx_runtime_agrees_on_products_of_spikes(stage):
+    net = Net((4, 3))
+    entry = net.tap()
+    taps = [net.at(entry).conv(4, 1).lif(0.5).tap() for _ in range(3)]
+    match = net.at(taps[0]).multiply(taps[1], "channels", heads=2).scale(0.5).tap()
+    graph = with_random_numbers(net.at(taps[2]).multiply(match, "tokens", heads=2).lif(0.5).graph(), gain=2)
+    if stage == "legal":
+        graph = run_passes(graph, passes_of(Choices(load_target("c99")), "legalize"))
+    assert differences(graph, inputs_for(graph, 0), 0.0) == []
 
 
 def image_net() -> Graph:

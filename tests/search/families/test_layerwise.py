@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.ir.layer import Layer
 from snncompile.search.families import layerwise
 from snncompile.search.families.backbones import Data, residual, whole
+from snncompile.search.footprint import kept
+from snncompile.search.net import Net
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families.reference import agree, emits_the_same, images, lif, presets_hold, refusal
 
@@ -56,6 +59,28 @@ def test_fewer_bits_and_weights_take_less_memory():
 
     assert bits("vgg11:4:100") < bits("vgg11:8:100")
     assert bits("vgg11:8,4,4,4,4,4,4,4,8") < bits("vgg11:8,8,4,4,4,4,4,4,8")
+
+
+def test_density_is_in_synaptic_operations_and_in_the_memory_of_what_is_kept():
+    """A fifth of the weights of every layer: SPEAR counts operations, ESL-SNNs count connections."""
+    whole, sparse = (layerwise.graph(f"vgg11:8:{percent}:cifar10-spikes") for percent in (100, 20))
+    costs = [sc.check(graph, "loihi2").cost for graph in (whole, sparse)]
+    assert costs[1].synaptic_operations / costs[0].synaptic_operations == pytest.approx(0.2, rel=1e-3)
+    assert costs[1].bit_operations / costs[0].bit_operations == pytest.approx(0.2, rel=1e-3)
+    weights = sum(op.weight.size for op in whole.nodes.values() if isinstance(op, Layer))
+    assert kept(whole) == 8 * weights
+    assert kept(sparse) == pytest.approx(0.2 * 8 * weights, rel=1e-3)
+    assert kept(sparse, index_bits=4) == pytest.approx(1.5 * kept(sparse))
+    filled = with_random_numbers(layerwise.network(SHAPE, (32,) * 6, (25,) * 6, DATA))
+    assert kept(filled, 32) == kept(layerwise.network(SHAPE, (32,) * 6, (25,) * 6, DATA), 32)
+
+
+def test_layers_between_few_neurons_need_fewer_cores_where_they_are_sparse():
+    """A dense layer of which most weights are zero is stored as a list of those that are not."""
+    whole, sparse = (sc.check(Net((4096,)).linear(4096, density=density).lif(0.5).graph(), "loihi1").margins
+                     for density in (None, 0.05))
+    assert 1 + sparse["synapse-memory"] < (1 + whole["synapse-memory"]) / 4
+    assert sparse["cores"] < 0 < whole["cores"]
 
 
 def test_presets_build():

@@ -41,7 +41,9 @@ def test_spaces_travel_to_other_processes(name):
     ("stdano:cifar10-resnet18-t2", ">=", {"value", "subtract"}), ("neuevo:cifar-new0", ">", {"value"}),
     ("msenas:2:1,2,3,4", ">", {"value"}), ("ebnas:example", ">", {"value"}), ("layerwise:example", ">", {"value"}),
     ("blocks:emo-snas-example", ">", {"value"}), ("blocks:conv8+lif/0.5/1,conv8+if/1,conv8+plif/1", ">=", {"value"}),
-    ("tennlab:xor", ">=", {"value"})])
+    ("tennlab:xor", ">=", {"value"}), ("stmixer:8,2,16,1,2,1,2", ">=", {"value"}),
+    ("autost:64:4:3", ">=", {"value"}), ("spikernel:03-00:3,5", ">=", {"value"}),
+    ("autospikformer:64:4:3", ">=", {"value"})])
 def test_neurons_compare_and_reset_as_in_the_paper(text, compare, reset):
     """Comparison with a threshold that is reached exactly is not seen in tests with random numbers."""
     firings = {op.firing for op in candidate(text).nodes.values() if isinstance(op, Neuron)}
@@ -52,6 +54,7 @@ def test_neurons_compare_and_reset_as_in_the_paper(text, compare, reset):
 
 WORDS = ["conv32k3", "+", "lif/0.5/1", "784", "rlif", "2", "conv_3x3_p@0", "conv_3x3_n@1", "1/0101", "23451",
          "resnet18", "vgg11", "cifar10", "0303-0030-2002-0200", "00011100", "17-1", "5-5", "1w2u", "srb5", "mp", "skip",
+         "32,2,16,1,4,2,4", "384", "12,6", "4,3.5", "4,1,2", "eca3", "cbam16", "3,5", "max", "03-00",
          "[[1,1],[0,1],[3,2],[2,1],[7,1],[8,1]]", "0,1,2,3,7,8", "00111222", "14222214", "99999999999", "-1", "[", "²",
          "\x00", "{}", "null", "code", "\ud800"]
 
