@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import snncompile as sc
-from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Graph
 from snncompile.ir.rules import Firing
 from snncompile.mapping.partition import has_cores

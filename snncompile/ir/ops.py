@@ -125,8 +125,7 @@ class Linear(Layer):
         weight = self.weight
         if not isinstance(weight, ShapeOnly) or 2 * weight.nonzero >= weight.size:
             return None
-        out = weight.shape[0]
-        return np.diff(np.arange(out + 1) * weight.nonzero // max(out, 1))
+        return kept_by_output(weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,15 +375,27 @@ class Pad(Op):
 
 
 def _spread(weight: ShapeOnly) -> Array:
-    """A mask with the non-zero elements of a bare shape spread evenly in row-major order.
+    """A mask of a bare shape `[out, in]` in which non-zero weights are spread evenly over the outputs.
 
-    Two rows of five weights, of which four are not zero:
+    Where they will lie is not known. So the inputs of an output, evenly spread too, are those of the output before it
+    moved on by one place: outputs that follow each other share as few inputs as they can, and what a core needs for
+    them is not more with other places.
 
-    >>> _spread(ShapeOnly((2, 5), density=0.4)).astype(int).tolist()
-    [[0, 0, 1, 0, 1], [0, 0, 1, 0, 1]]
+    Three rows of six weights, of which six are not zero:
+
+    >>> _spread(ShapeOnly((3, 6), density=1 / 3)).astype(int).tolist()
+    [[0, 0, 1, 0, 0, 1], [1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 0]]
     """
-    steps = np.diff(np.arange(weight.size + 1) * weight.nonzero // max(weight.size, 1))
-    return np.asarray(steps.reshape(weight.shape) > 0)
+    out, size = weight.shape
+    last = np.arange(1, size + 1) * kept_by_output(weight)[:, None] // max(size, 1)
+    even = np.diff(last, axis=1, prepend=0) > 0
+    return np.take_along_axis(even, (np.arange(size) - np.arange(out)[:, None]) % max(size, 1), 1)
+
+
+def kept_by_output(weight: ShapeOnly) -> Array:
+    """How many weights of each output will not be zero, `[out]`: they are spread evenly over the outputs."""
+    out = weight.shape[0]
+    return np.diff(np.arange(out + 1) * weight.nonzero // max(out, 1))
 
 
 def _as_dtype(value: Any, like: Array) -> Array:
