@@ -377,19 +377,18 @@ class Pad(Op):
 def _spread(weight: ShapeOnly) -> Array:
     """A mask of a bare shape `[out, in]` in which non-zero weights are spread evenly over the outputs.
 
-    Where they will lie is not known. So the inputs of an output, evenly spread too, are those of the output before it
-    moved on by one place: outputs that follow each other share as few inputs as they can, and what a core needs for
-    them is not more with other places.
+    Where they will lie is not known. So each output reads the inputs that follow those of the output before it, and the
+    first ones again after the last: outputs that follow each other share as few inputs as they can, and with other
+    places of the weights, a core does not need more axons for them.
 
-    Three rows of six weights, of which six are not zero:
+    Three rows of six weights, of which seven are not zero:
 
-    >>> _spread(ShapeOnly((3, 6), density=1 / 3)).astype(int).tolist()
-    [[0, 0, 1, 0, 0, 1], [1, 0, 0, 1, 0, 0], [0, 1, 0, 0, 1, 0]]
+    >>> _spread(ShapeOnly((3, 6), density=7 / 18)).astype(int).tolist()
+    [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1]]
     """
-    out, size = weight.shape
-    last = np.arange(1, size + 1) * kept_by_output(weight)[:, None] // max(size, 1)
-    even = np.diff(last, axis=1, prepend=0) > 0
-    return np.take_along_axis(even, (np.arange(size) - np.arange(out)[:, None]) % max(size, 1), 1)
+    size, kept = weight.shape[1], kept_by_output(weight)[:, None]
+    behind = np.arange(size) - (np.cumsum(kept)[:, None] - kept)
+    return np.asarray(behind % max(size, 1) < kept)
 
 
 def kept_by_output(weight: ShapeOnly) -> Array:

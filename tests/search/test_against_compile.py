@@ -1,4 +1,4 @@
-"""A slice of `tests.long_compile`: what `check` refuses cannot be placed, and what it packs compiles for the hardware."""
+"""A slice of `tests.long_compile`: what `check` refuses cannot be placed, and what it packs compiles."""
 
 from __future__ import annotations
 
