@@ -43,6 +43,21 @@ class Placement:
     method: str
 
 
+def expect_places(cores: int, target: Target) -> None:
+    """Refuse more cores than the mesh of a target has, if it has one.
+
+    Raises:
+        CompileError: SNN416 for more cores than that.
+    """
+    columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
+    if columns is None or rows is None or target.network.layer_per_core:
+        return
+    if cores > columns * rows * each:
+        fail("SNN416", "mesh", f"{cores:,} cores",
+             f"{columns * rows * each:,}: {columns} columns, {rows} rows",
+             "a variant of the target with more columns and rows")
+
+
 def place(partition: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
     """The cores of a partition on the mesh of a target; None where it has no mesh, or where its cores differ.
 
@@ -56,10 +71,7 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
     columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
     if columns is None or rows is None or target.network.layer_per_core:
         return None
-    if partition.cores > columns * rows * each:
-        fail("SNN416", "mesh", f"{partition.cores:,} cores",
-             f"{columns * rows * each:,}: {columns} columns, {rows} rows",
-             "a variant of the target with more columns and rows")
+    expect_places(partition.cores, target)
     flows, points = partition.traffic, np.repeat(curve(columns, rows), each, 0)
     weights = np.array([(rates or {}).get(n, 0.0 if rates else 1.0) for n in partition.populations])
     packets = flows.packets * weights[flows.population]

@@ -28,10 +28,10 @@ HEIGHTS = 9
 """How many heights of strips are tried."""
 PARTS_OF_AXONS = 6
 """The tiles of a core send into at most this part of its out-axons each, so that a core can take several."""
-SHARES = (1.0, 0.75, 0.5)
-"""The shares of a core's out-axons that are tried for its first layer; other layers take the rest."""
-WORTH = 0.7
-"""Layers are mixed where a tile takes not more than 1 / 0.7 times as much of a core as among its own kind."""
+WAYS = ((1.0, 0.7), (0.75, 0.7), (0.5, 0.5))
+"""The ways to mix layers that are tried, as pairs of two numbers. Of the out-axons of a core, its first layer may use
+this share; and another layer lies beside it if a tile of that takes at most 1 / 0.7 times as much of the core as it
+takes of a core of its own, or 1 / 0.5 times."""
 SETTLED = 4
 """How often cores are filled again where too many axons leave them."""
 
@@ -55,7 +55,7 @@ def strips(axis: Axis, most: int) -> Array:
 
 def by_strips(boxes: Sequence[Volume], frames: Sequence[tuple[Axis, Axis] | None],
               cut: Callable[[Sequence[Volume]], Pieces]) -> Iterator[Partition]:
-    """Partitions along strips, for each of SHARES; those in which a tile is too large for a core are left out.
+    """Partitions along strips, for each of WAYS; those in which a tile is too large for a core are left out.
 
     Args:
         boxes: by row of the layer table, single pixels where that takes no more memory.
@@ -77,9 +77,10 @@ def by_strips(boxes: Sequence[Volume], frames: Sequence[tuple[Axis, Axis] | None
             break
         for row, channels in smaller.items():
             boxes[row] = (channels, *boxes[row][1:])
-    for share in SHARES:
+    for share, worth in WAYS:
+        filled = partial(fill_beside, share=share, worth=worth)
         try:
-            yield pieces.partition(queues, "strips", partial(_settled, pieces, need, share))
+            yield pieces.partition(queues, "strips", partial(_settled, pieces, need, filled))
         except TileTooLarge:
             continue
 
@@ -133,15 +134,14 @@ def _by_itself(order: Array, resources: Sequence[Resource]) -> Array:
     return np.repeat(np.arange(len(many)), many)
 
 
-def _settled(pieces: Pieces, need: Array, share: float, queues: Sequence[Array], resources: tuple[Resource, ...]
-             ) -> Array:
-    """Cores filled by `fill_beside`, several times: where too many axons leave a core, its tiles need more of them.
+def _settled(pieces: Pieces, need: Array, filled: FillCores, queues: Sequence[Array],
+             resources: tuple[Resource, ...]) -> Array:
+    """Cores filled several times: where too many axons leave a core, its tiles need more of them.
 
     Args:
         need: `[tile]`, the axons that leave each tile, as far as is known before.
     """
     limit = pieces.target.limits.out_axons_per_core
-    filled: FillCores = partial(fill_beside, share=share)
     if limit is None or any(r.name == OUT_AXONS for r in resources):
         return filled(queues, resources)
     for _ in range(SETTLED):
@@ -154,17 +154,24 @@ def _settled(pieces: Pieces, need: Array, share: float, queues: Sequence[Array],
     return core
 
 
-def fill_beside(queues: Sequence[Array], resources: tuple[Resource, ...], share: float = 1.0) -> Array:
+def fill_beside(queues: Sequence[Array], resources: tuple[Resource, ...], share: float = 1.0, worth: float = 0.7
+                ) -> Array:
     """Give tiles to cores, `core[tile]`: each core takes a layer, and beside it what is packed no worse than alone.
 
     As `fill_mixed`, each core begins with the layer of which a full core has the fewest neurons. The next layer is the
     one that saves the largest part of a core of its own. A layer that would take much more of this core than of its
     own, as one does of which a few pixels take nearly as many axons as many pixels, is not taken.
 
+    Two layers on cores of 8 neurons and 6 axons, with tiles of 1 neuron and 3 axons, and of 3 neurons and no axons:
+
+    >>> neurons, axons = np.array([1] * 4 + [3] * 4), np.array([3] * 4 + [0] * 4)
+    >>> fill_beside([np.arange(4), np.arange(4, 8)], (Resource("neurons", 8, neurons), Resource("axons", 6, axons)))
+    array([0, 0, 1, 1, 0, 0, 1, 1])
+
     Args:
         queues: the tiles of each layer, in the order in which cores take them.
         resources: neurons first.
-        share: of the out-axons, what the first layer of a core may use.
+        share, worth: see WAYS.
 
     Raises:
         TileTooLarge: a tile is too much for a core of its own.
@@ -181,13 +188,13 @@ def fill_beside(queues: Sequence[Array], resources: tuple[Resource, ...], share:
         while line is not None:
             room -= line.give(core, number, first if line.fitting(first)[0] else room)
             waiting.remove(line)
-            first, line = room, _next(waiting, room, limits)
+            first, line = room, _next(waiting, room, limits, worth)
         lines = [line for line in lines if line.start < len(line.order)]
         number += 1
     return core
 
 
-def _next(waiting: Sequence[Line], room: Array, limits: Array) -> Line | None:
+def _next(waiting: Sequence[Line], room: Array, limits: Array, worth: float) -> Line | None:
     """The layer that saves the largest part of a core of its own where so much is left of one; None for none."""
     best, most = None, 0.0
     for line in waiting:
@@ -196,6 +203,6 @@ def _next(waiting: Sequence[Line], room: Array, limits: Array) -> Line | None:
             continue
         many, full = line.alone(limits)
         saved = count / many
-        if saved > most and saved * float((full / limits)[1:].sum()) >= WORTH * float((used / limits)[1:].sum()):
+        if saved > most and saved * float((full / limits)[1:].sum()) >= worth * float((used / limits)[1:].sum()):
             best, most = line, saved
     return best
