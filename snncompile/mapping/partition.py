@@ -248,7 +248,7 @@ class _Search:
             cores = least_cores(*network, all_axons, self.memory)
             checked = {name: -(-int(needs.sum()) // per_core)
                        for name, (needs, per_core) in core_needs(self.table, self.target).items()}
-            self.least = ({name: max(least, checked.get(name, 0)) for name, least in cores.items()},
+            self.least = ({name: max(cores.get(name, 0), checked.get(name, 0)) for name in {**cores, **checked}},
                           least_packets(*network, self.memory))
         return self.least
 
