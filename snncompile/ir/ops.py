@@ -123,9 +123,8 @@ class Linear(Layer):
 
     def kept_per_output(self) -> Array | None:
         weight = self.weight
-        if not isinstance(weight, ShapeOnly) or 2 * weight.nonzero >= weight.size:
-            return None
-        return kept_by_output(weight)
+        sparse = isinstance(weight, ShapeOnly) and 2 * weight.nonzero < weight.size
+        return kept_by_output(weight) if sparse else None
 
 
 @dataclass(frozen=True, eq=False)
