@@ -123,8 +123,9 @@ class Linear(Layer):
 
     def kept_per_output(self) -> Array | None:
         weight = self.weight
-        sparse = isinstance(weight, ShapeOnly) and 2 * weight.nonzero < weight.size
-        return kept_by_output(weight) if sparse else None
+        if isinstance(weight, ShapeOnly) and 2 * weight.nonzero < weight.size:
+            return kept_by_output(weight)
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -386,8 +387,7 @@ def _spread(weight: ShapeOnly) -> Array:
     [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1]]
     """
     size, kept = weight.shape[1], kept_by_output(weight)[:, None]
-    behind = np.arange(size) - (np.cumsum(kept)[:, None] - kept)
-    return np.asarray(behind % max(size, 1) < kept)
+    return np.asarray((np.arange(size) - np.cumsum(kept)[:, None] + kept) % max(size, 1) < kept)
 
 
 def kept_by_output(weight: ShapeOnly) -> Array:

@@ -160,9 +160,10 @@ def _narrow(op: Op, value: Array, arithmetic: Arithmetic) -> tuple[WeightGrid, A
     different values, so that they have no grid in common.
     """
     assert is_given(op)
-    largest = int(np.abs(np.asarray(op.weight, np.int64)).max())
-    bits: int | Literal["ternary"] = largest.bit_length() + 1 if largest > 1 else 1 if np.all(op.weight) else "ternary"
-    grid = WeightGrid(bits)
+    codes = np.asarray(op.weight, np.int64)
+    largest = int(np.abs(codes).max())
+    coarse: int | Literal["ternary"] = 1 if np.all(codes) else "ternary"
+    grid = WeightGrid(largest.bit_length() + 1 if largest > 1 else coarse)
     if grid.largest >= WeightGrid(arithmetic.weight_bits).largest or np.ptp(value) or not value.flat[0]:
         return None
     return grid, np.asarray(np.abs(value.flat[0]))
