@@ -120,7 +120,8 @@ class _Search:
             tried.append(self._by_patterns())
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))
-        few = min(p.cores for p in tried) * (1 if thorough else SLACK)
+        fewest = min(p.cores for p in tried)
+        few = max(fewest, min(fewest * (1 if thorough else SLACK), self.target.limits.cores or math.inf))
         return min((p for p in tried if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
 
     def _too_many(self, tried: Sequence[Partition]) -> bool:

@@ -46,3 +46,11 @@ def test_strips_fit_where_boxes_do_not():
     cut = partition(graph, load_target("loihi1").with_(cores=80))
     assert cut.method == "strips"
     assert cut.lower_bound == (68, "in-axons")
+
+
+def test_fewer_packets_are_no_reason_to_use_more_cores_than_there_are(monkeypatch):
+    """Partitions may use 5 % more cores than the smallest one for fewer packets, but not more than the target has."""
+    graph = chain_net((2, 16, 16), (conv(128, 2),), (conv(8, 128, 5, pad=2),))
+    for slack in (1.0, 1.05, 3.0):
+        monkeypatch.setattr(partitions, "SLACK", slack)
+        assert partition(graph, load_target("loihi1").with_(cores=80)).cores <= 80
