@@ -283,7 +283,8 @@ def core_room(target: Target) -> dict[str, int]:
     """What a core has of what cores run out of, by its name. What has no limit is left out."""
     limits = target.limits
     room = {NEURONS: limits.neurons_per_core, SYNAPSES: limits.synapse_bits_per_core,
-            IN_AXONS: limits.in_axons_per_core, POPULATIONS: 1 if target.network.layer_per_core else None}
+            IN_AXONS: limits.in_axons_per_core, CROWDED: limits.in_axons_per_core,
+            POPULATIONS: 1 if target.network.layer_per_core else None}
     return {name: most for name, most in room.items() if most}
 
 

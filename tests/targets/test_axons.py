@@ -18,7 +18,7 @@ from snncompile.ir.windows import Window
 from snncompile.targets.axons import crowded, fewest_read, least_need, parts_of
 from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
-from snncompile.targets.memory import core_needs
+from snncompile.targets.memory import core_needs, least_cores
 from snncompile.targets.reach import Axis, reach_of
 
 WINDOWS = [(inputs, outputs, taps, stride, before, dilation)
@@ -127,3 +127,11 @@ def test_neurons_that_crowd_a_core_each_take_one():
     conv = reach_of((Conv(ShapeOnly((8, 128, 5, 5)), stride=(2, 2), padding=((2, 2), (2, 2))),), (128, 16, 16))
     assert least_need(conv, 4096, 1024, 1024).axons == 36 * 3200
     assert least_need(conv, 4096, 1024, 1024, crowding=True).axons == 36 * 4096
+
+
+def test_cores_are_counted_by_axons_that_leave_no_room_for_others():
+    nodes = {"x": Input((128, 16, 16)), "n": Neuron.of("if"), "y": Output()}
+    conv = Conv(ShapeOnly((8, 128, 5, 5)), stride=(2, 2), padding=((2, 2), (2, 2)))
+    table = layer_table(Graph("net", nodes, (Edge("x", "n", 0, (conv,)), Edge("n", "y")), Stage.LEGAL))
+    cores = least_cores(table, load_target("loihi1"))
+    assert (cores["in-axons"].tolist(), cores["in-axons that leave no room for others"].tolist()) == ([29], [36])
