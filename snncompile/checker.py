@@ -19,6 +19,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
 from snncompile.mapping.partition import has_cores, partition
+from snncompile.mapping.place import expect_places
 from snncompile.passes.retime.retime import Retime, check_cycles, dilation
 from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.load import load_target
@@ -92,6 +93,7 @@ def _packed(verdict: Verdict, graph: Graph, target: Target, weight_bits: int | s
     choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}), dilate=verdict.dilation)
     try:
         found = partition(_outline(graph, choices), target, choices.arithmetic.stored_bits)
+        expect_places(found, target)
     except CompileError as e:
         return dataclasses.replace(_joined(verdict, {PACKING: [Violation(PACKING, 1, 0, d) for d in e.diagnostics]}),
                                    basis="packing")

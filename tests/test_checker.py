@@ -107,6 +107,16 @@ def test_a_packing_makes_sure():
     assert fits.to_json()["basis"] == "packing"
 
 
+def test_a_packing_has_room_on_the_mesh():
+    graph = stack(16, 64)
+    target = sc.load_target("loihi1").with_(cores=512)
+    cores = sc.check(graph, target, packed=True).cores
+    full, few = target.with_(columns=cores, rows=1, cores_per_tile=1), target.with_(columns=cores - 1, rows=1,
+                                                                                    cores_per_tile=1)
+    assert sc.check(graph, full, packed=True).ok
+    assert [d.place for d in sc.check(graph, few, packed=True).diagnostics] == ["mesh "]
+
+
 @pytest.mark.parametrize("target", ["loihi1", "loihi2", "truenorth"])
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_packed_can_be_compiled_for_the_hardware(seed, target):

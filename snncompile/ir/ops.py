@@ -123,10 +123,9 @@ class Linear(Layer):
 
     def kept_per_output(self) -> Array | None:
         weight = self.weight
-        if not isinstance(weight, ShapeOnly) or 2 * weight.nonzero >= weight.size:
-            return None
-        out = weight.shape[0]
-        return np.diff(np.arange(out + 1) * weight.nonzero // max(out, 1))
+        if isinstance(weight, ShapeOnly) and 2 * weight.nonzero < weight.size:
+            return kept_by_output(weight)
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,15 +375,25 @@ class Pad(Op):
 
 
 def _spread(weight: ShapeOnly) -> Array:
-    """A mask with the non-zero elements of a bare shape spread evenly in row-major order.
+    """A mask of a bare shape `[out, in]` in which non-zero weights are spread evenly over the outputs.
 
-    Two rows of five weights, of which four are not zero:
+    Where they will lie is not known. So each output reads the inputs that follow those of the output before it, and the
+    first ones again after the last: outputs that follow each other share as few inputs as they can, and with other
+    places of the weights, a core does not need more axons for them.
 
-    >>> _spread(ShapeOnly((2, 5), density=0.4)).astype(int).tolist()
-    [[0, 0, 1, 0, 1], [0, 0, 1, 0, 1]]
+    Three rows of six weights, of which seven are not zero:
+
+    >>> _spread(ShapeOnly((3, 6), density=7 / 18)).astype(int).tolist()
+    [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1]]
     """
-    steps = np.diff(np.arange(weight.size + 1) * weight.nonzero // max(weight.size, 1))
-    return np.asarray(steps.reshape(weight.shape) > 0)
+    size, kept = weight.shape[1], kept_by_output(weight)[:, None]
+    return np.asarray((np.arange(size) - np.cumsum(kept)[:, None] + kept) % max(size, 1) < kept)
+
+
+def kept_by_output(weight: ShapeOnly) -> Array:
+    """How many weights of each output will not be zero, `[out]`: they are spread evenly over the outputs."""
+    out = weight.shape[0]
+    return np.diff(np.arange(out + 1) * weight.nonzero // max(out, 1))
 
 
 def _as_dtype(value: Any, like: Array) -> Array:

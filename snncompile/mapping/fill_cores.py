@@ -167,7 +167,7 @@ def fill_mixed(queues: Sequence[Array], resources: tuple[Resource, ...], paired:
         TileTooLarge: a tile is too much for a core of its own.
     """
     limited = tuple(r for r in resources if r.limit is not None)
-    lines = [_Line(queue, limited) for queue in queues if len(queue)]
+    lines = [Line(queue, limited) for queue in queues if len(queue)]
     core = np.empty(sum(len(line.order) for line in lines), np.int64)
     limits = np.array([r.limit for r in limited], np.float64)
     number = 0
@@ -188,7 +188,7 @@ def fill_mixed(queues: Sequence[Array], resources: tuple[Resource, ...], paired:
     return core
 
 
-def _first(lines: Sequence[_Line], limits: Array, paired: bool) -> list[tuple[_Line, int | None]]:
+def _first(lines: Sequence[Line], limits: Array, paired: bool) -> list[tuple[Line, int | None]]:
     """The layers that a core takes first, and how many tiles of each; None for as many as fit.
 
     That is the layer of which a full core has the fewest neurons. If `paired`, it leaves room for another layer, which
@@ -228,11 +228,12 @@ def _part(one: Array, other: Array) -> float:
     return float(part) if part < 1 else 0.0
 
 
-class _Line:
+class Line:
     """The tiles of a layer that wait for a core."""
 
     def __init__(self, order: Array, resources: tuple[Resource, ...]):
         self.order, self.runs, self.start, self.length = order, [_Run(r, order) for r in resources], 0, 8
+        self.resources = resources
         self.full: tuple[int, tuple[int, Array]] | None = None
 
     def fitting(self, room: Array, most: int | None = None) -> tuple[int, Array]:

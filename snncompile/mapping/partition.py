@@ -25,13 +25,14 @@ from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.patterns import fewest_cores, fill_by_patterns
 from snncompile.mapping.pieces import Pieces
 from snncompile.mapping.spread import spread
+from snncompile.mapping.strips import by_strips
 from snncompile.mapping.tile_shapes import box_options, part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, cut, links, measure
 from snncompile.mapping.traffic import Axons, axons
 from snncompile.targets.hardware_rules import MORE_CHIPS, cores_in_words
 from snncompile.targets.layer_table import LayerTable, layer_table
-from snncompile.targets.memory import core_needs, memory_model
-from snncompile.targets.reach import Volume, volume
+from snncompile.targets.memory import COLUMNS, ROWS, core_needs, memory_model
+from snncompile.targets.reach import Axis, Volume, volume
 from snncompile.targets.target import Target
 
 PARTS_OF_A_CORE = 16
@@ -116,10 +117,13 @@ class _Search:
         if fewest > SLACK * tried[0].lower_bound[0] and fewest * layers <= most:
             tried += self._mixed()
         if thorough or self._too_many(tried):
+            tried += self._by_strips()
+        if thorough or self._too_many(tried):
             tried.append(self._by_patterns())
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))
-        few = min(p.cores for p in tried) * (1 if thorough else SLACK)
+        fewest = min(p.cores for p in tried)
+        few = max(fewest, min(fewest * (1 if thorough else SLACK), self.target.limits.cores or math.inf))
         return min((p for p in tried if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
 
     def _too_many(self, tried: Sequence[Partition]) -> bool:
@@ -181,6 +185,24 @@ class _Search:
         return [self._cut_until_it_fits(boxes, each, method, filled) for boxes, method in cuts
                 if self._count(boxes) <= MAX_SMALL_TILES for filled in (fill_mixed, partial(fill_mixed, paired=True))]
 
+    def _by_strips(self) -> list[Partition]:
+        """Partitions along strips of the frame, where axons are limited; see `strips`."""
+        boxes, frames = self._parts(PARTS_OF_A_CORE), self._frames()
+        boxes = [box if frame is None else (box[0], 1, 1) for box, frame in zip(boxes, frames, strict=True)]
+        if self.target.limits.in_axons_per_core is None or self._count(boxes) > MAX_SMALL_TILES:
+            return []
+        return list(by_strips(boxes, frames, self._cut))
+
+    def _frames(self) -> list[tuple[Axis, Axis] | None]:
+        """What rows and columns read, by row of the layer table; None for inputs, and where pixels take memory."""
+        frames: list[tuple[Axis, Axis] | None] = [None] * len(self.shapes)
+        for row in range(len(frames)):
+            into = [i for i, link in enumerate(self.links) if link.target == row]
+            if {ROWS, COLUMNS} <= set(self.memory.free_axes({self.links[i].listing for i in into})) and into:
+                _, rows, columns = self.table.reaches[into[0]].axes
+                frames[row] = rows, columns
+        return frames
+
     def _by_patterns(self) -> Partition:
         """The partition by patterns of tiles, for the cuts that take the fewest cores together."""
         boxes = list(self.shapes)
@@ -232,7 +254,7 @@ class _Search:
             cores = least_cores(*network, all_axons, self.memory)
             checked = {name: -(-int(needs.sum()) // per_core)
                        for name, (needs, per_core) in core_needs(self.table, self.target).items()}
-            self.least = ({name: max(least, checked.get(name, 0)) for name, least in cores.items()},
+            self.least = ({name: max(cores.get(name, 0), checked.get(name, 0)) for name in {**cores, **checked}},
                           least_packets(*network, self.memory))
         return self.least
 

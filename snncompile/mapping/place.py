@@ -56,6 +56,22 @@ class Placement:
         return column + self.columns, row + self.rows
 
 
+def expect_places(partition: Partition, target: Target) -> None:
+    """Refuse more cores on a chip than its mesh has, if the target has one.
+
+    Raises:
+        CompileError: SNN416 for more cores than that.
+    """
+    columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
+    if columns is None or rows is None or target.network.layer_per_core:
+        return
+    fullest = int(np.bincount(partition.chip).max(initial=0))
+    if fullest > columns * rows * each:
+        fail("SNN416", "mesh", f"{fullest:,} cores",
+             f"{columns * rows * each:,}: {columns} columns, {rows} rows",
+             "a variant of the target with more columns and rows")
+
+
 def place(partition: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
     """The cores of a partition on the mesh of a target; None where it has no mesh, or where its cores differ.
 
@@ -69,11 +85,7 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
     columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
     if columns is None or rows is None or target.network.layer_per_core:
         return None
-    fullest = int(np.bincount(partition.chip).max(initial=0))
-    if fullest > columns * rows * each:
-        fail("SNN416", "mesh", f"{fullest:,} cores",
-             f"{columns * rows * each:,}: {columns} columns, {rows} rows",
-             "a variant of the target with more columns and rows")
+    expect_places(partition, target)
     corners = _corners(partition.chips, columns, rows)
     points = (corners[:, None] + np.repeat(curve(columns, rows), each, 0)).reshape(-1, 2)
     flows = partition.traffic

@@ -13,7 +13,7 @@ from snncompile.ir.graph import Edge, Graph, unused
 from snncompile.ir.interp import with_bias
 from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Input, Output, Scale
+from snncompile.ir.ops import Input, Output, Scale, kept_by_output
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, ShapeOnly
 from snncompile.ir.verify import verify
@@ -32,9 +32,9 @@ def with_random_numbers(graph: Graph, seed: int = 0, gain: float = 1.0) -> Graph
     channel, as those of a network that begins to learn, but with factors around `gain` and biases around 0.1. Links of
     earlier ticks bring nothing during this run.
 
-    A weight with a density is zero elsewhere. A weight with bits of 1 to 16 becomes integers, -1 and 1 for one bit,
-    with a `Scale` behind the layer that holds the value of their step. Parameters of neurons lie around the defaults of
-    their rule.
+    Of a weight with a density, as many numbers of each output as it says are not zero. A weight with bits of 1 to 16
+    becomes integers, -1 and 1 for one bit, with a `Scale` behind the layer that holds the value of their step.
+    Parameters of neurons lie around the defaults of their rule.
 
     Args:
         graph: a FLOAT graph.
@@ -179,10 +179,14 @@ def _weight(bare: ShapeOnly, rng: np.random.Generator) -> Array:
     else:
         drawn = rng.normal(0, 1, bare.shape)
     if bare.density is not None:
-        kept = np.zeros(bare.size, bool)
-        kept[:bare.nonzero] = True
-        drawn = drawn * rng.permutation(kept).reshape(bare.shape)
+        drawn = drawn * _kept(bare, rng)
     return np.asarray(drawn)
+
+
+def _kept(bare: ShapeOnly, rng: np.random.Generator) -> Array:
+    """Which weights are not zero: of each output as many as a density means, at random places."""
+    place = rng.random((bare.shape[0], math.prod(bare.shape[1:]))).argsort(1).argsort(1)
+    return np.asarray(place < kept_by_output(bare)[:, None]).reshape(bare.shape)
 
 
 def _codes(shape: Shape, bits: int, least: int, rng: np.random.Generator) -> Array:

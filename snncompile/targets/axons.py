@@ -52,8 +52,25 @@ class Need(NamedTuple):
     spread: int
 
 
+def crowded(axons: Array, per_core: int) -> Array:
+    """What so many axons of a core stand for where those count that leave no room for others.
+
+    More than three quarters of a core stand for all of it, less than a quarter for nothing, and the rest for itself. In
+    spite of that, what lies on a core never stands for more than its axons: either one part has more than three
+    quarters, so that each other part has less than a quarter and stands for nothing; or no part stands for more than it
+    has. (Such functions are called dual feasible: Fekete and Schepers, "New classes of fast lower bounds for bin
+    packing problems", Mathematical Programming 91, 2001.)
+
+    Two neurons that read 3,200 inputs each do not lie on one core of 4,096 axons:
+
+    >>> crowded(np.array([1000, 1024, 3072, 3200]), 4096).tolist()
+    [0, 1024, 3072, 4096]
+    """
+    return np.asarray(np.where(4 * axons > 3 * per_core, per_core, np.where(4 * axons < per_core, 0, axons)))
+
+
 @lru_cache(CACHED)
-def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_core: int) -> Need:
+def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_core: int, crowding: bool = False) -> Need:
     """What a projection into a population needs at least.
 
     On a frame of 32 x 32, a convolution of 3 x 3 from 64 channels to 16 has 16,384 neurons. In the inside of the frame,
@@ -70,6 +87,7 @@ def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_cor
     Args:
         per_core, neurons_per_core: in-axons and neurons of a core.
         alike_per_core: the most neurons that read the same inputs of which a core can store the synapses.
+        crowding: whether axons are counted as `crowded` does.
     """
     if reach.scattered:
         alike = math.prod(len(a) for a in reach.axes)
@@ -77,7 +95,7 @@ def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_cor
         parts: tuple[Part, ...] = (Part(1, np.ones(1, np.int64)),)
     else:
         channels, parts = _channels(reach.axes[0]), parts_of(reach.axes[1], reach.axes[2])
-    needs = [_need(channels, part, per_core, neurons_per_core, alike_per_core) for part in parts]
+    needs = [_need(channels, part, per_core, neurons_per_core, alike_per_core, crowding) for part in parts]
     return Need(max(n.axons for n in needs), max(n.spread for n in needs))
 
 
@@ -90,7 +108,8 @@ class _Channels(NamedTuple):
     alike: int
 
 
-def _need(channels: _Channels, part: Part, per_core: int, neurons_per_core: int, alike_per_core: int) -> Need:
+def _need(channels: _Channels, part: Part, per_core: int, neurons_per_core: int, alike_per_core: int, crowding: bool
+          ) -> Need:
     """What the neurons of a part of the frame need.
 
     A core with `p` pixels has room for `neurons_per_core` neurons, and for `alike_per_core` of those at each pixel that
@@ -102,6 +121,7 @@ def _need(channels: _Channels, part: Part, per_core: int, neurons_per_core: int,
     if not len(axons):
         return Need(0, 1)  # not even a single neuron fits on a core: another rule says so
     pixels = np.arange(1, len(axons) + 1)
+    axons = crowded(axons, per_core) if crowding else axons
     held = np.minimum(pixels * min(channels.alike, alike_per_core), neurons_per_core)
     times = channels.total // channels.alike * -(-channels.alike // alike_per_core)
     return Need(max(int((channels.total * part.pixels * axons // held).min()),

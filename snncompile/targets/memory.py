@@ -27,6 +27,7 @@ MAX_TRIED = 1 << 12
 """Synapses of a list, up to which every length is tried in search of the cheapest."""
 CHANNELS, ROWS, COLUMNS = range(3)
 NEURONS, SYNAPSES, IN_AXONS, POPULATIONS = "neurons", "synapse memory", "in-axons", "populations"
+CROWDED = "in-axons that leave no room for others"
 """What cores run out of, in the words of messages."""
 
 
@@ -87,11 +88,12 @@ class MemoryModel:
         """The most neurons at a pixel of whose synapses a core has room for, `[projection]`."""
         return np.full(len(table.projections), UNBOUNDED)
 
-    def axon_needs(self, table: LayerTable) -> list[Need]:
-        """What each projection needs of in-axons at least, where a core has a limited number of them."""
+    def axon_needs(self, table: LayerTable, crowding: bool = False) -> list[Need]:
+        """What each projection needs of in-axons at least, where a core has a limited number of them; see `least_need`.
+        """
         axons, most = self.target.limits.in_axons_per_core or UNBOUNDED, self.target.limits.neurons_per_core
         neurons = table.populations.neurons[table.projections.target]
-        return [least_need(reach, axons, min(many, most or many), alike) for reach, many, alike in zip(
+        return [least_need(reach, axons, min(many, most or many), alike, crowding) for reach, many, alike in zip(
             table.reaches, neurons.tolist(), self.most_alike(table).tolist(), strict=True)]
 
     def fitting_cores(self, table: LayerTable) -> Array:
@@ -281,7 +283,8 @@ def core_room(target: Target) -> dict[str, int]:
     """What a core has of what cores run out of, by its name. What has no limit is left out."""
     limits = target.limits
     room = {NEURONS: limits.neurons_per_core, SYNAPSES: limits.synapse_bits_per_core,
-            IN_AXONS: limits.in_axons_per_core, POPULATIONS: 1 if target.network.layer_per_core else None}
+            IN_AXONS: limits.in_axons_per_core, CROWDED: limits.in_axons_per_core,
+            POPULATIONS: 1 if target.network.layer_per_core else None}
     return {name: most for name, most in room.items() if most}
 
 
@@ -293,8 +296,8 @@ def core_needs(table: LayerTable, target: Target) -> dict[str, tuple[Array, int]
     def needed(name: str) -> Array:
         if name == SYNAPSES:
             return summed(table.projections.target, memory_model(target).synapse_bits(table), len(cells))
-        if name == IN_AXONS:
-            return _in_axons(table, memory_model(target).axon_needs(table))
+        if name in (IN_AXONS, CROWDED):
+            return _in_axons(table, memory_model(target).axon_needs(table, name == CROWDED))
         return own * cells.neurons if name == NEURONS else own
 
     return {name: (needed(name), room) for name, room in core_room(target).items()}

@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
@@ -13,10 +15,10 @@ from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 from snncompile.ir.windows import Window
-from snncompile.targets.axons import fewest_read, least_need, parts_of
+from snncompile.targets.axons import crowded, fewest_read, least_need, parts_of
 from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
-from snncompile.targets.memory import core_needs
+from snncompile.targets.memory import core_needs, least_cores
 from snncompile.targets.reach import Axis, reach_of
 
 WINDOWS = [(inputs, outputs, taps, stride, before, dilation)
@@ -111,3 +113,25 @@ def test_of_projections_that_share_a_source_the_one_with_most_axons_counts():
     for order in (edges, edges[1::-1] + edges[2:]):
         needs, per_core = core_needs(layer_table(Graph("shared", nodes, order, Stage.LEGAL)), target)["in-axons"]
         assert (needs.tolist(), per_core) == ([0, 0, 24], 4096)
+
+
+@given(st.integers(1, 60), st.lists(st.integers(0, 60), min_size=1, max_size=8))
+def test_what_lies_on_a_core_never_stands_for_more_than_its_axons(per_core, parts):
+    kept = [n for n, before in zip(parts, np.cumsum([0, *parts]), strict=False) if before + n <= per_core]
+    total = np.cumsum(kept) <= per_core
+    assert crowded(np.array(kept)[total], per_core).sum() <= per_core
+
+
+def test_neurons_that_crowd_a_core_each_take_one():
+    """In the inside of the frame, each of 36 pixels reads 25 pixels of 128 channels, and two read 35: too many."""
+    conv = reach_of((Conv(ShapeOnly((8, 128, 5, 5)), stride=(2, 2), padding=((2, 2), (2, 2))),), (128, 16, 16))
+    assert least_need(conv, 4096, 1024, 1024).axons == 36 * 3200
+    assert least_need(conv, 4096, 1024, 1024, crowding=True).axons == 36 * 4096
+
+
+def test_cores_are_counted_by_axons_that_leave_no_room_for_others():
+    nodes = {"x": Input((128, 16, 16)), "n": Neuron.of("if"), "y": Output()}
+    conv = Conv(ShapeOnly((8, 128, 5, 5)), stride=(2, 2), padding=((2, 2), (2, 2)))
+    table = layer_table(Graph("net", nodes, (Edge("x", "n", 0, (conv,)), Edge("n", "y")), Stage.LEGAL))
+    cores = least_cores(table, load_target("loihi1"))
+    assert (cores["in-axons"].tolist(), cores["in-axons that leave no room for others"].tolist()) == ([29], [36])

@@ -77,7 +77,7 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
     factor = _number(scale.factor)
     kept = at > 0 and is_given(ops[at - 1])
     previous = ops[at - 1] if at > 0 else None
-    if isinstance(previous, Layer) and not kept and (joined := _times_weights(previous, factor, previous.behind)):
+    if isinstance(previous, Layer) and not kept and (joined := times_weights(previous, factor, previous.behind)):
         ops[at - 1:at + 1] = [joined]
         return at
     if (step := _step_before(ops, at, factor)) is not None:
@@ -94,7 +94,7 @@ def _fold_at(ops: list[Op], at: int, shape: Shape) -> int:
             ops[at:at + 3] = [following, _joined(scale, ops[at + 2])]
         return at + 1
     if isinstance(following, Layer):
-        if joined := _times_weights(following, factor, following.before):
+        if joined := times_weights(following, factor, following.before):
             ops[at:at + 2] = [joined]
         return at + 1
     if kept:
@@ -148,7 +148,7 @@ def _weighted(weight: Weight, factor: Any) -> Weight:
     return np.asarray(weight * factor, np.result_type(weight.dtype, np.float32))
 
 
-def _times_weights(op: Layer, factor: Any, placed: Callable[[Any], Any]) -> Op | None:
+def times_weights(op: Layer, factor: Any, placed: Callable[[Any], Any]) -> Op | None:
     """A layer together with a factor beside it, as one layer; None where no weights do the same.
 
     Args:

@@ -12,8 +12,10 @@ import numpy as np
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Linear, Reshape
+from snncompile.ir.ops import Linear, Reshape, Scale
 from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
+from snncompile.passes.legalize.fold_scales import times_weights
+from snncompile.passes.quantize.given_weights import is_given
 
 MAX_WEIGHTS = 1 << 22
 """The largest matrix. A projection that would need a larger one stays as it is, and its operator is refused later."""
@@ -22,6 +24,9 @@ MAX_WEIGHTS = 1 << 22
 @dataclass(frozen=True)
 class MergeChains:
     """Turn a projection with a linear operator that the hardware lacks into one fully connected layer.
+
+    Where the hardware lacks nothing but the scale behind weights that arrived as integers, which is the real value of a
+    code, the weights become real numbers instead: a convolution stays one.
 
     Attributes:
         operators: the operators that the hardware has, by their kinds; None for all.
@@ -33,7 +38,10 @@ class MergeChains:
     ensures: ClassVar[Stage] = Stage.LEGAL
 
     def run(self, graph: Graph) -> Graph:
-        merged = {e: _merged(e, graph.shapes[e.src]) for e in graph.edges if self._can_merge(graph, e)}
+        lacking = {e: _in_reals(e) for e in graph.edges if self._lacks(e)}
+        merged = {e: _merged(real, graph.shapes[e.src]) if self._can_merge(graph, real) else real
+                  for e, real in lacking.items()}
+        merged = {e: after for e, after in merged.items() if after.chain != e.chain}
         if not merged:
             return graph
         labels = ", ".join(shorten(e.label) for e in merged)
@@ -41,13 +49,27 @@ class MergeChains:
                           help="operators that the hardware lacks became part of the weights", severity="note")
         return graph.replace(edges=tuple(merged.get(e, e) for e in graph.edges)).noting([note])
 
+    def _lacks(self, edge: Edge) -> bool:
+        """Whether a projection has an operator that the hardware lacks."""
+        return self.operators is not None and any(op.kind() not in self.operators for op in edge.chain)
+
     def _can_merge(self, graph: Graph, edge: Edge) -> bool:
         """Whether a projection has an operator that the hardware lacks, and can be one matrix."""
-        if self.operators is None or not {"linear", "reshape"} <= set(self.operators):
+        if not self._lacks(edge) or not {"linear", "reshape"} <= set(self.operators or ()):
             return False
-        lacks = any(op.kind() not in self.operators for op in edge.chain)
         size = math.prod(graph.shapes[edge.src]) * math.prod(graph.arriving(edge))
-        return lacks and all(op.linear for op in edge.chain) and size <= MAX_WEIGHTS
+        return all(op.linear for op in edge.chain) and size <= MAX_WEIGHTS
+
+
+def _in_reals(edge: Edge) -> Edge:
+    """The projection with the real value of a code, which stands behind integer weights, multiplied into them."""
+    ops = list(edge.chain)
+    for at in reversed(range(len(ops) - 1)):
+        layer, step = ops[at], ops[at + 1]
+        if is_given(layer) and isinstance(step, Scale) and step.bias is None and (
+                joined := times_weights(layer, step.factor, layer.behind)):
+            ops[at:at + 2] = [joined]
+    return dataclasses.replace(edge, chain=tuple(ops))
 
 
 def _merged(edge: Edge, shape: Shape) -> Edge:

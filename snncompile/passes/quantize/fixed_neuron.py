@@ -25,12 +25,13 @@ class FittedNeuron(Protocol):
         """The factor of its input. Quantization multiplies the weights of its projections by it."""
         ...
 
-    def population(self, steps: Sequence[Array]) -> tuple[Population, Array] | None:
+    def population(self, steps: Sequence[Array], narrow: bool = False) -> tuple[Population, Array] | None:
         """The integers that its registers hold.
 
         Args:
             steps: for each projection, the real value of one step of its weights, with the gain included: one number,
                 or `[out]`.
+            narrow: whether weights have so few bits that the unit has to be finer than their step.
 
         Returns:
             The integer population, and the unit of the sum of its synapses: the real value of a weight of 1. None

@@ -27,6 +27,8 @@ from snncompile.targets.target import Target
 REFERENCE = "loihi1"
 """The chip whose registers are emulated on a target that describes none, such as a processor."""
 
+NARROW_THRESHOLD = 1 << 10
+"""How many units a threshold has at least beside weights of few bits."""
 Affine: TypeAlias = Mapping[str, Any]
 """A sum of states and the input: each one's real coefficient by name. The constant stands under the empty name."""
 
@@ -126,23 +128,27 @@ class FittedLoihi:
     def gain(self) -> float:
         return self.fit.gain
 
-    def population(self, steps: Sequence[Array]) -> tuple[Population, Array] | None:
+    def population(self, steps: Sequence[Array], narrow: bool = False) -> tuple[Population, Array] | None:
         """The integers for projections with these weight steps; see `fixed_neuron.FittedNeuron`."""
-        unit = self.unit(steps)
+        unit = self.unit(steps, narrow)
         registers = self.registers(unit)
         if registers is None:
             return None
         return dataclasses.replace(registers.population(), unit=unit / (1 << INPUT_SHIFT)), np.asarray(unit)
 
-    def unit(self, steps: Sequence[Array]) -> float:
+    def unit(self, steps: Sequence[Array], narrow: bool = False) -> float:
         """The real value of a weight of 1, so fine that no projection becomes coarser than its own grid.
 
         The weights are multiples of `weight_multiple`, and the finest step is at least that many units. The unit is
-        then enlarged a little, so that the threshold is a whole number of units.
+        then enlarged a little, so that the threshold is a whole number of units. Narrow weights have an exponent: the
+        unit is their step over a power of two, so that the threshold is NARROW_THRESHOLD units or more.
         """
         multiple, threshold = self.chip.weight_multiple, self.fit.threshold
         finest = min((float(s.min()) for s in steps if np.all(s > 0)), default=threshold)
-        whole = np.clip(np.floor(multiple * threshold / finest + 1e-6), 1, self.chip.max_threshold)
+        whole = multiple * threshold / finest
+        if narrow:
+            whole *= 2.0 ** max(0, np.ceil(np.log2(NARROW_THRESHOLD / whole)))
+        whole = np.clip(np.floor(whole + 1e-6), 1, self.chip.max_threshold)
         return float(threshold / whole)
 
     def registers(self, unit: float) -> LoihiLif | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class WeightCodes:
         natural: the step of the grid that suits these weights alone, `[channel]` or 0-d.
         step: the real value that the code 1 delivers to the population, `[channel]` or 0-d: `natural` times the real
             value of an integer that enters.
+        narrow: whether the grid is that of narrow integers which the weights arrived as. Its codes need a fine unit.
     """
 
     before: tuple[Op, ...]
@@ -51,6 +52,7 @@ class WeightCodes:
     weight: Array
     natural: Array
     step: Array
+    narrow: bool = False
 
     @classmethod
     def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
@@ -74,15 +76,19 @@ class WeightCodes:
         assert isinstance(last, (Layer, Scale))
         if value is not None and keep_given:
             return GivenCodes.kept(before, last, after, value * unit, gain, channels)
+        narrow = None if value is None else _narrow(last, value, arithmetic)
         last = last if value is None else _in_reals(last, value)
-        grid = _grid_for(last, arithmetic)
+        grid, natural = narrow or (_grid_for(last, arithmetic), None)
         weight = weight_of(last, gain.size if gain.ndim else channels, axes)
         if gain.ndim or float(gain) <= 0:
             weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
                                 weight.dtype)
-            gain = np.ones(())
-        natural = grid.step(weight, bool(channels))
-        return cls(before, last, after, grid, weight, natural, natural * unit * float(gain))
+            gain, natural = np.ones(()), None
+        if natural is None:
+            natural = grid.step(weight, bool(channels))
+        elif channels:
+            natural = np.full(channels, float(natural))
+        return cls(before, last, after, grid, weight, natural, natural * unit * float(gain), narrow is not None)
 
     @property
     def largest(self) -> Array:
@@ -121,7 +127,7 @@ class GivenCodes(WeightCodes):
         value: the real value that the code 1 delivers, with its sign, `[channel]` or 0-d.
     """
 
-    value: Array
+    value: Array = field(default_factory=lambda: np.ones(()))
 
     @classmethod
     def kept(cls, before: tuple[Op, ...], last: Op, after: tuple[Op, ...], value: Array, gain: Array,
@@ -132,7 +138,7 @@ class GivenCodes(WeightCodes):
         value = np.asarray(np.broadcast_to(value * gain, (channels,)) if channels else value * gain)
         sizes = np.abs(value)
         step = sizes if channels else np.asarray(sizes[sizes > 0].min(initial=np.inf) if sizes.any() else 0.0)
-        return cls(before, last, after, WeightGrid(given_bits(codes)), codes, step, step, value)
+        return cls(before, last, after, WeightGrid(given_bits(codes)), codes, step, step, value=value)
 
     @property
     def largest(self) -> Array:
@@ -145,6 +151,22 @@ class GivenCodes(WeightCodes):
         assert isinstance(self.last, Layer)
         _bounded(times, label)
         return self._chain(dataclasses.replace(self.last, weight=self.weight, bias=None), times)
+
+
+def _narrow(op: Op, value: Array, arithmetic: Arithmetic) -> tuple[WeightGrid, Array] | None:
+    """The grid of given integers and the real value of the integer 1, where both are narrower than other weights.
+
+    Hardware stores such a layer in as few bits as it was trained with. None where the integers of its outputs are worth
+    different values, so that they have no grid in common.
+    """
+    assert is_given(op)
+    codes = np.asarray(op.weight, np.int64)
+    largest = int(np.abs(codes).max())
+    coarse: int | Literal["ternary"] = 1 if np.all(codes) else "ternary"
+    grid = WeightGrid(largest.bit_length() + 1 if largest > 1 else coarse)
+    if grid.largest >= WeightGrid(arithmetic.weight_bits).largest or np.ptp(value) or not value.flat[0]:
+        return None
+    return grid, np.asarray(np.abs(value.flat[0]))
 
 
 def _in_reals(op: Op, value: Array) -> Layer:

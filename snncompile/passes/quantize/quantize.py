@@ -168,7 +168,7 @@ class _PopulationQuantizer:
         if fitted is None or any(self._is_graded(e.src) for e in edges):
             return None
         codes = self._codes(edges, np.asarray(fitted.gain), 0)
-        held = fitted.population([c.step for c in codes.values()])
+        held = fitted.population([c.step for c in codes.values()], any(c.narrow for c in codes.values()))
         if held is None:
             return None
         population, unit = held

@@ -10,7 +10,7 @@ import pytest
 import snncompile as sc
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import Conv, Input, Linear, MaxPool, Output, Pad, Reshape, SumPool, Upsample
+from snncompile.ir.ops import Conv, Input, Linear, MaxPool, Output, Pad, Reshape, Scale, SumPool, Upsample
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
@@ -167,6 +167,22 @@ def test_operators_that_synapses_lack_become_weights(shape, ops):
     a, b = (run(g, x, record=True, states=True) for g in (before, after))
     assert np.allclose(a.states["n"]["v"], b.states["n"]["v"], atol=1e-12)
     assert after.shapes == before.shapes
+
+
+@pytest.mark.parametrize("step", [0.25, np.full((3, 1, 1), 0.25), np.array([0.25, 0.5, 0.125]).reshape(3, 1, 1)])
+def test_a_convolution_of_integers_stays_one_where_the_hardware_has_no_scale(step):
+    """The scale behind integer weights is what a code is worth: it is no operator that a matrix has to replace."""
+    weights = RNG.integers(-3, 4, (3, 2, 2, 2)).astype(np.int16)
+    nodes = {"in": Input((2, 4, 5)), "n": LIF, "out": Output()}
+    edges = (Edge("in", "n", 0, (Conv(weights), Scale(step))), Edge("n", "out"))
+    before = Graph("g", nodes, edges, sc.ir.types.Stage.LEGAL)
+    after = run_passes(before, (MergeChains(("conv", "linear", "reshape")),))
+    (conv,) = after.edges[0].chain
+    assert np.allclose(conv.weight, weights * np.asarray(step).reshape(-1, 1, 1, 1))
+    x = spikes_into(before)
+    a, b = (run(g, x, record=True, states=True) for g in (before, after))
+    assert np.allclose(a.states["n"]["v"], b.states["n"]["v"], atol=1e-6)
+    assert run_passes(before, (MergeChains(("conv", "scale")),)) is before
 
 
 def test_operators_that_synapses_have_stay():

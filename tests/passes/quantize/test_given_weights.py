@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import snncompile as sc
 from snncompile.backends.c.host import compiler
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import AvgPool, Conv, Linear, Reshape, Scale
+from snncompile.ir.ops import AvgPool, Conv, Input, Linear, Output, Reshape, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array
@@ -92,6 +93,20 @@ def test_integrators_with_hard_reset_lose_nothing_to_real_steps(seed: int, bits:
     graph = chain(Linear(CODES[bits].astype(np.int16)), Scale(steps), Neuron.of("if", firing, threshold=1.0))
     wanted, got, _ = both(graph, spikes(4, seed=seed))
     np.testing.assert_array_equal(wanted.outputs["y"], got.outputs["y"])
+
+
+@pytest.mark.parametrize("bits", [1, "ternary", 3])
+def test_narrow_codes_stay_narrow_where_the_neuron_is_that_of_loihi(bits):
+    """A layer with few bits takes few bits of a core, and its threshold is finer than its step."""
+    nodes = {"x": Input((4,)), "fc": Linear(CODES[bits].astype(np.int16)), "step": Scale(np.full(3, 0.17)),
+             "n": Neuron.of("lif", Firing(reset="value"), decay=0.5), "y": Output()}
+    graph = Graph("net", nodes, tuple(Edge(*pair) for pair in pairwise(nodes)))
+    model = sc.compile(graph, "loihi1", calibration=spikes(4))
+    (layer,) = (op for op in model.graph.edges_into["n"][0].chain if is_given(op))
+    assert np.array_equal(layer.weight, CODES[bits])
+    assert model.report.agreement is not None
+    assert model.graph.nodes["n"].rule == "loihi"
+    assert model.report.populations[0].weight_bits == (2 if bits == "ternary" else bits)
 
 
 def test_scales_around_given_codes_join_their_step() -> None:
