@@ -8,6 +8,7 @@ works neuron by neuron or synapse by synapse.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -123,7 +124,7 @@ class _Search:
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))
         fewest = min(p.cores for p in tried)
-        few = max(fewest, min(fewest * (1 if thorough else SLACK), self.target.limits.cores or math.inf))
+        few = max(fewest, min(fewest * (1 if thorough else SLACK), self.most or math.inf))
         return min((p for p in tried if p.cores <= few), key=lambda p: (self._packets(p), p.cores))
 
     def _too_many(self, tried: Sequence[Partition]) -> bool:
@@ -272,7 +273,8 @@ class _Search:
         return self.pieces[key]
 
     def _layers(self) -> Partition:
-        """The partition of a chip whose cores hold one layer each: a matching of layers with cores that they fit.
+        """The partition of chips whose cores hold one layer each: a matching of layers with cores that they fit, on as
+        few chips as there is one.
 
         Raises:
             CompileError: SNN416 where the largest matching leaves layers without a core.
@@ -281,12 +283,17 @@ class _Search:
         from scipy.sparse.csgraph import maximum_bipartite_matching
 
         fits = self.memory.fitting_cores(self.table)[self.inputs == 0]
-        fits = np.tile(fits, (1, self.target.limits.chips or len(fits)))
-        core = maximum_bipartite_matching(csr_array(fits), "column")
-        if (core < 0).any():
+        layers, each = fits.shape
+        most = self.target.limits.chips or max(layers, 1)
+        for chips in range(min(max(-(-layers // each), 1), most), most + 1):
+            core = maximum_bipartite_matching(csr_array(np.tile(fits, (1, chips))), "column")
+            if (core >= 0).all():
+                break
+        else:
             lost = np.flatnonzero(self.inputs == 0)[core < 0]
             names = ", ".join(shorten(self.table.names[row]) for row in lost[:8])
             fail("SNN416", f"population {names}", "layers without a core that is large enough and free",
-                 f"{fits.shape[1]} cores, one layer each", "use fewer channels, smaller kernels or smaller frames")
-        return self._cut(self.shapes).result(core.astype(np.int64), "one layer a core")
+                 f"{most * each} cores, one layer each", "use fewer channels, smaller kernels or smaller frames")
+        found = self._cut(self.shapes).result(core.astype(np.int64), "one layer a core")
+        return dataclasses.replace(found, chip=np.arange(len(found.chip)) // each)
 

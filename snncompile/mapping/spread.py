@@ -25,7 +25,7 @@ ROUNDS = 200
 
 
 def spread(partition: Partition, target: Target, packets: Array) -> Partition:
-    """The partition with the chip of each core.
+    """The partition with the chip of each core. Where a core holds one layer, it lies on a chip already.
 
     Args:
         packets: `[flow]`, how much each flow of the partition's traffic counts.
@@ -35,10 +35,8 @@ def spread(partition: Partition, target: Target, packets: Array) -> Partition:
     """
     most = target.limits.chips
     use, room = _used(partition, target)
-    if not len(room) or most == 1:
+    if not len(room) or most == 1 or target.network.layer_per_core:
         return partition
-    if target.network.layer_per_core:
-        return dataclasses.replace(partition, chip=np.arange(len(use)) // (target.limits.cores or len(use)))
     orders = np.arange(len(use)), partition.along_frame
     starts = [filled(use[order], room)[np.argsort(order)] for order in orders]
     many = [int(chip.max(initial=0)) + 1 for chip in starts]
