@@ -77,7 +77,7 @@ def skeleton_of(chain: Chain) -> Skeleton:
         rows: list[tuple[int, int]] = []
         for state in states:
             for number, pick in enumerate(picks):
-                key = layer, number, state, ends
+                key = id(layer), number, state, ends
                 if key not in known:
                     known[key] = _found(layer, pick, state, ends, blocks)
                 block, after = known[key]

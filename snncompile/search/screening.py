@@ -204,6 +204,11 @@ class Screener:
             except NotInLayersError as e:
                 self.why_slow = str(e)
 
+    @property
+    def in_layers(self) -> bool:
+        """Whether the layers of the candidates are judged by themselves."""
+        return bool(self._tables)
+
     def judge(self, numbers: Array | range, margins: bool = True) -> dict[str, Judged]:
         """The verdicts on candidates, by the name of the target.
 
