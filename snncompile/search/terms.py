@@ -13,6 +13,7 @@ from snncompile.cost.budget import expect_budget, spent
 from snncompile.cost.estimate import ASSUMED_RATE, Cost
 from snncompile.cost.totals import SUMS, layer_bits, totals
 from snncompile.cost.work import Sizes, Work, assumption, constants_of, figures
+from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import Pass
 from snncompile.passes.table import Choices, passes_of
@@ -82,6 +83,8 @@ class Terms:
 
     def __post_init__(self) -> None:
         expect_budget(self.budget)
+        if isinstance(self.dilate, str):
+            fail("SNN404", "screen, dilate", shorten(self.dilate), "a whole number, the same for all candidates")
         constants_of(self.target, self.profile)  # raises for a profile that the target does not have
         passes_of(Choices(self.target, dilate=self.dilate), "retime")
 
