@@ -1,4 +1,4 @@
-"""Random spaces of candidates, from a seed: chains of random layers, and spaces of whole graphs with links between them.
+"""Random spaces of candidates, from a seed: chains of random layers, and spaces of whole graphs with links in them.
 
 A layer is a few random parts, each with choices of its own. What a part makes of some shapes is no network, so that a
 space has candidates that cannot be built too.

@@ -24,11 +24,12 @@ from snncompile.targets.verdict import Verdict
 LOOSE = 1 << 40
 """A limit that nothing reaches, and that shows what is used."""
 FIGURES: Mapping[str, str] = {
-    "spikes_per_tick": "spikes-per-tick", "thresholds_per_population": "thresholds", "readers_per_population": "readers",
-    "kernel_side": "kernel-side", "padding": "padding", "input_side": "input-side", "output_side": "output-side",
-    "channels": "channels", "weight_bits": "weight-bits", "weights_per_neuron": "weights-per-neuron",
-    "fan_in": "fan-in", "in_axons_per_core": "in-axons", "synapse_bits_per_core": "synapse-memory", "inputs": "inputs",
-    "neurons": "neurons", "hidden_neurons": "hidden-neurons", "outputs": "outputs", "synapses": "synapses"}
+    "spikes_per_tick": "spikes-per-tick", "thresholds_per_population": "thresholds",
+    "readers_per_population": "readers", "kernel_side": "kernel-side", "padding": "padding",
+    "input_side": "input-side", "output_side": "output-side", "channels": "channels", "weight_bits": "weight-bits",
+    "weights_per_neuron": "weights-per-neuron", "fan_in": "fan-in", "in_axons_per_core": "in-axons",
+    "synapse_bits_per_core": "synapse-memory", "inputs": "inputs", "neurons": "neurons",
+    "hidden_neurons": "hidden-neurons", "outputs": "outputs", "synapses": "synapses"}
 """Figures of targets that are limits, each with the rule that compares it."""
 
 

@@ -152,7 +152,7 @@ def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _drawn(size: int, count: int, seed: int) -> Array:
