@@ -97,9 +97,14 @@ def screen(space: Space, targets: Targets, *, indices: Iterable[int] | None = No
     terms = terms_of(targets, weight_bits=weight_bits, membrane_bits=membrane_bits, dilate=dilate, packed=packed,
                      budget=dict(budget or {}), cost=cost, rate=rate, ticks=ticks, profile=profile)
     numbers = part_of(chosen(space, indices, sample, seed), shard)
-    screener = Screener(space, terms)
-    screening = Screening(space, numbers, screener.judge(numbers, margins), screener.why_slow)
-    expect_same(screening, terms, checked, seed)
+    return screened(Screener(space, terms), numbers, margins=margins, checked=checked, seed=seed)
+
+
+def screened(screener: Screener, numbers: Array | range, *, margins: bool = True, checked: int = CHECKED, seed: int = 0
+             ) -> Screening:
+    """The verdicts on candidates by their numbers, some of which are also checked one by one; see `screen`."""
+    screening = Screening(screener.space, numbers, screener.judge(numbers, margins), screener.why_slow)
+    expect_same(screening, screener.terms, checked, seed)
     return screening
 
 
