@@ -19,6 +19,8 @@ from tests.verdicts import compare, compare_all
 
 WHOLE = ("spikenas-bench:cifar10", "spikenas-bench:cifar100", "bcnas:resnet18")
 
+BATCH = 500
+
 
 def main() -> int:
     options = _options()
@@ -44,12 +46,16 @@ def _random(options: argparse.Namespace, seen: Counter[str]) -> int:
 
 def _whole(options: argparse.Namespace, seen: Counter[str]) -> int:
     wrong = 0
+    place, parts = map(int, options.shard.split("/"))
     for name in options.spaces.split(","):
         space = space_of(name)
-        for found in compare_all(space, options.targets.split(","), seen):
-            wrong += 1
-            print(found, flush=True)
-        print(f"{name}: {space.size:,} candidates, {wrong} differences so far, {dict(seen)}", flush=True)
+        numbers = range(space.size * place // parts, space.size * (place + 1) // parts)
+        for first in range(numbers.start, numbers.stop, BATCH):
+            batch = range(first, min(first + BATCH, numbers.stop))
+            for found in compare_all(space, batch, options.targets.split(","), seen):
+                wrong += 1
+                print(found, flush=True)
+            print(f"{name}: to {batch.stop:,} of {space.size:,}, {wrong} differences so far, {dict(seen)}", flush=True)
     return wrong
 
 
@@ -60,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--all", action="store_true", help="all networks of published spaces, no random ones")
     parser.add_argument("--spaces", default=",".join(WHOLE), help="of --all")
+    parser.add_argument("--shard", default="0/1", help="of --all: part I of N of each space")
     parser.add_argument("--targets", default="loihi2,c99,speck2f", help="of --all")
     return parser.parse_args()
 

@@ -179,8 +179,7 @@ def compare(space: Space, count: int, seed: int, seen: Counter[str]) -> list[str
     return [*differences(space, terms, indices, seen, each=2), *range_differences(space, terms, numbers)]
 
 
-def compare_all(space: Space, targets: Iterable[str | Target], seen: Counter[str]) -> Iterator[str]:
-    """Compare all candidates of a space, with a few targets."""
-    terms = [Terms(load_target(target)) for target in targets]
-    for first in range(0, space.size, 500):
-        yield from differences(space, terms, range(first, min(first + 500, space.size)), seen)
+def compare_all(space: Space, indices: Sequence[int], targets: Iterable[str | Target], seen: Counter[str]
+                ) -> Iterator[str]:
+    """Compare these candidates of a space, with a few targets."""
+    yield from differences(space, [Terms(load_target(target)) for target in targets], indices, seen)

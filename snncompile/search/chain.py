@@ -56,6 +56,8 @@ class Chain(Space):
         Args:
             numbered: whether the names of choices begin with those of their layers. Without it they have to differ.
         """
+        if not isinstance(entry, Input):
+            fail("SNN404", f"space {shorten(name)}, entry", shorten(entry), "an Input")
         functions = (*layers, *(() if head is None else (head,)))
         if not functions:
             fail("SNN404", f"space {shorten(name)}, layers", "none", "one layer or more")

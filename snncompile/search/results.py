@@ -78,12 +78,19 @@ def expect_format(file_format: str) -> None:
 
 
 def write(path: Path, columns: Mapping[str, Array], about: Mapping[str, Any], file_format: str) -> None:
-    """Write a file under another name, and rename it when it is whole. What an interrupted run left is overwritten."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file under another name, and rename it when it is whole. What an interrupted run left is overwritten.
+
+    Raises:
+        CompileError: SNN602 for a file that cannot be written.
+    """
     text = json.dumps(about, sort_keys=True)
     part = path.with_name(f".{path.name}.part")
-    (_write_parquet if file_format == "parquet" else _write_csv)(part, columns, text)
-    os.replace(part, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (_write_parquet if file_format == "parquet" else _write_csv)(part, columns, text)
+        os.replace(part, path)
+    except (OSError, ValueError) as e:
+        fail("SNN602", f"file {shorten(path)}", str(e)[:200])
 
 
 def _write_parquet(path: Path, columns: Mapping[str, Array], about: str) -> None:

@@ -37,7 +37,7 @@ class Space:
             shapes.
 
     Raises:
-        CompileError: SNN404 for a choice without values.
+        CompileError: SNN404 for a choice without values, or a name that is no text.
     """
 
     name: str
@@ -47,6 +47,12 @@ class Space:
     def __post_init__(self) -> None:
         if len(self.choices) > MAX_CHOICES:
             fail("SNN404", f"space {shorten(self.name)}", f"{len(self.choices)} choices", f"at most {MAX_CHOICES}")
+        for name in (self.name, *self.choices):
+            if not isinstance(name, str):
+                fail("SNN404", f"space {shorten(self.name)}, name", f"{shorten(name)} of type {type(name).__name__}",
+                     "text")
+        if not callable(self.graph):
+            fail("SNN404", f"space {shorten(self.name)}, graph", shorten(self.graph), "a function that builds a graph")
         object.__setattr__(self, "choices", {name: tuple(values) for name, values in self.choices.items()})
         for name, values in self.choices.items():
             if not 1 <= len(values) <= MAX_CHOICES:
