@@ -69,15 +69,20 @@ def screen(
     A shard whose files are there already is not repeated.
     """
     from snncompile.search.families.table import space_of
+    from snncompile.search.guarded import SpaceError
     from snncompile.search.shards import screen_files
 
     found: Space = space_of(space)
     place, count = _shard(shard) if shard else (None, max(jobs, 1))
     bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
-    with out.counting() as told:
-        paths = screen_files(found, target, folder, shards=count, only=None if place is None else [place], jobs=jobs,
-                             file_format=file_format, progress=lambda done, whole: told("screen", done, whole),
-                             sample=sample, seed=seed, weight_bits=bits, **costs.given(), **limits.given())
+    try:
+        with out.counting() as told:
+            paths = screen_files(found, target, folder, shards=count, only=None if place is None else [place],
+                                 jobs=jobs, file_format=file_format, sample=sample, seed=seed, weight_bits=bits,
+                                 progress=lambda done, whole: told("screen", done, whole),
+                                 **costs.given(), **limits.given())
+    except SpaceError as e:
+        raise e.error from None
     return _summary(out, found, [str(path) for path in paths], file_format)
 
 

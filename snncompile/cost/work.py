@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Number = Any
 """A number, or a vector of numbers with an element for each network."""
+MAX_TICKS = 1 << 32
+"""The most ticks of a sample, with which counters stay far below the largest whole number."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,11 @@ class Work(NamedTuple):
             rate: spikes per neuron and tick.
 
         Raises:
-            CompileError: SNN404 for a rate or a number of ticks that is negative or not finite.
+            CompileError: SNN404 for a rate that is negative or not finite, or ticks out of 0 to MAX_TICKS.
         """
-        if not 0 <= rate < math.inf or np.any(np.asarray(ticks) < 0):
-            fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}", "numbers, at least 0")
+        if not 0 <= rate < math.inf or np.any(np.asarray(ticks) < 0) or np.any(np.asarray(ticks) > MAX_TICKS):
+            fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}",
+                 f"numbers, at least 0, and at most {MAX_TICKS:,} ticks")
         often = ticks * rate
         return cls(sums["inputs"] * often, sums["neurons"] * often, sums["neurons"] * (ticks * min(rate, 1)),
                    sums["nonzero"] * often, 0.0, sums["synapses"] * ticks, sums["synapses"] * often,

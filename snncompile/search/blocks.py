@@ -19,12 +19,14 @@ from snncompile.ir.ops import Input, Output
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Shape
-from snncompile.search.net import INPUT, Net
+from snncompile.search.net import INPUT, Net, OtherNetError
 from snncompile.search.shared import neuron_of, output_of
 
 ENTRY, BEFORE, READER, READ = "entry of the layer", "before the layer", "reader of the layer", "read of the layer"
 """The names of the stand-ins of a block: the population that the layer reads and its input, and the population that
 reads the layer and its output."""
+WAITING = "waiting before the layer"
+"""The operators between the population that the layer reads and the layer, with a number behind it."""
 
 Layer = Callable[..., Any]
 """A function of a `Net` and of its own choices, which adds a layer where the net stands."""
@@ -54,6 +56,17 @@ class State:
         return isinstance(self.source, Input)
 
 
+class Names(NamedTuple):
+    """Names that a layer gives to its nodes, and the words of which its other names are made, see `Net.kinds`."""
+
+    given: frozenset[str]
+    kinds: frozenset[str]
+
+    def joined(self, other: Names) -> Names:
+        """Those of both."""
+        return Names(self.given | other.given, self.kinds | other.kinds)
+
+
 class Block(NamedTuple):
     """A layer by itself.
 
@@ -61,12 +74,14 @@ class Block(NamedTuple):
         graph: the layer between its stand-ins; None for a layer that only adds operators which wait.
         leaving: what enters the next layer.
         entry, last: the names of the population that the layer reads, and of the one that the next layer reads.
+        names: of its nodes.
     """
 
     graph: Graph | None
     leaving: State
     entry: str
     last: str
+    names: Names
 
     def owns(self, name: str) -> bool:
         """Whether a population belongs to the layer, and is not a stand-in."""
@@ -86,19 +101,43 @@ def block_of(layer: Layer, pick: dict[str, Any], entering: State, ends: bool) ->
     """
     net = _standing(entering)
     entry = INPUT if entering.starts else ENTRY
-    first = len(net.nodes)
-    layer(net, **pick)
+    standing, first = net.given_names, len(net.nodes)
+    _add(layer, net, pick)
+    names = Names(net.given_names - standing, net.kinds)
     if ends:
-        return Block(net.graph(), entering, entry, "")
+        return Block(net.graph(), entering, entry, "", names)
+    if any(isinstance(op, Output) for op in net.nodes.values()):
+        raise NotInLayersError("a layer before the last one has an output of the network")
     last, waiting = _exit(net.nodes, net.edges, net.tap().name)
     source = net.nodes[last]
     leaving = State(source, entering.shape if last == entry else net.shape_of(last),
                     tuple(net.nodes[n] for n in waiting))
     if last != entry:
-        return Block(_before_reader(net, last, waiting), leaving, entry, last)
+        return Block(_before_reader(net, last, waiting), leaving, entry, last, names)
     if len(net.nodes) - first != len(waiting) - len(entering.waiting):
         raise NotInLayersError("what a layer emits does not come from its own neurons, but others of it read the same")
-    return Block(None, leaving, entry, last)
+    return Block(None, leaving, entry, last, names)
+
+
+def _add(layer: Layer, net: Net, pick: dict[str, Any]) -> None:
+    """Add a layer to a net that stands where it begins."""
+    try:
+        layer(net, **pick)
+    except OtherNetError as e:
+        raise NotInLayersError("a layer leads to a place of another layer") from e
+    if net.meta:
+        raise NotInLayersError("a layer changes what belongs to the whole network")
+
+
+def expect_no_clash(layers: Sequence[Names]) -> None:
+    """Raises NotInLayersError where a name that is given in one layer may be that of a node in another one, which
+    would be refused in the whole network."""
+    taken, kinds = {INPUT}, frozenset[str]().union(*(names.kinds for names in layers))
+    for names in layers:
+        numbered = (n for n in names.given if n != n.rstrip("0123456789") and n.rstrip("0123456789") in kinds)
+        if not taken.isdisjoint(names.given) or any(numbered):
+            raise NotInLayersError("a name that is given in one layer may be that of a node in another one")
+        taken |= names.given
 
 
 def _standing(entering: State) -> Net:
@@ -108,8 +147,8 @@ def _standing(entering: State) -> Net:
         net = Net(entering.shape, values=entering.source.values, low=entering.source.low, high=entering.source.high)
     else:
         net = Net(entering.shape, input=BEFORE).op(entering.source, ENTRY)
-    for op in entering.waiting:
-        net.op(op)
+    for number, op in enumerate(entering.waiting):
+        net.op(op, f"{WAITING} {number}")
     return net
 
 

@@ -26,6 +26,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.ops import Input
 from snncompile.search.blocks import Layer
 from snncompile.search.net import Net
+from snncompile.search.shared import whole
 from snncompile.search.space import Space
 
 
@@ -40,7 +41,7 @@ class Chain(Space):
         ticks: of a sample; None where a cost is estimated for as many as `screen` says.
 
     Raises:
-        CompileError: SNN404 for a function whose arguments are not choices.
+        CompileError: SNN404 for a function whose arguments are not choices, or ticks that are no number of ticks.
     """
 
     entry: Input
@@ -55,6 +56,8 @@ class Chain(Space):
         Args:
             numbered: whether the names of choices begin with those of their layers. Without it they have to differ.
         """
+        if not isinstance(entry, Input):
+            fail("SNN404", f"space {shorten(name)}, entry", shorten(entry), "an Input")
         functions = (*layers, *(() if head is None else (head,)))
         if not functions:
             fail("SNN404", f"space {shorten(name)}, layers", "none", "one layer or more")
@@ -65,7 +68,7 @@ class Chain(Space):
         if len(choices) < sum(map(len, found)):
             fail("SNN404", f"space {shorten(name)}", "two choices of one name", "names that differ, or numbered=True")
         for field, value in (("entry", entry), ("layers", functions), ("own", tuple(map(tuple, found))),
-                             ("ticks", ticks)):
+                             ("ticks", None if ticks is None else whole("ticks", ticks))):
             object.__setattr__(self, field, value)
         super().__init__(name, choices, self._graph)
 

@@ -6,6 +6,7 @@ A candidate is judged by one look-up a layer: its state leads to the next one, a
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,19 +18,34 @@ from snncompile.checker import timing_problems
 from snncompile.cost.estimate import ASSUMED_TICKS
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Graph
+from snncompile.ir.ops import Output
 from snncompile.ir.stand_ins import with_stand_ins
 from snncompile.ir.types import Array
-from snncompile.ir.verify import verify
+from snncompile.ir.verify import MAX_NEURONS, MAX_NODES, verify
+from snncompile.passes.legalize.form_populations import MAX_PROJECTIONS
 from snncompile.passes.pipeline import run_passes
-from snncompile.search.blocks import BEFORE, ENTRY, READ, READER, Block, NotInLayersError, State, block_of
+from snncompile.search.blocks import (
+    BEFORE,
+    ENTRY,
+    READ,
+    READER,
+    Block,
+    Names,
+    NotInLayersError,
+    State,
+    block_of,
+    expect_no_clash,
+)
 from snncompile.search.chain import Chain
 from snncompile.search.judged import Judged
+from snncompile.search.space import divided
 from snncompile.search.terms import Terms, Timing, Uses
 from snncompile.targets.layer_table import LayerTable, layer_table, stack
 from snncompile.targets.parts import Limits, Parts
 
 MAX_BLOCKS = 1 << 17
 """The most different layers, each behind each state, that are worked out."""
+NO_NAMES = Names(frozenset(), frozenset())
 
 
 class Step(NamedTuple):
@@ -61,48 +77,72 @@ class Skeleton:
     blocks: tuple[Block, ...]
 
 
+class Found(NamedTuple):
+    """A block: its number, -1 where it uses nothing; the state that it leaves, None where it cannot be built; and the
+    names of its nodes."""
+
+    block: int
+    leaving: State | None
+    names: Names
+
+
 def skeleton_of(chain: Chain) -> Skeleton:
     """Find the states that can enter each layer, and the blocks.
 
     Raises:
         NotInLayersError: where a layer depends on others, or there are more than MAX_BLOCKS blocks.
     """
-    known: dict[Any, tuple[int, State | None]] = {}
+    known: dict[Any, Found] = {}
     blocks: list[Block] = []
     steps: list[Step] = []
+    names: list[Names] = []
     states = {State(chain.entry, chain.entry.shape): 0}
     for position, layer in enumerate(chain.layers):
+        if not states:
+            raise NotInLayersError(f"layer {position} cannot be built")
         picks, ends = chain.layer_picks(position), position == len(chain.layers) - 1
+        names.append(NO_NAMES)
         leaving: dict[State, int] = {}
         rows: list[tuple[int, int]] = []
         for state in states:
             for number, pick in enumerate(picks):
-                key = layer, number, state, ends
+                key = id(layer), number, state, ends
                 if key not in known:
                     known[key] = _found(layer, pick, state, ends, blocks)
-                block, after = known[key]
+                block, after, own = known[key]
+                names[-1] = names[-1].joined(own)
                 rows.append((-1 if after is None else leaving.setdefault(after, len(leaving)), block))
         leads, block_rows = np.array(rows, np.int64).reshape(-1, 2).T
         steps.append(Step(len(picks), leads, block_rows, bool((leads < 0).any())))
         states = leaving
+    expect_no_clash(names)
+    _expect_small(steps, blocks)
     return Skeleton(tuple(steps), tuple(blocks))
 
 
-def _found(layer: Any, pick: dict[str, Any], state: State, ends: bool, blocks: list[Block]) -> tuple[int, State | None]:
-    """The number of a block, which is added to the others, and the state that it leaves; None where it cannot be built.
-    """
+def _expect_small(steps: Sequence[Step], blocks: Sequence[Block]) -> None:
+    """Raises NotInLayersError where the layers together may be a network that is too large to be one."""
+    nodes = np.array([len(b.graph.nodes) for b in blocks if b.graph is not None] + [0], np.int64)
+    values = np.array([sum(map(math.prod, b.graph.shapes.values())) for b in blocks if b.graph is not None] + [0])
+    for sizes, most in ((nodes, MAX_NODES), (values, MAX_NEURONS)):
+        if sum(int(sizes[step.block].max(initial=0)) for step in steps) > most:
+            raise NotInLayersError("the layers together may be too large")
+
+
+def _found(layer: Any, pick: dict[str, Any], state: State, ends: bool, blocks: list[Block]) -> Found:
+    """A block, which is added to the others."""
     try:
         block = block_of(layer, pick, state, ends)
         if block.graph is not None:
             verify(block.graph)
     except CompileError:
-        return -1, None
+        return Found(-1, None, NO_NAMES)
     if block.graph is None:
-        return -1, block.leaving
+        return Found(-1, block.leaving, block.names)
     if len(blocks) == MAX_BLOCKS:
         raise NotInLayersError(f"there are more than {MAX_BLOCKS:,} different layers")
     blocks.append(block)
-    return len(blocks) - 1, block.leaving
+    return Found(len(blocks) - 1, block.leaving, block.names)
 
 
 @dataclass(frozen=True)
@@ -181,12 +221,20 @@ def _spread(values: Array, columns: Array, width: int) -> Array:
 
 
 class _Legal(NamedTuple):
-    """Blocks in the form in which they are judged."""
+    """Blocks in the form in which they are judged.
+
+    Attributes:
+        depth, peak: see `terms.Uses`.
+        shows_entry: whether an output reads the population that enters a block.
+        projections: the most of a block.
+    """
 
     graphs: Sequence[Graph | None]
     table: LayerTable
     depth: Array
     peak: Array
+    shows_entry: bool
+    projections: int
 
 
 def legalize(blocks: Sequence[Block], terms: Terms) -> _Legal:
@@ -209,7 +257,9 @@ def legalize(blocks: Sequence[Block], terms: Terms) -> _Legal:
     table = stack([layer_table(some if g is None else g, stored_bits, state_bits) for g in graphs])
     levels = [(0, 0) if g is None else _levels(g, b) for g, b in zip(graphs, blocks, strict=True)]
     depth, peak = np.array(levels, np.int64).reshape(-1, 2).T
-    return _Legal(graphs, table, depth, peak)
+    built = [g for g in graphs if g is not None]
+    shows_entry = any(isinstance(g.nodes[e.dst], Output) for g in built for e in g.edges if e.src == ENTRY)
+    return _Legal(graphs, table, depth, peak, shows_entry, max(len(g.edges) for g in built))
 
 
 def _levels(graph: Graph, block: Block) -> tuple[int, int]:
@@ -220,7 +270,12 @@ def _levels(graph: Graph, block: Block) -> tuple[int, int]:
 
 
 def layered(skeleton: Skeleton, legal: _Legal, terms: Terms, ticks: int) -> Layered:
-    """The tables of a chain for one target."""
+    """The tables of a chain for one target. Raises NotInLayersError where layers cannot be judged by themselves."""
+    shown = terms.target.limits.outputs, terms.target.limits.hidden_neurons
+    if legal.shows_entry and any(limit is not None for limit in shown):
+        raise NotInLayersError("the last layer may show the neurons of the layer before it")
+    if legal.projections * len(skeleton.steps) > MAX_PROJECTIONS:
+        raise NotInLayersError("the layers together may have too many projections")
     counts = np.array([_timing(g, terms) for g in legal.graphs], np.int64).reshape(len(legal.graphs), -1)
     own, seen = _rows(legal.table)
     limits, uses = terms.uses(_hushed(legal.table, own), Timing(counts, legal.depth, legal.peak), own, seen)
@@ -284,6 +339,6 @@ def digits_of(numbers: Array, sizes: Sequence[int]) -> list[Array]:
     """
     digits = []
     for size in reversed(sizes):
-        numbers, digit = np.divmod(numbers, size)
-        digits.append(digit.astype(np.int64))
+        numbers, digit = divided(numbers, size)
+        digits.append(digit)
     return digits[::-1]

@@ -15,9 +15,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Output
@@ -47,11 +48,23 @@ INPUT = "input"
 """The name of an input that is not given another one."""
 
 
+_NUMBERS = count(1)
+
+
 class Tap(NamedTuple):
-    """A place in a net: the tensor behind a node, and its shape in a tick."""
+    """A place in a net: the tensor behind a node, and its shape in a tick.
+
+    Attributes:
+        net: the number of the net, which no other net of this process has; 0 for a net that has a node of this name.
+    """
 
     name: str
     shape: Shape
+    net: int = 0
+
+
+class OtherNetError(CompileError):
+    """A place of another net was named."""
 
 
 class Net:
@@ -79,6 +92,8 @@ class Net:
         self._edges: list[Edge] = []
         self._shapes: dict[str, Shape] = {}
         self._counts: Counter[str] = Counter()
+        self._numbered: set[str] = set()
+        self._number = next(_NUMBERS)
         self._sums: dict[str, str] = {}  # by node, the sum behind it that backward links lead to
         entering = tuple(whole("shape", n) for n in shape)
         self._last = self._new(input_of(entering, values, low, high), input, entering)
@@ -101,6 +116,16 @@ class Net:
     def edges(self) -> Sequence[Edge]:
         """The connections so far."""
         return self._edges
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The words of which names were made so far, each with a number behind it."""
+        return frozenset(self._counts)
+
+    @property
+    def given_names(self) -> frozenset[str]:
+        """The names of nodes that were given, and not made of a word and a number."""
+        return frozenset(self._nodes).difference(self._numbered)
 
     @property
     def _axes(self) -> int:
@@ -214,7 +239,7 @@ class Net:
 
     def tap(self) -> Tap:
         """The place where the net stands, for `at`, `add`, `concat` and `back`."""
-        return Tap(self._last, self.shape)
+        return Tap(self._last, self.shape, self._number)
 
     def at(self, tap: Tap) -> Net:
         """Go on from another place."""
@@ -293,7 +318,7 @@ class Net:
         A graph in which nothing leads into it in the end is refused.
         """
         added = self._new(identity_of(), name or self._free("add"), tuple(whole("shape", n) for n in shape))
-        return Tap(added, self._shapes[added])
+        return Tap(added, self._shapes[added], self._number)
 
     def _meeting(self, place: str) -> str:
         """A sum between a node and all that reads it."""
@@ -353,10 +378,11 @@ class Net:
         self._counts[kind] += 1
         while (name := f"{kind}{self._counts[kind]}") in self._nodes:
             self._counts[kind] += 1
+        self._numbered.add(name)
         return name
 
     def _known(self, tap: Tap) -> str:
-        if tap.name not in self._nodes:
-            fail("SNN404", f"net {shorten(self.name)}", f"a tap of another net, {shorten(tap.name)}",
-                 "a tap of this net")
+        if tap.net not in (0, self._number) or tap.name not in self._nodes:
+            raise OtherNetError((Diagnostic("SNN404", f"net {shorten(self.name)}",
+                                            f"a tap of another net, {shorten(tap.name)}", "a tap of this net"),))
         return self._sums.get(tap.name, tap.name)

@@ -14,6 +14,7 @@ import numpy as np
 from snncompile.ir.types import Array
 from snncompile.search.judged import Judged
 from snncompile.search.layered import Layered, digits_of
+from snncompile.search.space import numbers_of_candidates
 from snncompile.search.terms import TIMING, Uses
 
 MAX_TAIL = 1 << 18
@@ -52,7 +53,7 @@ def judge_range(tables: Layered, numbers: range) -> Judged:
     sums, rules = _sums(tables), (*tables.limits.rules, *TIMING)
     heads = range(numbers.start // size, -(-numbers.stop // size))
     sizes = [step.choices for step in tables.steps]
-    before_split = digits_of(np.array(heads, None if heads else np.int64), sizes[:split])
+    before_split = digits_of(numbers_of_candidates(heads), sizes[:split])
     uses, valid, states = tables.follow(before_split, tables.steps[:split], 0)
     before = _own_reasons(tables, rules, uses, valid)
     tails = {state: _tail(tables, rules, split, state, size) for state in set(states.tolist())}

@@ -20,7 +20,7 @@ import numpy as np
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
 from snncompile.search.judged import Judged
-from snncompile.search.space import Space
+from snncompile.search.space import Space, divided, numbers_of_candidates
 
 FORMATS: tuple[str, ...] = ("parquet", "csv")
 KEY = b"snncompile"
@@ -33,7 +33,7 @@ MAX_HEADER = 1 << 20
 
 def columns_of(space: Space, indices: Array | range, judged: Judged) -> dict[str, Array]:
     """The columns of a file, `[candidate]` each, by name."""
-    numbers = np.asarray(indices)
+    numbers = numbers_of_candidates(indices)
     columns: dict[str, Array] = {"index": numbers if numbers.dtype.kind == "i" else np.array(list(map(str, numbers)))}
     columns |= picked(space, numbers)
     columns |= {"ok": judged.ok, "valid": judged.valid, "broken": words(judged)}
@@ -47,9 +47,9 @@ def picked(space: Space, numbers: Array) -> dict[str, Array]:
     columns: dict[str, Array] = {}
     rest = numbers
     for name, values in reversed(list(space.choices.items())):
-        rest, place = np.divmod(rest, len(values))
+        rest, place = divided(rest, len(values))
         plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
-        columns[f"choice {name}"] = np.array(values if plain else list(map(str, values)))[place.astype(np.int64)]
+        columns[f"choice {name}"] = np.array(values if plain else list(map(str, values)))[place]
     return dict(reversed(list(columns.items())))
 
 
@@ -78,12 +78,19 @@ def expect_format(file_format: str) -> None:
 
 
 def write(path: Path, columns: Mapping[str, Array], about: Mapping[str, Any], file_format: str) -> None:
-    """Write a file under another name, and rename it when it is whole. What an interrupted run left is overwritten."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file under another name, and rename it when it is whole. What an interrupted run left is overwritten.
+
+    Raises:
+        CompileError: SNN602 for a file that cannot be written.
+    """
     text = json.dumps(about, sort_keys=True)
     part = path.with_name(f".{path.name}.part")
-    (_write_parquet if file_format == "parquet" else _write_csv)(part, columns, text)
-    os.replace(part, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (_write_parquet if file_format == "parquet" else _write_csv)(part, columns, text)
+        os.replace(part, path)
+    except (OSError, ValueError) as e:
+        fail("SNN602", f"file {shorten(path)}", str(e)[:200])
 
 
 def _write_parquet(path: Path, columns: Mapping[str, Array], about: str) -> None:

@@ -25,7 +25,7 @@ from snncompile.search.judged import Judged
 from snncompile.search.layered import Layered, digits_of, layered_for
 from snncompile.search.net import Net
 from snncompile.search.ranges import judge_range
-from snncompile.search.space import Space
+from snncompile.search.space import Space, numbers_of_candidates
 from snncompile.search.terms import Terms, Timing, numbers_of
 from snncompile.targets.layer_table import LayerTable, layer_table, stack
 from snncompile.targets.load import load_target
@@ -97,9 +97,14 @@ def screen(space: Space, targets: Targets, *, indices: Iterable[int] | None = No
     terms = terms_of(targets, weight_bits=weight_bits, membrane_bits=membrane_bits, dilate=dilate, packed=packed,
                      budget=dict(budget or {}), cost=cost, rate=rate, ticks=ticks, profile=profile)
     numbers = part_of(chosen(space, indices, sample, seed), shard)
-    screener = Screener(space, terms)
-    screening = Screening(space, numbers, screener.judge(numbers, margins), screener.why_slow)
-    expect_same(screening, terms, checked, seed)
+    return screened(Screener(space, terms), numbers, margins=margins, checked=checked, seed=seed)
+
+
+def screened(screener: Screener, numbers: Array | range, *, margins: bool = True, checked: int = CHECKED, seed: int = 0
+             ) -> Screening:
+    """The verdicts on candidates by their numbers, some of which are also checked one by one; see `screen`."""
+    screening = Screening(screener.space, numbers, screener.judge(numbers, margins), screener.why_slow)
+    expect_same(screening, screener.terms, checked, seed)
     return screening
 
 
@@ -124,8 +129,10 @@ def part_of(numbers: Array | range, shard: tuple[int, int]) -> Array | range:
 
 def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed: int) -> Array | range:
     """The numbers of the candidates that are asked for: Python's own integers where 63 bits are too few."""
+    if not _is_count(seed):
+        fail("SNN404", "screen, seed", shorten(seed), "a whole number, at least 0")
     if sample is not None:
-        if indices is not None or not 0 <= sample <= min(space.size, MAX_CANDIDATES):
+        if indices is not None or not _is_count(sample) or sample > min(space.size, MAX_CANDIDATES):
             fail("SNN404", "screen, sample", f"{sample!r}" + (" and indices" if indices is not None else ""),
                  f"0 to {min(space.size, MAX_CANDIDATES):,}, without indices")
         return _drawn(space.size, sample, seed)
@@ -138,13 +145,19 @@ def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed
         numbers: Array | range = listed
         ends = [listed.start, listed.stop - 1] if listed else []
     else:
-        numbers = np.array(list(listed))
-        if numbers.size and not all(isinstance(n, (int, np.integer)) for n in numbers.flat):
-            fail("SNN404", "screen, indices", f"numbers of type {numbers.dtype}", "whole numbers")
+        given = listed.tolist() if isinstance(listed, np.ndarray) else list(listed)
+        odd = next((n for n in given if isinstance(n, bool) or not isinstance(n, (int, np.integer))), None)
+        if odd is not None:
+            fail("SNN404", "screen, indices", f"{shorten(odd)} of type {type(odd).__name__}", "whole numbers")
+        numbers = numbers_of_candidates(given)
         ends = [numbers.min(), numbers.max()] if numbers.size else []
     if ends and not 0 <= ends[0] <= ends[1] < space.size:
         fail("SNN404", "screen, indices", f"{ends[0]:,} to {ends[1]:,}", f"0 to {space.size - 1:,}")
     return numbers
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _drawn(size: int, count: int, seed: int) -> Array:
@@ -204,6 +217,11 @@ class Screener:
             except NotInLayersError as e:
                 self.why_slow = str(e)
 
+    @property
+    def in_layers(self) -> bool:
+        """Whether the layers of the candidates are judged by themselves."""
+        return bool(self._tables)
+
     def judge(self, numbers: Array | range, margins: bool = True) -> dict[str, Judged]:
         """The verdicts on candidates, by the name of the target.
 
@@ -214,7 +232,7 @@ class Screener:
         if self._tables:
             judged = [judge_layered(tables, numbers, margins) for tables in self._tables]
         else:
-            judged = judge_graphs(self.space, self.terms, np.asarray(numbers))
+            judged = judge_graphs(self.space, self.terms, numbers_of_candidates(numbers))
             judged = judged if margins else [j.without_constraints() for j in judged]
         judged = [self._packed(term, numbers, found) if term.packed and has_cores(term.target) else found
                   for term, found in zip(self.terms, judged, strict=True)]
@@ -244,14 +262,14 @@ def judge_layered(tables: Layered, numbers: Array | range, margins: bool) -> Jud
     if isinstance(numbers, range) and not margins and not tables.terms.costs_asked:
         return judge_range(tables, numbers)
     sizes = [step.choices for step in tables.steps]
-    parts = (tables.judge(digits_of(np.asarray(numbers[i:i + CACHED]), sizes))
+    parts = (tables.judge(digits_of(numbers_of_candidates(numbers[i:i + CACHED]), sizes))
              for i in range(0, max(len(numbers), 1), CACHED))
     return Judged.joined([part if margins else part.without_constraints() for part in parts])
 
 
 def judge_graphs(space: Space, terms: Sequence[Terms], numbers: Array) -> list[Judged]:
     """The verdicts for each target on candidates that are built one by one. Equal tables are judged once."""
-    settings = [t.legalization for t in terms]
+    settings = [(t.legalization, t.ticks) for t in terms]
     groups = [settings.index(setting) for setting in settings]
     seen = {group: _Seen(any(t.dilate > 1 for t in terms)) for group in groups}
     judged: list[list[Judged]] = [[] for _ in terms]

@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import snncompile
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.search.results import about_file, columns_of, expect_format, write
-from snncompile.search.screening import Targets, part_of, screen, terms_of
+from snncompile.search.screening import Screener, Targets, chosen, part_of, screened, terms_of
 from snncompile.search.space import Space
 from snncompile.search.terms import Terms
 
 ATTEMPTS = 3
 """How often a shard is tried whose process has died."""
+SAMPLED = 8
+"""Networks of a space that are written out to tell it from others of its name."""
 Told = Callable[[int, int], None]
 """Is told, after each shard, how many are done, and how many there are."""
 
@@ -60,6 +64,8 @@ def screen_files(space: Space, targets: Targets, out: str | Path, *, shards: int
         part_of(range(shards), (number, shards))
     waiting = [number for number in numbers if not work.is_done(number)]
     done = len(numbers) - len(waiting)
+    if waiting:
+        work.screener  # noqa: B018 - made here, so that processes that are copied find it
     run = _by_ray if engine == "ray" else _by_processes if jobs > 1 else _here
     for _ in run(work, waiting, jobs):
         done += 1
@@ -75,24 +81,39 @@ class _Work:
                  options: Mapping[str, Any]):
         if "shard" in options:
             fail("SNN404", "screen_files, shard", "given", "shards, and only for some of them")
-        self.space, self.targets, self.out, self.shards, self.file_format = space, targets, out, shards, file_format
-        self.options = dict(options)
-        named = ("weight_bits", "membrane_bits", "dilate", "packed", "budget", "cost", "rate", "ticks", "profile")
-        self.terms = terms_of(targets, **{n: v for n, v in self.options.items() if n in named and v is not None})
+        self.space, self.out, self.shards, self.file_format = space, out, shards, file_format
+        given = {n: v for n, v in options.items() if v is not None}
+        self.seed = given.pop("seed", 0)
+        self.numbers = chosen(space, given.pop("indices", None), given.pop("sample", None), self.seed)
+        self.looked = {n: given.pop(n) for n in ("margins", "checked") if n in given}
+        self.terms = terms_of(targets, **given)
+        self.options = {n: list(v) if isinstance(v, range) else v for n, v in options.items() if n != "indices"}
+        self.listed = None if options.get("indices") is None else _digest(repr(
+            self.numbers if isinstance(self.numbers, range) else self.numbers.tolist()))
+
+    @cached_property
+    def screener(self) -> Screener:
+        """Made once, before processes are copied: the tables of a chain take some seconds."""
+        return Screener(self.space, self.terms)
+
+    @cached_property
+    def networks(self) -> str:
+        """A digest of some networks of the space, by which one whose code was changed is told from what it was."""
+        draw = random.Random(0)
+        few = [draw.randrange(self.space.size) for _ in range(SAMPLED)]
+        return _digest("\n".join(_text(self.space, index) for index in (0, *few, self.space.size - 1)))
 
     def paths(self, number: int) -> list[Path]:
         """The files of a shard, in the order of the targets."""
-        return [self.out / f"{_plain(self.space.name)}-{_plain(t.target.name)}-{number}-of-{self.shards}."
+        return [self.out / f"{plain(self.space.name)}-{plain(t.target.name)}-{number}-of-{self.shards}."
                 f"{self.file_format}" for t in self.terms]
 
     def about(self, number: int, term: Terms) -> dict[str, Any]:
         """What a file holds, as it says itself."""
-        asked = {n: list(v) if isinstance(v, range) else v for n, v in self.options.items() if n != "indices"}
-        indices = self.options.get("indices")
         return {"space": self.space.name, "choices": {n: list(map(str, v)) for n, v in self.space.choices.items()},
                 "target": term.target.name, "figures": _digest(repr(term.target)), "version": snncompile.__version__,
-                "shard": [number, self.shards], "options": asked,
-                "indices": None if indices is None else _digest(repr(indices))}
+                "shard": [number, self.shards], "options": self.options,
+                "indices": self.listed, "networks": self.networks}
 
     def is_done(self, number: int) -> bool:
         """Whether all files of a shard are there. Raises SNN404 for one that holds something else."""
@@ -107,16 +128,30 @@ class _Work:
 
     def do(self, number: int) -> int:
         """Screen a shard, and write its files."""
-        found = screen(self.space, self.targets, shard=(number, self.shards), **self.options)
+        numbers = part_of(self.numbers, (number, self.shards))
+        found = screened(self.screener, numbers, seed=self.seed, **self.looked)
         for path, term in zip(self.paths(number), self.terms, strict=True):
             columns = columns_of(self.space, found.indices, found.targets[term.target.name])
             write(path, columns, self.about(number, term), self.file_format)
         return number
 
 
-def _plain(name: str) -> str:
-    """A name as a part of the name of a file."""
-    return re.sub(r"[^A-Za-z0-9._]+", "_", name)[:80]
+def plain(name: str) -> str:
+    """A name as a part of the name of a file. Names that differ stay different: one that is changed gets a digest.
+
+    >>> plain("small"), plain("loihi2 cores=32")
+    ('small', 'loihi2_cores_32.05c9b118')
+    """
+    changed = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80]
+    return changed if changed == name else f"{changed}.{_digest(name)[:8]}"
+
+
+def _text(space: Space, index: int) -> str:
+    """The text form of a candidate; why it is none, where it cannot be built."""
+    try:
+        return str(space.build(index))
+    except CompileError as e:
+        return str(e)
 
 
 def _digest(text: str) -> str:

@@ -10,12 +10,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
+from snncompile.ir.types import Array
 
 Pick = dict[str, Any]
 """The value that was picked of each choice, by the name of the choice."""
@@ -34,7 +37,7 @@ class Space:
             shapes.
 
     Raises:
-        CompileError: SNN404 for a choice without values.
+        CompileError: SNN404 for a choice without values, or a name that is no text.
     """
 
     name: str
@@ -44,6 +47,12 @@ class Space:
     def __post_init__(self) -> None:
         if len(self.choices) > MAX_CHOICES:
             fail("SNN404", f"space {shorten(self.name)}", f"{len(self.choices)} choices", f"at most {MAX_CHOICES}")
+        for name in (self.name, *self.choices):
+            if not isinstance(name, str):
+                fail("SNN404", f"space {shorten(self.name)}, name", f"{shorten(name)} of type {type(name).__name__}",
+                     "text")
+        if not callable(self.graph):
+            fail("SNN404", f"space {shorten(self.name)}, graph", shorten(self.graph), "a function that builds a graph")
         object.__setattr__(self, "choices", {name: tuple(values) for name, values in self.choices.items()})
         for name, values in self.choices.items():
             if not 1 <= len(values) <= MAX_CHOICES:
@@ -105,3 +114,24 @@ class Space:
     def __iter__(self) -> Iterator[Pick]:
         """All candidates, in the order of their numbers."""
         return map(self.pick, range(self.size))
+
+
+def numbers_of_candidates(numbers: Iterable[int]) -> Array:
+    """Numbers of candidates as an array: Python's own integers where 63 bits are too few.
+
+    NumPy would make real numbers of a small and a very large one together, and lose their last digits.
+
+    >>> numbers_of_candidates([5, 2**63 + 1]).tolist() == [5, 2**63 + 1]
+    True
+    """
+    if isinstance(numbers, np.ndarray):
+        return numbers
+    ends = (numbers[0], numbers[-1]) if isinstance(numbers, range) and numbers else None
+    listed = numbers if ends else list(numbers)
+    fit = all(n < 1 << 63 for n in (ends or listed))
+    return np.array(listed, np.int64 if fit else object)
+
+
+def divided(numbers: Array, by: int) -> tuple[Array, Array]:
+    """The quotients and the remainders of whole numbers of at least 0. NumPy has no `divmod` of Python's integers."""
+    return numbers // by, (numbers % by).astype(np.int64)

@@ -12,7 +12,8 @@ from snncompile.checker import CYCLES, WAITING
 from snncompile.cost.budget import expect_budget, spent
 from snncompile.cost.estimate import ASSUMED_RATE, Cost
 from snncompile.cost.totals import SUMS, layer_bits, totals
-from snncompile.cost.work import Sizes, Work, assumption, constants_of, figures, least_chips
+from snncompile.cost.work import MAX_TICKS, Sizes, Work, assumption, constants_of, figures, least_chips
+from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import Pass
 from snncompile.passes.table import Choices, passes_of
@@ -81,7 +82,11 @@ class Terms:
     profile: str | None = None
 
     def __post_init__(self) -> None:
+        if self.ticks is not None and not 0 <= self.ticks <= MAX_TICKS:
+            fail("SNN404", "option ticks", f"{self.ticks:,}", f"0 to {MAX_TICKS:,}")
         expect_budget(self.budget)
+        if isinstance(self.dilate, str):
+            fail("SNN404", "screen, dilate", shorten(self.dilate), "a whole number, the same for all candidates")
         constants_of(self.target, self.profile)  # raises for a profile that the target does not have
         passes_of(Choices(self.target, dilate=self.dilate), "retime")
 

@@ -22,6 +22,10 @@ from snncompile.targets.reach import CACHED, Axis, Reach
 
 LONGEST = 256
 """Axes of more outputs are not looked at output by output."""
+MAX_PIXELS = 1 << 14
+"""Of cores with room for more pixels, nothing is known: no axons are certain."""
+MAX_PARTS = 8
+"""The most rows, and the most columns, that inner parts begin behind."""
 FAR = 1 << 40
 """More than any axis has inputs."""
 ROUNDING = 1e-9
@@ -94,9 +98,11 @@ def least_need(reach: Reach, per_core: int, neurons_per_core: int, alike_per_cor
         channels = _Channels(alike, math.prod(a.fewest_certain for a in reach.axes), alike)
         parts: tuple[Part, ...] = (Part(1, np.ones(1, np.int64)),)
     else:
-        channels, parts = _channels(reach.axes[0]), parts_of(reach.axes[1], reach.axes[2])
+        channels, pixels = _channels(reach.axes[0]), len(reach.axes[1]) * len(reach.axes[2])
+        most = min(neurons_per_core, pixels)
+        parts = parts_of(reach.axes[1], reach.axes[2], most) if most <= MAX_PIXELS else ()
     needs = [_need(channels, part, per_core, neurons_per_core, alike_per_core, crowding) for part in parts]
-    return Need(max(n.axons for n in needs), max(n.spread for n in needs))
+    return Need(max((n.axons for n in needs), default=0), max((n.spread for n in needs), default=1))
 
 
 class _Channels(NamedTuple):
@@ -116,7 +122,7 @@ def _need(channels: _Channels, part: Part, per_core: int, neurons_per_core: int,
     read the same. So neurons take what those of the best `p` take. And if not all neurons at a pixel that read the same
     have room on a core, the pixel lies on several cores, each of which needs the axons of its pixels.
     """
-    axons = channels.read * part.read[:neurons_per_core]
+    axons = channels.read * part.read
     axons = axons[axons <= per_core]
     if not len(axons):
         return Need(0, 1)  # not even a single neuron fits on a core: another rule says so
@@ -137,22 +143,27 @@ def _channels(channels: Axis) -> _Channels:
 
 
 @lru_cache(CACHED)
-def parts_of(rows: Axis, columns: Axis) -> tuple[Part, ...]:
-    """The frame, and what is left of it without the rows or columns whose windows hang over the border."""
-    return tuple(Part(len(y) * len(x), least_pixels(fewest_read(rows, y), fewest_read(columns, x)))
+def parts_of(rows: Axis, columns: Axis, most: int) -> tuple[Part, ...]:
+    """The frame, and what is left of it without the rows or columns whose windows hang over the border.
+
+    Args:
+        most: the most pixels of which is asked what they read.
+    """
+    return tuple(Part(len(y) * len(x), least_pixels(fewest_read(rows, y), fewest_read(columns, x), most))
                  for y, x in itertools.product(_inner(rows), _inner(columns)))
 
 
 def _inner(axis: Axis) -> list[range]:
     """The whole axis, and the parts of it that are left when one after another of the outputs at both ends is taken
-    away that reads fewer inputs than those in the middle."""
+    away that reads fewer inputs than those in the middle. Of many such parts, MAX_PARTS are taken."""
     whole = np.flatnonzero(axis.count == axis.count.max())
     first, last = int(whole[0]), int(whole[-1])
     hanging = max(first, len(axis) - 1 - last)
-    return [range(min(n, first), max(len(axis) - n, last + 1)) for n in range(hanging + 1)]
+    taken = sorted({round(n) for n in np.linspace(0, hanging, min(hanging + 1, MAX_PARTS)).tolist()})
+    return [range(min(n, first), max(len(axis) - n, last + 1)) for n in taken]
 
 
-def least_pixels(f: Array, g: Array) -> Array:
+def least_pixels(f: Array, g: Array, most: int) -> Array:
     """How many pixels of its source any `p` pixels of a layer read at least, `[p - 1]`.
 
     Let the `p` pixels lie in `r` rows, in any arrangement. Along a row, `l` of them read at least `g(l)` columns of the
@@ -163,18 +174,22 @@ def least_pixels(f: Array, g: Array) -> Array:
 
     Of a kernel of 3 x 3, 4 x 4 pixels inside of a large frame read 6 x 6:
 
-    >>> least_pixels(np.arange(3, 33), np.arange(3, 33))[[0, 3, 15]].tolist()
+    >>> least_pixels(np.arange(3, 33), np.arange(3, 33), 16)[[0, 3, 15]].tolist()
     [9, 16, 36]
 
     Args:
         f, g: how many rows and how many columns any `m` rows and `l` columns of the layer read at least, `[m - 1]` and
             `[l - 1]`.
+        most: the largest `p` that is asked for.
     """
     slope = float(((g[1:] - g[0]) / np.arange(1, len(g))).min()) if len(g) > 1 else 0.0
-    r, p = np.arange(1, len(f) + 1)[:, None], np.arange(1, len(f) * len(g) + 1)
-    pairs = np.minimum.accumulate(f / r[:, 0])[:, None] * (r * g[0] + (p - r) * slope)
-    possible = (r <= p) & (p <= r * len(g))
-    return np.asarray(np.ceil(np.where(possible, pairs, np.inf).min(0) - ROUNDING), np.int64)
+    h = np.minimum.accumulate(f / np.arange(1, len(f) + 1)).tolist()
+    p = np.arange(1, min(len(f) * len(g), most) + 1)
+    least = np.full(len(p), np.inf)
+    for r in range(1, min(len(f), len(p)) + 1):
+        possible = slice(r - 1, r * len(g))
+        np.minimum(least[possible], h[r - 1] * (r * g[0] + (p[possible] - r) * slope), out=least[possible])
+    return np.asarray(np.ceil(least - ROUNDING), np.int64)
 
 
 def fewest_read(axis: Axis, part: range) -> Array:

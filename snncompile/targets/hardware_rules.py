@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from snncompile.diagnostics import fail, shorten
 from snncompile.ir.spike_product import SpikeProduct
 from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
 from snncompile.targets.hardware_rule import (
@@ -26,8 +27,10 @@ from snncompile.targets.memory import core_needs, least_cores, memory_model
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
-MAX_UNIONS = 1 << 12
-"""How many sets of cores `layer_cores` looks at. With more kinds of cores than that allows, it may miss a violation."""
+MAX_CORES = 1 << 10
+"""The most cores of a target, each of which holds one layer."""
+MAX_KINDS = 12
+"""The most kinds of cores of a target, each of which holds one layer: `layer_cores` looks at all sets of them."""
 
 
 # What neurons do.
@@ -315,6 +318,7 @@ def cores(table: LayerTable, target: Target) -> Measured:
 def layer_memory(table: LayerTable, target: Target) -> Measured:
     if not target.network.layer_per_core:
         return None
+    _expect_few_cores(target)
     lost = ~memory_model(target).fitting_cores(table).any(1) & (table.populations.is_input == 0)
     return forbidden(lost, False)
 
@@ -340,15 +344,29 @@ def layer_cores(table: LayerTable, target: Target) -> Measured:
                 np.array([chips * union.bit_count() for union in unions]))
 
 
+def _expect_few_cores(target: Target) -> None:
+    """Raises SNN102 for a target with more than MAX_CORES cores, or MAX_KINDS kinds of cores, whose sets would be too
+    many."""
+    memory, cores = target.memory, target.limits.cores or 1
+    if cores > MAX_CORES:
+        fail("SNN102", f"target {shorten(target.name)}, limits.cores", f"{cores:,} cores",
+             f"at most {MAX_CORES:,}, since each holds one layer")
+    words = [np.asarray(w) for w in (memory.kernel_words, memory.neuron_words, memory.bias_words) if w is not None]
+    most = max(map(len, words), default=1)
+    kinds = len(set(zip(*(np.resize(w, most).tolist() for w in words), strict=True)))
+    if kinds > MAX_KINDS:
+        fail("SNN102", f"target {shorten(target.name)}, memory", f"{kinds} kinds of cores", f"at most {MAX_KINDS}")
+
+
 def _unions(sets: Iterable[int]) -> list[int]:
-    """All unions of the given sets of cores, but not more than `MAX_UNIONS`. A set has a bit for each core.
+    """All unions of the given sets of cores. A set has a bit for each core.
 
     >>> _unions([0b001, 0b110, 0b011])
     [0, 1, 6, 7, 3]
     """
     unions = {0: None}
     for cores in sets:
-        unions |= dict.fromkeys([union | cores for union in unions][:MAX_UNIONS - len(unions)])
+        unions |= dict.fromkeys([union | cores for union in unions])
     return list(unions)
 
 

@@ -12,6 +12,10 @@ from snncompile.targets.figures import LARGEST, flag, real, whole, wholes, word,
 
 MAX_CHIPS = 1 << 20
 
+MAX_WORD = 1 << 16
+"""The most bits of a word, of an index or of a header, and the most ticks of a hop: far above any hardware, and so
+small that sums of such numbers are exact."""
+
 
 @dataclass(frozen=True)
 class Neurons:
@@ -74,7 +78,7 @@ class Weights:
     """What a synapse can hold."""
 
     weight_bits: int | None = whole("width of a weight, its sign included", 1)
-    mixed_step: int = whole("step between the weights of a projection that has both signs", 1, 1)
+    mixed_step: int = whole("step between the weights of a projection that has both signs", 1, 1, MAX_WORD)
     weights_per_neuron: int | None = whole("different weights among the synapses of a neuron", 1)
 
 
@@ -109,7 +113,7 @@ class Limits:
 class Timing:
     """How long a spike takes: at least `hop_ticks`, and at most `max_delay_ticks` with the delay of its projection."""
 
-    hop_ticks: int = whole("ticks from a spike to its effect in the next population", 0, 0)
+    hop_ticks: int = whole("ticks from a spike to its effect in the next population", 0, 0, MAX_WORD)
     max_delay_ticks: int | None = whole("most ticks from a spike to its effect, the hop included")
     relays: bool = flag("whether a population may be put in that only passes spikes on", True)
     dilation: bool = flag("whether a tick of the input may take several ticks of the chip", False)
@@ -121,9 +125,9 @@ class Memory:
 
     model: str = word("memory model", "flat", ("flat", "lists", "crossbar", "dynapcnn"))
     shared_kernels: bool = flag("whether a core stores a convolution's kernel once for all its neurons", False)
-    index_bits: int | None = whole("bits that name the neuron of a sparse synapse")
-    list_header_bits: int | None = whole("bits at the head of a list of synapses")
-    word_bits: int | None = whole("bits of a word, to which a list is filled up", 1)
+    index_bits: int | None = whole("bits that name the neuron of a sparse synapse", high=MAX_WORD)
+    list_header_bits: int | None = whole("bits at the head of a list of synapses", high=MAX_WORD)
+    word_bits: int | None = whole("bits of a word, to which a list is filled up", 1, high=MAX_WORD)
     kernel_words: tuple[int, ...] | None = wholes("kernel words of each core", 1)
     neuron_words: tuple[int, ...] | None = wholes("neuron words of each core", 1)
     bias_words: tuple[int, ...] | None = wholes("bias words of each core", 1)

@@ -63,6 +63,71 @@ def test_a_file_that_fails_is_named_with_its_line(tmp_path):
     assert "broken.py line 2" in found["diagnostics"][0]["place"]
 
 
+BROKEN = '''
+from snncompile.ir.ops import Input
+from snncompile.search import Chain, Net, Space
+
+def raising(x):
+    raise ValueError("it is " + str(x))
+
+def layer(net, width=(1, 2)):
+    net.linear(width / 0)
+
+graphs = Space("raising", {"x": (1, 2)}, raising)
+numbers = Space("numbers", {"x": (1, 2)}, lambda x: x)
+others = Space("others", {"x": (1, 2)}, lambda y: y)
+chain = Chain(Input((2,)), [layer] * 2)
+'''
+
+
+@pytest.mark.parametrize(("name", "found"), [
+    ("graphs", "ValueError: it is 1"), ("numbers", "returned int"), ("others", "unexpected keyword"),
+    ("chain", "ZeroDivisionError"),
+])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_functions_of_a_space_raise_is_told_with_their_line(name, found, jobs, tmp_path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    told = answer("screen", f"{tmp_path / 'broken.py'}:{name}", "--target", "c99", "--out", tmp_path / "out",
+                  "--jobs", jobs, code=2)["diagnostics"][0]
+    assert (told["code"], found in told["found"]) == ("SNN109", True)
+    assert ("broken.py line" in told["place"]) == (name in ("graphs", "chain"))
+
+
+@pytest.mark.parametrize("code", [
+    "mine = Space(3, {'x': (1,)}, print)", "mine = Space('a', {3: (1,)}, print)",
+    "mine = Space('a', {'x': (1,)}, None)",
+    "mine = Chain('none', [print])",
+])
+def test_a_space_of_wrong_parts_is_refused(code, tmp_path):
+    (tmp_path / "wrong.py").write_text(f"from snncompile.search import Chain, Space\n{code}\n")
+    found = answer("screen", f"{tmp_path / 'wrong.py'}:mine", "--target", "c99", "--out", tmp_path / "out", code=2)
+    assert found["diagnostics"][0]["code"] == "SNN404"
+
+
+@pytest.mark.parametrize(("options", "code"), [
+    (["--ticks", 10**20], "SNN404"), (["--seed", "-1"], "SNN404"), (["--sample", "-1"], "SNN404"),
+    (["--out", "/dev/null/none"], "SNN602"), (["--out", "\0"], "SNN602"),
+])
+def test_options_out_of_range_are_refused(options, code, spaces, tmp_path):
+    found = answer("screen", f"{spaces}:mine", "--target", "c99", "--out", tmp_path / "out", *options, code=2)
+    assert found["diagnostics"][0]["code"] == code
+
+
+TARGETS = {
+    "words": '[memory]\nmodel = "lists"\nword_bits = 4611686018427387904\n',
+    "cores": '[network]\nlayer_per_core = true\n[limits]\ncores = 4611686018427387904\n[memory]\nmodel = "flat"\n',
+    "nested": "a = " + "[" * 5000, "bytes": "\0\0", "large": "x = 1\n" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_hostile_target_is_refused(name, tmp_path):
+    path = tmp_path / f"{name}.toml"
+    path.write_text('title = "x"\n' + TARGETS[name])
+    found = answer("check", "stdano:vgg11:00011100", "--target", path, code=2)
+    assert found["diagnostics"][0]["code"] in ("SNN102", "SNN103")
+
+
 @pytest.mark.parametrize(("arguments", "code"), [
     (["{spaces}:other"], "SNN404"), (["{spaces}:none"], "SNN404"), (["none.py:mine"], "SNN101"),
     (["stdano"], "SNN404"), (["stdano:resnet8"], "SNN404"), (["none"], "SNN404"),

@@ -1,12 +1,19 @@
 import csv
+import dataclasses
 import json
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.search import Space, screen, screen_files, variants
+from snncompile.ir.ops import Input
+from snncompile.search import Chain, Space, screen, screen_files, variants
 from snncompile.search.net import Net
 from snncompile.search.results import counted
 from snncompile.search.screening import chosen
@@ -76,6 +83,79 @@ def test_shards_processes_and_orders_give_equal_files(tmp_path):
         assert path.read_bytes() == other.read_bytes() == (tmp_path / "three" / path.name).read_bytes()
 
 
+def test_tasks_of_ray_give_equal_files(tmp_path):
+    ray = pytest.importorskip("ray")
+    one = screen_files(SPACE, TARGETS, tmp_path / "one", shards=3, file_format="csv", sample=7, seed=3)
+    layers = Chain(Input((2, 6, 6)), [lambda net, width=(3, 4): net.conv(width, 3).lif(0.5)] * 3)
+    two = screen_files(layers, TARGETS, tmp_path / "one", shards=3, file_format="csv")
+    try:
+        for space, options, paths in ((SPACE, {"sample": 7, "seed": 3}, one), (layers, {}, two)):
+            found = screen_files(space, TARGETS, tmp_path / "ray", shards=3, file_format="csv", engine="ray", jobs=2,
+                                 **options)
+            assert [p.read_bytes() for p in found] == [p.read_bytes() for p in paths]
+    finally:
+        ray.shutdown()
+
+
+SLOW = '''
+import time
+from snncompile.search import Net, Space
+
+def graph(width, kernel):
+    time.sleep(0.02)
+    return Net((2, 6, 6)).conv(width, kernel).lif(0.5).linear(5).lif(0.5).graph()
+
+mine = Space("slow", {"width": range(1, 13), "kernel": (1, 3)}, graph)
+'''
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no signal 9")
+def test_a_run_that_is_killed_in_a_shard_goes_on_when_it_is_repeated(tmp_path):
+    """`kill -9` after the first shard, then the same command: the files are those of a run that nothing disturbed."""
+    (tmp_path / "spaces.py").write_text(SLOW)
+    command = [sys.executable, "-m", "snncompile", "screen", f"{tmp_path / 'spaces.py'}:mine", "--target", "loihi2",
+               "--jobs", "4", "--out"]
+    killed = subprocess.Popen([*command, tmp_path / "killed"], start_new_session=True, stdout=subprocess.DEVNULL)
+    while not list((tmp_path / "killed").glob("slow-*.csv")) and killed.poll() is None:
+        time.sleep(0.005)
+    os.killpg(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    done = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed").glob("slow-*.csv")}
+    assert 1 <= len(done) < 4
+    for folder in ("killed", "undisturbed"):
+        subprocess.run([*command, tmp_path / folder], check=True, stdout=subprocess.DEVNULL)
+    whole = sorted((tmp_path / "undisturbed").iterdir())
+    assert [p.name for p in whole] == [f"slow-loihi2-{i}-of-4.csv" for i in range(4)]
+    for path in whole:
+        assert (tmp_path / "killed" / path.name).read_bytes() == path.read_bytes()
+    assert {p: p.stat().st_mtime_ns for p in done} == done
+    assert len(list((tmp_path / "killed").iterdir())) == 4
+
+
+def test_targets_whose_names_are_alike_have_files_of_their_own(tmp_path):
+    long = [dataclasses.replace(sc.load_target("loihi2"), name="a" * 90 + end) for end in "12"]
+    alike = [dataclasses.replace(sc.load_target("loihi2"), name=name) for name in ("a b", "a_b", "a=b")]
+    paths = screen_files(SPACE, [*long, *alike], tmp_path, file_format="csv")
+    assert len(set(paths)) == 5
+    assert [read(p)[0]["target"] for p in paths] == [t.name for t in (*long, *alike)]
+
+
+def test_a_space_whose_code_was_changed_is_not_taken_for_the_one_before(tmp_path):
+    screen_files(SPACE, "loihi2", tmp_path, file_format="csv")
+    changed = Space("small", SPACE.choices, lambda width, kernel, neuron: graph(width, kernel, "if"))
+    assert "another screening" in refused(lambda: screen_files(changed, "loihi2", tmp_path, file_format="csv"))
+
+
+def test_other_candidates_are_another_screening(tmp_path):
+    many = Space("many", {"a": range(1200)}, lambda a: Net((2,)).linear(a % 5 + 1).lif(0.5).graph())
+    first = np.arange(1100)
+    second = first.copy()
+    second[500] = 1150
+    screen_files(many, "loihi2", tmp_path, file_format="csv", indices=first, cost=False, checked=0)
+    assert "another screening" in refused(lambda: screen_files(
+        many, "loihi2", tmp_path, file_format="csv", indices=second, cost=False, checked=0))
+
+
 def test_a_shard_that_is_there_is_skipped_and_one_that_is_not_is_made(tmp_path):
     first = screen_files(SPACE, "loihi2", tmp_path, shards=3, file_format="csv")
     whole = [p.read_bytes() for p in first]
@@ -119,7 +199,12 @@ def test_a_shard_whose_process_dies_is_repeated(tmp_path):
     (lambda out: screen(SPACE, [], sample=2), "none"),
     (lambda out: screen(SPACE, ["loihi2", "loihi2"]), '"loihi2", "loihi2"'),
     (lambda out: screen(SPACE, "loihi2", indices=[12]), "12 to 12"),
-    (lambda out: screen(SPACE, "loihi2", indices=["a"]), "numbers of type"),
+    (lambda out: screen(SPACE, "loihi2", indices=["a"]), '"a" of type str'),
+    (lambda out: screen(SPACE, "loihi2", indices=[True]), "bool"),
+    (lambda out: screen(SPACE, "loihi2", indices=[1.5]), "float"),
+    (lambda out: screen(SPACE, "loihi2", sample=2.5), "2.5"),
+    (lambda out: screen(SPACE, "loihi2", sample=2, seed=-1), "-1"),
+    (lambda out: screen(SPACE, "loihi2", dilate="auto"), "auto"),
     (lambda out: screen(SPACE, "loihi2", sample=13), "13"),
     (lambda out: screen(SPACE, "loihi2", sample=2, indices=[1]), "2 and indices"),
     (lambda out: screen(SPACE, "loihi2", budget={"core": 1}), "core"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
+from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool, Upsample
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 from snncompile.ir.windows import Window
@@ -50,7 +50,7 @@ def test_no_outputs_of_an_axis_read_fewer_inputs(window):
 def test_no_pixels_read_fewer_pixels(rows, columns):
     y, x = reads(rows), reads(columns)
     pixels = [set(itertools.product(a, b)) for a, b in itertools.product(y, x)]
-    whole, *inner = parts_of(*(Axis.same(w.inputs).through([w]) for w in (rows, columns)))
+    whole, *inner = parts_of(*(Axis.same(w.inputs).through([w]) for w in (rows, columns)), len(pixels))
     assert whole.pixels == len(pixels)
     for size, bound in enumerate(whole.read, 1):
         assert bound <= min(len(set().union(*chosen)) for chosen in itertools.combinations(pixels, size))
@@ -135,3 +135,12 @@ def test_cores_are_counted_by_axons_that_leave_no_room_for_others():
     table = layer_table(Graph("net", nodes, (Edge("x", "n", 0, (conv,)), Edge("n", "y")), Stage.LEGAL))
     cores = least_cores(table, load_target("loihi1"))
     assert (cores["in-axons"].tolist(), cores["in-axons that leave no room for others"].tolist()) == ([29], [36])
+
+
+def test_frames_and_kernels_of_any_size_take_little_time_and_memory() -> None:
+    large = reach_of((Upsample((5000, 5000)),), (2, 3, 3))
+    assert least_need(large, 4096, 1024, 1024).axons > 0
+    assert least_need(large, 4096, 1 << 20, 1024) == (0, 1)
+    around = Conv(ShapeOnly((4, 4, 101, 101)), padding=((50, 50),) * 2)
+    assert least_need(reach_of((around,), (4, 110, 110)), 1 << 20, 1024, 1024).axons > 0
+    assert len(parts_of(*reach_of((around,), (4, 110, 110)).axes[1:], 1024)) == 64

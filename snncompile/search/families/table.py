@@ -15,6 +15,7 @@ from snncompile.diagnostics import CompileError, did_you_mean, fail, shorten
 from snncompile.frontends.torch.source import value_of_file
 from snncompile.ir.graph import Graph
 from snncompile.search.families.family import Family, bounded
+from snncompile.search.guarded import guarded
 from snncompile.search.space import Space
 
 FAMILIES: dict[str, str] = {
@@ -132,4 +133,4 @@ def _space_of_file(text: str) -> Space:
         path, _, name = text.rpartition(":")
         kind = "not there" if found is None else f"of type {shorten(type(found).__name__)}"
         fail("SNN404", f"file {shorten(path)}", f"{shorten(name)} is {kind}", "the name of a Space")
-    return found
+    return guarded(found)
