@@ -28,6 +28,7 @@ BUDGETS: dict[str, Budget] = {
     "neurons": Budget("neurons", lambda cost: cost.neurons),
     "synapses": Budget("synapses", lambda cost: cost.synapses),
     "weight_kib": Budget("KiB of weights", lambda cost: cost.weight_bits / 8192),
+    "kept_kib": Budget("KiB of the weights that are not zero", lambda cost: cost.kept_bits / 8192),
     "state_kib": Budget("KiB of membranes and other states", lambda cost: cost.state_bits / 8192),
     "resident_kib": Budget("KiB of the weights and states of all layers", lambda cost: cost.resident_bits / 8192),
     "peak_kib": Budget("KiB of the weights and states of the largest layer", lambda cost: cost.peak_bits / 8192),

@@ -37,6 +37,7 @@ class Cost:
         profile: the name of the profile of constants; None where the target has none.
         neurons, synapses: numbers of the whole network, inputs not among the neurons.
         weight_bits, state_bits: bits of all weights, and of all states.
+        kept_bits: bits of the weights that are not zero: what a sparse format stores at least, without its indices.
         resident_bits: bits of weights and states with all layers in memory at once.
         peak_bits: bits of the largest layer, if only one layer is in memory at a time.
         cores: how many cores the network was cut for; without a partition, the lower bound.
@@ -59,6 +60,7 @@ class Cost:
     neurons: int
     synapses: int
     weight_bits: int
+    kept_bits: int
     state_bits: int
     resident_bits: int
     peak_bits: int

@@ -16,9 +16,9 @@ from snncompile.targets.layer_table import LayerTable, summed
 LISTINGS = {DENSE: "dense", SPARSE: "sparse", KERNEL: "conv"}
 """The word for each way to store synapses, in the names of constants and of totals."""
 SUMS = ("inputs", "neurons", "synapses", "nonzero", "nonzero_bits", "dense", "sparse", "conv", "weight_bits",
-        "state_bits")
+        "kept_bits", "state_bits")
 """What is added up: elements of inputs, neurons, synapses, synapses whose weight is not zero, these times the bits of
-their weights, synapses of each listing, and the bits of weights and of states."""
+their weights, synapses of each listing, and the bits of weights, of weights that are not zero, and of states."""
 
 
 def totals(table: LayerTable) -> Array:
@@ -32,7 +32,8 @@ def totals(table: LayerTable) -> Array:
     weights, states = _bits(table)
     listed = (into(links.synapses * (links.listing == listing)) for listing in LISTINGS)
     return np.stack([cells.neurons * cells.is_input, cells.neurons * (1 - cells.is_input), cells.synapses,
-                     into(nonzero), into(nonzero * links.weight_bits), *listed, into(weights), states])
+                     into(nonzero), into(nonzero * links.weight_bits), *listed, into(weights),
+                     into(links.nonzero * links.weight_bits), states])
 
 
 def nonzero_synapses(table: LayerTable) -> Array:

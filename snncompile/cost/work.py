@@ -70,6 +70,7 @@ class Sizes(NamedTuple):
     neurons: Number
     synapses: Number
     weight_bits: Number
+    kept_bits: Number
     state_bits: Number
     resident_bits: Number
     peak_bits: Number
@@ -82,7 +83,7 @@ class Sizes(NamedTuple):
     def of(cls, sums: Mapping[str, Number], peak_bits: Number, cores: Number, chips: Number, ticks: Number,
            latency_ticks: Number) -> Sizes:
         """The sizes of networks whose totals are known by the names of `totals.SUMS`."""
-        return cls(sums["neurons"], sums["synapses"], sums["weight_bits"], sums["state_bits"],
+        return cls(sums["neurons"], sums["synapses"], sums["weight_bits"], sums["kept_bits"], sums["state_bits"],
                    sums["weight_bits"] + sums["state_bits"], peak_bits, cores, chips, ticks, latency_ticks)
 
 
