@@ -1,7 +1,8 @@
 """Put the cores of a partition on a target's mesh, so that spikes take few hops.
 
-Several chips lie side by side, in a rectangle that is as square as it can be, and a spike crosses from the last tile of
-one to the first tile of the next in one hop. That is provisional: boards differ, and what they look like is not public.
+Several chips lie side by side on a board, a rectangle that is as square as it can be, and a spike crosses from the last
+tile of one to the first tile of the next in one hop. Three chips lie on a board of four, one of which holds no neurons
+and only passes spikes on. That is provisional: boards differ, and what they look like is not public.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Placement:
     Attributes:
         column, row: `[core]`, the tile of each core, counted over all chips.
         columns, rows, cores_per_tile: the size of the mesh of one chip.
-        corners: `[chip, (column, row)]`, the first tile of each chip.
+        corners: `[chip, (column, row)]`, the first tile of each chip of the board, those without neurons last.
         hops_x, hops_y: by population, the hops along rows and along columns of all packets if every neuron fires once.
         mean_hops: hops of a packet on average, weighted by the rates if those were given.
         least_mean_hops: a lower bound on `mean_hops`, see `least_hops`.
@@ -87,7 +88,7 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
         return None
     expect_places(partition, target)
     corners = _corners(partition.chips, columns, rows)
-    points = (corners[:, None] + np.repeat(curve(columns, rows), each, 0)).reshape(-1, 2)
+    points = (corners[:partition.chips, None] + np.repeat(curve(columns, rows), each, 0)).reshape(-1, 2)
     flows = partition.traffic
     weights = np.array([(rates or {}).get(n, 0.0 if rates else 1.0) for n in partition.populations])
     packets = flows.packets * weights[flows.population]
@@ -101,13 +102,14 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
 
 
 def _corners(chips: int, columns: int, rows: int) -> Array:
-    """The column and the row of the first tile of each chip, along a Hilbert curve over the chips.
+    """The column and the row of the first tile of each chip of a board with room for so many chips, along a Hilbert
+    curve over the board.
 
     >>> _corners(3, columns=8, rows=4).tolist()
-    [[0, 0], [0, 4], [8, 4]]
+    [[0, 0], [0, 4], [8, 4], [8, 0]]
     """
     wide = math.ceil(math.sqrt(chips))
-    return np.asarray(curve(wide, -(-chips // wide))[:chips] * (columns, rows))
+    return np.asarray(curve(wide, -(-chips // wide)) * (columns, rows))
 
 
 def _by_population(partition: Partition, each: Array) -> dict[str, int]:

@@ -84,7 +84,7 @@ def test_cores_lie_on_the_tiles_of_their_chip():
     target = FEW.with_(chips=None)
     cut = partition(NET, target)
     at = place(cut, target)
-    assert len(at.corners) == cut.chips > 2
+    assert len(at.corners) >= cut.chips > 2
     corner = at.corners[cut.chip]
     inside = np.stack([at.column, at.row], 1) - corner
     assert ((inside >= 0) & (inside < (3, 2))).all()
@@ -180,5 +180,7 @@ def test_a_compiled_network_says_on_which_chips_it_lies():
     assert model.report.cost.chips == model.report.cores.chips
     assert any("to another chip" in step.detail for step in line(model))
     picture = to_svg(*model.chip)
-    assert picture.count('class="chip"') == model.report.cores.chips
-    assert picture.count('class="tile"') == 2 * model.report.cores.chips
+    chips = len(model.chip.placement.corners)
+    assert chips >= model.report.cores.chips
+    assert picture.count('class="chip"') == chips
+    assert picture.count('class="tile"') == 2 * chips
