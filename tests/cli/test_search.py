@@ -94,7 +94,8 @@ def test_what_functions_of_a_space_raise_is_told_with_their_line(name, found, jo
 
 
 @pytest.mark.parametrize("code", [
-    "mine = Space(3, {'x': (1,)}, print)", "mine = Space('a', {3: (1,)}, print)", "mine = Space('a', {'x': (1,)}, None)",
+    "mine = Space(3, {'x': (1,)}, print)", "mine = Space('a', {3: (1,)}, print)",
+    "mine = Space('a', {'x': (1,)}, None)",
     "mine = Chain('none', [print])",
 ])
 def test_a_space_of_wrong_parts_is_refused(code, tmp_path):
