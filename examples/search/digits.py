@@ -19,7 +19,7 @@ class Part(NamedTuple):
 
 
 def frames(values: Literal["real", "spike"]) -> tuple[Part, Part, Part]:
-    """The digits to train on, those that choose among trained networks, and those held out: 1,078, 360 and 359.
+    """The digits to train on, those that choose among trained networks, and those held out: 1,079, 359 and 359.
 
     Args:
         values: "real" shows the intensities, from 0 to 1, in every tick; "spike" as many spikes as a neuron without
