@@ -2,11 +2,11 @@
 
     python examples/search/bcnas.py [--iterations 6] [--epochs 8] [--output build/bcnas]
 
-The backbone is a small residual network with five layers of neurons, for scikit-learn's digits. A candidate has up to two
-links that carry the spikes of a layer, a tick late, to itself or to a layer before it. Every candidate has to run on one
-Loihi 2, each of its ticks taking three of the chip's, and within so many KiB on a microcontroller. `check` says so before
-anything is run; the others are ranked by the N-score of the paper on spikes of the untrained network, and the best few
-are trained.
+The backbone is a small residual network with five layers of neurons, for scikit-learn's digits. A candidate has up to
+two links that carry the spikes of a layer, a tick late, to itself or to a layer before it. Every candidate has to run
+on one Loihi 2, each of its ticks taking three of the chip's, and within 32 KiB on a microcontroller. `check` says so
+before anything is run; the others are ranked by the N-score of the paper on spikes of the untrained network, and the
+best few are trained.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def main() -> None:
         f"have taken {len(judge.rejected) * seconds / 60:.0f} min")
     say("winner", best.graph.name, f"{best.right} of {len(validation.y)} digits of the validation part")
     packed = sc.check(best.graph, CHIP, dilate=SLOWER, packed=True)
-    say("", f"{CHIP}: {packed.cores} core{'s' * (packed.cores != 1)}", f"{SLOWER} ticks of the chip for each of {TICKS}")
+    cores = f"{packed.cores} core{'s' * (packed.cores != 1)}"
+    say("", f"{CHIP}: {cores}", f"{SLOWER} ticks of the chip for each of {TICKS}")
     compiled(best, training, held_out, options.output)
 
 

@@ -1,4 +1,4 @@
-"""What both searches end with: candidates are trained, and the winner is compiled to C and compared with the integers."""
+"""What both searches end with: candidates are trained, the winner is compiled to C and compared with the integers."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python examples/search/pareto.py [--trials 60] [--epochs 2] [--more 8] [--output build/pareto]
 
-A candidate is a width, a kernel, a width of weights and a neuron for each of three layers, and how many cores of a first
-Loihi there are. Accuracy is to be high; energy and cores are to be few. `check` judges every candidate before it is
+A candidate is a width, a kernel, bits of weights and a neuron for each of three layers, and how many cores a first Loihi
+has. Accuracy is to be high; energy and cores are to be few. `check` judges every candidate before it is
 trained, and Optuna learns from those that cannot run too. The network with the best accuracy is trained for longer.
 """
 
@@ -103,11 +103,11 @@ def plot(search: Search, best: set[int], path: Path) -> None:
             label = f"{cores} core{'s' * (cores > 1)}" if chosen else None
             axes.scatter(*zip(*points or [(float("nan"),) * 2], strict=True), s=size, alpha=alpha, color=colour,
                          edgecolors="black" if chosen else "none", linewidths=0.8, label=label, zorder=2 + chosen)
-    axes.set(xlabel="estimated energy of a digit (uJ)", ylabel="accuracy after a short training (%)", xscale="log",
-             title=f"{len(search.found)} candidates that run on a first Loihi; large: not beaten by any other")
-    axes.title.set_fontsize(10)
-    axes.grid(alpha=0.3, which="both")
-    axes.legend(title="a chip with", frameon=False, loc="lower right")
+    axes.set(xlabel="estimated energy of a digit (uJ)", ylabel="accuracy after a short training (%)")
+    axes.set_title(f"{len(search.found)} candidates that run; no other beats those with a rim", fontsize=10)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(title="a Loihi with", frameon=False, loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
 

@@ -4,8 +4,8 @@
     train(net, x, y, epochs=8, seed=0)
     graph = net.graph()                     # the same network with what was learned
 
-A layer that names a width, as `net.conv(32, 3, bits=4)` does, is trained with weights of that width: forward, a weight is
-a whole number of steps; backward, rounding is left out (a straight-through estimator). Spikes are steps forward and a
+A layer that names a width, as `net.conv(32, 3, bits=4)` does, is trained with weights of that width: forward, a weight
+is a whole number of steps; backward, rounding is left out (a straight-through estimator). Spikes are steps forward and a
 smooth bump backward (a surrogate gradient, Neftci et al., IEEE Signal Processing Magazine, 2019).
 """
 
@@ -88,7 +88,7 @@ class Trainable(nn.Module):
     def number(self, name: str, key: str) -> Tensor | None:
         """A weight, factor or bias of a node; None for a bias that it does not have."""
         found = f"{self.places[name]}_{key}"
-        return self.learned[found] if found in self.learned else None
+        return self.learned.get(found)
 
     def weight(self, name: str) -> Tensor:
         """The weight of a layer, in whole steps where the layer names a width."""
