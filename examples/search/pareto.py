@@ -2,8 +2,8 @@
 
     python examples/search/pareto.py [--trials 60] [--epochs 2] [--more 8] [--output build/pareto]
 
-A candidate is a width, a kernel, bits of weights and a neuron for each of three layers, and how many cores a first Loihi
-has. Accuracy is to be high; energy and cores are to be few. `check` judges every candidate before it is
+A candidate is a width, a kernel, bits of weights and a neuron for each of three layers, and how many cores a first
+Loihi has. Accuracy is to be high; energy and cores are to be few. `check` judges every candidate before it is
 trained, and Optuna learns from those that cannot run too. The network with the best accuracy is trained for longer.
 """
 

@@ -5,8 +5,8 @@
     graph = net.graph()                     # the same network with what was learned
 
 A layer that names a width, as `net.conv(32, 3, bits=4)` does, is trained with weights of that width: forward, a weight
-is a whole number of steps; backward, rounding is left out (a straight-through estimator). Spikes are steps forward and a
-smooth bump backward (a surrogate gradient, Neftci et al., IEEE Signal Processing Magazine, 2019).
+is a whole number of steps; backward, rounding is left out (a straight-through estimator). Spikes are steps forward and
+a smooth bump backward (a surrogate gradient, Neftci et al., IEEE Signal Processing Magazine, 2019).
 """
 
 from __future__ import annotations
