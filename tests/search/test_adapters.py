@@ -3,7 +3,7 @@ import pytest
 
 import snncompile as sc
 from snncompile.ir.ops import Input
-from snncompile.search import Chain
+from snncompile.search import Chain, variants
 from snncompile.search.adapters.optuna import apply, suggest
 
 
@@ -52,3 +52,17 @@ def test_a_population_of_pymoo_is_judged_at_once():
         verdict = sc.check(SPACE.build(index), SMALL, budget={"synapses": 1e5})
         assert sorted(found["G"][index].tolist()) == sorted(verdict.constraints.values())
         assert found["F"][index, 0] == -verdict.cost.neurons
+
+
+def test_the_target_is_one_more_variable_of_pymoo():
+    pytest.importorskip("pymoo")
+    from snncompile.search.adapters.pymoo import problem_of
+
+    chips = variants(SMALL, neurons=(300, 1000))
+    problem = problem_of(SPACE, chips, lambda indices, judged: judged.costs["neurons"][:, None].astype(float), 1)
+    assert problem.xu.tolist() == [size - 1 for size in (*SPACE.sizes, 2)]
+    x = np.array([(*SPACE.places(i), chip) for i in range(SPACE.size) for chip in (0, 1)])
+    found = problem.evaluate(x, return_as_dictionary=True)
+    feasible = (found["G"] <= 0).all(1).reshape(-1, 2)
+    assert feasible.tolist() == [[sc.check(SPACE.build(i), chip).ok for chip in chips] for i in range(SPACE.size)]
+    assert (feasible[:, 0] != feasible[:, 1]).any()
