@@ -66,3 +66,34 @@ def test_the_target_is_one_more_variable_of_pymoo():
     feasible = (found["G"] <= 0).all(1).reshape(-1, 2)
     assert feasible.tolist() == [[sc.check(SPACE.build(i), chip).ok for chip in chips] for i in range(SPACE.size)]
     assert (feasible[:, 0] != feasible[:, 1]).any()
+
+
+@pytest.mark.slow
+def test_ray_trains_only_what_can_run(tmp_path):
+    tune = pytest.importorskip("ray.tune", exc_type=ImportError)
+    import ray
+
+    from snncompile.search.adapters.ray import choices_of, trainable_of
+
+    space, small, places = SPACE, SMALL, SPACE.sizes
+
+    def train(pick, verdict):
+        assert verdict.ok
+        return {"neurons": verdict.cost.neurons}
+
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        tuner = tune.Tuner(trainable_of(space, small, train, {"neurons": 0}), param_space=choices_of(space),
+                           tune_config=tune.TuneConfig(metric="neurons", mode="max", num_samples=3, reuse_actors=True),
+                           run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0))
+        results = list(tuner.fit())
+    finally:
+        ray.shutdown()
+    assert len(results) == 3
+    assert not any(result.error for result in results)
+    for result in results:
+        index = int(np.ravel_multi_index([result.config[name] for name in space.choices], places))
+        verdict = sc.check(space.build(index), small)
+        assert result.metrics["feasible"] == verdict.ok
+        assert result.metrics["neurons"] == (verdict.cost.neurons if verdict.ok else 0)
+        assert {f"rule {name}": value for name, value in verdict.constraints.items()}.items() <= result.metrics.items()
