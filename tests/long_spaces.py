@@ -25,7 +25,7 @@ from snncompile.search.families.table import FAMILIES, family
 from snncompile.search.space import Space
 
 TARGETS = ("c99", "loihi1", "loihi2", "speck2f", "truenorth", "xylo-a2")
-WHOLE, SAMPLE, CHECKED = 4_000, 300, 2
+WHOLE, SAMPLE, CHECKED = 1_000, 300, 2
 EXACT = ("spikenas-bench:cifar10",)
 FILE = Path(__file__).parents[1] / "docs" / "spaces.json"
 

@@ -4,7 +4,7 @@ import pytest
 import snncompile as sc
 from snncompile.ir.ops import Input
 from snncompile.search import Chain, variants
-from snncompile.search.adapters.optuna import apply, suggest
+from snncompile.search.adapters.optuna import apply, quarter, suggest
 
 
 def layer(net, width=(2, 8, 32), neuron=("if", "lif")):
@@ -66,6 +66,50 @@ def test_the_target_is_one_more_variable_of_pymoo():
     feasible = (found["G"] <= 0).all(1).reshape(-1, 2)
     assert feasible.tolist() == [[sc.check(SPACE.build(i), chip).ok for chip in chips] for i in range(SPACE.size)]
     assert (feasible[:, 0] != feasible[:, 1]).any()
+
+
+TIGHT = sc.load_target("loihi2").with_(neurons=300)
+"""Of the 36 candidates, 4 can run on it."""
+
+
+def test_optuna_suggests_what_can_run():
+    """Seeded, and far from the limit: of the last 20 trials at random, 2 could run."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    feasible = []
+
+    def objective(trial):
+        verdict = sc.check(SPACE.graph(**suggest(trial, SPACE)), TIGHT)
+        feasible.append(verdict.ok)
+        return (apply(trial, verdict, (1e9,)) or (-verdict.cost.synapses,))[0]
+
+    sampler = optuna.samplers.TPESampler(seed=0, multivariate=False, gamma=quarter)
+    optuna.create_study(sampler=sampler).optimize(objective, n_trials=60)
+    assert sum(feasible[-20:]) > 8
+
+
+def test_pymoo_offspring_can_run():
+    """Seeded, and far from the limit: of the first generation, at random, a tenth can run."""
+    pytest.importorskip("pymoo")
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.operators.crossover.pntx import TwoPointCrossover
+    from pymoo.operators.mutation.pm import PM
+    from pymoo.operators.repair.rounding import RoundingRepair
+    from pymoo.operators.sampling.rnd import IntegerRandomSampling
+    from pymoo.optimize import minimize
+
+    from snncompile.search.adapters.pymoo import problem_of
+
+    generations = []
+
+    def objectives(_, judged):
+        generations.append(judged.ok)
+        return -judged.costs["synapses"][:, None].astype(float)
+
+    algorithm = NSGA2(pop_size=20, sampling=IntegerRandomSampling(), crossover=TwoPointCrossover(),
+                      mutation=PM(vtype=float, repair=RoundingRepair()), eliminate_duplicates=False)
+    minimize(problem_of(SPACE, TIGHT, objectives, 1), algorithm, ("n_gen", 8), seed=0)
+    assert np.mean(np.concatenate(generations[-3:])) > 0.5
 
 
 @pytest.mark.slow

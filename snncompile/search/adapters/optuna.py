@@ -14,7 +14,7 @@ worst objectives, and their constraints.
 Where few candidates can run, the settings of this sampler decide how many of those that it suggests can. TPE looks for
 what the best trials have in common. As it comes, these are at most 25, which lie at the limits of the hardware if
 larger networks are better, and around them it varies all choices at once: most of what it suggests is beyond a limit.
-`benchmarks/README.md` has the figures.
+`benchmarks/README.md` has the figures. Optuna warns that `gamma` will be gone in its version 6.
 """
 
 from __future__ import annotations
