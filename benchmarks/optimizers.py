@@ -29,7 +29,7 @@ import snncompile as sc
 from snncompile.ir.ops import Input
 from snncompile.ir.rules import Firing
 from snncompile.search import Chain, Judged, Net, screen, variants
-from snncompile.search.adapters.optuna import apply, suggest
+from snncompile.search.adapters.optuna import apply, quarter, suggest
 from snncompile.search.adapters.pymoo import problem_of
 
 FIRING = Firing(">", "value")
@@ -100,11 +100,6 @@ def by_pymoo(seed: int, objectives: int, trials: int) -> Outcome:
     minimize(problem_of(SPACE, CHIPS, of, objectives, budget=BUDGET), algorithm,
              ("n_gen", max(trials // POPULATION, SETTLED + 1)), seed=seed)
     return Outcome(float(np.mean(shares[SETTLED:])), max(synapses) / 1e6)
-
-
-def quarter(trials: int) -> int:
-    """How many of the trials so far TPE takes for good ones; a tenth, and at most 25, unless it is told."""
-    return trials // 4 + 1
 
 
 SETTINGS: dict[str, dict[str, Any]] = {

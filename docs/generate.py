@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -115,7 +116,36 @@ def passes() -> str:
     return BLOCK.sub(lambda m: m[1] + table + m[2], (HERE / "passes.md").read_text(encoding="utf-8"))
 
 
-PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks, "target-figures.md": target_figures,
+SPACES = re.compile(r"(<!-- table of spaces, made by `make docs` -->\n).*?(<!-- end of table -->\n)", re.S)
+MOST_BROKEN = 3
+"""Rules that are named for each space and target."""
+
+
+def spaces() -> str:
+    """The page about what targets accept of spaces, with its tables made anew from `spaces.json`."""
+    lines = []
+    for name, found in json.loads((HERE / "spaces.json").read_text(encoding="utf-8")).items():
+        of = f"{found['size']:,} candidates" if found["size"] == found["judged"] else (
+            f"{found['size']:,} candidates, of which {found['judged']:,} were drawn")
+        dead = max(row["dead"] for row in found["targets"].values())
+        rows = found["targets"].items()
+        chips = any("chips" in row for _, row in rows)  # how many the network needs that needs most, where it is known
+        lines += ["", f"## {name}", "", of + (f"; {dead:,} are no networks" if dead else ""), "",
+                  "| target | can run |" + " chips |" * chips + " rules most often broken |",
+                  "|---|---|" + "---|" * chips + "---|"]
+        lines += [f"| {target} | {row['ok']:,} |" + f" {row.get('chips', '')} |" * chips
+                  + f" {_broken(row['broken'], found['judged'])} |" for target, row in rows]
+    table = "\n".join(lines) + "\n\n"
+    return SPACES.sub(lambda m: m[1] + table + m[2], (HERE / "spaces.md").read_text(encoding="utf-8"))
+
+
+def _broken(counts: dict[str, int], of: int) -> str:
+    """The rules that most candidates break, with their share."""
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_BROKEN]
+    return ", ".join(f"{rule} {count / of:.0%}" for rule, count in most)
+
+
+PAGES = {"spaces.md": spaces, "diagnostics.md": diagnostics, "frameworks.md": frameworks, "target-figures.md": target_figures,
          "passes.md": passes}
 
 if __name__ == "__main__":

@@ -14,14 +14,23 @@ from snncompile.ir.verify import verify
 FILE = Path(__file__).parents[1] / "benchmarks" / "networks.py"
 
 
-@pytest.fixture(scope="module")
-def networks():
-    spec = importlib.util.spec_from_file_location("benchmark_networks", FILE)
+def module_of(file):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def networks():
+    yield from module_of(FILE)
+
+
+@pytest.fixture(scope="module")
+def mapped():
+    yield from module_of(FILE.with_name("mapped_networks.py"))
 
 
 @pytest.mark.parametrize(("name", "weights", "neurons"), [
@@ -57,3 +66,17 @@ def test_resnet19_has_the_published_number_of_weights_and_neurons(networks):
 def test_networks_are_the_same_every_time(networks):
     first, second = networks.small_conv(), networks.small_conv()
     assert str(first.graph) == str(second.graph)
+
+
+@pytest.mark.parametrize(("name", "populations", "neurons", "weights"), [
+    ("conv102k", 4, 2 * 8 * 64 * 64 + 32 * 32 * 32 + 16 * 16 * 16, 9 * (8 * 8 + 32 * 8 + 16 * 32)),
+    ("pilotnet", 9, 107_033, 251_822),
+    ("resnet19", 20, 1_442_570, 12_687_232),
+    ("mobilenet", 29, 1_648_616, 4_209_088),
+    ("billion", 69, 1_149_239_296, 9 * (68 * 64 * 64 + 32 * 64)),
+])
+def test_networks_to_be_mapped_have_their_sizes(mapped, name, populations, neurons, weights):
+    graph = getattr(mapped, name)()
+    found = (len(graph.populations), sum(int(np.prod(graph.shapes[n])) for n in graph.populations),
+             sum(int(np.prod(op.weight.shape)) for e in graph.edges for op in e.chain if hasattr(op, "weight")))
+    assert found == (populations, neurons, weights)

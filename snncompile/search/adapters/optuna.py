@@ -5,10 +5,16 @@
         worst = apply(trial, verdict, worst=(0.0, 1e9))
         return worst or (accuracy_of(trial), verdict.cost.total_pj)
 
-    optuna.create_study(sampler=optuna.samplers.TPESampler(), directions=["maximize", "minimize"])
+    sampler = optuna.samplers.TPESampler(multivariate=False, gamma=quarter)
+    optuna.create_study(sampler=sampler, directions=["maximize", "minimize"])
 
 A trial that is pruned teaches constrained samplers nothing, so that infeasible candidates are not pruned: they get the
 worst objectives, and their constraints.
+
+Where few candidates can run, the settings of this sampler decide how many of those that it suggests can. TPE looks for
+what the best trials have in common. As it comes, these are at most 25, which lie at the limits of the hardware if
+larger networks are better, and around them it varies all choices at once: most of what it suggests is beyond a limit.
+`benchmarks/README.md` has the figures. Optuna warns that `gamma` will be gone in its version 6.
 """
 
 from __future__ import annotations
@@ -40,6 +46,11 @@ def apply(trial: Any, verdict: Verdict, worst: Sequence[float]) -> tuple[float, 
     for name, value in verdict.constraints.items():
         trial.set_constraint(name, float(value))
     return None if verdict.ok else tuple(worst)
+
+
+def quarter(trials: int) -> int:
+    """How many of the trials so far a sampler is to take for good ones, as its argument `gamma`."""
+    return trials // 4 + 1
 
 
 def _ordered(values: Sequence[Any]) -> bool:
