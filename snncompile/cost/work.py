@@ -90,7 +90,7 @@ class Sizes(NamedTuple):
 def least_chips(sums: Mapping[str, Number], cores: Number, limits: Limits) -> Number:
     """Chips that networks need at least, given their cores and their totals by the names of `totals.SUMS`.
 
-    >>> least_chips({"neurons": 1500, "synapses": 90}, 3, Limits(cores=4, neurons=1000))
+    >>> int(least_chips({"neurons": 1500, "synapses": 90}, 3, Limits(cores=4, neurons=1000)))
     2
     """
     needs = (cores, limits.cores), (sums["neurons"], limits.neurons), (sums["synapses"], limits.synapses)
