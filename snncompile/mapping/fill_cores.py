@@ -166,23 +166,51 @@ def fill_mixed(queues: Sequence[Array], resources: tuple[Resource, ...], paired:
     Raises:
         TileTooLarge: a tile is too much for a core of its own.
     """
+    def load(at: OpenCore) -> None:
+        for line, count in _first(at.waiting, at.limits, paired):
+            at.take(line, at.room, count)
+        while at.waiting:
+            takes = [line.fitting(at.room)[1] / at.limits for line in at.waiting]
+            best = max(range(len(takes)), key=lambda i: float(takes[i].sum()))
+            if not takes[best].any():
+                break
+            at.take(at.waiting[best], at.room)
+
+    return fill_by_layers(queues, resources, load)
+
+
+class OpenCore:
+    """A core that is being filled with layers.
+
+    Attributes:
+        core, number: the cores of all tiles, `core[tile]`, and the number of this one.
+        waiting: the layers of which it has no tiles yet.
+        limits, room: `[resource]`, what an empty core has of each, and what is left of this one.
+    """
+
+    def __init__(self, core: Array, number: int, waiting: list[Line], limits: Array):
+        self.core, self.number, self.waiting, self.limits, self.room = core, number, waiting, limits, limits
+
+    def take(self, line: Line, room: Array, most: int | None = None) -> None:
+        """Take the tiles of a layer that fit into a part of the room that is left, at most so many."""
+        self.room = self.room - line.give(self.core, self.number, room, most)
+        self.waiting.remove(line)
+
+
+def fill_by_layers(queues: Sequence[Array], resources: tuple[Resource, ...], load: Callable[[OpenCore], None]) -> Array:
+    """Give tiles to cores, `core[tile]`, by a function that fills one core after another with layers.
+
+    Args:
+        queues: the tiles of each layer, in the order in which cores take them.
+        load: takes one tile at least.
+    """
     limited = tuple(r for r in resources if r.limit is not None)
     lines = [Line(queue, limited) for queue in queues if len(queue)]
     core = np.empty(sum(len(line.order) for line in lines), np.int64)
     limits = np.array([r.limit for r in limited], np.float64)
     number = 0
     while lines:
-        room, waiting = limits.copy(), list(lines)
-        for line, count in _first(lines, limits, paired):
-            room -= line.give(core, number, room, count)
-            waiting.remove(line)
-        while waiting:
-            takes = [line.fitting(room)[1] / limits for line in waiting]
-            best = max(range(len(waiting)), key=lambda i: float(takes[i].sum()))
-            if not takes[best].any():
-                break
-            room -= waiting[best].give(core, number, room)
-            del waiting[best]
+        load(OpenCore(core, number, list(lines), limits))
         lines = [line for line in lines if line.start < len(line.order)]
         number += 1
     return core

@@ -52,7 +52,11 @@ class Partition:
     def packets(self) -> dict[str, int]:
         """By population, the packets that leave their core if every neuron fires once: one for each other core that
         reads the neuron."""
-        sums = np.bincount(self.traffic.population, self.traffic.packets, len(self.populations))
+        return self.by_population(self.traffic.packets)
+
+    def by_population(self, each: Array) -> dict[str, int]:
+        """The sum of whole numbers `[flow]` over the flows of each population."""
+        sums = np.bincount(self.traffic.population, each, len(self.populations))
         return {name: int(n) for name, n in zip(self.populations, sums, strict=True)}
 
     @property
@@ -69,9 +73,7 @@ class Partition:
     def packets_between_chips(self) -> dict[str, int]:
         """By population, the packets of `packets` whose cores lie on different chips."""
         flows = self.traffic
-        crossing = flows.packets * (self.chip[flows.source] != self.chip[flows.target])
-        sums = np.bincount(flows.population, crossing, len(self.populations))
-        return {name: int(n) for name, n in zip(self.populations, sums, strict=True)}
+        return self.by_population(flows.packets * (self.chip[flows.source] != self.chip[flows.target]))
 
     @cached_property
     def along_frame(self) -> Array:

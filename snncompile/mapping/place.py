@@ -57,20 +57,21 @@ class Placement:
         return column + self.columns, row + self.rows
 
 
-def expect_places(partition: Partition, target: Target) -> None:
-    """Refuse more cores on a chip than its mesh has, if the target has one.
+def expect_places(partition: Partition, target: Target) -> tuple[int, int] | None:
+    """The columns and rows of the mesh of a chip; None where it has none, or where its cores differ.
 
     Raises:
-        CompileError: SNN416 for more cores than that.
+        CompileError: SNN416 for more cores on a chip than its mesh has.
     """
     columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
     if columns is None or rows is None or target.network.layer_per_core:
-        return
+        return None
     fullest = int(np.bincount(partition.chip).max(initial=0))
     if fullest > columns * rows * each:
         fail("SNN416", "mesh", f"{fullest:,} cores",
              f"{columns * rows * each:,}: {columns} columns, {rows} rows",
              "a variant of the target with more columns and rows")
+    return columns, rows
 
 
 def place(partition: Partition, target: Target, rates: Mapping[str, float] | None = None) -> Placement | None:
@@ -83,10 +84,10 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
     Raises:
         CompileError: SNN416 for more cores on a chip than its mesh has.
     """
-    columns, rows, each = target.mesh.columns, target.mesh.rows, target.mesh.cores_per_tile
-    if columns is None or rows is None or target.network.layer_per_core:
+    mesh, each = expect_places(partition, target), target.mesh.cores_per_tile
+    if mesh is None:
         return None
-    expect_places(partition, target)
+    columns, rows = mesh
     corners = _corners(partition.chips, columns, rows)
     points = (corners[:partition.chips, None] + np.repeat(curve(columns, rows), each, 0)).reshape(-1, 2)
     flows = partition.traffic
@@ -94,7 +95,7 @@ def place(partition: Partition, target: Target, rates: Mapping[str, float] | Non
     packets = flows.packets * weights[flows.population]
     at, method = _best(partition, packets, points)
     ways = np.abs(points[at[flows.source]] - points[at[flows.target]])
-    x, y = (_by_population(partition, along) for along in ways.T)
+    x, y = (partition.by_population(flows.packets * along) for along in ways.T)
     total = max(float(packets.sum()), 1e-300)
     least = least_hops(flows.source, flows.target, packets, partition.cores, each)
     return Placement(points[at, 0], points[at, 1], columns, rows, each, corners, x, y,
@@ -110,13 +111,6 @@ def _corners(chips: int, columns: int, rows: int) -> Array:
     """
     wide = math.ceil(math.sqrt(chips))
     return np.asarray(curve(wide, -(-chips // wide)) * (columns, rows))
-
-
-def _by_population(partition: Partition, each: Array) -> dict[str, int]:
-    """For each population, the sum of a number per packet over all of its packets."""
-    flows = partition.traffic
-    sums = np.bincount(flows.population, flows.packets * each, len(partition.populations))
-    return {name: int(n) for name, n in zip(partition.populations, sums, strict=True)}
 
 
 def _best(partition: Partition, packets: Array, points: Array) -> tuple[Array, str]:

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.mapping.fill_cores import FillCores, Line, Resource, TileTooLarge
+from snncompile.mapping.fill_cores import FillCores, Line, OpenCore, Resource, TileTooLarge, fill_by_layers
 from snncompile.mapping.lower_bounds import OUT_AXONS
 from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.pieces import Pieces
@@ -176,22 +176,16 @@ def fill_beside(queues: Sequence[Array], resources: tuple[Resource, ...], share:
     Raises:
         TileTooLarge: a tile is too much for a core of its own.
     """
-    limited = tuple(r for r in resources if r.limit is not None)
-    lines = [Line(queue, limited) for queue in queues if len(queue)]
-    limits = np.array([r.limit for r in limited], np.float64)
-    shares = np.array([share if r.name == OUT_AXONS else 1.0 for r in limited])
-    core, number = np.empty(sum(len(line.order) for line in lines), np.int64), 0
-    while lines:
-        room, waiting = limits.copy(), list(lines)
-        line: Line | None = min(lines, key=lambda line: float(line.alone(limits)[1][0]))
-        first = room * shares
+    shares = np.array([share if r.name == OUT_AXONS else 1.0 for r in resources if r.limit is not None])
+
+    def load(at: OpenCore) -> None:
+        line: Line | None = min(at.waiting, key=lambda line: float(line.alone(at.limits)[1][0]))
+        part = at.room * shares
         while line is not None:
-            room -= line.give(core, number, first if line.fitting(first)[0] else room)
-            waiting.remove(line)
-            first, line = room, _next(waiting, room, limits, worth)
-        lines = [line for line in lines if line.start < len(line.order)]
-        number += 1
-    return core
+            at.take(line, part if line.fitting(part)[0] else at.room)
+            part, line = at.room, _next(at.waiting, at.room, at.limits, worth)
+
+    return fill_by_layers(queues, resources, load)
 
 
 def _next(waiting: Sequence[Line], room: Array, limits: Array, worth: float) -> Line | None:

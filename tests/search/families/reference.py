@@ -124,6 +124,14 @@ def refusal(build: Callable[[], Any]) -> sc.Diagnostic:
     return e.value.diagnostics[0]
 
 
+def refuses(build: Callable[[], Any], found: str, expected: str) -> None:
+    """A notation is refused (SNN404), with what was found and what was expected."""
+    diagnostic = refusal(build)
+    assert diagnostic.code == "SNN404"
+    assert found in diagnostic.found
+    assert expected in diagnostic.limit
+
+
 def presets_hold(family: Any, skip: Mapping[str, str] | None = None) -> None:
     """Every preset builds, runs on c99, and has the parameters that were printed."""
     from snncompile.search.families.family import parameters

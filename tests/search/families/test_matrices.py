@@ -20,7 +20,9 @@ from tests.search.families.reference import (
     lif,
     presets_hold,
     refusal,
+    refuses,
 )
+from tests.search.families.test_snasnet import of_two_cells
 
 SMALL, SKELETON, TAU = Data((2, 8, 8), 3), Skeleton(4, 2, 12, 2), 4 / 3
 LIF = lif(1 - 1 / TAU, gain=1 / TAU)
@@ -64,17 +66,7 @@ class Cell:
 
 
 def reference(rows, pool):
-    cells = [Cell(name, rows, pool) for name in ("cell1", "cell2")]
-
-    def tick(layers, x):
-        y = layers.norm("down.norm", cells[0](layers, layers.conv("stem", x)))
-        y = layers.conv("down", layers.fire("down.lif", y, LIF), norm=False)
-        y = functional.avg_pool2d(layers.norm("down.conv.norm", y), 2)
-        y = layers.fire("last.lif", layers.norm("last.norm", cells[1](layers, y)), LIF)
-        y = layers.fire("hidden.lif", layers.linear("hidden", functional.avg_pool2d(y, 2)), LIF)
-        return functional.avg_pool1d(layers.linear("votes", y)[:, None], 2)[:, 0]
-
-    return tick
+    return of_two_cells([Cell(name, rows, pool) for name in ("cell1", "cell2")], LIF)
 
 
 @pytest.mark.parametrize(("rows", "sides", "pool"), CASES)
@@ -127,10 +119,7 @@ def test_a_way_is_one_to_the_last_node():
     ("03-00:1,3:avg:mnist", '"mnist"', "cifar10"),
 ])
 def test_what_is_no_matrix_is_refused(text, found, expected):
-    diagnostic = refusal(lambda: matrices.graph(text))
-    assert diagnostic.code == "SNN404"
-    assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    refuses(lambda: matrices.graph(text), found, expected)
 
 
 def test_random_matrices_of_five_nodes_agree():

@@ -10,7 +10,7 @@ from snncompile.search.families.family import parameters
 from snncompile.search.families.signed_cells import read_cell
 from snncompile.search.numbers import with_random_numbers
 from tests.search.families import brain
-from tests.search.families.reference import agree, emits_the_same, images, presets_hold, refusal
+from tests.search.families.reference import agree, emits_the_same, images, presets_hold, refusal, refuses
 
 DATA = Data((2, 8, 8), 3, "spike")
 NEW0 = ("avg_pool_3x3_p@1,avg_pool_3x3_n@0,conv_3x3_n@0,avg_pool_3x3_p@1,conv_3x3_p@2,conv_3x3_n@3,"
@@ -106,10 +106,7 @@ def test_parameters_are_those_of_convolutions_and_norms():
     (f"{NEW0}:cifar10:0:16", '"0"', "2 to 512"),
 ])
 def test_what_names_no_network_is_refused(text, found, expected):
-    diagnostic = refusal(lambda: neuevo.graph(text))
-    assert diagnostic.code == "SNN404"
-    assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    refuses(lambda: neuevo.graph(text), found, expected)
 
 
 def test_a_size_that_cannot_be_halved_is_refused():

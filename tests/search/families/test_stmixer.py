@@ -21,6 +21,7 @@ from tests.search.families.reference import (
     lif,
     presets_hold,
     refusal,
+    refuses,
     torch,
 )
 
@@ -129,10 +130,7 @@ def test_size_alone_is_refused_where_synapses_mix_tokens():
     ("32,2,384,1,4,10,16:mnist", '"mnist"', "cifar10"),
 ])
 def test_numbers_that_do_not_fit_are_refused(text, found, expected):
-    diagnostic = refusal(lambda: stmixer.graph(text))
-    assert diagnostic.code == "SNN404"
-    assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    refuses(lambda: stmixer.graph(text), found, expected)
 
 
 def test_a_matrix_of_tokens_that_is_too_large_is_refused():

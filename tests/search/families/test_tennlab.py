@@ -13,7 +13,7 @@ import snncompile as sc
 from snncompile.search.families import risp, tennlab
 from snncompile.search.families.family import MAX_NESTING
 from snncompile.search.numbers import with_random_numbers
-from tests.search.families.reference import emits_the_same, presets_hold, refusal
+from tests.search.families.reference import emits_the_same, presets_hold, refusal, refuses
 
 REAL = {"min_weight": -1, "max_weight": 1, "leak_mode": "none", "min_threshold": -1, "max_threshold": 1,
         "min_potential": -1, "max_delay": 15, "discrete": False}
@@ -221,10 +221,7 @@ PARAMS = "Associated_Data__proc_params__"
     (altered(Nodes__0__values=[0], **{PARAMS + "spike_value_factor": 20000}), "20000", "32,767"),
 ])
 def test_what_is_no_network_of_risp_is_refused(text, found, expected):
-    diagnostic = refusal(lambda: tennlab.graph(text))
-    assert diagnostic.code == "SNN404"
-    assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    refuses(lambda: tennlab.graph(text), found, expected)
 
 
 def test_a_network_of_too_many_weights_is_refused():
