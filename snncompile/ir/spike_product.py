@@ -95,4 +95,5 @@ class SpikeProduct(Op):
         return tuple(Window.groups(n, m) for n, m in zip(shape, self.infer(shape), strict=True))
 
     def bounds(self, low: int, high: int) -> tuple[int, int]:
-        return self.terms * low * high, self.terms * max(low * low, high * high)
+        products = low * low, low * high, high * high
+        return self.terms * min(products), self.terms * max(products)

@@ -8,6 +8,7 @@ import snncompile as sc
 from snncompile.mapping.partition import partition
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.table import Choices, passes_of
+from snncompile.search import Net
 from tests.nets import small, spikes
 
 
@@ -34,3 +35,12 @@ def test_synaptic_operations_are_accumulations_and_multiplications():
     assert min(cost.accumulations, cost.multiplications) > 0
     assert cost.synaptic_operations == cost.accumulations + cost.multiplications
     assert str(cost).startswith(f"{cost.synaptic_operations:.3g} SynOps")
+
+
+@pytest.mark.parametrize(("density", "kept"), [(None, 72), (0.25, 18), (0.5, 36)])
+def test_kept_bits_are_those_of_weights_that_are_not_zero(density, kept):
+    net = Net((2, 5, 5)).conv(4, 3, bits=4, density=density).lif(decay=0.5)
+    verdict = sc.check(net.linear(10, bits=8).lif(decay=0.5).graph(), "c99", budget={"kept_kib": 1})
+    assert verdict.cost.kept_bits == 4 * kept + 8 * 1000
+    assert verdict.cost.weight_bits == 4 * 72 + 8 * 1000
+    assert verdict.margins["budget-kept_kib"] == verdict.cost.kept_bits / 8192 - 1
