@@ -254,7 +254,7 @@ def same_verdicts(make: Make, example: tuple[int, ...]) -> None:
 
 def every_weight(cost: Cost) -> Cost:
     """The cost without what depends on how many weights are zero."""
-    return replace(cost, accumulations=0, bit_operations=0)
+    return replace(cost, accumulations=0, bit_operations=0, kept_bits=0)
 
 
 def modules_of(framework: str) -> dict[str, tuple[Make, tuple[int, ...]]]:
