@@ -288,8 +288,7 @@ def synapses(table: LayerTable, target: Target) -> Measured:
     return sum_at_most(table.populations.synapses, target.limits.on_all_chips("synapses"))
 
 
-MORE_CHIPS = ("use fewer neurons, weights or --weight-bits, or more chips: a variant of the target, such as "
-              "load_target(...).with_(chips=4)")
+MORE_CHIPS = 'use fewer neurons, weights or --weight-bits, or a target of more chips, as "loihi2 chips=4" is one'
 
 
 def cores_in_words(target: Target) -> str:

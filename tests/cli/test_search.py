@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from snncompile.search.families.table import space_of
 from tests.cli.running import answer, snnc
 
 SPACE = '''
@@ -40,6 +41,13 @@ def test_a_candidate_is_checked_by_its_notation():
     short = answer("check", "stdano:vgg11:0001110", code=2)["diagnostics"][0]
     assert (short["code"], short["limit"]) == ("SNN404", "expected 8, found 7")
     assert answer("check", "stdano:vgg11:00011100", "--dt", "0.1", code=2)["diagnostics"][0]["code"] == "SNN701"
+
+
+def test_a_family_alone_stands_for_its_first_space(tmp_path):
+    found = answer("screen", "autosnn", "--target", "c99", "--shard", "0/3000", "--out", tmp_path / "out")
+    assert found == answer("screen", "autosnn:autosnn-16", "--target", "c99", "--shard", "0/3000", "--out",
+                           tmp_path / "out")
+    assert space_of("spikenas-bench").size == 15_625
 
 
 def test_a_space_of_a_file_is_screened_into_files(spaces, tmp_path):

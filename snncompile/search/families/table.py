@@ -108,7 +108,7 @@ def names_candidate(text: str) -> bool:
 
 
 def space_of(text: str) -> Space:
-    """The space that a text names: FAMILY where it has one space, FAMILY:SPACE, or file.py:name, a `Space` of a file.
+    """The space that a text names: FAMILY:SPACE, FAMILY for its first one, or file.py:name, a `Space` of a file.
 
     Raises:
         CompileError: SNN404 for a text that names nothing, and what reading a Python file raises.
@@ -117,10 +117,9 @@ def space_of(text: str) -> Space:
         return _space_of_file(text)
     name, _, which = bounded("text", text).strip().partition(":")
     chosen = family(name)
-    if not which and len(chosen.spaces) == 1:
-        which = next(iter(chosen.spaces))
+    which = which or next(iter(chosen.spaces), "")
     if which not in chosen.spaces:
-        fail("SNN404", f"space {shorten(text)}", shorten(which) if which else "no space named",
+        fail("SNN404", f"space {shorten(text)}", shorten(which),
              ", ".join(f"{name}:{s}" for s in chosen.spaces) or f"{name} has no spaces",
              did_you_mean(which, chosen.spaces))
     return chosen.spaces[which]()
