@@ -129,7 +129,7 @@ def spaces() -> str:
             f"{found['size']:,} candidates, of which {found['judged']:,} were drawn")
         dead = max(row["dead"] for row in found["targets"].values())
         rows = found["targets"].items()
-        chips = any("chips" in row for _, row in rows)  # how many the network needs that needs most, where it is known
+        chips = any("chips" in row for _, row in rows)  # known only where costs were asked for
         lines += ["", f"## {name}", "", of + (f"; {dead:,} are no networks" if dead else ""), "",
                   "| target | can run |" + " chips |" * chips + " rules most often broken |",
                   "|---|---|" + "---|" * chips + "---|"]

@@ -27,6 +27,7 @@ from snncompile.search.space import Space
 TARGETS = ("c99", "loihi1", "loihi2", "speck2f", "truenorth", "xylo-a2")
 WHOLE, SAMPLE, CHECKED = 1_000, 300, 2
 EXACT = ("spikenas-bench:cifar10",)
+"""Spaces of which every candidate is judged, and told how many chips it takes, with as many chips as it takes too."""
 FILE = Path(__file__).parents[1] / "docs" / "spaces.json"
 
 
@@ -44,13 +45,19 @@ def spaces() -> Iterator[tuple[str, Space]]:
 def row(judged: Judged) -> dict[str, Any]:
     """How many candidates can run, how many are no networks, and how many break each rule."""
     broken = dict(zip(judged.rules, judged.broken.sum(0).tolist(), strict=True))
-    return {"ok": int(judged.ok.sum()), "dead": int((~judged.valid).sum()),
-            "broken": {name: count for name, count in broken.items() if count}}
+    found = {"ok": int(judged.ok.sum()), "dead": int((~judged.valid).sum()),
+             "broken": {name: count for name, count in broken.items() if count}}
+    if "chips" in judged.costs:
+        chips = judged.costs["chips"][judged.valid]
+        found["chips"] = f"{chips.min()} to {chips.max()}"
+    return found
 
 
 def of_space(name: str, space: Space) -> dict[str, Any]:
     sample = None if isinstance(space, Chain) or space.size <= WHOLE or name in EXACT else SAMPLE
-    found = screen(space, TARGETS, sample=sample, margins=False, cost=False, checked=CHECKED)
+    whole = name in EXACT
+    targets = (*TARGETS, "loihi2 chips=none") if whole else TARGETS
+    found = screen(space, targets, sample=sample, margins=False, cost=whole, checked=CHECKED)
     return {"size": space.size, "judged": len(found.indices), "targets": {n: row(j) for n, j in found.targets.items()}}
 
 

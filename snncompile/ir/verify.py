@@ -88,8 +88,24 @@ _SOUND: WeakSet[Op] = WeakSet()
 
 def _check_attributes(graph: Graph, problems: Collector) -> None:
     for kind, name, op in _unchecked(graph):
-        for fault in faults(op):
-            problems.error("SNN203", f"{kind} {shorten(name)}, {fault.attribute}", fault.found, fault.expected)
+        _add_faults(op, f"{kind} {shorten(name)}", problems)
+
+
+def expect_attributes(op: Op, place: str) -> None:
+    """Refuse an operator whose attributes are wrong, before it is asked for a shape.
+
+    Raises:
+        CompileError: SNN203 with each wrong attribute.
+    """
+    problems = Collector()
+    if op not in _SOUND:
+        _add_faults(op, place, problems)
+    problems.finish()
+
+
+def _add_faults(op: Op, place: str, problems: Collector) -> None:
+    for fault in faults(op):
+        problems.error("SNN203", f"{place}, {fault.attribute}", fault.found, fault.expected)
 
 
 def _unchecked(graph: Graph) -> Iterator[tuple[str, str, Op]]:

@@ -24,6 +24,7 @@ from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Output
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Json, Shape
+from snncompile.ir.verify import expect_attributes
 from snncompile.search.shared import (
     MAX_SIZE,
     conv_of,
@@ -342,8 +343,10 @@ class Net:
         """Any operator, behind the place where the net stands.
 
         Raises:
-            CompileError: SNN202 where it does not fit, SNN404 for a name that the net has already.
+            CompileError: SNN203 for wrong attributes, SNN202 where it does not fit, SNN404 for a name that the net has
+                already.
         """
+        expect_attributes(op, f"net {shorten(self.name)}, {op.kind()}")
         try:
             shape = op.shape_behind(self.shape)
         except ShapeError as e:

@@ -5,6 +5,7 @@ import pytest
 
 import snncompile as sc
 from snncompile.ir.graph import Edge
+from snncompile.ir.ops import Conv, MaxPool, SumPool
 from snncompile.ir.types import ShapeOnly
 from snncompile.search.net import Net
 from snncompile.search.numbers import with_random_numbers
@@ -160,3 +161,11 @@ def test_graphs_travel_to_other_processes():
     assert str(again) == str(graph)
     assert again.nodes["qlif1"].rule is graph.nodes["qlif1"].rule
     assert sc.check(again, "loihi2").constraints == sc.check(graph, "loihi2").constraints
+
+
+@pytest.mark.parametrize("op", [
+    MaxPool((2, 2), (2, 2), ((0, 0),)), SumPool((2, 2), (0, 1)), Conv(ShapeOnly((3, 2, 3, 3)), None, (1,)),
+    Conv(ShapeOnly((3, 2, 3, 3)), None, (1, 1), ((1, 1),)),
+], ids=["pads of one axis", "a stride of 0", "strides of one axis", "pads of a convolution"])
+def test_an_operator_of_wrong_attributes_is_refused(op):
+    assert refusal(lambda: Net((2, 8, 8)).op(op)).code == "SNN203"
