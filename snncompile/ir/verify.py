@@ -91,15 +91,16 @@ def _check_attributes(graph: Graph, problems: Collector) -> None:
         _add_faults(op, f"{kind} {shorten(name)}", problems)
 
 
-def expect_attributes(op: Op, place: str) -> None:
-    """Refuse an operator whose attributes are wrong, before it is asked for a shape.
+def expect_attributes(op: Op, net: str) -> None:
+    """Refuse an operator of a net whose attributes are wrong, before it is asked for a shape.
 
     Raises:
         CompileError: SNN203 with each wrong attribute.
     """
+    if op in _SOUND:
+        return
     problems = Collector()
-    if op not in _SOUND:
-        _add_faults(op, place, problems)
+    _add_faults(op, f"net {shorten(net)}, {op.kind()}", problems)
     problems.finish()
 
 

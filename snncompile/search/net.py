@@ -346,7 +346,7 @@ class Net:
             CompileError: SNN203 for wrong attributes, SNN202 where it does not fit, SNN404 for a name that the net has
                 already.
         """
-        expect_attributes(op, f"net {shorten(self.name)}, {op.kind()}")
+        expect_attributes(op, self.name)
         try:
             shape = op.shape_behind(self.shape)
         except ShapeError as e:
