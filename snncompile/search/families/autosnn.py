@@ -35,6 +35,8 @@ POOL, PLACES, HALVED = "mp", 8, (1, 4, 7)
 POOLED_WIDTHS, STRIDED_WIDTHS = (1, 1, 2, 2, 2, 4, 4, 4), (1, 2, 2, 2, 4, 4, 4, 8)
 """The channels of the blocks as multiples of those of the first layer, with pools and with strides."""
 CHANNELS, LARGEST, VOTES = 16, 1024, 10
+TICKS, EVENT_TICKS = 8, 20
+"""The ticks of an image and of a sample of events in the paper."""
 FIELDS: dict[str, tuple[Data, tuple[str, ...]]] = {
     **{name: (DATA[name], ()) for name in ("cifar10", "cifar100", "cifar10-spikes", "cifar100-spikes")},
     **{name: (DATA[name], (POOL, "conv")) for name in ("tiny", "tiny-spikes")},
@@ -83,7 +85,7 @@ def network(blocks: Sequence[str], channels: int, data: Data, before: Sequence[s
             of them only, and for a skip there.
     """
     pooled = _expect_blocks(blocks)
-    net = data.net(name)
+    net = data.net(name, EVENT_TICKS if data.events else TICKS)
     plif(_conv(net, channels, 3, "stem"), "stem.plif")
     for place, layer in enumerate(before, start=1):
         if layer == POOL:

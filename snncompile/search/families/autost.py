@@ -21,8 +21,8 @@ from functools import partial
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import ShapeOnly
 from snncompile.search.families.backbones import DATA, HARD
-from snncompile.search.families.family import Family, number, one_of, split
-from snncompile.search.families.spikformer import MAX_TICKS, Style, network, read_sizes, sizes_of
+from snncompile.search.families.family import MAX_TICKS, Family, number, one_of, split
+from snncompile.search.families.spikformer import Style, network, read_sizes, sizes_of
 from snncompile.search.net import Net
 from snncompile.search.space import Space
 

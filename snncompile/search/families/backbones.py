@@ -33,6 +33,11 @@ class Data(NamedTuple):
     classes: int
     values: Literal["spike", "real"] = "real"
 
+    @property
+    def events(self) -> bool:
+        """Whether it comes from an event camera, with a channel for each of two polarities."""
+        return self.shape[0] == 2
+
     def net(self, name: str, ticks: int | None = None) -> Net:
         """A net with this input. Images are real numbers, in units of their standard deviation.
 
@@ -203,7 +208,8 @@ def plain_lif(net: Net, layer: int) -> Net:
     return net.lif(0.5, firing=HARD_STRICT, name=f"lif{layer + 1}")
 
 
-def build(name: str, shape: Shaper, data: Data, fire: Fire = plain_lif, bits: Bits = Bits()) -> Built:
+def build(name: str, shape: Shaper, data: Data, fire: Fire = plain_lif, bits: Bits = Bits(),
+          ticks: int | None = None) -> Built:
     """A backbone, or another shape of a network, with its layers of neurons.
 
     Args:
@@ -212,8 +218,9 @@ def build(name: str, shape: Shaper, data: Data, fire: Fire = plain_lif, bits: Bi
         data: what the network receives.
         fire: makes the populations.
         bits: of the weights.
+        ticks: of a sample, where its paper names them.
     """
-    built = Built(data.net(name), fire, bits)
+    built = Built(data.net(name, ticks), fire, bits)
     shape(built, data.classes)
     return built
 

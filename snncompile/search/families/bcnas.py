@@ -25,6 +25,9 @@ Link = tuple[int, int]
 """The layer that spikes are taken from, and the layer that they are added to, numbered from 1 at the input."""
 LINKS = 2
 """The most links of a candidate of the paper."""
+TICKS, TINY_TICKS, EVENT_TICKS = 4, 5, 10
+"""The ticks of a sample in the paper: an image of CIFAR (6 is the other choice), of Tiny-ImageNet, and events."""
+TINY_CLASSES = 200
 
 
 def lif(net: Net, layer: int) -> Net:
@@ -48,7 +51,8 @@ def network(shape: Shaper, links: Iterable[Link], data: Data, *, name: str = "bc
     Raises:
         CompileError: SNN404 for a link forward, a link that is there twice, or a layer that does not exist.
     """
-    built = build(name, shape, data, lif)
+    ticks = EVENT_TICKS if data.events else TINY_TICKS if data.classes == TINY_CLASSES else TICKS
+    built = build(name, shape, data, lif, ticks=ticks)
     found = ports(built)
     end = built.net.tap()
     wanted = list(links)

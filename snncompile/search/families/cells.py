@@ -28,6 +28,8 @@ NODES, MOST_NODES = 4, 10
 """The nodes of a cell of the paper, and the most of any cell: a node is one digit in the names of its links."""
 TAU = 4 / 3
 """The time constant of all neurons, in ticks."""
+TICKS = 5
+"""The ticks of a sample in SNASNet and SpikeNAS-Bench, from which the other searches have their skeleton."""
 PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 """The links of a cell that act within a tick."""
 Matrix = tuple[tuple[int, ...], ...]
@@ -148,7 +150,7 @@ def network(matrix: Matrix, operate: Operate, data: Data, skeleton: Skeleton, *,
     if not live_links(matrix):
         fail("SNN201", f"candidate {name}", "no links of the cell lead from its input to its output",
              f"a way from node 0 to node {len(matrix) - 1}", "leave it out: it cannot learn anything")
-    net = data.net(name)
+    net = data.net(name, TICKS)
     net.conv(skeleton.width, 3, stride=skeleton.stride, name="stem").norm(name="stem.norm")
     cell(net, matrix, operate, "cell1").norm(name="down.norm")
     lif(net, "down.lif").conv(2 * skeleton.width, 3, name="down").norm(name="down.conv.norm").pool(2, name="down.pool")

@@ -24,6 +24,8 @@ MAX_TEXT = 4096
 """The longest notation, in characters."""
 MAX_LAYERS = 1000
 """The most parts of a notation, such as layers, blocks or edges."""
+MAX_TICKS = 1024
+"""The most ticks of a sample that a notation can name."""
 MAX_NESTING = 8
 """The deepest nesting of a genotype that is written as JSON."""
 

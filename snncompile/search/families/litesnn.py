@@ -16,6 +16,8 @@ from snncompile.search.families.spikedhs import PATH, Precision, network, read_b
 
 DENSITY, ENDS_BITS, BITS = 0.2, 4, ("1", "2", "4")
 """The share of weights that is kept, the bits of the first and the last layer, and those of a cell."""
+TICKS = 5
+"""Of a sample of the paper."""
 
 
 def graph(text: str) -> Graph:
@@ -24,7 +26,7 @@ def graph(text: str) -> Graph:
     levels = read_path("litesnn", path)
     precision = Precision(_bits(bits, len(levels)), ENDS_BITS, DENSITY, bias=False)
     return network(read_branches("litesnn", cell), levels, one_of("litesnn", "data", data or "cifar10", DATA),
-                   precision=precision, name=f"litesnn:{text}")
+                   precision=precision, ticks=TICKS, name=f"litesnn:{text}")
 
 
 def _bits(text: str, cells: int) -> tuple[int, ...]:

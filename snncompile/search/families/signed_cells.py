@@ -37,6 +37,8 @@ KINDS = ("conv_3x3", "conv_5x5", "avg_pool_3x3", "skip_connect", "skip")
 SIGNS = {"": 0, "_p": 1, "_n": -1}
 CHANNELS = 36
 """Channels of a node in the first cells; a command-line default of all three programs."""
+TICKS = 10
+"""Of a sample; a command-line default of NeuEvo."""
 VOTERS = 10
 """Neurons of the last layer for each class. Their mean is the readout."""
 MAX_REDUCTIONS = 2
@@ -142,7 +144,7 @@ class Grown:
 
     def __init__(self, name: str, plan: Plan):
         self.plan, self.channels = plan, plan.channels
-        self.net = plan.data.net(name).conv(3 * plan.channels, 3, name="stem").norm(name="stem.norm")
+        self.net = plan.data.net(name, TICKS).conv(3 * plan.channels, 3, name="stem").norm(name="stem.norm")
         self.outputs: list[Tap] = [self.net.tap()]
         self.reduced: list[bool] = []
 

@@ -41,6 +41,8 @@ from snncompile.search.net import Net, Tap
 
 NODES, BRANCHES, LEVELS = 3, 9, 4
 PATH, CHANNELS, MOST_CELLS = "00111222", 48, 64
+TICKS = 6
+"""Of a sample of the paper."""
 FIRST_BRANCH = (0, 2, 5)
 """The number of the first branch of each node; it is from the last cell but one."""
 
@@ -62,7 +64,7 @@ def lif(net: Net, name: str) -> Net:
 
 
 def network(branches: Iterable[int], path: Sequence[int], data: Data, *, channels: int = CHANNELS,
-            precision: Precision = Precision(), name: str = "spikedhs") -> Graph:
+            precision: Precision = Precision(), ticks: int = TICKS, name: str = "spikedhs") -> Graph:
     """A network of equal cells.
 
     Args:
@@ -71,13 +73,14 @@ def network(branches: Iterable[int], path: Sequence[int], data: Data, *, channel
         data: what the network receives.
         channels: of a node at level 0.
         precision: of the weights.
+        ticks: of a sample.
 
     Raises:
         CompileError: SNN404 for a node without a branch, or a path that jumps.
     """
     chosen = _expect_branches(branches)
     _expect_path(path)
-    net, bias, ends, density = data.net(name), precision.bias, precision.ends, precision.density
+    net, bias, ends, density = data.net(name, ticks), precision.bias, precision.ends, precision.density
     net.conv(NODES * channels, 3, bias=bias, bits=ends, density=density, name="stem").norm(name="stem.norm")
     before = last = lif(net, "stem.lif").tap()
     for place, level in enumerate(path):

@@ -29,12 +29,12 @@ from typing import NamedTuple
 
 from snncompile.ir.graph import Graph
 from snncompile.search.families.backbones import DATA, HARD, Data
-from snncompile.search.families.family import Family, Preset, decimal, number, one_of, parts, refuse, split
+from snncompile.search.families.family import MAX_TICKS, Family, Preset, decimal, number, one_of, parts, refuse, split
 from snncompile.search.net import Net, Tap
 from snncompile.search.space import Space
 
 NAME = "autospikformer"
-MAX_BLOCKS, MAX_DIM, MAX_TICKS = 100, 4096, 1024
+MAX_BLOCKS, MAX_DIM = 100, 4096
 SCALE = 0.125
 """What the products of queries, keys and values are multiplied by; its program calls it `scale`."""
 THRESHOLDS, TAUS = (0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0), (1.25, 2.0, 10.0)

@@ -5,8 +5,8 @@ to what inhibited it, 2 an SLIF, whose time constant adapts to how far it exceed
 to 0; an SLIF is reset by subtraction. The paper prints neither the threshold nor the time constant that adaptation
 starts from: they are 1 and 2 here.
 
-    stdano:resnet18:20002000000001001            the published network for CIFAR-10 and 2 ticks
-    stdano:vgg11:00011100:cifar10-dvs
+    stdano:resnet18:20002000000001001            the published network for CIFAR-10 and 2 or 4 ticks
+    stdano:vgg11:00011100:cifar10-dvs:8          the same for events and 8 ticks
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from snncompile.search.families.backbones import (
     Shaper,
     build,
 )
-from snncompile.search.families.family import Family, Preset, digits, one_of, split
+from snncompile.search.families.family import MAX_TICKS, Family, Preset, digits, number, one_of, split
 from snncompile.search.net import INPUT, Net
 
 THRESHOLD, TAU = 1.0, 2.0
@@ -59,7 +59,7 @@ def neurons(kinds: Sequence[int], threshold: float = THRESHOLD, tau: float = TAU
 
 
 def network(shape: Shaper, kinds: Sequence[int], data: Data, *, name: str = "stdano", threshold: float = THRESHOLD,
-            tau: float = TAU) -> Graph:
+            tau: float = TAU, ticks: int | None = None) -> Graph:
     """A backbone with neurons of several kinds.
 
     Args:
@@ -67,16 +67,18 @@ def network(shape: Shaper, kinds: Sequence[int], data: Data, *, name: str = "std
         kinds: 0, 1 or 2 for each layer of neurons, from the input to the output.
         data: what the network receives.
         threshold, tau: of all neurons, `tau` in ticks.
+        ticks: of a sample; the paper searches a network for each of several numbers of ticks.
     """
-    return build(name, shape, data, neurons(kinds, threshold, tau)).net.graph()
+    return build(name, shape, data, neurons(kinds, threshold, tau), ticks=ticks).net.graph()
 
 
 def graph(text: str) -> Graph:
     """The network that a notation names."""
-    backbone, kinds, data = split("stdano", text, "BACKBONE:DIGITS:DATA", 2)
+    backbone, kinds, data, ticks = split("stdano", text, "BACKBONE:DIGITS:DATA:TICKS", 2)
     shape = one_of("stdano", "backbone", backbone, BACKBONES)
     return network(shape, digits("stdano", f"digits of {backbone}", kinds, LAYERS[backbone], 2),
-                   one_of("stdano", "data", data or "cifar10", DATA), name=f"stdano:{text}")
+                   one_of("stdano", "data", data or "cifar10", DATA), name=f"stdano:{text}",
+                   ticks=number("stdano", "ticks", ticks, 1, MAX_TICKS) if ticks else None)
 
 
 def space(backbone: str, data: str = "cifar10") -> Chain:
@@ -139,8 +141,15 @@ _PUBLISHED: dict[str, tuple[str, str]] = {
 }
 """Those strings whose digits are certain: printed whole, or the largest architecture parameter of each layer in the
 appendix. Table 8 prints the others, of VGG-16, with a digit too few."""
+
+
+def _with_ticks(name: str, text: str) -> str:
+    """The notation of a published network with the ticks that its name ends in."""
+    return f"{text if text.count(':') > 1 else f'{text}:cifar10'}:{name.rpartition('-t')[2]}"
+
+
 FAMILY = Family(
-    "stdano", "ST-DANO", "BACKBONE:DIGITS or BACKBONE:DIGITS:DATA, a digit of 0 to 2 for each layer of neurons: "
-    "17 for resnet18, 8, 10 and 13 for vgg11, vgg13 and vgg16", graph,
-    {name: Preset(text, f"ST-DANO, {where}") for name, (text, where) in _PUBLISHED.items()},
+    "stdano", "ST-DANO", "BACKBONE:DIGITS, and :DATA and :TICKS behind it, a digit of 0 to 2 for each layer of neurons: 17 for "
+    "resnet18, 8, 10 and 13 for vgg11, vgg13 and vgg16", graph,
+    {name: Preset(_with_ticks(name, text), f"ST-DANO, {where}") for name, (text, where) in _PUBLISHED.items()},
     {name: partial(space, name) for name in ("resnet18", "vgg11", "vgg13", "vgg16")})

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snncompile.checker import check
+from snncompile.cost.estimate import ASSUMED_TICKS
 from snncompile.diagnostics import CompileError, Diagnostic
 from snncompile.ir.populations import Neuron
 from snncompile.search.families.family import MAX_NESTING, digits, genotype, number, parameters, parts, split
@@ -22,6 +24,17 @@ def test_a_family_says_what_it_is(name):
     assert all((found.name, found.title, found.notation))
     for preset in found.presets:
         assert preset == preset.strip()
+
+
+@pytest.mark.parametrize(("text", "ticks"), [
+    ("snasnet:cifar10-bw", 5), ("matrices:example", 5), ("spikenas-bench:demo", 5), ("autosnn:autosnn", 8),
+    ("autosnn:srb5,mp,srb5,skip,mp,srb3,srb5,mp:16:cifar10-dvs", 20), ("bcnas:vgg11", 4), ("bcnas:vgg11::tiny", 5),
+    ("bcnas:vgg11::cifar10-dvs", 10), ("spikedhs:cifar10", 6), ("litesnn:code", 5), ("neuevo:cifar-new0", 10),
+    ("stdano:vgg11:00011100:cifar10-dvs:8", 8), ("stdano:dvs-gesture-vgg11-t20", 20), ("stdano:vgg11:00011100", None),
+])
+def test_costs_are_for_the_ticks_of_the_paper(text, ticks):
+    assert candidate(text).meta.get("ticks") == ticks
+    assert check(candidate(text), "c99").cost.ticks == (ticks or ASSUMED_TICKS)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
