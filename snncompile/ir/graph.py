@@ -21,6 +21,10 @@ from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Shape, Stage
 
 
+ABOUT_EDGES = ("edges_into", "edges_from", "tick_order", "components")
+"""What a graph remembers that depends on its edges and on the names of its nodes, in their order, alone."""
+
+
 @dataclass(frozen=True, eq=False)
 class Edge:
     """A connection between two nodes: the output of `src`, delayed, goes through a chain of operators into `dst`.
@@ -77,7 +81,10 @@ class Graph:
 
     def replace(self, **changes: Any) -> Graph:
         """A copy of the graph in which the fields that are given have other values."""
-        return dataclasses.replace(self, **changes)
+        other = dataclasses.replace(self, **changes)
+        if other.edges is self.edges and tuple(other.nodes) == tuple(self.nodes):
+            other.__dict__.update((name, self.__dict__[name]) for name in ABOUT_EDGES if name in self.__dict__)
+        return other
 
     def noting(self, notes: Iterable[Diagnostic]) -> Graph:
         """The same network with these warnings added, except those that it has already."""
@@ -100,13 +107,13 @@ class Graph:
             leaving[edge.src].append(edge)
         return {name: tuple(edges) for name, edges in leaving.items()}
 
-    @property
-    def inputs(self) -> dict[str, Input]:
+    @cached_property
+    def inputs(self) -> Mapping[str, Input]:
         """The inputs by name."""
         return {name: op for name, op in self.nodes.items() if isinstance(op, Input)}
 
-    @property
-    def outputs(self) -> dict[str, Output]:
+    @cached_property
+    def outputs(self) -> Mapping[str, Output]:
         """The outputs by name."""
         return {name: op for name, op in self.nodes.items() if isinstance(op, Output)}
 
@@ -202,6 +209,8 @@ class Graph:
         """
         names = tuple(self.nodes)
         position = {name: i for i, name in enumerate(names)}
+        if all(e.delay or position[e.src] < position[e.dst] for e in self.edges):
+            return names  # they stand in such an order already
         waits_for = {name: sum(e.delay == 0 for e in edges) for name, edges in self.edges_into.items()}
         ready = [i for i, name in enumerate(names) if not waits_for[name]]
         order = []

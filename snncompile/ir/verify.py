@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from weakref import WeakSet
 
 import numpy as np
@@ -37,12 +37,13 @@ def findings(graph: Graph) -> tuple[Diagnostic, ...]:
     _check_edges(graph, problems)
     if problems.errors:
         return problems.errors
-    _check_attributes(graph, problems)
+    new = list(_unchecked(graph))
+    _check_attributes(new, problems)
     if problems.errors:
         return problems.errors
     _check_cycles(graph, problems)
     _check_stage(graph, problems)
-    _check_numbers(graph, problems)
+    _check_numbers(new, problems)
     if not problems.errors:
         _check_shapes(graph, problems)
     return problems.errors
@@ -55,23 +56,29 @@ def verify(graph: Graph) -> Graph:
 
 
 def _check_edges(graph: Graph, problems: Collector) -> None:
-    for name in graph.nodes:
+    nodes = graph.nodes
+    for name in nodes:
         if not _is_text(name):
             problems.error("SNN201", f"node {shorten(name)}", "a name that is not text")
     for edge in graph.edges:
+        if edge.src in nodes and edge.dst in nodes and 0 <= edge.delay <= MAX_DELAY:
+            continue
         for end in (edge.src, edge.dst):
-            if end not in graph.nodes:
+            if end not in nodes:
                 problems.error("SNN201", f"edge {shorten(edge.label)}", f"node {shorten(end)} does not exist")
         if not 0 <= edge.delay <= MAX_DELAY:
             problems.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", f"0 to {MAX_DELAY} ticks")
     if problems.errors:
         return
-    for name, op in graph.nodes.items():
-        if isinstance(op, Input) and graph.edges_into[name]:
+    for name, edges in graph.edges_into.items():
+        if bool(edges) is not isinstance(nodes[name], Input):
+            continue
+        if edges:
             problems.error("SNN201", f"input {shorten(name)}", "edges lead into it")
-        if not isinstance(op, Input) and not graph.edges_into[name]:
+        else:
             problems.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
-        if isinstance(op, Output) and graph.edges_from[name]:
+    for name in graph.outputs:
+        if graph.edges_from[name]:
             problems.error("SNN201", f"output {shorten(name)}", "edges lead out of it")
     for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
         if not ends:
@@ -79,15 +86,17 @@ def _check_edges(graph: Graph, problems: Collector) -> None:
 
 
 def _is_text(name: object) -> bool:
-    return isinstance(name, str) and name.encode("utf-8", "replace").decode() == name
+    return isinstance(name, str) and (name.isascii() or name.encode("utf-8", "replace").decode() == name)
 
 
+_Placed = tuple[str, str, Op]
+"""An operator behind its place: "node" or "edge", and the name of that."""
 _SOUND: WeakSet[Op] = WeakSet()
 """The operators that were checked and are right. Operators never change, so that none has to be checked again."""
 
 
-def _check_attributes(graph: Graph, problems: Collector) -> None:
-    for kind, name, op in _unchecked(graph):
+def _check_attributes(new: Iterable[_Placed], problems: Collector) -> None:
+    for kind, name, op in new:
         _add_faults(op, f"{kind} {shorten(name)}", problems)
 
 
@@ -109,8 +118,8 @@ def _add_faults(op: Op, place: str, problems: Collector) -> None:
         problems.error("SNN203", f"{place}, {fault.attribute}", fault.found, fault.expected)
 
 
-def _unchecked(graph: Graph) -> Iterator[tuple[str, str, Op]]:
-    """The operators that are not in _SOUND, each behind its place: "node" or "edge", and the name of that."""
+def _unchecked(graph: Graph) -> Iterator[_Placed]:
+    """The operators that are not in _SOUND."""
     for name, op in graph.nodes.items():
         if op not in _SOUND:
             yield "node", name, op
@@ -201,8 +210,8 @@ def _is_real(op: Op) -> bool:
         isinstance(v, np.ndarray) and v.dtype.kind == "f" for v in values)
 
 
-def _check_numbers(graph: Graph, problems: Collector) -> None:
-    for kind, name, op in _unchecked(graph):
+def _check_numbers(new: Iterable[_Placed], problems: Collector) -> None:
+    for kind, name, op in new:
         before = len(problems.found)
         for attribute, value in op.numbers():
             if isinstance(value, float) and not math.isfinite(value):

@@ -33,6 +33,21 @@ def test_nodes_cannot_be_changed_in_place():
         graph.name = "other"
 
 
+@given(graphs())
+def test_a_copy_remembers_nothing_that_is_not_its_own(graph):
+    """What a graph remembers of its edges goes over to copies with the same edges and nodes, and to no others."""
+    def remembered(one):
+        return one.edges_into, one.edges_from, one.tick_order, one.components, one.inputs, one.outputs, one.shapes
+
+    remembered(graph)
+    names = list(graph.nodes)
+    late = tuple(dataclasses.replace(e, delay=e.delay + 1) for e in graph.edges)
+    for changes in ({"name": "h"}, {"nodes": {n: graph.nodes[n] for n in names}}, {"edges": late},
+                    {"nodes": {n: graph.nodes[n] for n in reversed(names)}}):
+        copy = graph.replace(**changes)
+        assert remembered(copy) == remembered(Graph(copy.name, copy.nodes, copy.edges))
+
+
 def test_replace_gives_a_new_graph_and_leaves_the_old_one():
     graph = small(Edge("x", "y"))
     other = graph.replace(name="h", stage=Stage.LEGAL)
