@@ -20,7 +20,6 @@ from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Shape, Stage
 
-
 ABOUT_EDGES = ("edges_into", "edges_from", "tick_order", "components")
 """What a graph remembers that depends on its edges and on the names of its nodes, in their order, alone."""
 
