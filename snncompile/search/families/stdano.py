@@ -149,7 +149,7 @@ def _with_ticks(name: str, text: str) -> str:
 
 
 FAMILY = Family(
-    "stdano", "ST-DANO", "BACKBONE:DIGITS, and :DATA and :TICKS behind it, a digit of 0 to 2 for each layer of neurons: "
+    "stdano", "ST-DANO", "BACKBONE:DIGITS, :DATA and :TICKS behind it, a digit of 0 to 2 for each layer of neurons, "
     "17 for resnet18, 8, 10 and 13 for vgg11, vgg13 and vgg16", graph,
     {name: Preset(_with_ticks(name, text), f"ST-DANO, {where}") for name, (text, where) in _PUBLISHED.items()},
     {name: partial(space, name) for name in ("resnet18", "vgg11", "vgg13", "vgg16")})
