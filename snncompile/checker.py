@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from snncompile.cost.budget import BUDGETS, expect_budget, spent
-from snncompile.cost.estimate import ASSUMED_RATE, Cost, assumed_cost, assumed_ticks
+from snncompile.cost.estimate import ASSUMED_RATE, Cost, Rate, assumed_cost, assumed_ticks
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.driver import legal_table
 from snncompile.ir.expr import evaluate
@@ -35,7 +35,7 @@ BELOW_THRESHOLD = 0.25
 
 def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
           membrane_bits: int | None = None, dilate: int | Literal["auto"] = 1, packed: bool = False,
-          budget: Mapping[str, float] | None = None, cost: bool = True, rate: float = ASSUMED_RATE,
+          budget: Mapping[str, float] | None = None, cost: bool = True, rate: Rate = ASSUMED_RATE,
           ticks: int | None = None, profile: str | None = None, **load_options: Any) -> Verdict:
     """Whether a network can run on a target, and at what cost.
 

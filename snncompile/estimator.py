@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snncompile.cost.activity import measure
-from snncompile.cost.estimate import ASSUMED_RATE, Cost, assumed_cost, assumed_ticks, cost_of
+from snncompile.cost.estimate import ASSUMED_RATE, Cost, Rate, assumed_cost, assumed_ticks, cost_of, rates_of
 from snncompile.cost.work import Messages
 from snncompile.driver import legal_table
 from snncompile.inputs import Data, by_name, integers
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snncompile.mapping.place import Placement
 
 
-def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: float = ASSUMED_RATE,
+def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: Rate = ASSUMED_RATE,
              ticks: int | None = None, profile: str | None = None, weight_bits: int | str | None = None,
              placed: tuple[Partition, Placement | None] | None = None, **load_options: Any) -> Cost:
     """Estimate what one sample of a network costs on a target.
@@ -29,8 +29,8 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         source: a graph at any stage, or anything `load` takes. Weights may be bare shapes where no samples are given.
         x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which activity is measured.
         target: the name of a target, the path of its TOML file, or a `Target`.
-        rate, ticks: what is assumed where no samples are given: spikes of a neuron in a tick, and ticks
-            of a sample; None for the ticks that the network names itself, or else 100.
+        rate, ticks: what is assumed where no samples are given: spikes of a neuron in a tick, of all populations and
+            inputs or by name, and ticks of a sample; None for the ticks that the network names itself, or else 100.
         profile: the name of a set of energy and time constants of the target; None for its first one.
         weight_bits: the width of weights that are not integers yet; None for that of the target.
         placed: the partition and placement of the network on the target; without them, messages between cores and
@@ -47,7 +47,7 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
     legal, table = legal_table(source, chosen, {"weight_bits": weight_bits}, load_options)
     if x is None:
         ticks = assumed_ticks(legal) if ticks is None else ticks
-        firings = dict.fromkeys(table.names, ticks * min(rate, 1))
+        firings = {name: ticks * min(often, 1) for name, often in rates_of(table, rate, ticks).items()}
         return assumed_cost(legal, table, chosen, ticks, rate, profile, placed and Messages.of(*placed, firings))
     activity = measure(legal, _given(legal, x), table)
     return cost_of(legal, table, chosen, activity, profile, placed and Messages.of(*placed, activity.firings))

@@ -10,6 +10,10 @@ import pytest
 
 import snncompile as sc
 from snncompile.cost.activity import measure
+from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from snncompile.mapping.partition import partition
 from snncompile.mapping.place import place
 from snncompile.passes.pipeline import run_passes
@@ -125,6 +129,41 @@ def test_without_samples_the_rate_is_assumed_and_weights_are_not_needed():
     assert cost.spikes == 11 * 20 * 0.5
     assert sc.check(small(), "loihi1", rate=0.5, ticks=20).cost == dataclasses.replace(
         cost, basis=cost.basis)
+
+
+def test_rates_may_be_those_of_each_population():
+    """As measured in another framework, or printed by a benchmark. Equal rates give the cost of one rate for all."""
+    whole = sc.estimate(small(), "loihi1", rate=0.5, ticks=20)
+    names = ["in", "lif1", "lif2"]
+    equal = sc.estimate(small(), "loihi1", rate=dict.fromkeys(names, 0.5), ticks=20)
+    assert equal.energy_pj == pytest.approx(whole.energy_pj, rel=1e-12)
+    assert dataclasses.replace(equal, basis=whole.basis, energy_pj=whole.energy_pj) == whole
+    assert equal == sc.check(small(), "loihi1", rate=dict.fromkeys(names, 0.5), ticks=20).cost
+    assert f"the rates that were given for {len(names)}" in equal.basis
+    silent = sc.estimate(small(), "loihi1", rate=dict.fromkeys(names, 0.0), ticks=20)
+    assert silent.events == silent.spikes == 0
+    assert silent.dense == whole.dense
+
+
+def test_assumed_rates_cost_what_is_measured_at_these_rates():
+    """With weights that are not zero and spikes that fill each layer evenly, counting gives the same."""
+    nodes = {"in": Input((5,)), "lif": Neuron.of("if", threshold=1.0), "out": Output()}
+    graph = Graph("even", nodes, (Edge("in", "lif", 0, (Linear(np.full((3, 5), 0.3)),)), Edge("lif", "out")),
+                  sc.ir.types.Stage.LEGAL)
+    x = np.tile(np.array([1.0, 0.0])[:, None], (1, 5))[None]
+    measured = sc.estimate(graph, "loihi1", x)
+    assumed = sc.estimate(graph, "loihi1", rate={"in": 0.5, "lif": measured.spikes / 6}, ticks=2)
+    assert measured.spikes > 0
+    assert dataclasses.replace(assumed, basis=measured.basis) == measured
+
+
+@pytest.mark.parametrize(("rate", "found"), [
+    ({"nobody": 0.1}, "no population"), ({"in": -0.1}, "-0.1"), ({"in": float("inf")}, "inf"), ({"in": "x"}, "'x'")])
+def test_rates_of_nobody_and_impossible_rates_are_refused(rate, found):
+    with pytest.raises(CompileError) as refused:
+        sc.estimate(small(), "c99", rate=rate)
+    assert "SNN404" in str(refused.value)
+    assert found in str(refused.value)
 
 
 def test_integers_are_measured_as_integers():

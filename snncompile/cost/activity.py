@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snncompile.cost.totals import nonzero_synapses
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
@@ -93,6 +94,29 @@ class Activity:
     def firings(self) -> dict[str, float]:
         """By population, the ticks of a sample in which one of its neurons fires, on average."""
         return {n: f.fired / (max(f.neurons, 1) * max(self.samples, 1)) for n, f in self.populations.items()}
+
+
+def assumed_activity(table: LayerTable, ticks: int, rates: Mapping[str, float], basis: str) -> Activity:
+    """What the network of a layer table would do in one sample if its populations and inputs fired at these rates.
+
+    A layer with 100 synapses from a population of rate 0.2, and with a tenth of its weights not zero, works off 200
+    events in 10 ticks, 20 of them accumulations. Graded values are counted as spikes.
+
+    Args:
+        ticks: ticks of the sample.
+        rates: spikes per neuron and tick of every population and input, by name.
+        basis: where these rates are from, in words.
+    """
+    cells, links = table.populations, table.projections
+    often = np.array([ticks * rates[name] for name in table.names])
+    firing = {name: PopulationActivity(name, many, many * ticks, many * min(mean, ticks), many * mean)
+              for name, many, mean in zip(table.names, cells.neurons.tolist(), often.tolist(), strict=True)}
+    nonzero, arriving = nonzero_synapses(table), often[links.source]
+    each = zip(table.labels, (nonzero * arriving).tolist(), (links.synapses * ticks).tolist(),
+               (links.synapses * arriving).tolist(), (nonzero * links.weight_bits * arriving).tolist(), strict=True)
+    return Activity(basis, 1, ticks, firing, tuple(SynapseActivity(
+        label, accumulations, dense=dense, events=events, bit_operations=bits)
+        for label, accumulations, dense, events, bits in each))
 
 
 def measure(graph: Graph, x: Mapping[str, Array], table: LayerTable | None = None) -> Activity:

@@ -12,10 +12,19 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from snncompile.cost.activity import Activity
+from snncompile.cost.activity import Activity, assumed_activity
 from snncompile.cost.totals import SUMS, layer_bits, totals
-from snncompile.cost.work import Messages, Sizes, Work, assumption, constants_of, figures, least_chips
-from snncompile.diagnostics import shorten
+from snncompile.cost.work import (
+    Messages,
+    Sizes,
+    Work,
+    assumption,
+    constants_of,
+    expect_possible,
+    figures,
+    least_chips,
+)
+from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Stage
@@ -26,6 +35,11 @@ from snncompile.targets.target import Target
 ASSUMED_RATE = 0.1
 """Spikes per neuron and tick where nothing was measured."""
 ASSUMED_TICKS = 100
+MAX_NAMED = 4
+"""The most populations that a message names."""
+Rate = float | Mapping[str, float]
+"""Spikes per neuron and tick: of all populations and inputs, or by name, where those that are left out fire at
+ASSUMED_RATE."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,6 +128,23 @@ def assumed_ticks(graph: Graph) -> int:
     return named if isinstance(named, int) and not isinstance(named, bool) and named > 0 else ASSUMED_TICKS
 
 
+def rates_of(table: LayerTable, rate: Rate, ticks: int) -> dict[str, float]:
+    """The rate of each population and input of a layer table, by name.
+
+    Raises:
+        CompileError: SNN404 for the rate of a population that does not exist, and for impossible rates and ticks.
+    """
+    for each in rate.values() if isinstance(rate, Mapping) else [rate]:
+        expect_possible(each, ticks)
+    if not isinstance(rate, Mapping):
+        return dict.fromkeys(table.names, rate)
+    for name in rate:
+        if name not in table.names:
+            fail("SNN404", f"option rate, {shorten(name)}", "no population or input has this name",
+                 ", ".join(map(shorten, table.names[:MAX_NAMED])), did_you_mean(name, table.names))
+    return {name: rate.get(name, ASSUMED_RATE) for name in table.names}
+
+
 def cost_of(graph: Graph, table: LayerTable, target: Target, activity: Activity, profile: str | None = None,
             messages: Messages | None = None) -> Cost:
     """The cost of a LEGAL or later graph whose activity was measured.
@@ -130,22 +161,28 @@ def cost_of(graph: Graph, table: LayerTable, target: Target, activity: Activity,
                  messages, _schedule(graph, target, 1))
 
 
-def assumed_cost(graph: Graph, table: LayerTable, target: Target, ticks: int, rate: float = ASSUMED_RATE,
+def assumed_cost(graph: Graph, table: LayerTable, target: Target, ticks: int, rate: Rate = ASSUMED_RATE,
                  profile: str | None = None, messages: Messages | None = None, period: int = 1) -> Cost:
-    """The cost of a LEGAL or later graph if all of its neurons and inputs fired at the same rate.
+    """The cost of a LEGAL or later graph if its neurons and inputs fired at these rates.
 
     Args:
         ticks: ticks of the one sample that is assumed.
-        rate: spikes per neuron and tick.
+        rate: spikes per neuron and tick, of all or by name.
         period: hardware ticks for each tick of the network, as long as the graph has no schedule of its own.
 
     Raises:
         CompileError: SNN404 for a profile that does not exist, or for a rate or a number of ticks that is negative or
-            not finite.
+            not finite, or for the rate of a population that does not exist.
     """
+    schedule = _schedule(graph, target, period)
+    if isinstance(rate, Mapping):
+        rates = rates_of(table, rate, ticks)
+        activity = assumed_activity(table, ticks, rates, assumption(ticks, ASSUMED_RATE, len(rate)))
+        return _cost(graph, table, target, Work.measured(activity, table), activity.basis, ticks, profile, messages,
+                     schedule)
     sums = dict(zip(SUMS, totals(table).sum(1).tolist(), strict=True))
     return _cost(graph, table, target, Work.assumed(sums, ticks, rate), assumption(ticks, rate), ticks, profile,
-                 messages, _schedule(graph, target, period))
+                 messages, schedule)
 
 
 def _cost(graph: Graph, table: LayerTable, target: Target, work: Work, basis: str, ticks: int, profile: str | None,

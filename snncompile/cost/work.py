@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -130,9 +131,7 @@ class Work(NamedTuple):
         Raises:
             CompileError: SNN404 for a rate that is negative or not finite, or ticks out of 0 to MAX_TICKS.
         """
-        if not 0 <= rate < math.inf or np.any(np.asarray(ticks) < 0) or np.any(np.asarray(ticks) > MAX_TICKS):
-            fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}",
-                 f"numbers, at least 0, and at most {MAX_TICKS:,} ticks")
+        expect_possible(rate, ticks)
         often = ticks * rate
         return cls(sums["inputs"] * often, sums["neurons"] * often, sums["neurons"] * (ticks * min(rate, 1)),
                    sums["nonzero"] * often, 0.0, sums["synapses"] * ticks, sums["synapses"] * often,
@@ -163,9 +162,22 @@ def _synops(activity: Activity, table: LayerTable, samples: int) -> Iterator[tup
             yield f"{LISTINGS[listing]}_graded", did.graded_events / samples
 
 
-def assumption(ticks: int, rate: float) -> str:
-    """The words for the basis of an assumed cost."""
-    return f"assumed: {rate:g} spikes a neuron and tick, {ticks} ticks"
+def expect_possible(rate: float, ticks: Number) -> None:
+    """Refuse rates and ticks that no network has.
+
+    Raises:
+        CompileError: SNN404 for a rate that is negative or not finite, or ticks out of 0 to MAX_TICKS.
+    """
+    known = isinstance(rate, Real) and 0 <= rate < math.inf
+    if not known or np.any(np.asarray(ticks) < 0) or np.any(np.asarray(ticks) > MAX_TICKS):
+        fail("SNN404", "option rate, ticks", f"{rate!r}, {ticks!r}",
+             f"numbers, at least 0, and at most {MAX_TICKS:,} ticks")
+
+
+def assumption(ticks: int, rate: float, given: int = 0) -> str:
+    """The words for the basis of an assumed cost, in which so many populations have a rate that was given."""
+    others = f"the rates that were given for {given}, and for others " if given else ""
+    return f"assumed: {others}{rate:g} spikes a neuron and tick, {ticks} ticks"
 
 
 def constants_of(target: Target, profile: str | None) -> tuple[str | None, Costs | None]:

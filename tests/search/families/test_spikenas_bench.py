@@ -1,11 +1,13 @@
 """SpikeNAS-Bench: the published counts and accuracies, the networks without a way, and PyTorch."""
 
 import csv
+import math
 from functools import partial
 
 import pytest
 
 import snncompile as sc
+from snncompile.cost.estimate import ASSUMED_RATE
 from snncompile.search.families import spikenas_bench as bench
 from snncompile.search.families.cells import Skeleton, network
 from snncompile.search.families.family import parameters
@@ -84,6 +86,22 @@ def test_published_rates_are_those_of_the_populations(sample):
         if accuracy > 10 and parameters(bench.network_of(index)) == bench.published_parameters(index):
             assert set(rates) == set(bench.network_of(index).populations)
         assert all(0 <= rate <= 1 for rate in rates.values())
+
+
+def test_published_rates_give_the_spikes_of_a_sample(sample):
+    """The spikes of a cost are the printed mean rate, times all neurons that are rated, times ticks."""
+    for index, _, accuracy, published in sample[:40]:
+        if accuracy <= 10:
+            continue
+        graph = bench.network_of(index)
+        rates = {name: rate for name, rate in bench.rates(published).items() if name in graph.populations}
+        cost = sc.check(graph, "loihi2", rate=rates).cost
+        neurons = {name: math.prod(graph.shapes[name]) for name in rates}
+        assert cost.ticks == 5 + cost.latency_ticks
+        readout = 5 * 10 * ASSUMED_RATE  # ten classes, which are not rated
+        assert cost.spikes - readout == pytest.approx(5 * sum(rates[n] * neurons[n] for n in rates))
+        if set(rates) == set(bench.rates(published)):
+            assert cost.spikes == pytest.approx(5 * published[-1] * sum(neurons.values()), rel=0.02)
 
 
 def test_the_mean_over_all_neurons_is_printed_last(sample):
