@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, ClassVar, Literal
@@ -51,8 +51,10 @@ class FormPopulations:
 
     def run(self, graph: Graph) -> Graph:
         graph = _separate_sums(graph)
-        former = _Former(graph, _cuts(graph, self.shared == "accumulate"))
-        names = [n for n, op in graph.nodes.items() if former.stands(n, op)]
+        operators = frozenset(n for n, op in graph.nodes.items() if _operates(op))
+        cuts = _cuts(graph, operators, self.shared == "accumulate")
+        former = _Former(graph, cuts, operators - cuts)
+        names = [n for n in graph.nodes if n not in former.passing]
         count = sum(former.paths_into(n) for n in names)
         if count > MAX_PROJECTIONS:
             fail("SNN205", f"graph {shorten(graph.name)}", f"{count:.3g} projections", f"at most {MAX_PROJECTIONS}",
@@ -90,38 +92,39 @@ def _nonlinear(op: Op) -> bool:
     return _operates(op) and not op.linear
 
 
-def _cuts(graph: Graph, accumulate: bool) -> set[str]:
-    """The names of the operators that must emit their own value, and so become accumulators."""
+def _cuts(graph: Graph, operators: Set[str], accumulate: bool) -> set[str]:
+    """The names of those of the operators that must emit their own value, and so become accumulators."""
     cuts: set[str] = set()
-    constant = _with_constant(graph)
-    for name, op in graph.nodes.items():
-        if not _operates(op):
+    constant = _with_constant(graph, operators)
+    outputs, curved = graph.outputs, {n for n in operators if not graph.nodes[n].linear}
+    for name in graph.nodes:
+        if name not in operators:
             continue
-        readers = graph.edges_from[name]
-        weighty = bool(op.arrays) or isinstance(op, SpikeProduct) or len(graph.edges_into[name]) > 1
-        if any(isinstance(graph.nodes[e.dst], Output) for e in readers) \
-                or (op.linear and any(_nonlinear(graph.nodes[e.dst]) for e in readers)) \
-                or (accumulate and weighty and len(readers) > 1) \
+        op, readers = graph.nodes[name], graph.edges_from[name]
+        weighty = len(readers) > 1 and (bool(op.arrays) or isinstance(op, SpikeProduct)
+                                        or len(graph.edges_into[name]) > 1)
+        if any(e.dst in outputs for e in readers) \
+                or (op.linear and any(e.dst in curved for e in readers)) \
+                or (accumulate and weighty) \
                 or (name in constant and any(e.delay for e in readers)):
             cuts.add(name)
-    return cuts | _loop_cuts(graph, cuts)
+    return cuts | _loop_cuts(graph, operators - cuts)
 
 
-def _with_constant(graph: Graph) -> set[str]:
+def _with_constant(graph: Graph, operators: Set[str]) -> set[str]:
     """The names of the operators whose value contains a bias: their own, or that of an operator before them."""
-    pending = [n for n, op in graph.nodes.items() if _operates(op) and getattr(op, "bias", None) is not None]
+    pending = [n for n in operators if getattr(graph.nodes[n], "bias", None) is not None]
     biased: set[str] = set()
     while pending:
         name = pending.pop()
         if name not in biased:
             biased.add(name)
-            pending += [e.dst for e in graph.edges_from[name] if _operates(graph.nodes[e.dst])]
+            pending += [e.dst for e in graph.edges_from[name] if e.dst in operators]
     return biased
 
 
-def _loop_cuts(graph: Graph, cuts: set[str]) -> set[str]:
-    """The name of one operator in every loop that consists of operators only and holds no other cut."""
-    free = {n for n, op in graph.nodes.items() if _operates(op) and n not in cuts}
+def _loop_cuts(graph: Graph, free: Set[str]) -> set[str]:
+    """The name of one operator in every loop that consists of these operators only."""
     between = [e for e in graph.edges if e.src in free and e.dst in free]
     if not any(e.delay for e in between):  # edges without a delay form no loops
         return set()
@@ -144,19 +147,17 @@ class _Former:
 
     Attributes:
         cuts: the names of the operators that become accumulators.
+        passing: the names of the operators that become parts of projections; all other nodes stay nodes.
     """
 
     graph: Graph
-    cuts: set[str]
-
-    def stands(self, name: str, op: Op) -> bool:
-        """Whether a node of the graph stays a node, and is not spread over projections."""
-        return name in self.cuts or not _operates(op)
+    cuts: Set[str]
+    passing: Set[str]
 
     @cached_property
     def spread(self) -> tuple[str, ...]:
-        """The names of the operators that become parts of projections, each one after its sources."""
-        names = [n for n in self.graph.tick_order if not self.stands(n, self.graph.nodes[n])]
+        """`passing` in an order in which each operator comes after its sources."""
+        names = [n for n in self.graph.tick_order if n in self.passing]
         late = [e for n in names for e in self.graph.edges_into[n] if e.delay]
         if not late:
             return tuple(names)
@@ -217,11 +218,10 @@ class _Former:
         pending = [(e, e.delay, own) for e in reversed(self.graph.edges_into[name])]
         while pending:
             edge, delay, chain = pending.pop()
-            op = self.graph.nodes[edge.src]
-            if self.stands(edge.src, op):
+            if edge.src not in self.passing:
                 yield Edge(edge.src, name, delay, chain)
                 continue
-            chain = _operators(op) + chain
+            chain = _operators(self.graph.nodes[edge.src]) + chain
             pending += [(e, delay + e.delay, chain) for e in reversed(self.graph.edges_into[edge.src])]
 
 
