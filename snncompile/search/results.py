@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -34,7 +34,8 @@ MAX_HEADER = 1 << 20
 def columns_of(space: Space, indices: Array | range, judged: Judged) -> dict[str, Array]:
     """The columns of a file, `[candidate]` each, by name."""
     numbers = numbers_of_candidates(indices)
-    columns: dict[str, Array] = {"index": numbers if numbers.dtype.kind == "i" else np.array(list(map(str, numbers)))}
+    small = space.size <= 1 << 63
+    columns: dict[str, Array] = {"index": numbers if small else np.array(list(map(str, numbers.tolist())))}
     columns |= picked(space, numbers)
     columns |= {"ok": judged.ok, "valid": judged.valid, "broken": words(judged)}
     if judged.constraints is not None:
@@ -77,37 +78,83 @@ def expect_format(file_format: str) -> None:
                  "install snncompile[search], or ask for CSV")
 
 
-def write(path: Path, columns: Mapping[str, Array], about: Mapping[str, Any], file_format: str) -> None:
-    """Write a file under another name, and rename it when it is whole. What an interrupted run left is overwritten.
+class _Part(Protocol):
+    """A file that is being written."""
+
+    def add(self, columns: Mapping[str, Array]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Writing:
+    """A file to which columns are added part after part, so that not all of them are in memory at once.
+
+    It is written under another name, and renamed when it is whole. What an interrupted run left is overwritten.
 
     Raises:
-        CompileError: SNN602 for a file that cannot be written.
+        CompileError: SNN602, in a `with` statement, for a file that cannot be written.
     """
-    text = json.dumps(about, sort_keys=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        (_write_parquet if file_format == "parquet" else _write_csv)(part, columns, text)
-        os.replace(part, path)
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"file {shorten(path)}", str(e)[:200])
+
+    def __init__(self, path: Path, about: Mapping[str, Any], file_format: str):
+        self.path, self.part = path, path.with_name(f".{path.name}.part")
+        self.about, self.make = json.dumps(about, sort_keys=True), _Parquet if file_format == "parquet" else _Csv
+        self.file: _Part | None = None
+
+    def add(self, columns: Mapping[str, Array]) -> None:
+        """Add rows. The first ones say which columns there are."""
+        if self.file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.make(self.part, self.about, columns)
+        self.file.add(columns)
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if self.file is not None:
+                self.file.close()
+                if error is None:
+                    os.replace(self.part, self.path)
+        except (OSError, ValueError) as e:
+            error = error or e
+        if isinstance(error, (OSError, ValueError)):
+            fail("SNN602", f"file {shorten(self.path)}", str(error)[:200])
 
 
-def _write_parquet(path: Path, columns: Mapping[str, Array], about: str) -> None:
+class _Parquet:
+    def __init__(self, path: Path, about: str, columns: Mapping[str, Array]):
+        import pyarrow.parquet as pq
+
+        schema = _table(columns).schema.with_metadata({KEY: about.encode()})
+        self.writer = pq.ParquetWriter(path, schema, compression="zstd")
+
+    def add(self, columns: Mapping[str, Array]) -> None:
+        self.writer.write_table(_table(columns).cast(self.writer.schema), row_group_size=ROWS)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def _table(columns: Mapping[str, Array]) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    table = pa.table({name: pa.array(values) for name, values in columns.items()})
-    pq.write_table(table.replace_schema_metadata({KEY: about.encode()}), path, row_group_size=ROWS, compression="zstd")
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
 
 
-def _write_csv(path: Path, columns: Mapping[str, Array], about: str) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        file.write(f"# {about}\n")
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+class _Csv:
+    def __init__(self, path: Path, about: str, columns: Mapping[str, Array]):
+        self.file = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 - closed by `Writing`
+        self.file.write(f"# {about}\n")
+        self.writer = csv.writer(self.file, lineterminator="\n")
+        self.writer.writerow(columns)
+
+    def add(self, columns: Mapping[str, Array]) -> None:
         for rows in _rows(columns):
-            writer.writerows(rows)
+            self.writer.writerows(rows)
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def _rows(columns: Mapping[str, Array]) -> Iterator[Iterable[tuple[Any, ...]]]:
@@ -153,12 +200,14 @@ def counted(paths: Iterable[Path | str], file_format: str) -> dict[str, Count]:
     return counts
 
 
-def _broken_column(path: Path, file_format: str) -> Iterable[str]:
+def _broken_column(path: Path, file_format: str) -> Iterator[str]:
     if file_format == "parquet":
         import pyarrow.parquet as pq
 
-        column: list[str] = pq.read_table(path, columns=["broken"])["broken"].to_pylist()
-        return column
+        with pq.ParquetFile(path) as whole:
+            for rows in whole.iter_batches(columns=["broken"]):
+                yield from rows["broken"].to_pylist()
+        return
     with open(path, encoding="utf-8", newline="") as file:
         file.readline()
-        return [row["broken"] for row in csv.DictReader(file)]
+        yield from (row["broken"] for row in csv.DictReader(file))

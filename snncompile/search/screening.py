@@ -35,8 +35,9 @@ BATCH = 256
 """Candidates whose tables are judged together."""
 CACHED = 1 << 13
 """Candidates of a chain that are judged together, so that their numbers stay in the processor's cache."""
-MAX_CANDIDATES = 1 << 28
-"""The most candidates at a time."""
+MAX_CANDIDATES, MAX_DETAILED = 1 << 28, 1 << 23
+"""The most candidates at a time: of which only is known which rules they break, and with margins or costs, which take
+up to 500 bytes for each."""
 CHECKED = 20
 """Candidates that `screen` also checks one by one."""
 
@@ -97,6 +98,10 @@ def screen(space: Space, targets: Targets, *, indices: Iterable[int] | None = No
     terms = terms_of(targets, weight_bits=weight_bits, membrane_bits=membrane_bits, dilate=dilate, packed=packed,
                      budget=dict(budget or {}), cost=cost, rate=rate, ticks=ticks, profile=profile)
     numbers = part_of(chosen(space, indices, sample, seed), shard)
+    count, most = count_of(numbers), MAX_DETAILED if margins or cost or budget else MAX_CANDIDATES
+    if count > most:
+        fail("SNN404", "screen, indices", f"{count:,} candidates", f"at most {most:,}" + (
+            " with margins or costs" if most == MAX_DETAILED else ""), "ask for a sample, or for one shard of several")
     return screened(Screener(space, terms), numbers, margins=margins, checked=checked, seed=seed)
 
 
@@ -121,10 +126,16 @@ def terms_of(targets: Targets, **options: Any) -> list[Terms]:
 
 def part_of(numbers: Array | range, shard: tuple[int, int]) -> Array | range:
     """One of several equal parts, which follow each other. Raises SNN404 for a part that does not exist."""
-    place, count = shard
-    if not 0 <= place < count:
-        fail("SNN404", "screen, shard", f"{place}/{count}", "i/n with 0 <= i < n")
-    return numbers[len(numbers) * place // count:len(numbers) * (place + 1) // count]
+    place, shards = shard
+    if not 0 <= place < shards:
+        fail("SNN404", "screen, shard", f"{place}/{shards}", "i/n with 0 <= i < n")
+    count = count_of(numbers)
+    return numbers[count * place // shards:count * (place + 1) // shards]
+
+
+def count_of(numbers: Array | range) -> int:
+    """How many numbers there are. Python's `len` fails for ranges that are too long."""
+    return max(numbers.stop - numbers.start, 0) if isinstance(numbers, range) else len(numbers)
 
 
 def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed: int) -> Array | range:
@@ -138,10 +149,6 @@ def chosen(space: Space, indices: Iterable[int] | None, sample: int | None, seed
         return _drawn(space.size, sample, seed)
     listed = range(space.size) if indices is None else indices
     if isinstance(listed, range) and listed.step == 1:
-        count = listed.stop - listed.start
-        if count > MAX_CANDIDATES:
-            fail("SNN404", "screen, indices", f"{count:,} candidates", f"at most {MAX_CANDIDATES:,}",
-                 "ask for a sample, or for one shard of several")
         numbers: Array | range = listed
         ends = [listed.start, listed.stop - 1] if listed else []
     else:

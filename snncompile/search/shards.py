@@ -15,19 +15,22 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import snncompile
 from snncompile.diagnostics import CompileError, fail, shorten
-from snncompile.search.results import about_file, columns_of, expect_format, write
-from snncompile.search.screening import Screener, Targets, chosen, part_of, screened, terms_of
+from snncompile.search.results import Writing, about_file, columns_of, expect_format
+from snncompile.search.screening import Screener, Targets, chosen, count_of, part_of, screened, terms_of
 from snncompile.search.space import Space
 from snncompile.search.terms import Terms
 
 ATTEMPTS = 3
 """How often a shard is tried whose process has died."""
+PART, MAX_ROWS = 1 << 18, 1 << 24
+"""Candidates that are in memory at a time, and the most of a file."""
 SAMPLED = 8
 """Networks of a space that are written out to tell it from others of its name."""
 Told = Callable[[int, int], None]
@@ -59,6 +62,7 @@ def screen_files(space: Space, targets: Targets, out: str | Path, *, shards: int
     """
     expect_format(file_format)
     work = _Work(space, targets, Path(out), shards, file_format, options)
+    work.expect_short()
     numbers = list(range(shards) if only is None else only)
     for number in numbers:
         part_of(range(shards), (number, shards))
@@ -127,13 +131,25 @@ class _Work:
         return done
 
     def do(self, number: int) -> int:
-        """Screen a shard, and write its files."""
+        """Screen a shard, part after part, and write its files."""
         numbers = part_of(self.numbers, (number, self.shards))
-        found = screened(self.screener, numbers, seed=self.seed, **self.looked)
-        for path, term in zip(self.paths(number), self.terms, strict=True):
-            columns = columns_of(self.space, found.indices, found.targets[term.target.name])
-            write(path, columns, self.about(number, term), self.file_format)
+        with ExitStack() as stack:
+            files = [stack.enter_context(Writing(path, self.about(number, term), self.file_format))
+                     for path, term in zip(self.paths(number), self.terms, strict=True)]
+            for first in range(0, max(count_of(numbers), 1), PART):
+                found = screened(self.screener, numbers[first:first + PART], seed=self.seed, **self.looked)
+                for file, term in zip(files, self.terms, strict=True):
+                    file.add(columns_of(self.space, found.indices, found.targets[term.target.name]))
         return number
+
+    def expect_short(self) -> None:
+        """Raises SNN404 where a shard has more than MAX_ROWS candidates."""
+        count = count_of(self.numbers)
+        if -(-count // self.shards) > MAX_ROWS:
+            fail("SNN404", f"space {shorten(self.space.name)}, files",
+                 f"{count:,} candidates in {self.shards:,} file{'s' * (self.shards > 1)} for each target",
+                 f"at most {MAX_ROWS:,} in a file",
+                 f"ask for a sample (--sample), or for {-(-count // MAX_ROWS):,} shards or more (--shard 0/N)")
 
 
 def plain(name: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,12 @@ class Space:
                      "text")
         if not callable(self.graph):
             fail("SNN404", f"space {shorten(self.name)}, graph", shorten(self.graph), "a function that builds a graph")
-        object.__setattr__(self, "choices", {name: tuple(values) for name, values in self.choices.items()})
+        object.__setattr__(self, "choices", {name: tuple(islice(values, MAX_CHOICES + 1))
+                                              for name, values in self.choices.items()})
         for name, values in self.choices.items():
             if not 1 <= len(values) <= MAX_CHOICES:
-                fail("SNN404", f"space {shorten(self.name)}, choice {shorten(name)}", f"{len(values)} values",
-                     f"1 to {MAX_CHOICES} values")
+                fail("SNN404", f"space {shorten(self.name)}, choice {shorten(name)}",
+                     f"more than {MAX_CHOICES:,} values" if values else "no values", f"1 to {MAX_CHOICES:,} values")
 
     @property
     def sizes(self) -> tuple[int, ...]:

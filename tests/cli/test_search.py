@@ -31,7 +31,7 @@ def test_families_are_listed_and_shown():
     assert "stdano" in snnc("spaces").stdout
     one = answer("spaces", "stdano")
     assert one["spaces"]["resnet18"] == 3**17
-    assert one["presets"]["cifar10-resnet18-t2"]["text"] == "resnet18:20002000000001001"
+    assert one["presets"]["cifar10-resnet18-t2"]["text"] == "resnet18:20002000000001001:cifar10:2"
     assert answer("spaces", "stdona", code=2)["diagnostics"][0]["code"] == "SNN404"
 
 

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 import snncompile as sc
 from snncompile.ir.ops import Input
-from snncompile.search import Chain, Space, screen, screen_files, variants
+from snncompile.search import Chain, Space, screen, screen_files, shards, variants
+from snncompile.search.families.stdano import space as stdano
 from snncompile.search.net import Net
 from snncompile.search.results import counted
 from snncompile.search.screening import chosen
@@ -74,6 +76,53 @@ def test_parquet_holds_the_same(tmp_path):
     assert counted([path], "parquet") == counted([text], "csv")
 
 
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_candidates_are_written_part_after_part(tmp_path, monkeypatch, file_format):
+    """Some parts hold only candidates that are no networks, which have no costs."""
+    pytest.importorskip("pyarrow")
+    [whole] = screen_files(SPACE, "loihi2", tmp_path / "whole", file_format=file_format)
+    monkeypatch.setattr(shards, "PART", 2)
+    [parts] = screen_files(SPACE, "loihi2", tmp_path / "parts", file_format=file_format)
+    if file_format == "csv":
+        assert parts.read_bytes() == whole.read_bytes()
+    else:
+        import pyarrow.parquet as pq
+        one, other = pq.read_table(parts), pq.read_table(whole)
+        assert one.schema.equals(other.schema, check_metadata=True)
+        assert str(one.to_pylist()) == str(other.to_pylist())
+
+
+def test_a_part_that_fails_leaves_no_file(tmp_path, monkeypatch):
+    fewer = Space("fewer", {"width": (2, 3), "fail": (0, 1)}, lambda width, fail: graph(width // (1 - fail), 1, "if"))
+    monkeypatch.setattr(shards, "PART", 1)
+    with pytest.raises(Exception, match="division or modulo by zero"):
+        screen_files(fewer, "loihi2", tmp_path, file_format="csv")
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def test_no_file_holds_more_than_can_be_looked_at(tmp_path):
+    message = refused(lambda: screen_files(stdano("resnet18"), "c99", tmp_path, file_format="csv"))
+    assert "129,140,163 candidates" in message
+    assert "8 shards or more" in message
+    huge = Space("huge", dict.fromkeys("abcde", range(1 << 16)), lambda **values: graph(2, 1, "if"))
+    message = refused(lambda: screen_files(huge, "c99", tmp_path, shards=9, file_format="csv"))
+    assert f"{1 << 80:,} candidates in 9 files" in message
+    path, = screen_files(huge, "c99", tmp_path, shards=1 << 79, only=[1 << 78], file_format="csv")
+    assert [row["index"] for row in read(path)[1]] == [str(1 << 79), str((1 << 79) + 1)]
+
+
+def test_no_more_is_screened_than_memory_holds():
+    huge = Space("huge", dict.fromkeys("ab", range(1 << 16)), lambda a, b: graph(2, 1, "if"))
+    for margins, cost, most in ((True, False, "8,388,608"), (False, True, "8,388,608"), (False, False, "268,435,456")):
+        message = refused(partial(screen, huge, "c99", margins=margins, cost=cost))
+        assert f"at most {most}" in message
+        assert f"{1 << 32:,} candidates" in message
+
+
+def test_a_choice_of_too_many_values_is_refused_before_it_is_listed():
+    assert "more than 65,536 values" in refused(lambda: Space("huge", {"a": range(1 << 60)}, graph))
+
+
 def test_shards_processes_and_orders_give_equal_files(tmp_path):
     one = screen_files(SPACE, TARGETS, tmp_path / "one", shards=3, file_format="csv", sample=7, seed=3)
     two = screen_files(SPACE, TARGETS, tmp_path / "two", shards=3, file_format="csv", sample=7, seed=3, jobs=2)
@@ -99,6 +148,7 @@ def test_tasks_of_ray_give_equal_files(tmp_path):
 
 SLOW = '''
 import time
+from functools import partial
 from snncompile.search import Net, Space
 
 def graph(width, kernel):
@@ -211,7 +261,7 @@ def test_a_shard_whose_process_dies_is_repeated(tmp_path):
     (lambda out: screen(SPACE, "loihi2", dilate=3, profile="x"), "x"),
     (lambda out: screen_files(SPACE, "loihi2", out, file_format="xml"), "xml"),
     (lambda out: screen_files(SPACE, "loihi2", out, file_format="csv", only=[1]), "1/1"),
-    (lambda out: Space("none", {"a": ()}, graph), "0 values"),
+    (lambda out: Space("none", {"a": ()}, graph), "no values"),
     (lambda out: SPACE.build(12), "12"),
     (lambda out: SPACE.index({"width": 3, "kernel": 1, "neuron": "if"}), "3"),
     (lambda out: SPACE.index({"width": 2}), "kernel"),
