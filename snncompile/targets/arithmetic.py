@@ -30,6 +30,8 @@ class Arithmetic:
             for weights of -1, 0 and +1.
         membrane_bits: the width of membranes, 4 to 32; None takes the narrowest of 16, 24, 30 and 32 that holds the
             threshold and twice the largest membrane of the calibration, and 30 without a calibration.
+        weight_rounding: "calibrated" rounds the weights of a layer together, so that membranes change little on the
+            calibration samples; "nearest" rounds each weight to the nearest code, as is done without samples.
         decay_bits: decays are m / 2**decay_bits; None takes 12, or more where a decay is too close to 1 for that.
         rounding: how products with decays are rounded: "floor", "zero" (toward 0) or "nearest" (halves up).
         overflow: whether a membrane that leaves its width saturates or wraps around.
@@ -50,6 +52,8 @@ class Arithmetic:
                                                    ("ternary",))
     membrane_bits: int | None = whole("Width of membranes.", 4, high=32)
     decay_bits: int | None = whole("Decays are m / 2^n, and this is n.", 1, high=24)
+    weight_rounding: Literal["calibrated", "nearest"] = word(
+        "Whether weights are rounded together by their effect on samples.", "calibrated", ("calibrated", "nearest"))
     rounding: Rounding = word("How products with decays are rounded.", "zero", ("floor", "zero", "nearest"))
     overflow: Literal["saturate", "wrap"] = word(
         "Whether a membrane that leaves its width saturates or wraps around.", "saturate", ("saturate", "wrap"))

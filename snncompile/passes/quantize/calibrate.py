@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,10 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
 from snncompile.ir.types import Array
+from snncompile.passes.quantize.moments import Recorded
+
+MAX_RECORDED_BYTES = 1 << 27
+"""From so many bytes on, no more samples are kept."""
 
 
 @dataclass
@@ -37,11 +41,16 @@ class ObservedActivity:
 
 @dataclass
 class Calibration:
-    """The ranges of the inputs and the activity of the populations, by name; empty where there were no samples."""
+    """The ranges of the inputs and the activity of the populations, by name; empty where there were no samples.
+
+    Attributes:
+        recorded: what the inputs and populations that have readers sent on the first samples.
+    """
 
     input_low: dict[str, float] = field(default_factory=dict)
     input_high: dict[str, float] = field(default_factory=dict)
     activity: dict[str, ObservedActivity] = field(default_factory=dict)
+    recorded: Recorded | None = None
 
 
 def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], None] | None = None) -> Calibration:
@@ -58,9 +67,11 @@ def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], 
                               {n: float(v.max(initial=0)) for n, v in x.items()},
                               {n: ObservedActivity() for n in graph.populations})
     samples, ticks = next(iter(x.values())).shape[:2]
+    kept: dict[str, list[Array]] = {}
     for part in sample_chunks(graph, samples, ticks):
         with np.errstate(over="ignore", invalid="ignore"):
             traces = run(graph, {n: v[part] for n, v in x.items()}, record=True, states=True, dtype=np.float32)
+        _keep(kept, graph, {**traces.emitted, **{n: v[part] for n, v in x.items()}})
         for name, activity in calibration.activity.items():
             _record(activity, traces, name)
             if not math.isfinite(activity.peak_state + activity.peak_output):
@@ -68,7 +79,18 @@ def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], 
                      help="a loop through graded populations must have a gain below 1")
         if progress:
             progress(part.stop, samples)
+    calibration.recorded = Recorded({n: np.concatenate(v) for n, v in kept.items()}) if kept else None
     return calibration
+
+
+def _keep(kept: dict[str, list[Array]], graph: Graph, sent: Mapping[str, Array]) -> None:
+    """Keep what the sources of projections sent, as long as there is room."""
+    if sum(v.nbytes for parts in kept.values() for v in parts) > MAX_RECORDED_BYTES:
+        return
+    for name in {e.src for e in graph.edges if e.dst in graph.populations}:
+        values = sent[name]
+        whole = values.astype(np.int8) if np.abs(values).max(initial=0) < 128 else values
+        kept.setdefault(name, []).append(whole if np.array_equal(whole, values) else values.astype(np.float32))
 
 
 def _record(activity: ObservedActivity, traces: Traces, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,10 +15,12 @@ from snncompile.ir.op import Op
 from snncompile.ir.ops import Scale, SumPool, Upsample
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.given_weights import given_bits, is_given, narrowest, step_of
+from snncompile.passes.quantize.rounders import NEAREST, Rounder
 from snncompile.passes.quantize.units import multiplier
 from snncompile.passes.quantize.weight_grid import WeightGrid
 from snncompile.targets.arithmetic import Arithmetic
 
+RounderOf = Callable[[tuple[Op, ...], Op], Rounder]
 KEEPS_CHANNELS = (SumPool, Upsample)
 
 
@@ -42,6 +45,7 @@ class WeightCodes:
         natural: the step of the grid that suits these weights alone, `[channel]` or 0-d.
         step: the real value that the code 1 delivers to the population, `[channel]` or 0-d: `natural` times the real
             value of an integer that enters.
+        rounder: how weights become codes.
         narrow: whether the grid is that of narrow integers which the weights arrived as. Its codes need a fine unit.
     """
 
@@ -52,11 +56,13 @@ class WeightCodes:
     weight: Array
     natural: Array
     step: Array
+    rounder: Rounder = NEAREST
     narrow: bool = False
 
     @classmethod
     def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
-           arithmetic: Arithmetic, keep_given: bool) -> WeightCodes:
+           arithmetic: Arithmetic, keep_given: bool, rounder_of: RounderOf = lambda before, layer: NEAREST
+           ) -> WeightCodes:
         """The codes of a chain.
 
         Args:
@@ -65,6 +71,7 @@ class WeightCodes:
             channels: the number of units that the population has; 0 for one unit in all.
             axes: the axes of the population's shape.
             keep_given: whether weights that arrived as integers keep their codes.
+            rounder_of: how real weights become codes, for the operators before them and the operator that holds them.
         """
         at = max(i for i, op in enumerate(chain) if isinstance(op, (Layer, Scale)))
         first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
@@ -84,11 +91,13 @@ class WeightCodes:
             weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
                                 weight.dtype)
             gain, natural = np.ones(()), None
+        rounder = rounder_of(chain[:first], last) if value is None else NEAREST
         if natural is None:
-            natural = grid.step(weight, bool(channels))
+            natural = rounder.step(grid, weight, bool(channels))
         elif channels:
             natural = np.full(channels, float(natural))
-        return cls(before, last, after, grid, weight, natural, natural * unit * float(gain), narrow is not None)
+        return cls(before, last, after, grid, weight, natural, natural * unit * float(gain), rounder,
+                   narrow is not None)
 
     @property
     def largest(self) -> Array:
@@ -104,7 +113,7 @@ class WeightCodes:
         times = multiplier(self.step, unit, self.grid.coarse, least)
         _bounded(times, label)
         scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
-        codes = self.grid.codes(self.weight, unit * times * scale, self.natural.ndim > 0)
+        codes = self.rounder.codes(self.grid, self.weight, unit * times * scale, self.natural.ndim > 0)
         if isinstance(self.last, Scale):
             factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
             return (*self.before, Scale(_int(factor)), *self.after)

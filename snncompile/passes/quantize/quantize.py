@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,8 +23,10 @@ from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import FixedNeuron, fixed_neuron
 from snncompile.passes.quantize.given_weights import given_notes
+from snncompile.passes.quantize.moments import response
 from snncompile.passes.quantize.neuron_program import InputEntry, input_gain, is_curved, lower, typed_program
 from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
+from snncompile.passes.quantize.rounders import NEAREST, Calibrated, Rounder
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
 from snncompile.passes.quantize.weight_grid import WeightGrid
 from snncompile.targets.arithmetic import Arithmetic
@@ -179,8 +182,16 @@ class _PopulationQuantizer:
         """The weights of every projection on their grids, multiplied by the gain."""
         axes = len(self.graph.shapes[self.name])
         keep = self.fixed is None or self.fixed.keeps_given_weights
-        return {before: WeightCodes.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic, keep)
-                for before, e in edges.items()}
+        return {before: WeightCodes.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic, keep,
+                                       partial(self._rounder, before)) for before, e in edges.items()}
+
+    def _rounder(self, edge: Edge, before: tuple[Op, ...], layer: Op) -> Rounder:
+        """How the weights of a projection become codes: by what their errors do to the membrane, where that is known."""
+        recorded = self.calibration.recorded
+        if self.arithmetic.weight_rounding == "nearest" or recorded is None:
+            return NEAREST
+        moments = recorded.moments(edge.src, edge.delay, before, layer, response(self.neuron, recorded.ticks))
+        return NEAREST if moments is None else Calibrated(moments)
 
     def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
         """The population with the program of its rule in integers, whatever that is."""

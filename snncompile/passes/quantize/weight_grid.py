@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,11 @@ class WeightGrid:
     def coarse(self) -> bool:
         """Whether the codes are -1, 0 and 1 only, so that the step carries all of the magnitude."""
         return self.largest == 1
+
+    @property
+    def dtype(self) -> type[np.signedinteger[Any]]:
+        """The type of codes: int8 or int16."""
+        return np.int8 if self.largest < 128 else np.int16
 
     def step(self, weight: Array, per_row: bool) -> Array:
         """The real value of the code 1, `[out]` with `per_row`, else 0-d; 0 where all weights are 0.
@@ -61,7 +66,13 @@ class WeightGrid:
             precision = weight.dtype if scale.max(initial=0) < MAX_SCALE else np.float64
             codes = np.rint(rows * scale.reshape(-1, 1).astype(precision))
             codes = np.clip(codes, -self.largest, self.largest, out=codes)
-        return codes.astype(np.int8 if self.largest < 128 else np.int16).reshape(weight.shape)
+        return codes.astype(self.dtype).reshape(weight.shape)
+
+    def nearest(self, values: Array) -> Array:
+        """The codes that are nearest to values in steps, in the dtype of the values."""
+        if self.bits == 1:
+            return np.where(values >= 0, 1, -1).astype(values.dtype)
+        return np.asarray(np.clip(np.rint(values), -self.largest, self.largest))
 
     def _cut(self, rows: Array) -> Array:
         """The magnitude at or below which a ternary code is 0: `[out, 1]`."""

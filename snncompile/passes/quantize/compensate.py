@@ -1,0 +1,127 @@
+"""Rounding weights together: codes whose errors, taken together, change membranes little.
+
+A neuron adds up its weights times what arrives. Where inputs act together, the error of one weight can be made good by
+another. If e are the errors of the weights of a neuron, e^T H e is the mean square of what they change of its membrane,
+where H is the mean of z z^T over the inputs z as the membrane has added them up; see `moments`.
+
+Two inputs always fire together, so that only the sum of their weights matters. Rounded one by one, weights of 1.4 and
+1.4 become 1 and 1, together 2. Rounded together they become 1 and 2, together 3, which is nearer to 2.8:
+
+>>> from snncompile.passes.quantize.weight_grid import WeightGrid
+>>> rounded_together(np.array([[1.4, 1.4]]), np.ones(1), WeightGrid(4), np.ones((2, 2)) + 0.1 * np.eye(2)).tolist()
+[[1.0, 2.0]]
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from snncompile.ir.types import Array
+from snncompile.passes.quantize.weight_grid import WeightGrid
+
+BLOCK = 128
+"""Weights of a neuron that are rounded between two products of whole matrices."""
+SWEEPS = 3
+"""How often each weight is rounded again, with all others as they are."""
+RATIOS = np.linspace(1.0, 0.2, 33)
+"""The steps that are tried, as shares of the step with which the grid reaches the largest weight."""
+
+
+def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
+    """The mean square of what rounding changes of the membrane of each neuron, `[row]`: e^T H e.
+
+    Args:
+        weight: `[row, tap]`.
+        codes: the same in whole numbers.
+        step: the real value of the code 1, `[row]`.
+        second: H, `[tap, tap]`.
+    """
+    e = weight - codes * step[:, None]
+    return np.asarray(np.einsum("rt,rt->r", e @ second, e))
+
+
+def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) -> Array:
+    """The real value of the code 1 with which weights that are rounded to nearest change membranes least, `[row]`.
+
+    Args:
+        per_row: whether each row may have a step of its own; without it all have one.
+    """
+    largest = np.abs(weight).max(1, initial=0) / grid.largest
+    if not per_row:
+        largest = np.full_like(largest, largest.max(initial=0))
+    best, least = largest, np.full(len(weight), np.inf)
+    for ratio in RATIOS:
+        step = largest * ratio
+        changed = errors(weight, grid.nearest(_in_steps(weight, step)), step, second)
+        changed = changed if per_row else np.full_like(changed, changed.sum())
+        best, least = np.where(changed < least, step, best), np.minimum(changed, least)
+    return best
+
+
+def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array) -> Array:
+    """Codes of weights whose errors make each other good, `[row, tap]`.
+
+    Weights are rounded one after another, those of the most active inputs first. What the errors so far change of the
+    membrane is taken into the next weight, as far as that can make it good. This is GPTQ (Frantar et al., ICLR 2023) in
+    the form that needs no inverse (LDLQ: Chee et al., "QuIP", NeurIPS 2023). Then each weight is rounded again, SWEEPS
+    times, with all others as they are.
+
+    Args:
+        weight, step, second: see `errors`; `second` has no zero on its diagonal.
+    """
+    order = np.argsort(-np.diag(second), kind="stable")
+    sorted_weight, inner = _in_steps(weight, step)[:, order], second[np.ix_(order, order)]
+    codes = _improved(sorted_weight, _one_after_another(sorted_weight, grid, inner), grid, inner)
+    result = np.empty_like(codes)
+    result[:, order] = codes
+    return result
+
+
+def _in_steps(weight: Array, step: Array) -> Array:
+    """Weights as multiples of the step of their row; 0 where the step is 0."""
+    return np.divide(weight, step[:, None], out=np.zeros_like(weight), where=step[:, None] > 0)
+
+
+def _one_after_another(weight: Array, grid: WeightGrid, second: Array) -> Array:
+    """Codes for weights in steps. With H = (U + 1) D (U + 1)^T, U above its diagonal only, the errors of the weights
+    before the k-th change the membrane as an error of (e U)_k in the k-th weight would."""
+    carried = _carried(second)
+    codes, error = np.empty_like(weight), np.zeros_like(weight)
+    for first in range(0, weight.shape[1], BLOCK):
+        block = slice(first, first + BLOCK)
+        wanted = weight[:, block] + error[:, :first] @ carried[:first, block]
+        for k in range(wanted.shape[1]):
+            at, before = first + k, slice(first, first + k)
+            value = wanted[:, k] + error[:, before] @ carried[before, at]
+            codes[:, at] = grid.nearest(value)
+            error[:, at] = weight[:, at] - codes[:, at]
+    return codes
+
+
+def _carried(second: Array) -> Array:
+    """U of H = (U + 1) D (U + 1)^T."""
+    flipped, failed = lapack.dpotrf(np.ascontiguousarray(second[::-1, ::-1]), lower=1, clean=1)
+    assert not failed, "the matrix is not positive definite"
+    upper = flipped[::-1, ::-1]
+    return np.asarray(np.triu(upper / np.diag(upper), 1))
+
+
+def _improved(weight: Array, codes: Array, grid: WeightGrid, second: Array) -> Array:
+    """Codes rounded again, each one with all others as they are: coordinate descent on e^T H e."""
+    codes, diagonal = codes.copy(), np.diag(second)
+    for _ in range(SWEEPS):
+        error = weight - codes
+        pull = error @ second
+        for first in range(0, weight.shape[1], BLOCK):
+            block = slice(first, first + BLOCK)
+            here, changed = pull[:, block], np.zeros_like(codes[:, block])
+            inner = second[block, block]
+            for k in range(here.shape[1]):
+                at = first + k
+                now = here[:, k] + changed[:, :k] @ inner[:k, k]
+                value = grid.nearest(codes[:, at] + now / diagonal[at])
+                changed[:, k] = codes[:, at] - value
+                codes[:, at] = value
+            pull += changed @ second[block]
+    return codes

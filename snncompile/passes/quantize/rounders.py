@@ -1,0 +1,70 @@
+"""How the weights of a projection become codes on their grid: each to the nearest, or all together by their effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from snncompile.ir.types import Array
+from snncompile.passes.quantize.compensate import best_steps, rounded_together
+from snncompile.passes.quantize.moments import Moments
+from snncompile.passes.quantize.weight_grid import WeightGrid
+
+
+class Rounder(Protocol):
+    """Chooses the step of a grid, and the codes of weights."""
+
+    def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
+        """The real value of the code 1, `[out]` with `per_row`, else 0-d; 0 where all weights are 0."""
+        ...
+
+    def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:
+        """Codes in the shape of the weights. `step` is what `step` gave for them, or another one near it."""
+        ...
+
+
+class Nearest:
+    """Each weight to the nearest code, of a grid that reaches the largest weight."""
+
+    def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
+        return grid.step(weight, per_row)
+
+    def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:
+        return grid.codes(weight, step, per_row)
+
+
+NEAREST = Nearest()
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Weights together, by what their errors do to the membranes of samples.
+
+    Attributes:
+        moments: of the inputs of the layer, one for each group of its output channels.
+    """
+
+    moments: Moments
+
+    def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
+        steps = [best_steps(rows, grid, second, per_row) for rows, second in self._groups(weight)]
+        return np.concatenate(steps) if per_row else np.asarray(max(float(s.max(initial=0)) for s in steps))
+
+    def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:
+        steps = np.split(np.broadcast_to(step, len(weight)), len(self.moments.second))
+        found = [rounded_together(rows, s, grid, second)
+                 for (rows, second), s in zip(self._groups(weight), steps, strict=True)]
+        return np.concatenate(found).reshape(weight.shape).astype(grid.dtype)
+
+    def mean_change(self, weight: Array, codes: Array, step: Array) -> Array:
+        """What rounding takes from the mean input of each output channel, `[out]`."""
+        error = weight.reshape(len(weight), -1) - codes.reshape(len(codes), -1) * np.reshape(step, (-1, 1))
+        each = np.split(error, len(self.moments.mean))
+        return np.concatenate([rows @ mean for rows, mean in zip(each, self.moments.mean, strict=True)])
+
+    def _groups(self, weight: Array) -> list[tuple[Array, Array]]:
+        """The weights of each group of output channels, `[row, tap]`, and H of their inputs."""
+        rows = weight.reshape(len(weight), -1).astype(np.float64)
+        return list(zip(np.split(rows, len(self.moments.second)), self.moments.second, strict=True))
