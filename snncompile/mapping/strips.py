@@ -28,7 +28,7 @@ HEIGHTS = 9
 """How many heights of strips are tried."""
 PARTS_OF_AXONS = 6
 """The tiles of a core send into at most this part of its out-axons each, so that a core can take several."""
-WAYS = ((1.0, 0.7), (0.75, 0.7), (0.6, 0.5), (0.5, 0.3))
+WAYS = ((1.0, 0.7), (0.75, 0.7), (0.6, 0.5), (0.6, 0.15), (0.5, 0.3))
 """The ways to mix layers that are tried, as pairs of two numbers. Of the out-axons of a core, its first layer may use
 this share; and another layer lies beside it if a tile of that takes at most 1 / 0.7 times as much of the core as it
 takes of a core of its own, and so on."""
