@@ -208,11 +208,15 @@ def _channels(times: Array, op: Layer) -> Any:
 
 
 def _int(values: Array) -> Any:
-    """Whole numbers as one Python integer where all are equal, else in the narrowest type."""
+    """Whole numbers as one Python integer where all are equal, else in the narrowest signed type that holds them.
+
+    >>> _int(np.array([127.0, 128.0])).tolist()
+    [127, 128]
+    """
     whole = values.astype(np.int64)
     if np.all(whole == whole.flat[0]):
         return int(whole.flat[0])
-    return whole.astype(np.min_scalar_type(-int(np.abs(whole).max())))
+    return whole.astype(np.min_scalar_type(-int(np.abs(whole).max()) - 1))
 
 
 def _grid_for(op: Op, arithmetic: Arithmetic) -> WeightGrid:

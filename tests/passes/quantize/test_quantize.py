@@ -97,6 +97,21 @@ def test_weights_that_are_on_a_coarse_grid_already_stay_exact(bits: Any) -> None
     np.testing.assert_array_equal(wanted.outputs["y"], got.outputs["y"])
 
 
+@pytest.mark.parametrize("bits", ["ternary", 1, 2])
+def test_multipliers_of_channels_keep_their_values_in_narrow_types(bits: Any) -> None:
+    """Steps of one to two thresholds take multipliers of 127 and 128, which is one more than 8 signed bits hold."""
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(40):
+        steps = 2.0 ** rng.uniform(0, 1, (12, 1))
+        codes = np.where(rng.random((12, 8)) < 0.5, 1, -1)
+        graph = integer(chain(Linear(codes * steps), Neuron.of("if", threshold=1.0), shape=(8,)), weight_bits=bits)
+        weight, scale = graph.edges[0].chain
+        seen |= set(np.ravel(scale.factor).tolist())
+        unit = np.ravel(graph.population("b").unit)[:, None]
+        np.testing.assert_allclose(weight.weight * np.reshape(scale.factor, (-1, 1)) * unit, codes * steps, rtol=0.02)
+    assert {127, 128} <= seen
+
+
 # --- near where not ---------------------------------------------------------------------------------------
 
 NORMAL = np.random.default_rng(5).normal(0.1, 0.5, (6, 16))
