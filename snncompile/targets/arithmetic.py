@@ -50,7 +50,7 @@ class Arithmetic:
 
     weight_bits: int | Literal["ternary"] = figure("whole or word", "Width of weights; 1 is bipolar.", 8, 1, 16,
                                                    ("ternary",))
-    membrane_bits: int | None = whole("Width of membranes.", 4, high=32)
+    membrane_bits: int | None = whole("Width of membranes.", 2, high=32)
     decay_bits: int | None = whole("Decays are m / 2^n, and this is n.", 1, high=24)
     weight_rounding: Literal["calibrated", "nearest"] = word(
         "Whether weights are rounded together by their effect on samples.", "calibrated", ("calibrated", "nearest"))

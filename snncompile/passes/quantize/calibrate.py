@@ -87,7 +87,7 @@ def _keep(kept: dict[str, list[Array]], graph: Graph, sent: Mapping[str, Array])
     """Keep what the sources of projections sent, as long as there is room."""
     if sum(v.nbytes for parts in kept.values() for v in parts) > MAX_RECORDED_BYTES:
         return
-    for name in {e.src for e in graph.edges if e.dst in graph.populations}:
+    for name in [*graph.inputs, *graph.populations]:
         values = sent[name]
         whole = values.astype(np.int8) if np.abs(values).max(initial=0) < 128 else values
         kept.setdefault(name, []).append(whole if np.array_equal(whole, values) else values.astype(np.float32))

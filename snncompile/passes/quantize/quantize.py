@@ -16,7 +16,8 @@ from snncompile.ir.dimensions import Typed
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.layer import Layer
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Input, Scale
+from snncompile.ir.interp import run
+from snncompile.ir.ops import Input, Output, Scale
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly, Stage
@@ -37,6 +38,7 @@ LOOP_BITS = 14
 # 30 comes before 32, so that a membrane and its input add up in 32 bits where possible.
 MEMBRANE_BITS = (16, 24, 30, 32)
 UNCALIBRATED_BITS = 30
+HEADROOMS, PROBED = (0, -1, 1, 2), 8
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,16 @@ class _PopulationQuantizer:
         aligned = all(keeps_channels(e.chain) for e in edges.values())
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0
-        axes = len(self.graph.shapes[self.name])
         codes = self._codes(edges, gain, channels)
-        unit, shift = self._units(codes, self._threshold(channels), is_leaky(typed, gain_at), gain)
+
+        def finished(headroom: int) -> tuple[Population, dict[Edge, Edge]]:
+            return self._in_units(edges, codes, typed, neuron, gain_at, gain, channels, headroom)
+
+        return min(map(finished, self._headrooms()), key=self._spikes_changed)
+
+    def _in_units(self, edges, codes, typed, neuron, gain_at, gain, channels, headroom):
+        axes = len(self.graph.shapes[self.name])
+        unit, shift = self._units(codes, self._threshold(channels), is_leaky(typed, gain_at), gain, headroom)
         fine = unit / 2.0**shift
         projections = {before: dataclasses.replace(e, chain=codes[before].quantized(fine, e.label))
                        for before, e in edges.items()}
@@ -213,8 +222,33 @@ class _PopulationQuantizer:
                                 lowered.graded, neuron.rule.name)
         return population, projections
 
-    def _units(self, codes: Mapping[Edge, WeightCodes], threshold: Array | None, leaky: bool, gain: Array
-               ) -> tuple[Array, int]:
+    def _headrooms(self) -> tuple[int, ...]:
+        """How many bits of the membrane's width lie above twice the threshold: each is tried."""
+        tight = self.arithmetic.membrane_bits is not None and self.neuron.rule.spiking
+        return HEADROOMS if tight and self.calibration.recorded is not None else (0,)
+
+    def _spikes_changed(self, made: tuple[Population, dict[Edge, Edge]]) -> int:
+        """How many values differ that the population emits on recorded samples, given what its sources sent."""
+        population, projections = made
+        recorded = self.calibration.recorded
+        if recorded is None or self.name not in recorded.values:
+            return 0
+        nodes: dict[str, Op] = {}
+        edges, given = [], {}
+        for edge in projections.values():
+            source = f"from {edge.src}"
+            sent = recorded.values[edge.src][:PROBED]
+            unit = self.units[edge.src]
+            given[source] = sent.astype(np.int64) if unit == 1.0 else np.rint(sent / unit).astype(np.int64)
+            nodes[source] = Input(sent.shape[2:], low=int(given[source].min(initial=0)), high=int(given[source].max(initial=0)))
+            edges.append(dataclasses.replace(edge, src=source))
+        nodes |= {self.name: population, "to": Output()}
+        probe = Graph("probe", nodes, (*edges, Edge(self.name, "to")), Stage.INT)
+        emitted = run(probe, given).outputs["to"]
+        return int(np.count_nonzero(emitted != recorded.values[self.name][:PROBED]))
+
+    def _units(self, codes: Mapping[Edge, WeightCodes], threshold: Array | None, leaky: bool, gain: Array,
+               headroom: int) -> tuple[Array, int]:
         """The unit of the membrane, and by how many bits the sum of the synapses is finer than it."""
         graded = [s for edge, s in codes.items() if self._is_graded(edge.src)]
         emits = not self.neuron.rule.spiking
@@ -226,13 +260,13 @@ class _PopulationQuantizer:
         unit = self._fixed_unit()
         if unit is None:
             coarse = WeightGrid(self.arithmetic.weight_bits).coarse
-            unit = choose_unit(scales, self.arithmetic, self._peak(), coarse)
+            unit = choose_unit(scales, self.arithmetic, self._peak(), coarse, headroom)
         bias = 0.0 if self.neuron.bias is None else self.neuron.bias
         numbers = [threshold, self._peak(), bias * np.max(np.abs(gain)),
                    *(s.largest for s in codes.values())]
         largest = max(float(np.max(np.abs(n))) for n in numbers if n is not None)
         fine = [kept_fraction(np.abs(s.value), unit) if isinstance(s, GivenCodes) else s.step
-                for edge, s in codes.items() if emits or self._is_graded(edge.src) or isinstance(s, GivenCodes)]
+                for edge, s in codes.items() if emits or self._is_graded(edge.src) or isinstance(s, GivenCodes) or np.any(unit > 1.5 * s.step)]
         return unit, input_shift(fine, unit, largest)
 
     def _capped(self) -> Neuron:

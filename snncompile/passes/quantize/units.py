@@ -72,7 +72,7 @@ class Scales:
     passing: bool = False
 
 
-def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool) -> Array:
+def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coarse: bool, headroom: int = 0) -> Array:
     """The unit of a population's membrane, `[channel]` or 0-d.
 
     It starts at the finest weight step, and is halved until the threshold is at least 2**10 units for a leaky neuron
@@ -95,8 +95,10 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     wanted = 2.0 ** (LEAKY_THRESHOLD_BITS if scales.leaky else THRESHOLD_BITS)
     shortfall = float(np.max(np.log2(wanted * step / threshold)))
     extra = max(extra, _whole_bits(shortfall))
-    units = np.maximum(np.floor(threshold * 2.0**extra / step + 1e-6), 1)
-    most = 1 << ((arithmetic.membrane_bits or MAX_BITS) - 2)
+    bits = (arithmetic.membrane_bits or MAX_BITS) - 2 - headroom
+    most = 2.0**bits if headroom >= 0 else 2.0**bits - 1
+    room = float(np.floor(np.min(np.log2(most * step / threshold)) + 1e-9))
+    units = np.maximum(np.floor(threshold * 2.0 ** min(extra, room) / step + 1e-6), 1)
     return np.asarray(threshold / np.minimum(units, most))
 
 
