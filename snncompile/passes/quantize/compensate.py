@@ -56,7 +56,7 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
         changed = errors(weight, grid.nearest(_in_steps(weight, step)), step, second)
         changed = changed if per_row else np.full_like(changed, changed.sum())
         best, least = np.where(changed < least, step, best), np.minimum(changed, least)
-    return best
+    return np.asarray(best)
 
 
 def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array) -> Array:

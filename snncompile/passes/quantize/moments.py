@@ -1,9 +1,9 @@
 """Moments: how the inputs of a layer add up in membranes on samples, which tells which errors of weights matter.
 
-A membrane adds up what arrives, and leaks. So the inputs of a layer are first run through a neuron that has the leak of
-the population and never fires: z_t = decay z_(t-1) + x_t for a LIF. The mean of z z^T over samples, ticks and positions
-is H. An error e of the weights of a neuron changes its membrane by e^T z, and in the mean square by e^T H e. What resets
-take away of that is left out.
+A membrane adds up what arrives, and leaks. So the inputs of a layer are first run through a neuron that has the leak
+of the population and never fires: z_t = decay z_(t-1) + x_t for a LIF. The mean of z z^T over samples, ticks and
+positions is H. An error e of the weights of a neuron changes its membrane by e^T z, and in the mean square by e^T H e.
+What resets take away of that is left out.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def response(neuron: Neuron, ticks: int) -> Array:
     """What an input of 1 in the first tick has added to the membrane after each tick, `[tick]`, at most 1.
 
     The program of the rule is run without and with the input, with a threshold that is never reached. The membrane is
-    the state `v`, or in a rule that has none of this name, the state that takes most. Parameters that differ between neurons are replaced by their means.
+    the state `v`, or in a rule that has none of this name, the state that takes most. Parameters that differ between
+    neurons are replaced by their means.
 
     >>> response(Neuron.of("lif", decay=0.5, threshold=1.0), 4).tolist()
     [1.0, 0.5, 0.25, 0.125]
@@ -90,7 +91,7 @@ def response(neuron: Neuron, ticks: int) -> Array:
                 traces[name].append(value[1] - value[0])
     found = {n: np.abs(np.nan_to_num(np.array(t, np.float64))) for n, t in traces.items()}
     best = found.get("v", max(found.values(), key=lambda t: float(t.sum()), default=np.zeros(ticks)))
-    return best / best.max() if best.max(initial=0) > 0 else np.eye(1, ticks)[0]
+    return np.asarray(best / best.max() if best.max(initial=0) > 0 else np.eye(1, ticks)[0])
 
 
 def added_up(x: Array, by: Array) -> Array:
@@ -117,7 +118,8 @@ class Recorded:
 
     @property
     def ticks(self) -> int:
-        return next(iter(self.values.values())).shape[1]
+        """Ticks of a sample."""
+        return int(next(iter(self.values.values())).shape[1])
 
     def moments(self, source: str, delay: int, before: Sequence[Op], layer: Op, by: Array) -> Moments | None:
         """The moments of what reaches a layer; None for a layer of another kind than linear and convolution.

@@ -1,0 +1,42 @@
+"""Probing: what a population of integers does on samples, beside what it did in real numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.interp import run
+from snncompile.ir.op import Op
+from snncompile.ir.ops import Input, Output
+from snncompile.ir.populations import Population
+from snncompile.ir.types import Stage
+from snncompile.passes.quantize.moments import Recorded
+
+PROBED = 8
+"""Samples on which populations are run."""
+
+
+def changed_counts(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
+                   units: Mapping[str, float]) -> int:
+    """By how many spikes the counts of its neurons differ, summed over samples, if its sources send what they sent.
+
+    Args:
+        projections: into the population, in integers, by what they were in real numbers.
+        units: the real value of an integer that each source sends, by name.
+    """
+    nodes: dict[str, Op] = {}
+    edges, given = [], {}
+    for edge in projections.values():
+        source, sent = f"from {edge.src}", recorded.values[edge.src][:PROBED]
+        given[source] = np.rint(sent / units[edge.src]).astype(np.int64)
+        low, high = (int(end) for end in (given[source].min(initial=0), given[source].max(initial=0)))
+        nodes[source] = Input(sent.shape[2:], low=low, high=high)
+        edges.append(dataclasses.replace(edge, src=source))
+    nodes |= {f"in {name}": population, "out": Output()}
+    edges = [dataclasses.replace(e, dst=f"in {name}") for e in edges]
+    probe = Graph(name, nodes, (*edges, Edge(f"in {name}", "out")), Stage.INT)
+    spikes = run(probe, given).outputs["out"].sum(1)
+    return int(np.abs(spikes - recorded.values[name][:PROBED].sum(1, dtype=np.int64)).sum())
