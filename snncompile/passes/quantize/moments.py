@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -29,10 +29,10 @@ PART_OF_THRESHOLD = 0.5
 """What arrives of a neuron whose response is asked for, as a share of its threshold."""
 NEVER = 1e30
 """A threshold that no membrane reaches."""
-DAMPING_SAMPLES = 2.0
-"""Of how many samples' worth a diagonal is added to H: the fewer rows there are for each weight, the larger it is."""
 LEAST_DAMPING = 0.01
-"""The least damping, as a share of the mean of the diagonal: Frantar et al., "GPTQ" (ICLR 2023)."""
+"""What is added to the diagonal of H at least, as a share of its mean: Frantar et al., "GPTQ" (ICLR 2023)."""
+DAMPED_ROWS = 2.0
+"""With fewer inputs than so many times the weights of a neuron, more is added."""
 
 
 @dataclass(frozen=True)
@@ -41,28 +41,27 @@ class Moments:
 
     Attributes:
         second: H, the mean of z z^T, `[group, tap, tap]`: one for the channels of each group of a convolution.
+        added: the mean of z, `[group, tap]`.
         mean: the mean of the inputs x themselves, `[group, tap]`.
+        rows: how many inputs were looked at.
     """
 
     second: Array
+    added: Array
     mean: Array
+    rows: int
 
-    def centred(self, steady: float) -> Moments:
-        """The moments of what differs from the mean, for a layer whose bias makes the mean of an error good.
+    def centred(self) -> Moments:
+        """The moments of what differs from the mean, for a layer whose bias can make the mean of an error good."""
+        return replace(self, second=self.second - self.added[:, :, None] * self.added[:, None, :])
 
-        Args:
-            steady: what a constant input of 1 adds up to on average.
-        """
-        mean = self.mean * steady
-        return Moments(self.second - mean[:, :, None] * mean[:, None, :], self.mean)
-
-    def damped(self, rows: int) -> Moments:
+    def damped(self) -> Moments:
         """The moments with a diagonal added, so that what few samples show by chance is not relied on."""
         taps = self.second.shape[-1]
-        share = max(LEAST_DAMPING, DAMPING_SAMPLES * taps / max(rows, 1) * LEAST_DAMPING)
+        share = LEAST_DAMPING * max(1.0, DAMPED_ROWS * taps / max(self.rows, 1))
         mean = np.trace(self.second, axis1=1, axis2=2) / taps
-        added = np.where(mean > 0, share * mean, 1.0)
-        return Moments(self.second + added[:, None, None] * np.eye(taps), self.mean)
+        diagonal = np.where(mean > 0, share * mean, 1.0)
+        return replace(self, second=self.second + diagonal[:, None, None] * np.eye(taps))
 
 
 def response(neuron: Neuron, ticks: int) -> Array:
@@ -135,7 +134,7 @@ class Recorded:
         taps = Taps.of(layer, _shape_behind(before, sent.shape[2:]))
         rows = _drawn(sent.shape[0] * sent.shape[1] * taps.positions, max(ROWS, ROWS_OF_A_TAP * taps.each))
         second = np.zeros((taps.groups, taps.each, taps.each))
-        first = np.zeros((taps.groups, taps.each))
+        added, mean = np.zeros((2, taps.groups, taps.each))
         per_sample = sent.shape[1] * taps.positions
         chunk = max(1, CHUNK_BYTES // (4 * max(math.prod(sent.shape[1:]), 1)))
         for start in range(0, len(sent), chunk):
@@ -147,8 +146,9 @@ class Recorded:
             for part in np.array_split(here, max(1, -(-len(here) * taps.each * taps.groups * 4 // CHUNK_BYTES))):
                 seen = taps.read(z, part)
                 second += np.matmul(seen.transpose(1, 2, 0), seen.transpose(1, 0, 2))
-                first += taps.read(x, part).sum(0, dtype=np.float64)
-        return Moments(second / len(rows), first / len(rows)).damped(len(rows))
+                added += seen.sum(0, dtype=np.float64)
+                mean += taps.read(x, part).sum(0, dtype=np.float64)
+        return Moments(second / len(rows), added / len(rows), mean / len(rows), len(rows))
 
 
 def _shape_behind(ops: Sequence[Op], shape: Shape) -> Shape:

@@ -94,7 +94,7 @@ class PopulationQuantizer:
             return None
         population, unit = held
         return population, {before: dataclasses.replace(e, chain=codes[before].quantized(
-            unit, e.label, fixed.weight_multiple)) for before, e in edges.items()}
+            unit, e.label, fixed.weight_multiple).chain) for before, e in edges.items()}
 
     def _codes(self, edges: Mapping[Edge, Edge], gain: Array, channels: int) -> dict[Edge, WeightCodes]:
         """The weights of every projection on their grids, multiplied by the gain."""
@@ -103,13 +103,16 @@ class PopulationQuantizer:
         return {before: WeightCodes.of(e.chain, self.units[before.src], gain, channels, axes, self.arithmetic, keep,
                                        partial(self._rounder, before)) for before, e in edges.items()}
 
-    def _rounder(self, edge: Edge, before: tuple[Op, ...], layer: Op) -> Rounder:
+    def _rounder(self, edge: Edge, before: tuple[Op, ...], layer: Op, after: tuple[Op, ...]) -> Rounder:
         """How the weights of a projection become codes: by what their errors do to the membrane, if that is known."""
         recorded = self.calibration.recorded
         if self.arithmetic.weight_rounding == "nearest" or recorded is None:
             return NEAREST
         moments = recorded.moments(edge.src, edge.delay, before, layer, response(self.neuron, recorded.ticks))
-        return NEAREST if moments is None else Calibrated(moments)
+        if moments is None:
+            return NEAREST
+        corrected = self.neuron.bias is not None and not after
+        return Calibrated((moments.centred() if corrected else moments).damped(), corrected)
 
     def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
         """The population with the program of its rule in integers, whatever that is.
@@ -130,10 +133,10 @@ class PopulationQuantizer:
         axes = len(self.graph.shapes[self.name])
         unit, shift = self._units(real, headroom)
         fine = unit / 2.0**shift
-        projections = {before: dataclasses.replace(e, chain=real.codes[before].quantized(fine, e.label))
-                       for before, e in edges.items()}
-        shaped = _broadcastable(unit, axes)
-        entry = InputEntry(real.gain_at, self._bias(_broadcastable(fine, axes), real.gain), shift)
+        coded = {before: real.codes[before].quantized(fine, e.label) for before, e in edges.items()}
+        projections = {before: dataclasses.replace(e, chain=coded[before].chain) for before, e in edges.items()}
+        shaped, lost = _broadcastable(unit, axes), sum(_broadcastable(c.lost, axes) for c in coded.values())
+        entry = InputEntry(real.gain_at, self._bias(_broadcastable(fine, axes), real.gain, lost), shift)
         lowered = lower(real.neuron, real.typed, shaped, entry, self._membrane_bits(real.neuron, unit), self.arithmetic,
                         self.place)
         population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
@@ -251,12 +254,16 @@ class PopulationQuantizer:
         steps = max(2 * peak, threshold) / float(np.min(unit))
         return next((bits for bits in MEMBRANE_BITS if steps < 1 << (bits - 1)), MEMBRANE_BITS[-1])
 
-    def _bias(self, unit: Any, gain: Array) -> Any:
-        """The bias in units of the sum of the synapses: one integer, an array, or None where there is none."""
+    def _bias(self, unit: Any, gain: Array, lost: Any) -> Any:
+        """The bias in units of the sum of the synapses: one integer, an array, or None where there is none.
+
+        Args:
+            lost: what the weights have lost of the mean of that sum by rounding, which is added.
+        """
         if self.neuron.bias is None:
             return None
         exact = np.asarray(self.neuron.bias, np.float64) * _broadcastable(gain, len(self.graph.shapes[self.name]))
-        exact = exact / unit
+        exact = (exact + lost) / unit
         whole = np.rint(exact)
         if np.abs(whole).max(initial=0) >= 2**40:
             fail("SNN401", f"{self.place}, bias", f"{np.abs(whole).max():.3g} membrane steps", "below 2**40")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from snncompile.passes.quantize.units import multiplier
 from snncompile.passes.quantize.weight_grid import WeightGrid
 from snncompile.targets.arithmetic import Arithmetic
 
-RounderOf = Callable[[tuple[Op, ...], Op], Rounder]
+RounderOf = Callable[[tuple[Op, ...], Op, tuple[Op, ...]], Rounder]
 KEEPS_CHANNELS = (SumPool, Upsample)
 
 
@@ -31,6 +31,13 @@ def keeps_channels(chain: tuple[Op, ...]) -> bool:
     shared = any(isinstance(op, Layer) and not op.own_weights and (i == last or is_given(op))
                  for i, op in enumerate(chain[:last + 1]) if i >= last - 1)
     return not shared and all(isinstance(op, KEEPS_CHANNELS) for op in chain[last + 1:])
+
+
+class Coded(NamedTuple):
+    """A projection in integers, and what the mean of its sums lost, in reals; see `Rounder.lost`."""
+
+    chain: tuple[Op, ...]
+    lost: Array = np.zeros(())
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class WeightCodes:
         step: the real value that the code 1 delivers to the population, `[channel]` or 0-d: `natural` times the real
             value of an integer that enters.
         rounder: how weights become codes.
+        gain: the factor of the sums that is not in the weights.
         narrow: whether the grid is that of narrow integers which the weights arrived as. Its codes need a fine unit.
     """
 
@@ -57,11 +65,12 @@ class WeightCodes:
     natural: Array
     step: Array
     rounder: Rounder = NEAREST
+    gain: float = 1.0
     narrow: bool = False
 
     @classmethod
     def of(cls, chain: tuple[Op, ...], unit: float, gain: Array, channels: int, axes: int,
-           arithmetic: Arithmetic, keep_given: bool, rounder_of: RounderOf = lambda before, layer: NEAREST
+           arithmetic: Arithmetic, keep_given: bool, rounder_of: RounderOf = lambda before, layer, after: NEAREST
            ) -> WeightCodes:
         """The codes of a chain.
 
@@ -71,7 +80,8 @@ class WeightCodes:
             channels: the number of units that the population has; 0 for one unit in all.
             axes: the axes of the population's shape.
             keep_given: whether weights that arrived as integers keep their codes.
-            rounder_of: how real weights become codes, for the operators before them and the operator that holds them.
+            rounder_of: how real weights become codes, for the operators before them, the operator that holds
+                them, and the operators behind it.
         """
         at = max(i for i, op in enumerate(chain) if isinstance(op, (Layer, Scale)))
         first = at - 1 if at and isinstance(chain[at], Scale) and is_given(chain[at - 1]) else at
@@ -91,21 +101,21 @@ class WeightCodes:
             weight = np.asarray(weight * gain.reshape(-1, *(1,) * (weight.ndim - 1)) if gain.ndim else weight * gain,
                                 weight.dtype)
             gain, natural = np.ones(()), None
-        rounder = rounder_of(chain[:first], last) if value is None else NEAREST
+        rounder = rounder_of(chain[:first], last, after) if value is None else NEAREST
         if natural is None:
             natural = rounder.step(grid, weight, bool(channels))
         elif channels:
             natural = np.full(channels, float(natural))
         return cls(before, last, after, grid, weight, natural, natural * unit * float(gain), rounder,
-                   narrow is not None)
+                   float(gain), narrow is not None)
 
     @property
     def largest(self) -> Array:
         """The real value that the largest code delivers, `[channel]` or 0-d."""
         return self.step * self.grid.largest
 
-    def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
-        """The chain in integers for a population of this unit. It delivers multiples of `least` only.
+    def quantized(self, unit: Array, label: str, least: int = 1) -> Coded:
+        """The projection in integers for a population of this unit. It delivers multiples of `least` only.
 
         Raises:
             CompileError: SNN401 where a weight step is 2**31 units or more. `label` names the projection.
@@ -113,11 +123,13 @@ class WeightCodes:
         times = multiplier(self.step, unit, self.grid.coarse, least)
         _bounded(times, label)
         scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
-        codes = self.rounder.codes(self.grid, self.weight, unit * times * scale, self.natural.ndim > 0)
+        step = unit * times * scale
+        codes = self.rounder.codes(self.grid, self.weight, step, self.natural.ndim > 0)
         if isinstance(self.last, Scale):
             factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
-            return (*self.before, Scale(_int(factor)), *self.after)
-        return self._chain(dataclasses.replace(self.last, weight=codes, bias=None), times)
+            return Coded((*self.before, Scale(_int(factor)), *self.after))
+        return Coded(self._chain(dataclasses.replace(self.last, weight=codes, bias=None), times),
+                     self.gain * self.rounder.lost(self.weight, codes, step))
 
     def _chain(self, op: Layer, times: Array) -> tuple[Op, ...]:
         """The chain with its last weights in integers, and its sums multiplied by `times`."""
@@ -154,12 +166,12 @@ class GivenCodes(WeightCodes):
         sizes = np.abs(self.value)
         return np.asarray((sizes if self.step.ndim else sizes.max()) * np.abs(self.weight.astype(np.int64)).max())
 
-    def quantized(self, unit: Array, label: str, least: int = 1) -> tuple[Op, ...]:
+    def quantized(self, unit: Array, label: str, least: int = 1) -> Coded:
         ratio = self.value / unit
         times = np.sign(ratio) * np.maximum(np.rint(np.abs(ratio)), 1)
         assert isinstance(self.last, Layer)
         _bounded(times, label)
-        return self._chain(dataclasses.replace(self.last, weight=self.weight, bias=None), times)
+        return Coded(self._chain(dataclasses.replace(self.last, weight=self.weight, bias=None), times))
 
 
 def _narrow(op: Op, value: Array, arithmetic: Arithmetic) -> tuple[WeightGrid, Array] | None:

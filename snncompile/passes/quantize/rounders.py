@@ -25,6 +25,12 @@ class Rounder(Protocol):
         ...
 
 
+    def lost(self, weight: Array, codes: Array, step: Array) -> Array:
+        """What the mean of the sums of each output channel loses by rounding, if a bias is to make it good, `[out]`; 0
+        otherwise, 0-d."""
+        ...
+
+
 class Nearest:
     """Each weight to the nearest code, of a grid that reaches the largest weight."""
 
@@ -33,6 +39,10 @@ class Nearest:
 
     def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:
         return grid.codes(weight, step, per_row)
+
+
+    def lost(self, weight: Array, codes: Array, step: Array) -> Array:
+        return np.zeros(())
 
 
 NEAREST = Nearest()
@@ -44,9 +54,11 @@ class Calibrated:
 
     Attributes:
         moments: of the inputs of the layer, one for each group of its output channels.
+        corrected: whether a bias makes good what errors change in the mean.
     """
 
     moments: Moments
+    corrected: bool = False
 
     def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
         steps = [best_steps(rows, grid, second, per_row) for rows, second in self._groups(weight)]
@@ -58,8 +70,9 @@ class Calibrated:
                  for (rows, second), s in zip(self._groups(weight), steps, strict=True)]
         return np.concatenate(found).reshape(weight.shape).astype(grid.dtype)
 
-    def mean_change(self, weight: Array, codes: Array, step: Array) -> Array:
-        """What rounding takes from the mean input of each output channel, `[out]`."""
+    def lost(self, weight: Array, codes: Array, step: Array) -> Array:
+        if not self.corrected:
+            return np.zeros(())
         error = weight.reshape(len(weight), -1) - codes.reshape(len(codes), -1) * np.reshape(step, (-1, 1))
         each = np.split(error, len(self.moments.mean))
         return np.concatenate([rows @ mean for rows, mean in zip(each, self.moments.mean, strict=True)])
