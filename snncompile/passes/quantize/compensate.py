@@ -65,7 +65,7 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
     Weights are rounded one after another, those of the most active inputs first. What the errors so far change of the
     membrane is taken into the next weight, as far as that can make it good. This is GPTQ (Frantar et al., ICLR 2023) in
     the form that needs no inverse (LDLQ: Chee et al., "QuIP", NeurIPS 2023). Then each weight is rounded again, SWEEPS
-    times, with all others as they are.
+    times, with all others as they are. A row that is better off with each weight at its nearest code keeps those.
 
     Args:
         weight, step, second: see `errors`; `second` has no zero on its diagonal.
@@ -73,6 +73,9 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
     order = np.argsort(-np.diag(second), kind="stable")
     sorted_weight, inner = _in_steps(weight, step)[:, order], second[np.ix_(order, order)]
     codes = _improved(sorted_weight, _one_after_another(sorted_weight, grid, inner), grid, inner)
+    apart, ones = grid.nearest(sorted_weight), np.ones(len(weight))
+    worse = errors(sorted_weight, codes, ones, inner) > errors(sorted_weight, apart, ones, inner)
+    codes[worse] = apart[worse]
     result = np.empty_like(codes)
     result[:, order] = codes
     return result
