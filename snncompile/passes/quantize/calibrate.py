@@ -50,7 +50,7 @@ class Calibration:
     input_low: dict[str, float] = field(default_factory=dict)
     input_high: dict[str, float] = field(default_factory=dict)
     activity: dict[str, ObservedActivity] = field(default_factory=dict)
-    recorded: Recorded | None = None
+    recorded: Recorded | None = field(default=None, compare=False)
 
 
 def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], None] | None = None) -> Calibration:

@@ -23,7 +23,7 @@ from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import FixedNeuron
 from snncompile.passes.quantize.moments import response
 from snncompile.passes.quantize.neuron_program import InputEntry, input_gain, is_curved, lower, typed_program
-from snncompile.passes.quantize.probe import changed_counts
+from snncompile.passes.quantize.probe import changed_spikes
 from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
 from snncompile.passes.quantize.rounders import NEAREST, Calibrated, Rounder
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
@@ -125,8 +125,9 @@ class PopulationQuantizer:
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0
         real = _Real(neuron, typed, gain_at, gain, self._threshold(channels), self._codes(edges, gain, channels))
-        ways = (self._in_units(real, edges, headroom) for headroom in self._headrooms())
-        return min(ways, key=self._changed)
+        headrooms = self._headrooms()
+        ways = [self._in_units(real, edges, headroom) for headroom in headrooms]
+        return ways[0] if len(ways) == 1 else min(ways, key=self._changed)
 
     def _in_units(self, real: _Real, edges: Mapping[Edge, Edge], headroom: int) -> tuple[Population, dict[Edge, Edge]]:
         """The population in units that leave so many bits of headroom; see `choose_unit`."""
@@ -149,10 +150,10 @@ class PopulationQuantizer:
         known = self.calibration.recorded is not None and self.neuron.rule.spiking
         return HEADROOMS if known and self.arithmetic.membrane_bits is not None else (0,)
 
-    def _changed(self, way: tuple[Population, dict[Edge, Edge]]) -> int:
-        """By how much spikes differ on samples; 0 where none were recorded."""
+    def _changed(self, way: tuple[Population, dict[Edge, Edge]]) -> tuple[int, int]:
+        """By how much spikes differ on samples; by nothing where none were recorded."""
         recorded = self.calibration.recorded
-        return 0 if recorded is None else changed_counts(self.name, *way, recorded, self.units)
+        return (0, 0) if recorded is None else changed_spikes(self.name, *way, recorded, self.units)
 
     def _units(self, real: _Real, headroom: int) -> tuple[Array, int]:
         """The unit of the membrane, and by how many bits the sum of the synapses is finer than it."""

@@ -19,9 +19,10 @@ PROBED = 8
 """Samples on which populations are run."""
 
 
-def changed_counts(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
-                   units: Mapping[str, float]) -> int:
-    """By how many spikes the counts of its neurons differ, summed over samples, if its sources send what they sent.
+def changed_spikes(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
+                   units: Mapping[str, float]) -> tuple[int, int]:
+    """By how many spikes the counts of its neurons differ, and in how many ticks its spikes do, if its sources send what
+    they sent.
 
     Args:
         projections: into the population, in integers, by what they were in real numbers.
@@ -38,5 +39,5 @@ def changed_counts(name: str, population: Population, projections: Mapping[Edge,
     nodes |= {f"in {name}": population, "out": Output()}
     edges = [dataclasses.replace(e, dst=f"in {name}") for e in edges]
     probe = Graph(name, nodes, (*edges, Edge(f"in {name}", "out")), Stage.INT)
-    spikes = run(probe, given).outputs["out"].sum(1)
-    return int(np.abs(spikes - recorded.values[name][:PROBED].sum(1, dtype=np.int64)).sum())
+    spikes, wanted = run(probe, given).outputs["out"], recorded.values[name][:PROBED].astype(np.int64)
+    return int(np.abs(spikes.sum(1) - wanted.sum(1)).sum()), int(np.abs(spikes - wanted).sum())

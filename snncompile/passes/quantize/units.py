@@ -97,8 +97,8 @@ def choose_unit(scales: Scales, arithmetic: Arithmetic, peak: float | None, coar
     extra = max(extra, _whole_bits(shortfall))
     bits = (arithmetic.membrane_bits or MAX_BITS) - 2 - headroom
     most = 2.0**bits if headroom >= 0 else 2.0**bits - 1
-    room = float(np.floor(np.min(np.log2(most * step / threshold)) + 1e-9))
-    units = np.maximum(np.floor(threshold * 2.0 ** min(extra, room) / step + 1e-6), 1)
+    room = np.floor(np.log2(most * step / threshold) + 1e-9)
+    units = np.maximum(np.floor(threshold * 2.0 ** np.minimum(extra, room) / step + 1e-6), 1)
     return np.asarray(threshold / np.minimum(units, most))
 
 
@@ -182,11 +182,11 @@ def input_shift(steps: list[Array], unit: Array, largest: float) -> int:
 def multiplier(step: Array, unit: Array, exact: bool, least: int = 1) -> Array:
     """The whole numbers that a projection's sum is multiplied by: its weight step in units, in multiples of `least`.
 
-    Without `exact`, it is one power of two for the projection, so that no weight leaves its grid. With `exact`, for
-    grids of -1, 0 and 1 whose step carries all of the magnitude, it is the nearest whole number for each channel:
+    Without `exact`, it is a power of two for each channel, so that no weight leaves its grid. With `exact`, for grids
+    of -1, 0 and 1 whose step carries all of the magnitude, it is the nearest whole number for each channel:
 
-    >>> multiplier(np.array([3.4, 3.6]), np.ones(2), exact=False).item()
-    4.0
+    >>> multiplier(np.array([3.4, 3.6]), np.ones(2), exact=False).tolist()
+    [4.0, 4.0]
     >>> multiplier(np.array([3.4, 3.6]), np.ones(2), exact=True).tolist()
     [3.0, 4.0]
 
@@ -200,5 +200,5 @@ def multiplier(step: Array, unit: Array, exact: bool, least: int = 1) -> Array:
     ratio = np.asarray(step, np.float64) / unit
     if exact:
         return np.where(ratio > 0, np.maximum(np.rint(ratio / least), 1) * least, 0)
-    top = float(np.max(ratio, initial=0)) / least
-    return np.asarray(least * 2.0 ** max(0, np.ceil(np.log2(top) - 1e-6)) if top > 0 else float(least))
+    bits = np.maximum(np.ceil(np.log2(np.where(ratio > 0, ratio, 1) / least) - 1e-6), 0)
+    return np.asarray(least * 2.0 ** np.where(ratio > 0, bits, bits.max(initial=0)))

@@ -144,7 +144,7 @@ def test_a_membrane_keeps_to_the_width_asked_for(bits: int) -> None:
     graph = integer(chain(Linear(NORMAL), Neuron.of("lif"), shape=(16,)), spikes(16), membrane_bits=bits)
     found = population(graph, "b")
     assert found.states["v"].bits <= bits
-    assert np.max(found.params["threshold"]) <= 1 << (bits - 2) if bits < 32 else True
+    assert np.max(found.params["threshold"]) < 1 << (bits - 1)
 
 
 def test_a_membrane_is_wide_enough_for_a_threshold_that_calibration_never_reached():
