@@ -21,8 +21,9 @@ PROBED = 8
 
 def changed_spikes(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
                    units: Mapping[str, float]) -> tuple[int, int]:
-    """By how many spikes the counts of its neurons differ, and in how many ticks its spikes do, if its sources send what
-    they sent.
+    """By how many spikes the counts of its neurons differ, and in how many ticks its spikes do.
+
+    Its sources send what they sent in real numbers.
 
     Args:
         projections: into the population, in integers, by what they were in real numbers.

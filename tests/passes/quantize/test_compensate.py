@@ -1,4 +1,4 @@
-"""Rounding together: never worse than to the nearest where that can be promised, exact on small cases, deterministic."""
+"""Rounding together: never worse than to the nearest, nearly the best on small cases, the same in every run."""
 
 from __future__ import annotations
 

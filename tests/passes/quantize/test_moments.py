@@ -18,7 +18,8 @@ RNG = np.random.default_rng(0)
 LAYERS = [
     (Linear(RNG.normal(size=(3, 5))), (5,)),
     (Conv(RNG.normal(size=(4, 2, 3, 3)), padding=((1, 1), (1, 1))), (2, 5, 6)),
-    (Conv(RNG.normal(size=(4, 1, 3, 2)), stride=(2, 1), padding=((0, 1), (2, 0)), dilation=(1, 2), groups=2), (2, 7, 6)),
+    (Conv(RNG.normal(size=(4, 1, 3, 2)), stride=(2, 1), padding=((0, 1), (2, 0)), dilation=(1, 2), groups=2),
+     (2, 7, 6)),
     (Conv(RNG.normal(size=(6, 2, 3)), stride=(2,), padding=((1, 0),), dilation=(2,), groups=3), (6, 9)),
 ]
 
