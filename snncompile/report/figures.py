@@ -38,6 +38,7 @@ def agreement(report: Report) -> Shown:
         return
     yield "spikes equal", percent(measured.spikes_equal)
     yield "spikes shared", percent(measured.spikes_shared)
+    yield "counts shared", percent(measured.counts_shared)
     yield "decisions equal", f"{measured.decisions_equal:,} of {measured.samples:,}"
     if measured.float_correct is not None:
         yield "correct, integer", f"{measured.integer_correct:,} of {measured.samples:,}"

@@ -55,6 +55,7 @@ class Row:
     rate: str
     equal: str
     shared: str
+    counts: str
 
 
 @cache
@@ -119,7 +120,8 @@ def _row(p: PopulationReport) -> Row:
         tuple(f"{n}: {bits} bits, {_interval(p.state_range[n])}" for n, bits in p.state_bits.items()),
         _interval(p.output_range), "–" if p.rate is None else f"{p.rate:.3g}",
         "–" if p.spikes_equal is None else percent(p.spikes_equal),
-        "–" if p.spikes_shared is None else percent(p.spikes_shared))
+        "–" if p.spikes_shared is None else percent(p.spikes_shared),
+        "–" if p.counts_shared is None else percent(p.counts_shared))
 
 
 def _interval(ends: tuple[int, int]) -> str:

@@ -35,8 +35,8 @@ class PopulationReport:
         output_range: the least and the largest value that a neuron can emit in a tick, as proved.
         rate: magnitude of what a neuron emits in a tick, averaged over the calibration samples, in real values (for
             spikes, the firing rate); None without samples.
-        spikes_equal, spikes_shared: agreement of float and integer network on those samples, see `Agreement`; None
-            without samples.
+        spikes_equal, spikes_shared, counts_shared: agreement of float and integer network on those samples, see
+            `Agreement`; None without samples.
     """
 
     name: str
@@ -52,6 +52,7 @@ class PopulationReport:
     rate: float | None
     spikes_equal: float | None
     spikes_shared: float | None
+    counts_shared: float | None
 
     @property
     def neurons(self) -> int:
@@ -62,15 +63,20 @@ class PopulationReport:
 class Agreement:
     """How far the float and the integer network agree on the same samples.
 
-    There are two measures for each population. An output is what one neuron emits in one tick.
+    There are four measures for each population. An output is what one neuron emits in one tick.
 
     - `equal`: the share of outputs that are the same. Most outputs are silent, so this is close to 1.
     - `shared`: `1 - sum |a - b| / sum max(|a|, |b|)` over all outputs a and b of the two networks. For spikes: of those
       that either network fired, the share that both fired in the same tick. Silence does not count.
+    - `counts`: the same for what each neuron emits in a whole sample. A spike that comes a tick late is shared by
+      counts and not by ticks. A network that is read out by counts depends on no more.
+    - `rate_ratio`: what the integer network emits, for what the float network does.
 
     Attributes:
         samples: how many samples were compared.
         apart, fired: `sum |a - b|` and `sum max(|a|, |b|)` by population.
+        counts_apart, counts_most: the same for sums over the ticks of a sample.
+        emitted: `sum |a|` and `sum |b|` by population.
         same, outputs: how many outputs are the same, and how many there are, by population.
         decisions_equal: samples for which both networks decide for the same class.
         float_correct, integer_correct: samples for which each network decides for the given class; None without labels.
@@ -79,6 +85,9 @@ class Agreement:
     samples: int = 0
     apart: dict[str, float] = field(default_factory=dict)
     fired: dict[str, float] = field(default_factory=dict)
+    counts_apart: dict[str, float] = field(default_factory=dict)
+    counts_most: dict[str, float] = field(default_factory=dict)
+    emitted: dict[str, tuple[float, float]] = field(default_factory=dict)
     same: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
     decisions_equal: int = 0
@@ -92,6 +101,20 @@ class Agreement:
     def equal(self, name: str) -> float:
         """The measure `equal` of a population, from 0 to 1."""
         return self.same[name] / self.outputs[name] if self.outputs.get(name) else 1.0
+
+    def counts(self, name: str) -> float:
+        """The measure `counts` of a population, from 0 to 1; 1 where neither network fired."""
+        return 1 - self.counts_apart[name] / self.counts_most[name] if self.counts_most.get(name) else 1.0
+
+    def rate_ratio(self, name: str) -> float:
+        """The measure `rate_ratio` of a population; 1 where the float network did not fire."""
+        exact, integer = self.emitted.get(name, (0.0, 0.0))
+        return integer / exact if exact else 1.0
+
+    @property
+    def counts_shared(self) -> float:
+        most = sum(self.counts_most.values())
+        return 1 - sum(self.counts_apart.values()) / most if most else 1.0
 
     @property
     def spikes_shared(self) -> float:
@@ -198,9 +221,14 @@ def compare(legal: Graph, integer: Graph, reals: Mapping[str, Array], integers: 
 
 def _count(agreement: Agreement, name: str, a: Array, b: Array) -> None:
     """Add the outputs of a population, `[sample, tick, *shape]` of the float and of the integer network."""
-    larger = np.maximum(np.abs(a), np.abs(b)).sum(dtype=np.float64)
-    agreement.apart[name] = agreement.apart.get(name, 0.0) + float(np.abs(a - b).sum(dtype=np.float64))
-    agreement.fired[name] = agreement.fired.get(name, 0.0) + float(larger)
+    for one, other, apart, most in ((a, b, agreement.apart, agreement.fired), (
+            a.sum(1, dtype=np.float64), b.sum(1, dtype=np.float64), agreement.counts_apart, agreement.counts_most)):
+        larger = np.maximum(np.abs(one), np.abs(other)).sum(dtype=np.float64)
+        apart[name] = apart.get(name, 0.0) + float(np.abs(one - other).sum(dtype=np.float64))
+        most[name] = most.get(name, 0.0) + float(larger)
+    before = agreement.emitted.get(name, (0.0, 0.0))
+    agreement.emitted[name] = (before[0] + float(np.abs(a).sum(dtype=np.float64)),
+                               before[1] + float(np.abs(b).sum(dtype=np.float64)))
     agreement.same[name] = agreement.same.get(name, 0) + int((a == b).sum())
     agreement.outputs[name] = agreement.outputs.get(name, 0) + a.size
 
@@ -221,7 +249,8 @@ def population_reports(graph: Graph, calibration: Calibration, agreement: Agreem
             name, op.rule, graph.shapes[name], synapses_into(graph, name), weight_bits(graph, name),
             float(np.min(op.unit)), float(np.max(op.unit)), {n: s.bits for n, s in op.states.items()},
             dict(ranges.states), (op.output_low, op.output_high), activity.rate if activity else None,
-            agreement.equal(name) if agreement else None, agreement.shared(name) if agreement else None))
+            agreement.equal(name) if agreement else None, agreement.shared(name) if agreement else None,
+            agreement.counts(name) if agreement else None))
     return tuple(reports)
 
 
