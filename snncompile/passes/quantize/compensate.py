@@ -8,7 +8,7 @@ Two inputs always fire together, so that only the sum of their weights matters. 
 1.4 become 1 and 1, together 2. Rounded together they become 1 and 2, together 3, which is nearer to 2.8:
 
 >>> from snncompile.passes.quantize.weight_grid import WeightGrid
->>> rounded_together(np.array([[1.4, 1.4]]), np.ones(1), WeightGrid(4), np.ones((2, 2)) + 0.1 * np.eye(2)).tolist()
+>>> rounded_together(np.array([[1.4, 1.4]]), np.ones((1, 1)), WeightGrid(4), np.ones((2, 2)) + 0.1 * np.eye(2)).tolist()
 [[1.0, 2.0]]
 """
 
@@ -34,10 +34,10 @@ def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
     Args:
         weight: `[row, tap]`.
         codes: the same in whole numbers.
-        step: the real value of the code 1, `[row]`.
+        step: the real value of the code 1, `[row, 1]`, or `[row, tap]` where several projections meet.
         second: H, `[tap, tap]`.
     """
-    e = weight - codes * step[:, None]
+    e = weight - codes * step
     return np.asarray(np.einsum("rt,rt->r", e @ second, e))
 
 
@@ -52,10 +52,10 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
         largest = np.full_like(largest, largest.max(initial=0))
     best, least = largest, np.full(len(weight), np.inf)
     for ratio in RATIOS:
-        step = largest * ratio
-        changed = errors(weight, grid.nearest(_in_steps(weight, step)), step, second)
+        step = (largest * ratio)[:, None]
+        changed = errors(weight, _nearest(weight, step, grid), step, second)
         changed = changed if per_row else np.full_like(changed, changed.sum())
-        best, least = np.where(changed < least, step, best), np.minimum(changed, least)
+        best, least = np.where(changed < least, step[:, 0], best), np.minimum(changed, least)
     return np.asarray(best)
 
 
@@ -71,24 +71,26 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
         weight, step, second: see `errors`; `second` has no zero on its diagonal.
     """
     order = np.argsort(-np.diag(second), kind="stable")
-    sorted_weight, inner = _in_steps(weight, step)[:, order], second[np.ix_(order, order)]
-    codes = _improved(sorted_weight, _one_after_another(sorted_weight, grid, inner), grid, inner)
-    apart, ones = grid.nearest(sorted_weight), np.ones(len(weight))
-    worse = errors(sorted_weight, codes, ones, inner) > errors(sorted_weight, apart, ones, inner)
+    step = np.broadcast_to(step, weight.shape)[:, order]
+    weight, second = weight[:, order], second[np.ix_(order, order)]
+    codes = _improved(weight, _one_after_another(weight, step, grid, second), step, grid, second)
+    apart = _nearest(weight, step, grid)
+    worse = errors(weight, codes, step, second) > errors(weight, apart, step, second)
     codes[worse] = apart[worse]
     result = np.empty_like(codes)
     result[:, order] = codes
     return result
 
 
-def _in_steps(weight: Array, step: Array) -> Array:
-    """Weights as multiples of the step of their row; 0 where the step is 0."""
-    return np.divide(weight, step[:, None], out=np.zeros_like(weight), where=step[:, None] > 0)
+def _nearest(weight: Array, step: Array, grid: WeightGrid) -> Array:
+    """The nearest codes; of weights whose step is 0, the one for 0."""
+    wide = np.broadcast_to(step, weight.shape)
+    return grid.nearest(np.divide(weight, wide, out=np.zeros_like(weight), where=wide > 0))
 
 
-def _one_after_another(weight: Array, grid: WeightGrid, second: Array) -> Array:
-    """Codes for weights in steps. With H = (U + 1) D (U + 1)^T, U above its diagonal only, the errors of the weights
-    before the k-th change the membrane as an error of (e U)_k in the k-th weight would."""
+def _one_after_another(weight: Array, step: Array, grid: WeightGrid, second: Array) -> Array:
+    """Codes of weights. With H = (U + 1) D (U + 1)^T, U above its diagonal only, the errors of the weights before the
+    k-th change the membrane as an error of (e U)_k in the k-th weight would."""
     carried = _carried(second)
     codes, error = np.empty_like(weight), np.zeros_like(weight)
     for first in range(0, weight.shape[1], BLOCK):
@@ -97,8 +99,8 @@ def _one_after_another(weight: Array, grid: WeightGrid, second: Array) -> Array:
         for k in range(wanted.shape[1]):
             at, before = first + k, slice(first, first + k)
             value = wanted[:, k] + error[:, before] @ carried[before, at]
-            codes[:, at] = grid.nearest(value)
-            error[:, at] = weight[:, at] - codes[:, at]
+            codes[:, at] = _nearest(value, step[:, at], grid)
+            error[:, at] = weight[:, at] - codes[:, at] * step[:, at]
     return codes
 
 
@@ -110,21 +112,19 @@ def _carried(second: Array) -> Array:
     return np.asarray(np.triu(upper / np.diag(upper), 1))
 
 
-def _improved(weight: Array, codes: Array, grid: WeightGrid, second: Array) -> Array:
+def _improved(weight: Array, codes: Array, step: Array, grid: WeightGrid, second: Array) -> Array:
     """Codes rounded again, each one with all others as they are: coordinate descent on e^T H e."""
     codes, diagonal = codes.copy(), np.diag(second)
     for _ in range(SWEEPS):
-        error = weight - codes
-        pull = error @ second
+        pull = (weight - codes * step) @ second
         for first in range(0, weight.shape[1], BLOCK):
             block = slice(first, first + BLOCK)
-            here, changed = pull[:, block], np.zeros_like(codes[:, block])
-            inner = second[block, block]
+            here, changed, inner = pull[:, block], np.zeros_like(codes[:, block]), second[block, block]
             for k in range(here.shape[1]):
                 at = first + k
                 now = here[:, k] + changed[:, :k] @ inner[:k, k]
-                value = grid.nearest(codes[:, at] + now / diagonal[at])
-                changed[:, k] = codes[:, at] - value
+                value = _nearest(codes[:, at] * step[:, at] + now / diagonal[at], step[:, at], grid)
+                changed[:, k] = (codes[:, at] - value) * step[:, at]
                 codes[:, at] = value
             pull += changed @ second[block]
     return codes

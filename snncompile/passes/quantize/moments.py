@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -105,6 +106,20 @@ def added_up(x: Array, by: Array) -> Array:
     return np.asarray(fftconvolve(x.astype(np.float32), kernel, axes=1)[:, :x.shape[1]])
 
 
+class Reader(NamedTuple):
+    """A layer, and what it reads.
+
+    Attributes:
+        source: the input or population that sends, late by `delay` ticks.
+        before: the operators between the source and the layer.
+    """
+
+    source: str
+    delay: int
+    before: tuple[Op, ...]
+    layer: Op
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What the inputs and populations of a network sent on the first samples, by name.
@@ -120,35 +135,48 @@ class Recorded:
         """Ticks of a sample."""
         return int(next(iter(self.values.values())).shape[1])
 
-    def moments(self, source: str, delay: int, before: Sequence[Op], layer: Op, by: Array) -> Moments | None:
-        """The moments of what reaches a layer; None for a layer of another kind than linear and convolution.
+    def moments(self, readers: Sequence[Reader], by: Array) -> Moments | None:
+        """The moments of what reaches some layers of one population, their weights one behind another.
 
         Args:
-            source: what the projection reads, late by `delay` ticks.
-            before: the operators between the source and the layer.
             by: the response of the population; see `response`.
+
+        Returns:
+            None for layers of another kind than linear and convolution, or of which several have groups or different
+            positions.
         """
-        sent = self.values.get(source)
-        if sent is None or not isinstance(layer, (Linear, Conv)) or not sent.size:
+        taps = [self._taps(reader) for reader in readers]
+        known = [t for t in taps if t is not None]
+        apart = len({t.positions for t in known}) > 1 or (len(known) > 1 and any(t.groups > 1 for t in known))
+        if len(known) < len(taps) or apart:
             return None
-        taps = Taps.of(layer, _shape_behind(before, sent.shape[2:]))
-        rows = _drawn(sent.shape[0] * sent.shape[1] * taps.positions, max(ROWS, ROWS_OF_A_TAP * taps.each))
-        second = np.zeros((taps.groups, taps.each, taps.each))
-        added, mean = np.zeros((2, taps.groups, taps.each))
-        per_sample = sent.shape[1] * taps.positions
-        chunk = max(1, CHUNK_BYTES // (4 * max(math.prod(sent.shape[1:]), 1)))
-        for start in range(0, len(sent), chunk):
+        samples, ticks = self.values[readers[0].source].shape[:2]
+        groups, each = known[0].groups, sum(t.each for t in known)
+        per_sample = ticks * known[0].positions
+        rows = _drawn(samples * per_sample, max(ROWS, ROWS_OF_A_TAP * each))
+        second = np.zeros((groups, each, each))
+        added, mean = np.zeros((2, groups, each))
+        widest = max(math.prod(self.values[r.source].shape[1:]) for r in readers)
+        chunk = max(1, CHUNK_BYTES // (4 * max(widest, 1)))
+        for start in range(0, samples, chunk):
             here = rows[(rows >= start * per_sample) & (rows < (start + chunk) * per_sample)] - start * per_sample
             if not len(here):
                 continue
-            x = _arriving(sent[start:start + chunk], delay, before)
-            z = added_up(x, by)
-            for part in np.array_split(here, max(1, -(-len(here) * taps.each * taps.groups * 4 // CHUNK_BYTES))):
-                seen = taps.read(z, part)
+            x = [_arriving(self.values[r.source][start:start + chunk], r) for r in readers]
+            z = [added_up(one, by) for one in x]
+            for part in np.array_split(here, max(1, -(-len(here) * each * groups * 4 // CHUNK_BYTES))):
+                seen = np.concatenate([t.read(one, part) for t, one in zip(known, z, strict=True)], 2)
                 second += np.matmul(seen.transpose(1, 2, 0), seen.transpose(1, 0, 2))
                 added += seen.sum(0, dtype=np.float64)
-                mean += taps.read(x, part).sum(0, dtype=np.float64)
+                mean += np.concatenate([t.read(one, part).sum(0, dtype=np.float64)
+                                        for t, one in zip(known, x, strict=True)], 1)
         return Moments(second / len(rows), added / len(rows), mean / len(rows), len(rows))
+
+    def _taps(self, reader: Reader) -> Taps | None:
+        sent = self.values.get(reader.source)
+        if sent is None or not sent.size or not isinstance(reader.layer, (Linear, Conv)):
+            return None
+        return Taps.of(reader.layer, _shape_behind(reader.before, sent.shape[2:]))
 
 
 def _shape_behind(ops: Sequence[Op], shape: Shape) -> Shape:
@@ -157,11 +185,11 @@ def _shape_behind(ops: Sequence[Op], shape: Shape) -> Shape:
     return shape
 
 
-def _arriving(sent: Array, delay: int, before: Sequence[Op]) -> Array:
+def _arriving(sent: Array, reader: Reader) -> Array:
     """What the layer reads in each tick, `[sample, tick, *shape]`."""
     x = np.zeros(sent.shape, np.float32)
-    x[:, delay:] = sent[:, :max(sent.shape[1] - delay, 0)]
-    for op in before:
+    x[:, reader.delay:] = sent[:, :max(sent.shape[1] - reader.delay, 0)]
+    for op in reader.before:
         y = op.apply(x.reshape(-1, *x.shape[2:]))
         x = y.reshape(*x.shape[:2], *y.shape[1:])
     return x

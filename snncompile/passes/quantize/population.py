@@ -21,11 +21,11 @@ from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly
 from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import FixedNeuron
-from snncompile.passes.quantize.moments import response
+from snncompile.passes.quantize.moments import Reader, response
 from snncompile.passes.quantize.neuron_program import InputEntry, input_gain, is_curved, lower, typed_program
 from snncompile.passes.quantize.probe import changed_spikes
 from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
-from snncompile.passes.quantize.rounders import NEAREST, Calibrated, Rounder
+from snncompile.passes.quantize.rounders import NEAREST, Calibrated, Rounder, codes_together
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
 from snncompile.passes.quantize.weight_grid import WeightGrid
 from snncompile.targets.arithmetic import Arithmetic
@@ -108,11 +108,29 @@ class PopulationQuantizer:
         recorded = self.calibration.recorded
         if self.arithmetic.weight_rounding == "nearest" or recorded is None:
             return NEAREST
-        moments = recorded.moments(edge.src, edge.delay, before, layer, response(self.neuron, recorded.ticks))
+        reader = Reader(edge.src, edge.delay, before, layer)
+        moments = recorded.moments([reader], response(self.neuron, recorded.ticks))
         if moments is None:
             return NEAREST
         corrected = self.neuron.bias is not None and not after
-        return Calibrated((moments.centred() if corrected else moments).damped(), corrected)
+        return Calibrated((moments.centred() if corrected else moments).damped(), reader, corrected)
+
+    def _together(self, real: _Real, edges: Mapping[Edge, Edge], fine: Array) -> dict[Edge, Array]:
+        """The codes of all projections whose errors can make each other good, if there are several."""
+        recorded = self.calibration.recorded
+        found = {e: c for e, c in real.codes.items() if isinstance(c.rounder, Calibrated)}
+        rounders = [c.rounder for c in found.values() if isinstance(c.rounder, Calibrated)]
+        if recorded is None or len(found) < 2 or len({c.grid for c in found.values()}) > 1 or any(
+                c.after or c.weight.shape[0] != self.graph.shapes[self.name][0] for c in found.values()):
+            return {}
+        moments = recorded.moments([r.reader for r in rounders], response(self.neuron, recorded.ticks))
+        if moments is None:
+            return {}
+        centred = all(r.corrected for r in rounders)
+        parts = [(c.weight, c.coded_step(fine, c.times(fine, edges[e].label))) for e, c in found.items()]
+        grid = next(iter(found.values())).grid
+        return dict(zip(found, codes_together(parts, grid, (moments.centred() if centred else moments).damped()),
+                        strict=True))
 
     def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
         """The population with the program of its rule in integers, whatever that is.
@@ -134,7 +152,9 @@ class PopulationQuantizer:
         axes = len(self.graph.shapes[self.name])
         unit, shift = self._units(real, headroom)
         fine = unit / 2.0**shift
-        coded = {before: real.codes[before].quantized(fine, e.label) for before, e in edges.items()}
+        known = self._together(real, edges, fine)
+        coded = {before: real.codes[before].quantized(fine, e.label, codes=known.get(before))
+                 for before, e in edges.items()}
         projections = {before: dataclasses.replace(e, chain=coded[before].chain) for before, e in edges.items()}
         shaped, lost = _broadcastable(unit, axes), sum(_broadcastable(c.lost, axes) for c in coded.values())
         entry = InputEntry(real.gain_at, self._bias(_broadcastable(fine, axes), real.gain, lost), shift)

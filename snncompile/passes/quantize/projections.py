@@ -114,17 +114,34 @@ class WeightCodes:
         """The real value that the largest code delivers, `[channel]` or 0-d."""
         return self.step * self.grid.largest
 
-    def quantized(self, unit: Array, label: str, least: int = 1) -> Coded:
-        """The projection in integers for a population of this unit. It delivers multiples of `least` only.
+    def times(self, unit: Array, label: str, least: int = 1) -> Array:
+        """What the sums of codes are multiplied by for a population of this unit, multiples of `least`.
 
         Raises:
             CompileError: SNN401 where a weight step is 2**31 units or more. `label` names the projection.
         """
         times = multiplier(self.step, unit, self.grid.coarse, least)
         _bounded(times, label)
-        scale = np.divide(self.natural, self.step, out=np.ones_like(self.step), where=self.step > 0)
-        step = unit * times * scale
-        codes = self.rounder.codes(self.grid, self.weight, step, self.natural.ndim > 0)
+        return times
+
+    def coded_step(self, unit: Array, times: Array) -> Array:
+        """The real value of the code 1 of the weights, for a population of this unit."""
+        return np.asarray(unit * times * np.divide(self.natural, self.step, out=np.ones_like(self.step),
+                                                   where=self.step > 0))
+
+    def quantized(self, unit: Array, label: str, least: int = 1, codes: Array | None = None) -> Coded:
+        """The projection in integers for a population of this unit. It delivers multiples of `least` only.
+
+        Args:
+            codes: of the weights, if they are known already.
+
+        Raises:
+            CompileError: SNN401; see `times`.
+        """
+        times = self.times(unit, label, least)
+        step = self.coded_step(unit, times)
+        if codes is None:
+            codes = self.rounder.codes(self.grid, self.weight, step, self.natural.ndim > 0)
         if isinstance(self.last, Scale):
             factor = codes.astype(np.int64) * np.reshape(times, (-1,) + (1,) * (codes.ndim - 1))
             return Coded((*self.before, Scale(_int(factor)), *self.after))
@@ -166,7 +183,7 @@ class GivenCodes(WeightCodes):
         sizes = np.abs(self.value)
         return np.asarray((sizes if self.step.ndim else sizes.max()) * np.abs(self.weight.astype(np.int64)).max())
 
-    def quantized(self, unit: Array, label: str, least: int = 1) -> Coded:
+    def quantized(self, unit: Array, label: str, least: int = 1, codes: Array | None = None) -> Coded:
         ratio = self.value / unit
         times = np.sign(ratio) * np.maximum(np.rint(np.abs(ratio)), 1)
         assert isinstance(self.last, Layer)

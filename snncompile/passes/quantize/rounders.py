@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.compensate import best_steps, rounded_together
-from snncompile.passes.quantize.moments import Moments
+from snncompile.passes.quantize.moments import Moments, Reader
 from snncompile.passes.quantize.weight_grid import WeightGrid
 
 
@@ -54,10 +55,12 @@ class Calibrated:
 
     Attributes:
         moments: of the inputs of the layer, one for each group of its output channels.
+        reader: the layer, and what it reads.
         corrected: whether a bias makes good what errors change in the mean.
     """
 
     moments: Moments
+    reader: Reader
     corrected: bool = False
 
     def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
@@ -66,7 +69,7 @@ class Calibrated:
 
     def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:
         steps = np.split(np.broadcast_to(step, len(weight)), len(self.moments.second))
-        found = [rounded_together(rows, s, grid, second)
+        found = [rounded_together(rows, s[:, None], grid, second)
                  for (rows, second), s in zip(self._groups(weight), steps, strict=True)]
         return np.concatenate(found).reshape(weight.shape).astype(grid.dtype)
 
@@ -81,3 +84,18 @@ class Calibrated:
         """The weights of each group of output channels, `[row, tap]`, and H of their inputs."""
         rows = weight.reshape(len(weight), -1).astype(np.float64)
         return list(zip(np.split(rows, len(self.moments.second)), self.moments.second, strict=True))
+
+
+def codes_together(parts: Sequence[tuple[Array, Array]], grid: WeightGrid, moments: Moments) -> list[Array]:
+    """Codes of the weights of several projections into one population, whose errors make each other good.
+
+    Args:
+        parts: for each projection, its weights `[out, ...]` and the real value of the code 1, `[out]` or 0-d.
+        moments: of the inputs of all of them, one behind another.
+    """
+    rows = [np.asarray(weight, np.float64).reshape(len(weight), -1) for weight, _ in parts]
+    steps = [np.broadcast_to(np.reshape(step, (-1, 1)), row.shape) for row, (_, step) in zip(rows, parts, strict=True)]
+    codes = rounded_together(np.concatenate(rows, 1), np.concatenate(steps, 1), grid, moments.second[0])
+    ends = np.cumsum([row.shape[1] for row in rows])[:-1]
+    return [found.reshape(weight.shape).astype(grid.dtype)
+            for found, (weight, _) in zip(np.split(codes, ends, 1), parts, strict=True)]

@@ -34,7 +34,7 @@ def test_a_step_is_not_worse_than_that_of_the_largest_weight(bits, per_row):
     step = best_steps(weight, grid, second, per_row)
     largest = np.abs(weight).max(1) / grid.largest
     largest = largest if per_row else np.full(6, largest.max())
-    best, plain = (errors(weight, nearest(weight, s, grid), s, second) for s in (step, largest))
+    best, plain = (errors(weight, nearest(weight, s, grid), s[:, None], second) for s in (step, largest))
     assert (best <= plain).all() if per_row else best.sum() <= plain.sum()
     assert per_row or np.ptp(step) == 0
 
@@ -45,13 +45,13 @@ def test_codes_together_change_membranes_less(bits, seed):
     weight, second = case(20, 150, seed)  # more than a block
     grid = WeightGrid(bits)
     step = best_steps(weight, grid, second, True)
-    together = rounded_together(weight, step, grid, second)
-    changed, apart = (errors(weight, codes, step, second) for codes in (together, nearest(weight, step, grid)))
+    together = rounded_together(weight, step[:, None], grid, second)
+    changed, apart = (errors(weight, codes, step[:, None], second) for codes in (together, nearest(weight, step, grid)))
     assert (changed <= apart * (1 + 1e-9)).all()
     assert changed.sum() <= 0.6 * apart.sum()
     assert set(np.unique(together)) <= set(range(-grid.largest, grid.largest + 1))
     assert bits != 1 or np.all(together)
-    np.testing.assert_array_equal(together, rounded_together(weight, step, grid, second))
+    np.testing.assert_array_equal(together, rounded_together(weight, step[:, None], grid, second))
 
 
 def test_few_weights_are_rounded_nearly_as_well_as_possible():
@@ -60,8 +60,8 @@ def test_few_weights_are_rounded_nearly_as_well_as_possible():
     every = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=5)))
     for seed in range(40):
         weight, second = case(1, 5, seed)
-        least = min(float(errors(weight, codes[None], step, second)[0]) for codes in every)
-        found = float(errors(weight, rounded_together(weight, step, grid, second), step, second)[0])
+        least = min(float(errors(weight, codes[None], step[:, None], second)[0]) for codes in every)
+        found = float(errors(weight, rounded_together(weight, step[:, None], grid, second), step[:, None], second)[0])
         assert found >= least * (1 - 1e-9)
         best += found <= least * (1 + 1e-9)
     assert best >= 24
@@ -72,12 +72,12 @@ def test_no_single_code_could_be_better():
     weight, second = case(4, 30, 3)
     grid = WeightGrid(3)
     step = best_steps(weight, grid, second, True)
-    codes = rounded_together(weight, step, grid, second)
-    now = errors(weight, codes, step, second)
+    codes = rounded_together(weight, step[:, None], grid, second)
+    now = errors(weight, codes, step[:, None], second)
     for tap, move in itertools.product(range(30), (-1, 1)):
         other = codes.copy()
         other[:, tap] = np.clip(other[:, tap] + move, -grid.largest, grid.largest)
-        assert (errors(weight, other, step, second) >= now * (1 - 1e-3)).mean() > 0.7
+        assert (errors(weight, other, step[:, None], second) >= now * (1 - 1e-3)).mean() > 0.7
 
 
 @pytest.mark.parametrize("bits", GRIDS)
@@ -85,7 +85,7 @@ def test_weights_on_the_grid_stay(bits):
     _, second = case(1, 12, 1)
     grid = WeightGrid(bits)
     codes = grid.nearest(np.random.default_rng(0).normal(size=(5, 12)) * grid.largest)
-    np.testing.assert_array_equal(rounded_together(codes * 0.375, np.full(5, 0.375), grid, second), codes)
+    np.testing.assert_array_equal(rounded_together(codes * 0.375, np.full((5, 1), 0.375), grid, second), codes)
 
 
 def test_rows_without_weights_give_zeros():
@@ -93,4 +93,4 @@ def test_rows_without_weights_give_zeros():
     grid = WeightGrid(4)
     step = best_steps(weight, grid, second, True)
     assert not step.any()
-    assert not rounded_together(weight, step, grid, second).any()
+    assert not rounded_together(weight, step[:, None], grid, second).any()
