@@ -28,7 +28,7 @@ def refused(*args, **options):
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("weight_bits", 0), ("weight_bits", 17), ("weight_bits", "binary"), ("weight_bits", 2.5), ("membrane_bits", 3),
+    ("weight_bits", 0), ("weight_bits", 17), ("weight_bits", "binary"), ("weight_bits", 2.5), ("membrane_bits", 1),
     ("decay_bits", 25), ("rounding", "up"), ("overflow", "trap"), ("per", "neuron"), ("spike_bits", 0),
     ("input_bits", 17), ("table_bits", 1), ("graded_bits", 4),
 ])

@@ -76,7 +76,8 @@ def test_every_population_has_a_row_with_its_figures(model, found):
         low, high = p.state_range["v"]
         assert cells[1:6] == [p.rule, str(p.neurons), str(p.neurons), str(p.synapses), str(p.weight_bits)]
         assert cells[7] == f"v: {p.state_bits['v']} bits, {low:,} to {high:,}".replace("-", "−")
-        assert cells[9:] == [f"{p.rate:.3g}", percent(p.spikes_equal), percent(p.spikes_shared)]
+        assert cells[9:] == [f"{p.rate:.3g}", percent(p.spikes_equal), percent(p.spikes_shared),
+                             percent(p.counts_shared)]
     assert row(found, "all")[3:5] == ["11", "136"]
 
 
@@ -150,7 +151,8 @@ def test_a_notebook_shows_the_summary(model):
     assert model._repr_html_() == summary(model.report)
     cells = row(Page(model._repr_html_()), "lif2")
     assert cells[1] == "lif"
-    assert cells[-1] == percent(model.report.populations[1].spikes_shared)
+    assert cells[-2:] == [percent(model.report.populations[1].spikes_shared),
+                          percent(model.report.populations[1].counts_shared)]
 
 
 def test_an_opened_build_has_a_page_too(model, tmp_path):
