@@ -66,13 +66,15 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
     membrane is taken into the next weight, as far as that can make it good. This is GPTQ (Frantar et al., ICLR 2023) in
     the form that needs no inverse (LDLQ: Chee et al., "QuIP", NeurIPS 2023). Then each weight is rounded again, SWEEPS
     times, with all others as they are. A row that is better off with each weight at its nearest code keeps those.
+    Weights of 0, as in pruned layers, stay 0 on grids that have it.
 
     Args:
         weight, step, second: see `errors`; `second` has no zero on its diagonal.
     """
     order = np.argsort(-np.diag(second), kind="stable")
-    step = np.broadcast_to(step, weight.shape)[:, order]
-    weight, second = weight[:, order], second[np.ix_(order, order)]
+    weight, step, second = weight[:, order], np.broadcast_to(step, weight.shape)[:, order], second[np.ix_(order, order)]
+    if grid.bits != 1:
+        step = np.where(weight == 0, 0, step)
     codes = _improved(weight, _one_after_another(weight, step, grid, second), step, grid, second)
     apart = _nearest(weight, step, grid)
     worse = errors(weight, codes, step, second) > errors(weight, apart, step, second)

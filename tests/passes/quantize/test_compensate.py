@@ -94,3 +94,14 @@ def test_rows_without_weights_give_zeros():
     step = best_steps(weight, grid, second, True)
     assert not step.any()
     assert not rounded_together(weight, step[:, None], grid, second).any()
+
+
+@pytest.mark.parametrize("bits", ["ternary", 2, 4, 8])
+def test_weights_that_were_pruned_stay_zero(bits):
+    weight, second = case(10, 60, 5)
+    weight[np.random.default_rng(1).random(weight.shape) < 0.7] = 0
+    grid = WeightGrid(bits)
+    step = best_steps(weight, grid, second, True)
+    codes = rounded_together(weight, step[:, None], grid, second)
+    assert not codes[weight == 0].any()
+    assert codes.any()
