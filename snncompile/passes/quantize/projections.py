@@ -54,6 +54,7 @@ class WeightCodes:
             value of an integer that enters.
         rounder: how weights become codes.
         gain: the factor of the sums that is not in the weights.
+        apart: whether each channel has a power of two of its own behind its sums, as narrow membranes need.
         narrow: whether the grid is that of narrow integers which the weights arrived as. Its codes need a fine unit.
     """
 
@@ -66,6 +67,7 @@ class WeightCodes:
     step: Array
     rounder: Rounder = NEAREST
     gain: float = 1.0
+    apart: bool = False
     narrow: bool = False
 
     @classmethod
@@ -107,7 +109,7 @@ class WeightCodes:
         elif channels:
             natural = np.full(channels, float(natural))
         return cls(before, last, after, grid, weight, natural, natural * unit * float(gain), rounder,
-                   float(gain), narrow is not None)
+                   float(gain), arithmetic.membrane_bits is not None, narrow is not None)
 
     @property
     def largest(self) -> Array:
@@ -120,7 +122,7 @@ class WeightCodes:
         Raises:
             CompileError: SNN401 where a weight step is 2**31 units or more. `label` names the projection.
         """
-        times = multiplier(self.step, unit, self.grid.coarse, least)
+        times = multiplier(self.step, unit, self.grid.coarse, least, self.apart)
         _bounded(times, label)
         return times
 

@@ -179,14 +179,15 @@ def input_shift(steps: list[Array], unit: Array, largest: float) -> int:
     return max(0, int(min(np.ceil(wanted - 1e-6), np.floor(room))))
 
 
-def multiplier(step: Array, unit: Array, exact: bool, least: int = 1) -> Array:
+def multiplier(step: Array, unit: Array, exact: bool, least: int = 1, apart: bool = False) -> Array:
     """The whole numbers that a projection's sum is multiplied by: its weight step in units, in multiples of `least`.
 
-    Without `exact`, it is a power of two for each channel, so that no weight leaves its grid. With `exact`, for grids
-    of -1, 0 and 1 whose step carries all of the magnitude, it is the nearest whole number for each channel:
+    Without `exact`, it is one power of two for the projection, so that no weight leaves its grid; one for each channel
+    if they are `apart`, as under narrow membranes. With `exact`, for grids of -1, 0 and 1 whose step carries all of the
+    magnitude, it is the nearest whole number for each channel:
 
-    >>> multiplier(np.array([3.4, 3.6]), np.ones(2), exact=False).tolist()
-    [4.0, 4.0]
+    >>> multiplier(np.array([3.4, 3.6]), np.ones(2), exact=False).item()
+    4.0
     >>> multiplier(np.array([3.4, 3.6]), np.ones(2), exact=True).tolist()
     [3.0, 4.0]
 
@@ -201,4 +202,5 @@ def multiplier(step: Array, unit: Array, exact: bool, least: int = 1) -> Array:
     if exact:
         return np.where(ratio > 0, np.maximum(np.rint(ratio / least), 1) * least, 0)
     bits = np.maximum(np.ceil(np.log2(np.where(ratio > 0, ratio, 1) / least) - 1e-6), 0)
-    return np.asarray(least * 2.0 ** np.where(ratio > 0, bits, bits.max(initial=0)))
+    most = bits.max(initial=0)
+    return np.asarray(least * 2.0 ** (np.where(ratio > 0, bits, most) if apart else most))

@@ -85,12 +85,17 @@ def test_the_extra_bits_are_bounded():
 
 # --- multipliers ---------------------------------------------------------------------------------------------
 
-def test_a_multiplier_is_the_power_of_two_that_holds_the_ratio_of_each_channel():
-    assert multiplier(np.array([3.0, 5.0]), np.ones(2), False).tolist() == [4, 8]
-    assert multiplier(np.array([3.0, 4.0, 0.0]), np.ones(3), False).tolist() == [4, 4, 4]  # one without weights
-    assert multiplier(np.array([0.1, 0.2]), np.ones(2), False).tolist() == [1, 1]
-    assert multiplier(np.zeros(2), np.ones(2), False).tolist() == [1, 1]
-    assert multiplier(np.asarray(5.0), np.asarray(1.0), False) == 8
+def test_a_multiplier_is_the_power_of_two_that_holds_the_largest_ratio():
+    assert multiplier(np.array([3.0, 5.0]), np.ones(2), False) == 8
+    assert multiplier(np.array([3.0, 4.0]), np.ones(2), False) == 4
+    assert multiplier(np.array([0.1, 0.2]), np.ones(2), False) == 1
+    assert multiplier(np.zeros(2), np.ones(2), False) == 1
+
+
+def test_under_narrow_membranes_each_channel_has_its_power_of_two():
+    assert multiplier(np.array([3.0, 5.0]), np.ones(2), False, apart=True).tolist() == [4, 8]
+    assert multiplier(np.array([3.0, 4.0, 0.0]), np.ones(3), False, apart=True).tolist() == [4, 4, 4]
+    assert multiplier(np.array([0.1, 0.2]), np.ones(2), False, apart=True).tolist() == [1, 1]
 
 
 def test_the_multiplier_of_a_coarse_grid_is_the_nearest_number_of_each_channel():
