@@ -113,7 +113,7 @@ def test_the_flags_are_the_options_of_the_library():
 def test_the_options_of_integers_are_the_fields_of_arithmetic():
     options = shown_options(ArithmeticOptions)
     assert options["weight_bits"] == ("--weight-bits", "1..16|ternary")
-    assert options["membrane_bits"] == ("--membrane-bits", "4..32")
+    assert options["membrane_bits"] == ("--membrane-bits", "2..32")
     assert options["rounding"] == ("--rounding", "|".join(ROUNDINGS))
     assert metavar({"kind": "whole", "low": 3, "high": LARGEST, "words": ()}) == "3.."
     assert metavar({"kind": "flag", "low": 0, "high": LARGEST, "words": ()}) is None
