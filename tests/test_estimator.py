@@ -158,7 +158,7 @@ def test_assumed_rates_cost_what_is_measured_at_these_rates():
 
 
 @pytest.mark.parametrize(("rate", "found"), [
-    ({"nobody": 0.1}, "no population"), ({"in": -0.1}, "-0.1"), ({"in": float("inf")}, "inf"), ({"in": "x"}, "'x'")])
+    ({"nobody": 0.1}, "no population"), ({1: 0.1}, "no population"), ({"in": [1]}, "[1]"), ("x", "'x'"), ({"in": -0.1}, "-0.1"), ({"in": float("inf")}, "inf"), ({"in": "x"}, "'x'")])
 def test_rates_of_nobody_and_impossible_rates_are_refused(rate, found):
     with pytest.raises(CompileError) as refused:
         sc.estimate(small(), "c99", rate=rate)
