@@ -102,9 +102,14 @@ def test_a_part_that_fails_leaves_no_file(tmp_path, monkeypatch):
 
 def test_only_errors_of_the_file_are_told_as_such(tmp_path):
     path = tmp_path / "a.csv"
-    with pytest.raises(ValueError, match="of another part"), Writing(path, {}, "csv") as file:
-        file.add({"index": np.arange(2)})
-        raise ValueError("of another part")
+
+    def failing():
+        with Writing(path, {}, "csv") as file:
+            file.add({"index": np.arange(2)})
+            raise ValueError("of another part")
+
+    with pytest.raises(ValueError, match="of another part"):
+        failing()
     assert not path.exists()
     (tmp_path / "file").touch()
     with Writing(tmp_path / "file" / "a.csv", {}, "csv") as file:
