@@ -147,18 +147,19 @@ def test_rates_may_be_those_of_each_population():
 
 def test_assumed_rates_cost_what_is_measured_at_these_rates():
     """With weights that are not zero and spikes that fill each layer evenly, counting gives the same."""
-    nodes = {"in": Input((5,)), "lif": Neuron.of("if", threshold=1.0), "out": Output()}
+    nodes = {"in": Input((5,)), "lif": Neuron.of("if", threshold=2.0), "out": Output()}
     graph = Graph("even", nodes, (Edge("in", "lif", 0, (Linear(np.full((3, 5), 0.3)),)), Edge("lif", "out")),
                   sc.ir.types.Stage.LEGAL)
-    x = np.tile(np.array([1.0, 0.0])[:, None], (1, 5))[None]
+    x = np.tile(np.array([1.0, 0.0, 1.0, 0.0])[:, None], (1, 5))[None]
     measured = sc.estimate(graph, "loihi1", x)
-    assumed = sc.estimate(graph, "loihi1", rate={"in": 0.5, "lif": measured.spikes / 6}, ticks=2)
-    assert measured.spikes > 0
+    assumed = sc.estimate(graph, "loihi1", rate={"in": 0.5, "lif": 0.25}, ticks=4)
+    assert measured.spikes == 3
     assert dataclasses.replace(assumed, basis=measured.basis) == measured
 
 
 @pytest.mark.parametrize(("rate", "found"), [
-    ({"nobody": 0.1}, "no population"), ({"in": -0.1}, "-0.1"), ({"in": float("inf")}, "inf"), ({"in": "x"}, "'x'")])
+    ({"nobody": 0.1}, "no population"), ({1: 0.1}, "no population"), ({"in": [1]}, "[1]"), ("x", "'x'"),
+    ({"in": -0.1}, "-0.1"), ({"in": float("inf")}, "inf"), ({"in": "x"}, "'x'")])
 def test_rates_of_nobody_and_impossible_rates_are_refused(rate, found):
     with pytest.raises(CompileError) as refused:
         sc.estimate(small(), "c99", rate=rate)

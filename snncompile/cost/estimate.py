@@ -141,7 +141,7 @@ def rates_of(table: LayerTable, rate: Rate, ticks: int) -> dict[str, float]:
     for name in rate:
         if name not in table.names:
             fail("SNN404", f"option rate, {shorten(name)}", "no population or input has this name",
-                 ", ".join(map(shorten, table.names[:MAX_NAMED])), did_you_mean(name, table.names))
+                 ", ".join(map(shorten, table.names[:MAX_NAMED])), did_you_mean(str(name), table.names))
     return {name: rate.get(name, ASSUMED_RATE) for name in table.names}
 
 

@@ -21,7 +21,7 @@ from snncompile.ir.schedule import Schedule
 from snncompile.ir.types import Shape, Stage
 
 ABOUT_EDGES = ("edges_into", "edges_from", "tick_order", "components")
-"""What a graph remembers that depends on its edges and on the names of its nodes, in their order, alone."""
+"""What a graph remembers that depends only on its edges, and on the names and the order of its nodes."""
 
 
 @dataclass(frozen=True, eq=False)

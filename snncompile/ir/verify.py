@@ -71,11 +71,10 @@ def _check_edges(graph: Graph, problems: Collector) -> None:
     if problems.errors:
         return
     for name, edges in graph.edges_into.items():
-        if bool(edges) is not isinstance(nodes[name], Input):
-            continue
-        if edges:
+        entry = isinstance(nodes[name], Input)
+        if entry and edges:
             problems.error("SNN201", f"input {shorten(name)}", "edges lead into it")
-        else:
+        elif not (entry or edges):
             problems.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
     for name in graph.outputs:
         if graph.edges_from[name]:

@@ -12,6 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -89,10 +90,11 @@ class _Part(Protocol):
 class Writing:
     """A file to which columns are added part after part, so that not all of them are in memory at once.
 
-    It is written under another name, and renamed when it is whole. What an interrupted run left is overwritten.
+    It is used in a `with` statement. It is written under another name, and renamed when the statement ends without an
+    error. What an interrupted run left is overwritten.
 
     Raises:
-        CompileError: SNN602, in a `with` statement, for a file that cannot be written.
+        CompileError: SNN602 for a file that cannot be written, when rows are added or the statement ends.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any], file_format: str):
@@ -102,24 +104,30 @@ class Writing:
 
     def add(self, columns: Mapping[str, Array]) -> None:
         """Add rows. The first ones say which columns there are."""
-        if self.file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.make(self.part, self.about, columns)
-        self.file.add(columns)
+        with self._told():
+            if self.file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.file = self.make(self.part, self.about, columns)
+            self.file.add(columns)
 
     def __enter__(self) -> Writing:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self.file is None:
+            return
+        with self._told():
+            self.file.close()
+            if error is None:
+                os.replace(self.part, self.path)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell of what fails inside as a file that cannot be written."""
         try:
-            if self.file is not None:
-                self.file.close()
-                if error is None:
-                    os.replace(self.part, self.path)
+            yield
         except (OSError, ValueError) as e:
-            error = error or e
-        if isinstance(error, (OSError, ValueError)):
-            fail("SNN602", f"file {shorten(self.path)}", str(error)[:200])
+            fail("SNN602", f"file {shorten(self.path)}", str(e)[:200])
 
 
 class _Parquet:

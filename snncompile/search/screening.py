@@ -36,8 +36,8 @@ BATCH = 256
 CACHED = 1 << 13
 """Candidates of a chain that are judged together, so that their numbers stay in the processor's cache."""
 MAX_CANDIDATES, MAX_DETAILED = 1 << 28, 1 << 23
-"""The most candidates at a time: of which only is known which rules they break, and with margins or costs, which take
-up to 500 bytes for each."""
+"""The most candidates at a time: where only the rules that they break are kept, and where margins or costs are kept.
+Those take up to 500 bytes for each candidate."""
 CHECKED = 20
 """Candidates that `screen` also checks one by one."""
 

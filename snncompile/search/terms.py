@@ -12,7 +12,16 @@ from snncompile.checker import CYCLES, WAITING
 from snncompile.cost.budget import expect_budget, spent
 from snncompile.cost.estimate import ASSUMED_RATE, Cost
 from snncompile.cost.totals import SUMS, layer_bits, totals
-from snncompile.cost.work import MAX_TICKS, Sizes, Work, assumption, constants_of, figures, least_chips
+from snncompile.cost.work import (
+    MAX_TICKS,
+    Sizes,
+    Work,
+    assumption,
+    constants_of,
+    expect_possible,
+    figures,
+    least_chips,
+)
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import Pass
@@ -84,6 +93,7 @@ class Terms:
     def __post_init__(self) -> None:
         if self.ticks is not None and not 0 <= self.ticks <= MAX_TICKS:
             fail("SNN404", "option ticks", f"{self.ticks:,}", f"0 to {MAX_TICKS:,}")
+        expect_possible(self.rate, 0)  # one rate for all: populations differ between candidates
         expect_budget(self.budget)
         if isinstance(self.dilate, str):
             fail("SNN404", "screen, dilate", shorten(self.dilate), "a whole number, the same for all candidates")

@@ -17,7 +17,7 @@ from snncompile.ir.ops import Input
 from snncompile.search import Chain, Space, screen, screen_files, shards, variants
 from snncompile.search.families.stdano import space as stdano
 from snncompile.search.net import Net
-from snncompile.search.results import counted
+from snncompile.search.results import Writing, counted
 from snncompile.search.screening import chosen
 
 
@@ -98,6 +98,26 @@ def test_a_part_that_fails_leaves_no_file(tmp_path, monkeypatch):
     with pytest.raises(Exception, match="division or modulo by zero"):
         screen_files(fewer, "loihi2", tmp_path, file_format="csv")
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_only_errors_of_the_file_are_told_as_such(tmp_path):
+    path = tmp_path / "a.csv"
+
+    def failing():
+        with Writing(path, {}, "csv") as file:
+            file.add({"index": np.arange(2)})
+            raise ValueError("of another part")
+
+    with pytest.raises(ValueError, match="of another part"):
+        failing()
+    assert not path.exists()
+    (tmp_path / "file").touch()
+    with Writing(tmp_path / "file" / "a.csv", {}, "csv") as file:
+        assert "SNN602" in refused(lambda: file.add({"index": np.arange(2)}))
+
+
+def test_one_rate_holds_for_all_candidates():
+    assert "option rate" in refused(lambda: screen(SPACE, "loihi2", rate={"lif1": 0.1}))
 
 
 def test_no_file_holds_more_than_can_be_looked_at(tmp_path):

@@ -112,44 +112,37 @@ class _Layer:
 
 
 _PUBLISHED: dict[str, tuple[str, str]] = {
-    "cifar10-resnet18-t2": ("resnet18:20002000000001001", "appendix"),
-    "cifar10-resnet18-t4": ("resnet18:20002000000001001", "appendix"),
-    "cifar10-resnet18-t6": ("resnet18:20000000000001011", "appendix"),
-    "cifar10-resnet18-t8": ("resnet18:20000000000001011", "appendix"),
-    "cifar100-resnet18-t2": ("resnet18:20002000000010011:cifar100", "appendix"),
-    "cifar100-resnet18-t4": ("resnet18:20002000000010111:cifar100", "appendix"),
-    "cifar100-resnet18-t6": ("resnet18:20002000000010111:cifar100", "appendix"),
-    "cifar100-resnet18-t8": ("resnet18:20002000001010111:cifar100", "table 3"),
-    "tiny-vgg13-t2": ("vgg13:0000020101:tiny", "table 3"),
-    "tiny-vgg13-t4": ("vgg13:0000000101:tiny", "appendix"),
-    "tiny-vgg13-t6": ("vgg13:0000000101:tiny", "appendix"),
-    "tiny-vgg13-t8": ("vgg13:0000020101:tiny", "table 3"),
-    "cifar10-dvs-vgg11-t8": ("vgg11:00011100:cifar10-dvs", "table 3"),
-    "cifar10-dvs-vgg11-t10": ("vgg11:00001100:cifar10-dvs", "table 3"),
-    "dvs-gesture-vgg11-t8": ("vgg11:11000001:dvs-gesture", "table 3"),
-    "dvs-gesture-vgg11-t16": ("vgg11:10112111:dvs-gesture", "table 3"),
-    "dvs-gesture-vgg11-t20": ("vgg11:10111111:dvs-gesture", "table 3"),
-    "cifar10-vgg16-t2": ("vgg16:2002000111110", "table 8"),
-    "cifar10-vgg16-t6": ("vgg16:2201000001110", "table 8"),
-    "cifar10-vgg16-t8": ("vgg16:2002000011110", "table 8"),
-    "tiny-resnet18-t2": ("resnet18:22002001100112111:tiny", "table 8"),
-    "tiny-resnet18-t4": ("resnet18:22002000100100111:tiny", "table 8"),
-    "tiny-resnet18-t6": ("resnet18:22002001100110011:tiny", "table 8"),
-    "tiny-resnet18-t8": ("resnet18:22202000100100001:tiny", "table 8"),
-    "cifar10-dvs-resnet18-t10": ("resnet18:10121010002101111:cifar10-dvs", "table 8"),
-    "dvs-gesture-resnet18-t20": ("resnet18:11011100111001111:dvs-gesture", "table 8"),
+    "cifar10-resnet18-t2": ("resnet18:20002000000001001:cifar10:2", "appendix"),
+    "cifar10-resnet18-t4": ("resnet18:20002000000001001:cifar10:4", "appendix"),
+    "cifar10-resnet18-t6": ("resnet18:20000000000001011:cifar10:6", "appendix"),
+    "cifar10-resnet18-t8": ("resnet18:20000000000001011:cifar10:8", "appendix"),
+    "cifar100-resnet18-t2": ("resnet18:20002000000010011:cifar100:2", "appendix"),
+    "cifar100-resnet18-t4": ("resnet18:20002000000010111:cifar100:4", "appendix"),
+    "cifar100-resnet18-t6": ("resnet18:20002000000010111:cifar100:6", "appendix"),
+    "cifar100-resnet18-t8": ("resnet18:20002000001010111:cifar100:8", "table 3"),
+    "tiny-vgg13-t2": ("vgg13:0000020101:tiny:2", "table 3"),
+    "tiny-vgg13-t4": ("vgg13:0000000101:tiny:4", "appendix"),
+    "tiny-vgg13-t6": ("vgg13:0000000101:tiny:6", "appendix"),
+    "tiny-vgg13-t8": ("vgg13:0000020101:tiny:8", "table 3"),
+    "cifar10-dvs-vgg11-t8": ("vgg11:00011100:cifar10-dvs:8", "table 3"),
+    "cifar10-dvs-vgg11-t10": ("vgg11:00001100:cifar10-dvs:10", "table 3"),
+    "dvs-gesture-vgg11-t8": ("vgg11:11000001:dvs-gesture:8", "table 3"),
+    "dvs-gesture-vgg11-t16": ("vgg11:10112111:dvs-gesture:16", "table 3"),
+    "dvs-gesture-vgg11-t20": ("vgg11:10111111:dvs-gesture:20", "table 3"),
+    "cifar10-vgg16-t2": ("vgg16:2002000111110:cifar10:2", "table 8"),
+    "cifar10-vgg16-t6": ("vgg16:2201000001110:cifar10:6", "table 8"),
+    "cifar10-vgg16-t8": ("vgg16:2002000011110:cifar10:8", "table 8"),
+    "tiny-resnet18-t2": ("resnet18:22002001100112111:tiny:2", "table 8"),
+    "tiny-resnet18-t4": ("resnet18:22002000100100111:tiny:4", "table 8"),
+    "tiny-resnet18-t6": ("resnet18:22002001100110011:tiny:6", "table 8"),
+    "tiny-resnet18-t8": ("resnet18:22202000100100001:tiny:8", "table 8"),
+    "cifar10-dvs-resnet18-t10": ("resnet18:10121010002101111:cifar10-dvs:10", "table 8"),
+    "dvs-gesture-resnet18-t20": ("resnet18:11011100111001111:dvs-gesture:20", "table 8"),
 }
 """Those strings whose digits are certain: printed whole, or the largest architecture parameter of each layer in the
 appendix. Table 8 prints the others, of VGG-16, with a digit too few."""
-
-
-def _with_ticks(name: str, text: str) -> str:
-    """The notation of a published network with the ticks that its name ends in."""
-    return f"{text if text.count(':') > 1 else f'{text}:cifar10'}:{name.rpartition('-t')[2]}"
-
-
 FAMILY = Family(
     "stdano", "ST-DANO", "BACKBONE:DIGITS, :DATA and :TICKS behind it, a digit of 0 to 2 for each layer of neurons, "
     "17 for resnet18, 8, 10 and 13 for vgg11, vgg13 and vgg16", graph,
-    {name: Preset(_with_ticks(name, text), f"ST-DANO, {where}") for name, (text, where) in _PUBLISHED.items()},
+    {name: Preset(text, f"ST-DANO, {where}") for name, (text, where) in _PUBLISHED.items()},
     {name: partial(space, name) for name in ("resnet18", "vgg11", "vgg13", "vgg16")})
