@@ -32,7 +32,7 @@ def main() -> int:
     model = sc.compile(graph, "c99", calibration=training.over_time()[:CALIBRATION],
                        labels=training.y[:CALIBRATION], weight_bits=options.weight_bits)
     say("compile", f"{options.weight_bits}-bit weights",
-        f"ranges from {CALIBRATION} training digits, {time.perf_counter() - start:.1f} s")
+        f"calibrated on {CALIBRATION} digits, {time.perf_counter() - start:.1f} s")
     folder = model.save(options.output)
 
     x = held_out.over_time()

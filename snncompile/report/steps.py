@@ -123,8 +123,8 @@ def proved(graph: Graph) -> StepReport:
 def compared(agreement: Agreement) -> list[StepReport]:
     """How often the float and the integer network agree, and how often each decides for the given class."""
     steps = [StepReport("compare", f"spikes equal {percent(agreement.spikes_equal)}",
-                        f"{percent(agreement.spikes_shared)} of those fired shared, {percent(agreement.counts_shared)} "
-                        f"by counts, decisions equal {percent(agreement.decisions)}")]
+                        f"spikes shared {percent(agreement.spikes_shared)}, counts "
+                        f"{percent(agreement.counts_shared)}, decisions equal {percent(agreement.decisions)}")]
     if agreement.float_correct is not None:
         steps.append(StepReport("accuracy", f"integer {agreement.integer_correct} of {agreement.samples}",
                                 f"float {agreement.float_correct} of {agreement.samples}"))
