@@ -337,7 +337,7 @@ def _built(space: Space, index: int, terms: Mapping[int, Terms]) -> dict[int, Bu
 def _legal(graph: Graph, term: Terms) -> Built | None:
     passes, stored_bits, state_bits = term.legalization
     try:
-        legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes)
+        legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes, verified=False)
     except CompileError:
         return None
     return Built(legal, layer_table(legal, stored_bits, state_bits),

@@ -67,3 +67,11 @@ def test_the_observer_sees_every_pass_with_the_graph_it_gave():
     assert seen[0][1] is GRAPH
     assert seen[1][1] is last
     assert all(seconds >= 0 for _, _, seconds in seen)
+
+
+def test_without_verification_between_them_passes_are_followed_by_one():
+    with pytest.raises(CompileError, match="nowhere"):
+        run_passes(GRAPH, [Canonicalize(), Breaker()], verified=False)
+    given = run_passes(GRAPH, [Canonicalize(), FormPopulations(), FoldScales()])
+    quick = run_passes(GRAPH, [Canonicalize(), FormPopulations(), FoldScales()], verified=False)
+    assert quick.stage == given.stage == Stage.LEGAL and list(quick.nodes) == list(given.nodes)
