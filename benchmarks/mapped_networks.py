@@ -14,7 +14,7 @@ from snncompile.targets.load import load_target
 
 def legal(net: Net) -> Graph:
     """The network in the form in which it is divided among cores, the same for both Loihis."""
-    return legal_table(net.graph(), load_target("loihi2"), {}, {})[0]
+    return legal_table(net.graph(), load_target("loihi2"), {}, None, {})[0]
 
 
 def conv102k() -> Graph:

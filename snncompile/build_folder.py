@@ -19,6 +19,7 @@ from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.ir.serde import weights_of
 from snncompile.ir.text import to_text
 from snncompile.report.html import page
+from snncompile.targets.layer_options import to_toml
 
 if TYPE_CHECKING:
     from snncompile.model import CompiledModel
@@ -39,6 +40,8 @@ def contents(model: CompiledModel) -> dict[str, bytes]:
         "report.json": (json.dumps(model.report.to_json(), indent=1) + "\n").encode(),
         "report.html": page(model).encode(),
     }
+    if model.report.layers:
+        files["layers.toml"] = to_toml(model.report.layers).encode()
     manifest = {
         "format": FORMAT, "written_by": f"snncompile {__version__}", "target": model.report.target,
         "backend": model.backend,

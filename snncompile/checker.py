@@ -22,6 +22,7 @@ from snncompile.mapping.partition import has_cores, partition
 from snncompile.mapping.place import expect_places
 from snncompile.passes.retime.retime import Retime, check_cycles, dilation
 from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.layer_options import Layers, Widths
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import Verdict, Violation, judge
@@ -33,8 +34,9 @@ BELOW_THRESHOLD = 0.25
 """The membrane, as a share of the threshold, from which `_changes` runs a neuron for a tick without input."""
 
 
-def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | None = None,
-          membrane_bits: int | None = None, dilate: int | Literal["auto"] = 1, packed: bool = False,
+def check(source: Any, target: str | Path | Target, *, weight_bits: Widths = None,
+          membrane_bits: Widths = None, layers: Layers = None, dilate: int | Literal["auto"] = 1,
+          packed: bool = False,
           budget: Mapping[str, float] | None = None, cost: bool = True, rate: Rate = ASSUMED_RATE,
           ticks: int | None = None, profile: str | None = None, **load_options: Any) -> Verdict:
     """Whether a network can run on a target, and at what cost.
@@ -44,6 +46,8 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
         target: the name of a target, the path of its TOML file, or a `Target`.
         weight_bits, membrane_bits: the widths of weights and membranes that are not integers yet; None for those of the
             target. A weight of a bare shape that has `bits` keeps them, and so does a neuron that counts its steps.
+            Both can be mappings by the name of the layer, or of the population that it leads to.
+        layers: options of single layers; see `compile`.
         dilate: ticks of the hardware for each tick of the network; "auto" takes as many as the loop with the least
             delay for its hops needs.
         packed: divide the network among the cores of the target, as `compile` does, if it breaks no rule. Rules know
@@ -64,12 +68,12 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: int | str | 
     expect_budget(budget or {})
     chosen = load_target(target)
     widths = {"weight_bits": weight_bits, "membrane_bits": membrane_bits}
-    legal, table = legal_table(source, chosen, widths, load_options)
+    legal, table, choices = legal_table(source, chosen, widths, layers, load_options)
     verdict = judge(table, chosen, legal.name)
     period = period_of(legal, chosen, dilate)
     verdict = dataclasses.replace(_joined(verdict, timing_problems(legal, chosen, period)), dilation=period)
     if packed and has_cores(chosen):
-        verdict = _packed(verdict, legal, chosen, weight_bits)
+        verdict = _packed(verdict, legal, dataclasses.replace(choices, dilate=period))
     if cost or budget:
         ticks = assumed_ticks(legal) if ticks is None else ticks
         estimated = assumed_cost(legal, table, chosen, ticks, rate, profile, period=period)
@@ -86,14 +90,13 @@ def _joined(verdict: Verdict, found: Mapping[str, Iterable[Violation]]) -> Verdi
                                forbidden={**verdict.forbidden, **{n: len(v) for n, v in lists.items()}})
 
 
-def _packed(verdict: Verdict, graph: Graph, target: Target, weight_bits: int | str | None) -> Verdict:
+def _packed(verdict: Verdict, graph: Graph, choices: Choices) -> Verdict:
     """The verdict with what dividing the network among cores shows, if it is feasible so far."""
     if not verdict.ok or not graph.populations:
         return _joined(verdict, {PACKING: ()})
-    choices = Choices(target, target.arithmetic.with_options({"weight_bits": weight_bits}), dilate=verdict.dilation)
     try:
-        found = partition(_outline(graph, choices), target, choices.arithmetic.stored_bits)
-        expect_places(found, target)
+        found = partition(_outline(graph, choices), choices.target, choices.arithmetic.stored_bits, own=choices.own)
+        expect_places(found, choices.target)
     except CompileError as e:
         return dataclasses.replace(_joined(verdict, {PACKING: [Violation(PACKING, 1, 0, d) for d in e.diagnostics]}),
                                    basis="packing")

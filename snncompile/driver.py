@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from snncompile.passes.quantize.wide_weights import wide_weights
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, Report, compare, population_reports
 from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.layer_options import OPTIONS, ByLayer, Layers, by_population, split
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
@@ -42,7 +43,8 @@ from snncompile.targets.verdict import judge
 
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
             observer: Observer | None = None, load_options: Mapping[str, Any] | None = None,
-            dilate: int | Literal["auto"] = 1, **arithmetic: Any) -> CompiledModel:
+            dilate: int | Literal["auto"] = 1, layers: Layers = None, **arithmetic: Any
+            ) -> CompiledModel:
     """Compile a network for a target.
 
     Args:
@@ -57,8 +59,10 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         load_options: options of the reader, for what the source leaves open; see `load`.
         dilate: hardware ticks for each tick of the network, on targets where a hop takes ticks; "auto" takes as many as
             the loop with the least delay for its hops needs.
+        layers: options of single layers, by the name of the layer or of the population that it leads to, such as
+            `{"conv1": {"weight_bits": 8}}`; or the path of a TOML file of them. A build folder holds such a file.
         arithmetic: options of the integer representation, by the names of the fields of `Arithmetic`; None stands for
-            the choice of the target.
+            the choice of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer.
 
     Raises:
         CompileError: with all problems of the first step that has any.
@@ -66,14 +70,15 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     observer = observer or Observer()
     chosen = load_target(target)
     backend = _backend(chosen)
-    choices = Choices(chosen, chosen.arithmetic.with_options(arithmetic), dilate=dilate)
+    whole, by_layer = split(arithmetic, layers)
+    choices = Choices(chosen, chosen.arithmetic.with_options(whole), dilate=dilate)
     mapping = passes_of(choices, "retime")  # made before the source is read, since wrong options are refused here
     graph = observer.timed("read", lambda: expect_numbers(verify(load(source, **(load_options or {})))))
     _expect_able(backend, graph, chosen)
     if graph.stage == Stage.INT:
-        network = _given_integers(graph, choices, calibration, labels, arithmetic, observer)
+        network = _given_integers(graph, choices, calibration, labels, {**by_layer, **whole}, observer)
     else:
-        network = _to_integers(graph, choices, calibration, labels, observer)
+        network = _to_integers(graph, choices, by_layer, calibration, labels, observer)
     integer = network.graph.noting([*wide_weights(network.graph, chosen), *emulated(network.graph, chosen)])
     golden = observer.timed("golden", lambda: record_golden(integer, network.samples))
     rates = activity_rates(integer, network.calibration, golden)
@@ -85,31 +90,41 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     report = Report(graph.name, chosen.name, population_reports(integer, network.calibration, network.agreement),
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
-                    mapped.schedule.period, cost, CoreUse.of(chip) if chip else None)
+                    mapped.schedule.period, cost, CoreUse.of(chip) if chip else None, network.layers)
     return CompiledModel(integer, mapped, artifact, golden, rates, report, integer.notes, network.legal, backend.name,
                          chip)
 
 
-def legal_table(source: Any, target: Target, widths: Mapping[str, Any], load_options: Mapping[str, Any]
-                ) -> tuple[Graph, LayerTable]:
+def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: Layers,
+                load_options: Mapping[str, Any]) -> tuple[Graph, LayerTable, Choices]:
     """A network in the form in which it is checked against a target, and its layer table.
 
     Args:
         source: a graph, whose weights may be bare shapes, or anything that `load` takes.
-        widths: `weight_bits` and `membrane_bits` of what is not an integer yet; None for those of the target.
+        widths, layers: the arithmetic of what is not an integer yet, and options of single layers; see `compile`.
         load_options: options of the reader.
 
     Returns:
-        The LEGAL graph, or the graph itself where it is at a later stage; and its layer table.
+        The LEGAL graph, or the graph itself where it is at a later stage; its layer table; and the choices that follow
+        from the widths.
     """
     graph = with_stand_ins(verify(load(source, **load_options)))
-    choices = Choices(target, target.arithmetic.with_options(widths))
+    whole, by_layer = split(widths, layers)
+    choices = Choices(target, target.arithmetic.with_options(whole))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"), verified=False)
-    return legal, _table(legal, choices.arithmetic)
+    choices = _with_layers(choices, by_layer, graph, legal)
+    return legal, _table(legal, choices), choices
 
 
-def _table(graph: Graph, arithmetic: Arithmetic) -> LayerTable:
-    return layer_table(graph, arithmetic.stored_bits, arithmetic.membrane_bits or 0)
+def _table(graph: Graph, choices: Choices) -> LayerTable:
+    return layer_table(graph, choices.arithmetic.stored_bits, choices.arithmetic.membrane_bits or 0, choices.own)
+
+
+def _with_layers(choices: Choices, by_layer: ByLayer, graph: Graph, legal: Graph) -> Choices:
+    """The choices with those for single layers, of a graph and of the LEGAL graph that was made from it."""
+    own = {name: choices.arithmetic.with_options(options)
+           for name, options in by_population(by_layer, graph, legal).items()}
+    return dataclasses.replace(choices, own=own)
 
 
 def _backend(target: Target) -> Backend:
@@ -135,6 +150,7 @@ class _Integers:
         calibration: what was measured on the samples; nothing for a network that arrived in integers.
         legal: the LEGAL graph that was quantized; None for a network that arrived in integers.
         arithmetic: the options of the quantization; None for a network that arrived in integers.
+        layers: those of them that a population can have for itself, by population.
         agreement: how far both graphs agree on the samples; None without samples.
     """
 
@@ -143,27 +159,37 @@ class _Integers:
     calibration: Calibration
     legal: Graph | None = None
     arithmetic: Arithmetic | None = None
+    layers: ByLayer = field(default_factory=dict)
     agreement: Agreement | None = None
 
 
-def _to_integers(graph: Graph, choices: Choices, calibration: Any, labels: Any, observer: Observer) -> _Integers:
+def _to_integers(graph: Graph, choices: Choices, by_layer: ByLayer, calibration: Any, labels: Any, observer: Observer
+                 ) -> _Integers:
     """Legalize a network in real numbers for the target, and quantize it with what the samples show."""
     if graph.stage != Stage.FLOAT:
         fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", "stage FLOAT or INT",
              "compile the network that this one was made from")
     legal = run_passes(graph, passes_of(choices, "legalize"), observer.note)
-    judge(_table(legal, choices.arithmetic), choices.target, graph.name).expect_ok()
+    choices = _with_layers(choices, by_layer, graph, legal)
+    judge(_table(legal, choices), choices.target, graph.name).expect_ok()
     samples, classes = given_samples(legal, calibration, labels)
     if samples is None:
         integer = run_passes(legal, passes_of(choices, "quantize", "ranges"), observer.note)
-        return _Integers(integer, None, Calibration(), legal, choices.arithmetic)
+        return _Integers(integer, None, Calibration(), legal, choices.arithmetic, _layers(choices, legal))
     given = dict(samples)
     measured = observer.timed("calibrate", lambda: calibrate(legal, given, observer.counter("calibrate")))
     choices = dataclasses.replace(choices, calibration=measured)
     integer = run_passes(legal, passes_of(choices, "quantize", "ranges"), observer.note)
     agreement = observer.timed("compare", lambda: compare(
         legal, integer, given, integers(integer, given), classes, observer.counter("compare")))
-    return _Integers(integer, samples, measured, legal, choices.arithmetic, agreement)
+    return _Integers(integer, samples, measured, legal, choices.arithmetic, _layers(choices, legal), agreement)
+
+
+def _layers(choices: Choices, legal: Graph) -> ByLayer:
+    """The options of each population that it can have for itself, without those that are left to the compiler."""
+    return {name: {option: value for option in OPTIONS
+                   if (value := getattr(choices.own.get(name, choices.arithmetic), option)) is not None}
+            for name in legal.populations}
 
 
 def _given_integers(graph: Graph, choices: Choices, calibration: Any, labels: Any, options: Mapping[str, Any],
@@ -177,7 +203,7 @@ def _given_integers(graph: Graph, choices: Choices, calibration: Any, labels: An
     if refused:
         fail("SNN404", f"options {', '.join(refused)}", "a network that arrives in integers keeps them",
              "none of these")
-    judge(_table(graph, choices.target.arithmetic), choices.target, graph.name).expect_ok()
+    judge(_table(graph, choices), choices.target, graph.name).expect_ok()
     samples, _ = given_samples(graph, calibration, labels)
     return _Integers(run_passes(graph, passes_of(choices, "ranges"), observer.note), samples, Calibration())
 

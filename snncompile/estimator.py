@@ -12,6 +12,7 @@ from snncompile.driver import legal_table
 from snncompile.inputs import Data, by_name, integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array, Stage
+from snncompile.targets.layer_options import Layers, Widths
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *, rate: Rate = ASSUMED_RATE,
-             ticks: int | None = None, profile: str | None = None, weight_bits: int | str | None = None,
+             ticks: int | None = None, profile: str | None = None, weight_bits: Widths = None, layers: Layers = None,
              placed: tuple[Partition, Placement | None] | None = None, **load_options: Any) -> Cost:
     """Estimate what one sample of a network costs on a target.
 
@@ -32,7 +33,8 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         rate, ticks: what is assumed where no samples are given: spikes of a neuron in a tick, of all populations and
             inputs or by name, and ticks of a sample; None for the ticks that the network names itself, or else 100.
         profile: the name of a set of energy and time constants of the target; None for its first one.
-        weight_bits: the width of weights that are not integers yet; None for that of the target.
+        weight_bits, layers: the width of weights that are not integers yet, None for that of the target; and options of
+            single layers. See `compile`.
         placed: the partition and placement of the network on the target; without them, messages between cores and
             hops are not counted.
         load_options: options of the reader, for what the source leaves open; see `load`.
@@ -44,7 +46,7 @@ def estimate(source: Any, target: str | Path | Target, x: Data | None = None, *,
         CompileError: SNN404 for an unknown profile or an impossible rate, SNN501 for samples that do not fit.
     """
     chosen = load_target(target)
-    legal, table = legal_table(source, chosen, {"weight_bits": weight_bits}, load_options)
+    legal, table, _ = legal_table(source, chosen, {"weight_bits": weight_bits}, layers, load_options)
     if x is None:
         ticks = assumed_ticks(legal) if ticks is None else ticks
         firings = {name: ticks * min(often, 1) for name, often in rates_of(table, rate, ticks).items()}

@@ -90,7 +90,7 @@ def _placed(full: Graph, target: Target) -> tuple[str, frozenset[str]]:
 
     A network that the hardware's neurons or numbers are not made for is divided as it is before it is quantized.
     """
-    legal, table = legal_table(full, target, {}, {})
+    legal, table, _ = legal_table(full, target, {}, None, {})
     choices = Choices(target)
     try:
         graph = run_passes(legal, passes_of(choices, "quantize", "ranges", "retime"))
@@ -121,7 +121,7 @@ def _compiled(full: Graph, target: Target, seed: int) -> tuple[str, bool]:
 
 
 def _mapped(full: Graph, target: Target) -> None:
-    legal, table = legal_table(full, target, {}, {})
+    legal, table, _ = legal_table(full, target, {}, None, {})
     judge(table, target, "net").expect_ok()
     assert legal.stage == Stage.LEGAL
     graph = run_passes(legal, passes_of(Choices(target), "quantize", "ranges", "retime"))

@@ -124,7 +124,7 @@ def test_what_is_packed_can_be_compiled_for_the_hardware(seed, target):
     full = in_full(random_graph(seed, Features(delays=True)), seed)
     verdict = sc.check(bare(full), chosen, packed=True)
     try:
-        legal, _ = legal_table(full, chosen, {}, {})
+        legal, _, _ = legal_table(full, chosen, {}, None, {})
         choices = Choices(chosen)
         judge(layer_table(legal), chosen, "net").expect_ok()
         mapped = run_passes(legal, passes_of(choices, "quantize", "ranges", "retime"))

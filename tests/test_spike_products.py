@@ -106,7 +106,7 @@ def test_a_projection_is_counted_by_its_pairs():
 
 
 def test_measured_activity_counts_pairs_of_active_elements():
-    graph, table = legal_table(with_random_numbers(attention()), load_target("c99"), {}, {})
+    graph, table, _ = legal_table(with_random_numbers(attention()), load_target("c99"), {}, None, {})
     found = {s.label: s.events for s in measure(graph, {"input": spikes()}, table).projections}
     queries = sc.run(graph, spikes(), record=["q.lif"]).emitted["q.lif"]
     assert found["q.lif -> match.sum"] == queries.sum()
@@ -138,7 +138,7 @@ def test_backends_refuse_products_by_name_even_where_a_target_claims_them(target
         assert {d.code for d in e.value.diagnostics} == {"SNN410"}
         assert [d.place for d in e.value.diagnostics] == ['node "match"', 'node "attend"']
         assert "product of spikes" in e.value.diagnostics[0].found
-    legal, _ = legal_table(graph, able, {}, {})
+    legal, _, _ = legal_table(graph, able, {}, None, {})
     with pytest.raises(sc.CompileError, match="SNN410"):
         backend.emit(Request(legal, able))
 
@@ -173,7 +173,7 @@ def test_scales_stay_where_they_are_beside_products():
     net = Net((2, 3))
     entry = net.lif(0.5).tap()
     graph = net.scale(0.5).multiply(entry, "tokens").scale(3.0).lif(0.5).graph()
-    legal, _ = legal_table(graph, load_target("c99"), {}, {})
+    legal, _, _ = legal_table(graph, load_target("c99"), {}, None, {})
     x = (np.random.default_rng(1).random((2, 5, 2, 3)) < 0.6).astype(float)
     np.testing.assert_array_equal(sc.run(legal, x).outputs["output"], sc.run(graph, x).outputs["output"])
     assert any(isinstance(op, Scale) for e in legal.edges for op in e.chain)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.build import Source, TargetName
-from snncompile.cli.options import CostOptions, SourceOptions, TimingOptions, VerdictOptions, arithmetic_value
+from snncompile.cli.options import (
+    CostOptions,
+    SourceOptions,
+    TimingOptions,
+    VerdictOptions,
+    arithmetic_value,
+    layers_option,
+)
 from snncompile.cli.out import Out
 
 if TYPE_CHECKING:
@@ -31,6 +38,7 @@ def check(
     weight_bits: Annotated[str | None, typer.Option("--weight-bits", help="Width that weights will have; the target's "
                                                     "choice without it.", metavar="1..16|ternary",
                                                     show_default=False)] = None,
+    layers: Annotated[str | None, layers_option()] = None,
 ) -> dict[str, Any]:
     """Check a network against a target's rules.
 
@@ -42,11 +50,12 @@ def check(
     graph = _read(source, reading)
     out.note(graph.notes)
     bits = None if weight_bits is None else arithmetic_value("weight_bits", weight_bits)
-    verdict = judge(graph, target, weight_bits=bits, **timing.given(), **costs.given(), **limits.given())
+    verdict = judge(graph, target, weight_bits=bits, layers=layers, **timing.given(), **costs.given(), **limits.given())
     _margins(out, verdict)
     if not verdict.ok:
         code = out.refuse(verdict.diagnostics, verdict.to_json())
-        out.say(f"infeasible on {verdict.target}; {_possible(graph, target, bits, limits.given().get('budget'))}")
+        possible = _possible(graph, target, bits, layers, limits.given().get("budget"))
+        out.say(f"infeasible on {verdict.target}; {possible}")
         raise typer.Exit(code)
     out.say(str(verdict.cost))
     out.say(f"feasible on {_named(verdict)}" + _used(verdict))
@@ -80,7 +89,8 @@ def _named(verdict: Verdict) -> str:
     return verdict.target + (f" (--dilate {verdict.dilation})" if verdict.dilation > 1 else "")
 
 
-def _possible(graph: Graph, target: str, bits: int | str | None, budget: Mapping[str, float] | None) -> str:
+def _possible(graph: Graph, target: str, bits: int | str | None, layers: str | None,
+              budget: Mapping[str, float] | None) -> str:
     """The targets on which the network is feasible, of this one in dilated time and those that the compiler knows.
 
     Targets that have no figures for a budget are left out.
@@ -92,6 +102,6 @@ def _possible(graph: Graph, target: str, bits: int | str | None, budget: Mapping
     feasible = []
     for name in dict.fromkeys((target, *NAMES)):
         with suppress(CompileError):
-            verdict = judge(graph, name, weight_bits=bits, dilate="auto", budget=budget)
+            verdict = judge(graph, name, weight_bits=bits, layers=layers, dilate="auto", budget=budget)
             feasible += [_named(verdict)] if verdict.ok else []
     return f"feasible on {', '.join(feasible)}" if feasible else "feasible on none of the other targets"

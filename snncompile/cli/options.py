@@ -95,7 +95,7 @@ class SourceOptions(LibraryOptions):
 
 @dataclass(frozen=True)
 class ArithmeticOptions(LibraryOptions):
-    """How numbers become integers: an option for each field of `targets.arithmetic.Arithmetic`.
+    """How numbers become integers: an option for each field of `targets.arithmetic.Arithmetic`, and one for layers.
 
     Attributes:
         values: what the user gave for each option, or None.
@@ -105,14 +105,21 @@ class ArithmeticOptions(LibraryOptions):
 
     @classmethod
     def options(cls) -> Mapping[str, Option]:
-        return {name: _arithmetic_option(name, metadata) for name, metadata in _arithmetic_fields().items()}
+        return {**{name: _arithmetic_option(name, metadata) for name, metadata in _arithmetic_fields().items()},
+                "layers": Option(Annotated[str | None, layers_option()], None)}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> ArithmeticOptions:
         return cls(values)
 
     def given(self) -> dict[str, Any]:
-        return {name: arithmetic_value(name, value) for name, value in self.values.items() if value is not None}
+        return {name: value if name == "layers" else arithmetic_value(name, value)
+                for name, value in self.values.items() if value is not None}
+
+
+def layers_option() -> Any:
+    """The option for a file of options by layer."""
+    return _option(INTEGERS, "--layers", "Widths of single layers: a TOML file with a table for each.", "FILE")
 
 
 def _arithmetic_fields() -> dict[str, Mapping[str, Any]]:

@@ -30,6 +30,7 @@ from snncompile.mapping.strips import by_strips
 from snncompile.mapping.tile_shapes import box_options, part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, cut, links, measure
 from snncompile.mapping.traffic import Axons, axons
+from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.hardware_rules import MORE_CHIPS, cores_in_words
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.memory import COLUMNS, ROWS, core_needs, memory_model
@@ -60,7 +61,8 @@ def has_cores(target: Target) -> bool:
 
 
 def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping[str, float] | None = None,
-              hypergraph: bool = False, thorough: bool = False) -> Partition:
+              hypergraph: bool = False, thorough: bool = False, own: Mapping[str, Arithmetic] | None = None
+              ) -> Partition:
     """Cut a LEGAL, INT or MAPPED graph for a target; its weights may be bare shapes.
 
     Args:
@@ -71,12 +73,13 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
             leaves fewer packets.
         thorough: look for the fewest cores, however many packets they send: layers that use up different resources of
             a core are put together. It takes some seconds, and is done in any case before a network is refused.
+        own: see `layer_table`.
 
     Raises:
         CompileError: SNN413 and SNN416 for a neuron that needs more than a core has, SNN416 for a network that needs
             more cores than there are, or one with too many single synapses behind a reshape.
     """
-    search = _Search(graph, target, weight_bits, rates or {})
+    search = _Search(graph, target, layer_table(graph, weight_bits, own=own), rates or {})
     best = search.best(hypergraph and available(), thorough)
     if search.most is not None and best.cores > search.most:
         least, binding = best.lower_bound
@@ -91,9 +94,9 @@ def _refuse_cores(name: str, needed: str, target: Target) -> NoReturn:
 class _Search:
     """The search for a partition of one network."""
 
-    def __init__(self, graph: Graph, target: Target, weight_bits: int, rates: Mapping[str, float]):
+    def __init__(self, graph: Graph, target: Target, table: LayerTable, rates: Mapping[str, float]):
         self.target, self.memory, self.most = target, memory_model(target), target.limits.on_all_chips("cores")
-        self.table: LayerTable = layer_table(graph, weight_bits)
+        self.table = table
         self.shapes: list[Volume] = [volume(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
         self._expect_room(graph.name)

@@ -6,7 +6,7 @@ that `snnc compile` prints, and the tables in docs/passes.md are made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,6 +34,7 @@ class Choices:
 
     Attributes:
         arithmetic: how numbers become integers: the target's arithmetic, with what the user chose.
+        own: the arithmetic of populations for which the user chose another one, by name.
         calibration: ranges and rates measured on samples; empty without samples.
         dilate: hardware ticks for each tick of the network, on targets where a hop takes a tick; "auto" for as many as
             the quickest loop needs.
@@ -43,6 +44,7 @@ class Choices:
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     calibration: Calibration = field(default_factory=Calibration)
     dilate: int | Literal["auto"] = 1
+    own: Mapping[str, Arithmetic] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ PASSES: list[PassEntry] = [
               "multiplies scales, batch norms and average pools into the weights beside them"),
     PassEntry(MergeChains, "legalize", lambda c: MergeChains(c.target.network.operators),  # what is left over
               "multiplies out projections with a linear operator that the target lacks, so that one matrix is left"),
-    PassEntry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration, c.target),
+    PassEntry(Quantize, "quantize", lambda c: Quantize(c.arithmetic, c.calibration, c.target, c.own),
               "chooses the real value of one membrane step for each population, and turns all numbers into integers"),
     PassEntry(ProveRanges, "ranges", lambda c: ProveRanges(),
               "bounds every integer, narrows states and outputs to their bounds, and removes operations that have no "

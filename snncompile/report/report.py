@@ -20,6 +20,7 @@ from snncompile.ir.ranges import population_ranges
 from snncompile.ir.types import Array, Shape
 from snncompile.mapping.chip import CoreUse
 from snncompile.passes.quantize.calibrate import Calibration
+from snncompile.targets.layer_options import ByLayer
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ class Report:
         dilation: hardware ticks for each tick of the network.
         cost: what a sample of the golden vectors costs; None where the target describes neither costs nor hops.
         cores: how the cores of the target are used; None where it has none.
+        layers: the options of each population that was quantized, as `compile` takes them; see `layer_options`.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Report:
     dilation: int = 1
     cost: Cost | None = None
     cores: CoreUse | None = None
+    layers: ByLayer = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)
@@ -163,6 +166,7 @@ class Report:
         if self.agreement:
             data["agreement"] = {"samples": self.agreement.samples, "spikes_equal": self.agreement.spikes_equal,
                                  "spikes_shared": self.agreement.spikes_shared,
+                                 "counts_shared": self.agreement.counts_shared,
                                  "decisions_equal": self.agreement.decisions,
                                  "float_correct": self.agreement.float_correct,
                                  "integer_correct": self.agreement.integer_correct}

@@ -6,7 +6,7 @@ Hardware rules read nothing else, so that the same functions judge one network a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Output
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array
+from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.columns import Populations, Projections
 from snncompile.targets.layer_rows import REMEMBERED, population_row, projection_row
 from snncompile.targets.reach import Reach, most_of_a_neuron
@@ -41,16 +42,20 @@ class LayerTable:
     reaches: tuple[Reach, ...]
 
 
-def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> LayerTable:
+def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0, own: Mapping[str, Arithmetic] | None = None
+                ) -> LayerTable:
     """The layer table of a LEGAL or later graph, whose weights may be bare shapes.
 
     Args:
         weight_bits, state_bits: the widths that are assumed for weights and states which are not integers yet; 0 where
             nothing is known of states.
+        own: the arithmetic of populations whose widths are others, by name.
     """
+    own = own or {}
     rows = {n: i for i, (n, op) in enumerate((n, op) for n, op in graph.nodes.items() if not isinstance(op, Output))}
     edges = [e for e in graph.edges if e.dst in rows]
-    known = [projection_row(e.chain, graph.shapes[e.src], weight_bits) for e in edges]
+    known = [projection_row(e.chain, graph.shapes[e.src], own[e.dst].stored_bits if e.dst in own else weight_bits)
+             for e in edges]
     reaches = tuple(reach for reach, _ in known)
     links = Projections.of([row for _, row in known], **_links(graph, edges), **{
         name: np.array(values, np.int64) for name, values in (
@@ -58,10 +63,11 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0) -> Laye
             ("target", [rows[e.dst] for e in edges]))})
     shows = {e.src for e in graph.edges if e.dst not in rows}
     cells = Populations.of([population_row(graph.nodes[n], graph.shapes[n]) for n in rows])
+    assumed = [(own[n].membrane_bits or 0) if n in own else state_bits for n in rows]
     unknown = np.array([isinstance(graph.nodes[n], Neuron) for n in rows], bool) & (cells.state_bits == 0)
     cells = dataclasses.replace(
         cells, is_output=np.array([n in shows for n in rows], np.int64),
-        state_bits=np.where(unknown, state_bits, cells.state_bits),
+        state_bits=np.where(unknown, assumed, cells.state_bits),
         readers=np.bincount(links.source, minlength=len(rows)), sources=np.bincount(links.target, minlength=len(rows)),
         fan_in=summed(links.target, links.fan_in, len(rows)), synapses=summed(links.target, links.synapses, len(rows)),
         least_axons=_least_axons(links, reaches, len(rows)))

@@ -74,4 +74,5 @@ def test_without_verification_between_them_passes_are_followed_by_one():
         run_passes(GRAPH, [Canonicalize(), Breaker()], verified=False)
     given = run_passes(GRAPH, [Canonicalize(), FormPopulations(), FoldScales()])
     quick = run_passes(GRAPH, [Canonicalize(), FormPopulations(), FoldScales()], verified=False)
-    assert quick.stage == given.stage == Stage.LEGAL and list(quick.nodes) == list(given.nodes)
+    assert quick.stage == given.stage == Stage.LEGAL
+    assert list(quick.nodes) == list(given.nodes)

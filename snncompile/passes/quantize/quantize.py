@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -35,6 +36,7 @@ class Quantize:
 
     Attributes:
         arithmetic: how numbers become integers.
+        own: the arithmetic of populations that have another one, by name.
         calibration: the ranges and the activity that were seen on samples; empty without samples.
         target: the hardware, whose figures say how wide the registers of its fixed neuron are.
     """
@@ -42,6 +44,7 @@ class Quantize:
     arithmetic: Arithmetic = field(default_factory=Arithmetic)
     calibration: Calibration = field(default_factory=Calibration)
     target: Target = field(default_factory=lambda: Target("any", "Any hardware"))
+    own: Mapping[str, Arithmetic] = field(default_factory=dict)
     name: ClassVar[str] = "quantize"
     needs: ClassVar[Stage] = Stage.LEGAL
     ensures: ClassVar[Stage] = Stage.INT
@@ -55,7 +58,7 @@ class Quantize:
         for name in _order(graph):
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
-            quantizer = PopulationQuantizer(graph, name, neuron, self.arithmetic, self.calibration, units, fixed)
+            quantizer = PopulationQuantizer(graph, name, neuron, self._of(name), self.calibration, units, fixed)
             population, projections = quantizer.run()
             nodes[name] = population
             units[name] = float(population.unit) if population.graded else 1.0
@@ -64,6 +67,9 @@ class Quantize:
         notes = [*_range_notes(self.arithmetic, self.calibration), *given_notes(graph, self.arithmetic, fixed)]
         return graph.replace(nodes=ordered, edges=tuple(edges.get(e, e) for e in graph.edges),
                              stage=Stage.INT).noting(notes)
+
+    def _of(self, name: str) -> Arithmetic:
+        return self.own.get(name, self.arithmetic)
 
     def _loop_units(self, graph: Graph) -> dict[str, float]:
         """The units of the populations that project backward: they are needed before the populations are reached.
@@ -77,8 +83,8 @@ class Quantize:
         order = {n: i for i, n in enumerate(_order(graph))}
         backward = {e.src for e in graph.edges if e.src in order and e.dst in order and order[e.src] >= order[e.dst]}
         units: dict[str, float] = {}
-        bits = min(LOOP_BITS, self.arithmetic.graded_width - 2)
         for name in backward:
+            bits = min(LOOP_BITS, self._of(name).graded_width - 2)
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
             activity = self.calibration.activity.get(name)
