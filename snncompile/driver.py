@@ -29,12 +29,14 @@ from snncompile.model import CompiledModel
 from snncompile.observer import Observer
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.calibrate import Calibration, calibrate
+from snncompile.passes.quantize.choose_widths import WidthSearch, Wish
 from snncompile.passes.quantize.fixed_neuron import emulated
+from snncompile.passes.quantize.quantize import Quantize
 from snncompile.passes.quantize.wide_weights import wide_weights
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, Report, compare, population_reports
 from snncompile.targets.arithmetic import Arithmetic
-from snncompile.targets.layer_options import OPTIONS, ByLayer, Layers, by_population, split
+from snncompile.targets.layer_options import AUTO, OPTIONS, ByLayer, Layers, by_population, own_of, split
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
@@ -43,8 +45,8 @@ from snncompile.targets.verdict import judge
 
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
             observer: Observer | None = None, load_options: Mapping[str, Any] | None = None,
-            dilate: int | Literal["auto"] = 1, layers: Layers = None, **arithmetic: Any
-            ) -> CompiledModel:
+            dilate: int | Literal["auto"] = 1, layers: Layers = None, budget: Mapping[str, float] | None = None,
+            max_drop: float | None = None, **arithmetic: Any) -> CompiledModel:
     """Compile a network for a target.
 
     Args:
@@ -62,7 +64,12 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         layers: options of single layers, by the name of the layer or of the population that it leads to, such as
             `{"conv1": {"weight_bits": 8}}`; or the path of a TOML file of them. A build folder holds such a file.
         arithmetic: options of the integer representation, by the names of the fields of `Arithmetic`; None stands for
-            the choice of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer.
+            the choice of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer, or "auto": then
+            a width is chosen for each population, which takes some dozens of trials.
+        budget: the memory for which widths are chosen, by the names of `choose_widths.BUDGETS`, such as
+            `{"resident_kib": 64}`.
+        max_drop: without a budget, the smallest memory is chosen with which at most this share of the calibration
+            samples loses its decision; 0.01 if it is not given.
 
     Raises:
         CompileError: with all problems of the first step that has any.
@@ -71,14 +78,16 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     chosen = load_target(target)
     backend = _backend(chosen)
     whole, by_layer = split(arithmetic, layers)
-    choices = Choices(chosen, chosen.arithmetic.with_options(whole), dilate=dilate)
+    wish = Wish.of([name for name in OPTIONS if whole.get(name) == AUTO], budget, max_drop)
+    known = {n: None if wish and n in wish.options else value for n, value in whole.items()}
+    choices = Choices(chosen, chosen.arithmetic.with_options(known), dilate=dilate)
     mapping = passes_of(choices, "retime")  # made before the source is read, since wrong options are refused here
     graph = observer.timed("read", lambda: expect_numbers(verify(load(source, **(load_options or {})))))
     _expect_able(backend, graph, chosen)
     if graph.stage == Stage.INT:
         network = _given_integers(graph, choices, calibration, labels, {**by_layer, **whole}, observer)
     else:
-        network = _to_integers(graph, choices, by_layer, calibration, labels, observer)
+        network = _to_integers(graph, choices, by_layer, wish, calibration, labels, observer)
     integer = network.graph.noting([*wide_weights(network.graph, chosen), *emulated(network.graph, chosen)])
     golden = observer.timed("golden", lambda: record_golden(integer, network.samples))
     rates = activity_rates(integer, network.calibration, golden)
@@ -112,19 +121,12 @@ def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: 
     whole, by_layer = split(widths, layers)
     choices = Choices(target, target.arithmetic.with_options(whole))
     legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"), verified=False)
-    choices = _with_layers(choices, by_layer, graph, legal)
+    choices = dataclasses.replace(choices, own=own_of(choices.arithmetic, by_population(by_layer, graph, legal)))
     return legal, _table(legal, choices), choices
 
 
 def _table(graph: Graph, choices: Choices) -> LayerTable:
     return layer_table(graph, choices.arithmetic.stored_bits, choices.arithmetic.membrane_bits or 0, choices.own)
-
-
-def _with_layers(choices: Choices, by_layer: ByLayer, graph: Graph, legal: Graph) -> Choices:
-    """The choices with those for single layers, of a graph and of the LEGAL graph that was made from it."""
-    own = {name: choices.arithmetic.with_options(options)
-           for name, options in by_population(by_layer, graph, legal).items()}
-    return dataclasses.replace(choices, own=own)
 
 
 def _backend(target: Target) -> Backend:
@@ -163,26 +165,48 @@ class _Integers:
     agreement: Agreement | None = None
 
 
-def _to_integers(graph: Graph, choices: Choices, by_layer: ByLayer, calibration: Any, labels: Any, observer: Observer
-                 ) -> _Integers:
+def _to_integers(graph: Graph, choices: Choices, by_layer: ByLayer, wish: Wish | None, calibration: Any, labels: Any,
+                 observer: Observer) -> _Integers:
     """Legalize a network in real numbers for the target, and quantize it with what the samples show."""
     if graph.stage != Stage.FLOAT:
         fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", "stage FLOAT or INT",
              "compile the network that this one was made from")
     legal = run_passes(graph, passes_of(choices, "legalize"), observer.note)
-    choices = _with_layers(choices, by_layer, graph, legal)
-    judge(_table(legal, choices), choices.target, graph.name).expect_ok()
+    options = by_population(by_layer, graph, legal)
+    choices = dataclasses.replace(choices, own=own_of(choices.arithmetic, options))
+    if wish is None:  # widths that are still to be chosen may be what fits
+        judge(_table(legal, choices), choices.target, graph.name).expect_ok()
     samples, classes = given_samples(legal, calibration, labels)
+    if samples is None and wish is not None:
+        fail("SNN404", f"option {wish.options[0]}", f"{AUTO}, and no samples", "samples on which widths are chosen",
+             "give some with `calibration` (--calibrate)")
     if samples is None:
         integer = run_passes(legal, passes_of(choices, "quantize", "ranges"), observer.note)
         return _Integers(integer, None, Calibration(), legal, choices.arithmetic, _layers(choices, legal))
     given = dict(samples)
     measured = observer.timed("calibrate", lambda: calibrate(legal, given, observer.counter("calibrate")))
     choices = dataclasses.replace(choices, calibration=measured)
+    if wish is not None:
+        choices = observer.timed("choose", lambda: _chosen(legal, choices, options, wish, given, classes, observer))
+        judge(_table(legal, choices), choices.target, graph.name).expect_ok()
     integer = run_passes(legal, passes_of(choices, "quantize", "ranges"), observer.note)
     agreement = observer.timed("compare", lambda: compare(
         legal, integer, given, integers(integer, given), classes, observer.counter("compare")))
     return _Integers(integer, samples, measured, legal, choices.arithmetic, _layers(choices, legal), agreement)
+
+
+def _chosen(legal: Graph, choices: Choices, options: ByLayer, wish: Wish, samples: Mapping[str, Array],
+            labels: Array | None, observer: Observer) -> Choices:
+    """The choices with widths for each population as the user wished, beside the options that it has."""
+    def lost(integer: Graph) -> float:
+        found = compare(legal, integer, samples, integers(integer, samples), labels)
+        if found.float_correct is None or found.integer_correct is None:
+            return 1 - found.decisions
+        return max(found.float_correct - found.integer_correct, 0) / max(found.samples, 1)
+
+    quantize = Quantize(choices.arithmetic, choices.calibration, choices.target, choices.own)
+    search = WidthSearch(legal, quantize, samples, options, lost, observer.counter("choose"))
+    return dataclasses.replace(choices, own=own_of(choices.arithmetic, search.choose(wish)))
 
 
 def _layers(choices: Choices, legal: Graph) -> ByLayer:

@@ -26,7 +26,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "read": ("read",),
     "legalize": tuple(names_of("legalize")),
     "calibrate": ("calibrate",),
-    "quantize": tuple(names_of("quantize")),
+    "quantize": ("choose", *names_of("quantize")),
     "ranges": tuple(names_of("ranges")),
     "retime": tuple(names_of("retime")),
     "partition": ("partition",),

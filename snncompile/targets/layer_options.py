@@ -32,6 +32,8 @@ else:
 
 OPTIONS = ("weight_bits", "membrane_bits")
 """The options of `Arithmetic` that a layer can have for itself."""
+AUTO = "auto"
+"""Stands for a width that the compiler chooses for each population."""
 MAX_BYTES = 1 << 22
 """The largest file that is read."""
 MAX_NAMED = 10
@@ -142,6 +144,11 @@ def by_population(layers: ByLayer, graph: Graph, legal: Graph) -> dict[str, dict
                     fail("SNN404", f"options of layer {shorten(name)}, {option}", f"{value}, and {before} for another "
                          f"layer that leads to population {shorten(population)}", "one value for a population")
     return chosen
+
+
+def own_of(arithmetic: Arithmetic, options: ByLayer) -> dict[str, Arithmetic]:
+    """The arithmetic of each population that has options, by name."""
+    return {name: arithmetic.with_options(own) for name, own in options.items()}
 
 
 def _reached(graph: Graph, name: str) -> list[str]:

@@ -6,13 +6,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input
-from snncompile.ir.populations import Neuron
+from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.types import Stage
 from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import fixed_neuron
@@ -21,6 +21,8 @@ from snncompile.passes.quantize.population import UNCALIBRATED_BITS, PopulationQ
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.target import Target
 
+Known: TypeAlias = "dict[Any, tuple[Population, dict[Edge, Edge]]]"
+"""Populations and the projections that lead to them, by all that they follow from in one graph."""
 LOOP_BITS = 14
 """The width over which the values of a graded population inside a loop are spread."""
 
@@ -49,7 +51,14 @@ class Quantize:
     needs: ClassVar[Stage] = Stage.LEGAL
     ensures: ClassVar[Stage] = Stage.INT
 
-    def run(self, graph: Graph) -> Graph:
+    def run(self, graph: Graph, known: Known | None = None) -> Graph:
+        """The graph in integers.
+
+        Args:
+            known: populations that were quantized before with the same calibration, to which new ones are added. They
+                are not quantized again.
+        """
+        known = {} if known is None else known
         nodes: dict[str, Op] = {n: self._input(n, op) for n, op in graph.inputs.items()}
         units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
         units.update(self._loop_units(graph))
@@ -58,8 +67,11 @@ class Quantize:
         for name in _order(graph):
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
-            quantizer = PopulationQuantizer(graph, name, neuron, self._of(name), self.calibration, units, fixed)
-            population, projections = quantizer.run()
+            key = name, self._of(name), units.get(name), *(units[e.src] for e in graph.edges_into[name])
+            if key not in known:
+                quantizer = PopulationQuantizer(graph, name, neuron, self._of(name), self.calibration, units, fixed)
+                known[key] = quantizer.run()
+            population, projections = known[key]
             nodes[name] = population
             units[name] = float(population.unit) if population.graded else 1.0
             edges.update(projections)
