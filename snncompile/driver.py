@@ -31,12 +31,12 @@ from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.calibrate import Calibration, calibrate
 from snncompile.passes.quantize.choose_widths import WidthSearch, Wish
 from snncompile.passes.quantize.fixed_neuron import emulated
-from snncompile.passes.quantize.quantize import Quantize
+from snncompile.passes.quantize.quantize import Known, Quantize
 from snncompile.passes.quantize.wide_weights import wide_weights
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, Report, compare, population_reports
-from snncompile.targets.arithmetic import Arithmetic
-from snncompile.targets.layer_options import AUTO, OPTIONS, ByLayer, Layers, by_population, own_of, split
+from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
+from snncompile.targets.layer_options import ByLayer, Layers, by_population, own_of, split
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
@@ -78,7 +78,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     chosen = load_target(target)
     backend = _backend(chosen)
     whole, by_layer = split(arithmetic, layers)
-    wish = Wish.of([name for name in OPTIONS if whole.get(name) == AUTO], budget, max_drop)
+    wish = Wish.of([name for name in LAYER_OPTIONS if whole.get(name) == AUTO], budget, max_drop)
     known = {n: None if wish and n in wish.options else value for n, value in whole.items()}
     choices = Choices(chosen, chosen.arithmetic.with_options(known), dilate=dilate)
     mapping = passes_of(choices, "retime")  # made before the source is read, since wrong options are refused here
@@ -205,13 +205,16 @@ def _chosen(legal: Graph, choices: Choices, options: ByLayer, wish: Wish, sample
         return max(found.float_correct - found.integer_correct, 0) / max(found.samples, 1)
 
     quantize = Quantize(choices.arithmetic, choices.calibration, choices.target, choices.own)
-    search = WidthSearch(legal, quantize, samples, options, lost, observer.counter("choose"))
+    known: Known = {}
+    base = quantize.run(legal, known)
+    search = WidthSearch(legal, quantize, base, integers(base, samples), options, lost, observer.counter("choose"),
+                         known)
     return dataclasses.replace(choices, own=own_of(choices.arithmetic, search.choose(wish)))
 
 
 def _layers(choices: Choices, legal: Graph) -> ByLayer:
     """The options of each population that it can have for itself, without those that are left to the compiler."""
-    return {name: {option: value for option in OPTIONS
+    return {name: {option: value for option in LAYER_OPTIONS
                    if (value := getattr(choices.own.get(name, choices.arithmetic), option)) is not None}
             for name in legal.populations}
 

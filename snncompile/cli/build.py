@@ -12,7 +12,7 @@ import typer
 
 from snncompile.cli.data import reader
 from snncompile.cli.group import OptionGroup
-from snncompile.cli.options import ArithmeticOptions, SampleOptions, SourceOptions, TimingOptions
+from snncompile.cli.options import ArithmeticOptions, ChoiceOptions, SampleOptions, SourceOptions, TimingOptions
 from snncompile.cli.out import Out
 from snncompile.diagnostics import did_you_mean, fail, shorten
 
@@ -115,8 +115,8 @@ class Lines:
 
 
 def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: str | None, labels: str | None,
-                 reading: SourceOptions, arithmetic: ArithmeticOptions, timing: TimingOptions, samples: SampleOptions
-                 ) -> CompiledModel:
+                 reading: SourceOptions, arithmetic: ArithmeticOptions, timing: TimingOptions, samples: SampleOptions,
+                 limits: ChoiceOptions | None = None) -> CompiledModel:
     """Compile a source, print its steps on the way, and return the model."""
     from snncompile import driver
     from snncompile.observer import Observer
@@ -129,7 +129,8 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     with out.counting() as counter:
         observer = Observer(lines.stage, counter)
         model = driver.compile(source, target, calibration=calibration, labels=classes, observer=observer,
-                               load_options=reading.given(), **timing.given(), **arithmetic.given())
+                               load_options=reading.given(), **timing.given(), **arithmetic.given(),
+                               **(limits.given() if limits else {}))
     report = model.report
     steps = compared(report.agreement) if report.agreement else []
     steps += on_cores(report.cores) if report.cores else []
@@ -151,6 +152,7 @@ def compile_(
     reading: SourceOptions,
     arithmetic: ArithmeticOptions,
     timing: TimingOptions,
+    limits: ChoiceOptions,
     samples: SampleOptions,
     passes: PassOptions,
     target: TargetName = "c99",
@@ -165,7 +167,7 @@ def compile_(
     if output is not None:
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.printed(out))
-    model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples)
+    model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples, limits)
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])

@@ -11,7 +11,7 @@ import typer
 
 from snncompile.cli.group import Option, OptionGroup
 from snncompile.diagnostics import fail, shorten
-from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import LARGEST, value_of
 
 SOURCE = "What the file leaves open"
@@ -127,8 +127,10 @@ def _arithmetic_fields() -> dict[str, Mapping[str, Any]]:
 
 
 def _arithmetic_option(name: str, metadata: Mapping[str, Any]) -> Option:
-    option = _option(INTEGERS, flag_of(name), metadata["what"], metavar(metadata))
-    return Option(Annotated[TYPES.get(metadata["kind"], str) | None, option], None)
+    shown, kind = metavar(metadata), TYPES.get(metadata["kind"], str)
+    if name in LAYER_OPTIONS:
+        shown, kind = f"{shown}|{AUTO}", str
+    return Option(Annotated[kind | None, _option(INTEGERS, flag_of(name), metadata["what"], shown)], None)
 
 
 def metavar(metadata: Mapping[str, Any]) -> str | None:
@@ -139,16 +141,16 @@ def metavar(metadata: Mapping[str, Any]) -> str | None:
 
 
 def arithmetic_value(name: str, value: Any) -> Any:
-    """The value of an arithmetic option; of one that takes numbers or words, the number that its text stands for.
+    """The value of an arithmetic option; of one that takes numbers and words, the number that its text stands for.
 
     Raises:
         CompileError: SNN404 where the text is neither a number nor one of the words.
     """
     metadata = _arithmetic_fields()[name]
-    if metadata["kind"] != "whole or word" or value in metadata["words"]:
+    if name not in LAYER_OPTIONS or value in (*metadata["words"], AUTO):
         return value
     if not value.isascii() or not value.isdigit() or len(value) > 3:
-        fail("SNN404", f"option {flag_of(name)}", shorten(value), value_of(metadata))
+        fail("SNN404", f"option {flag_of(name)}", shorten(value), f"{value_of(metadata)}, or {AUTO}")
     return int(value)
 
 
@@ -191,6 +193,20 @@ def _limit(text: str) -> tuple[str, float]:
         return name.strip(), float(number)
     except ValueError:
         fail("SNN404", "option --budget", shorten(text), "NAME=N, such as cores=64")
+
+
+@dataclass(frozen=True)
+class ChoiceOptions(LibraryOptions):
+    """Within which limits widths are chosen that are "auto": arguments of `compile`."""
+
+    budget: Annotated[list[str] | None, _option(INTEGERS, "--budget", "The memory for which automatic widths are "
+                                                "chosen, such as resident_kib=64.", "NAME=N")] = None
+    max_drop: Annotated[float | None, _option(INTEGERS, "--max-drop", "The share of samples that may lose their "
+                                              "decision by automatic widths (0.01).", "X")] = None
+
+    def given(self) -> dict[str, Any]:
+        given = super().given()
+        return {**given, "budget": dict(map(_limit, given["budget"]))} if "budget" in given else given
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ from snncompile.targets.figures import accepts, figure, value_of, whole, word
 if TYPE_CHECKING:
     from snncompile.ir.operations import Rounding  # the command line reads these fields, and must not load NumPy for it
 
+LAYER_OPTIONS = ("weight_bits", "membrane_bits")
+"""The options that a layer can have for itself; see `layer_options`."""
+AUTO = "auto"
+"""Stands for a width that the compiler chooses for each population; see `passes.quantize.choose_widths`."""
 MAX_BITS = 30
 """The widest membrane unless the user asks for more. A membrane of 30 bits and its input add up in 32 bits."""
 

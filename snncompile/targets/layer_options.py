@@ -22,7 +22,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.layer import Layer
 from snncompile.ir.ops import Output
 from snncompile.ir.populations import Neuron
-from snncompile.targets.arithmetic import Arithmetic
+from snncompile.targets.arithmetic import LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import accepts, value_of
 
 if sys.version_info >= (3, 11):
@@ -30,10 +30,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OPTIONS = ("weight_bits", "membrane_bits")
-"""The options of `Arithmetic` that a layer can have for itself."""
-AUTO = "auto"
-"""Stands for a width that the compiler chooses for each population."""
 MAX_BYTES = 1 << 22
 """The largest file that is read."""
 MAX_NAMED = 10
@@ -54,7 +50,7 @@ def split(options: Mapping[str, Any], layers: Layers = None
     ({'per': 'layer'}, {'conv2': {'weight_bits': 4}, 'conv1': {'weight_bits': 8}})
 
     Args:
-        options: by their names. Where one of `OPTIONS` is a mapping, it holds values by layer.
+        options: by their names. Where one of `LAYER_OPTIONS` is a mapping, it holds values by layer.
         layers: options by layer, or a file of them; what `options` say of the same layer comes first.
 
     Raises:
@@ -67,8 +63,9 @@ def split(options: Mapping[str, Any], layers: Layers = None
         _expect(found)
     for option, values in options.items():
         if isinstance(values, Mapping):
-            if option not in OPTIONS:
-                fail("SNN404", f"option {shorten(option)}", "values by layer", f"such values for {', '.join(OPTIONS)}")
+            if option not in LAYER_OPTIONS:
+                fail("SNN404", f"option {shorten(option)}", "values by layer",
+                     f"such values for {', '.join(LAYER_OPTIONS)}")
             for name, value in values.items():
                 found.setdefault(name, {})[option] = value
     _expect(found)
@@ -101,7 +98,7 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
 
 def _expect(layers: Mapping[Any, Any]) -> None:
     """Refuse names and values that options of layers cannot have."""
-    figures = {f.name: f.metadata for f in dataclasses.fields(Arithmetic) if f.name in OPTIONS}
+    figures = {f.name: f.metadata for f in dataclasses.fields(Arithmetic) if f.name in LAYER_OPTIONS}
     problems = Collector()
     for name, own in layers.items():
         if not isinstance(name, str) or not isinstance(own, Mapping):
@@ -109,8 +106,8 @@ def _expect(layers: Mapping[Any, Any]) -> None:
         for option, value in own.items():
             place = f"layer {shorten(name)}, option {shorten(option)}"
             if option not in figures:
-                problems.error("SNN404", place, "no option of a layer", ", ".join(OPTIONS),
-                               did_you_mean(str(option), OPTIONS))
+                problems.error("SNN404", place, "no option of a layer", ", ".join(LAYER_OPTIONS),
+                               did_you_mean(str(option), LAYER_OPTIONS))
             elif not accepts(figures[option], value):
                 problems.error("SNN404", place, shorten(value), value_of(figures[option]))
     problems.finish()

@@ -102,7 +102,7 @@ def test_the_flags_are_the_options_of_the_library():
         return {n: flag for n, (flag, _) in shown_options(group).items()}
 
     assert flags(SourceOptions) == {**{n: o.flag for n, o in OPTIONS.items()}, "states": "--states"}
-    assert set(flags(ArithmeticOptions)) == {f.name for f in dataclasses.fields(Arithmetic)}
+    assert set(flags(ArithmeticOptions)) == {f.name for f in dataclasses.fields(Arithmetic)} | {"layers"}
     assert set(flags(SampleOptions)) == set(inspect.signature(read_input).parameters) - {"path", "shape"}
     for name, (_, shown) in shown_options(SourceOptions).items():
         if name in OPTIONS:
@@ -112,8 +112,8 @@ def test_the_flags_are_the_options_of_the_library():
 
 def test_the_options_of_integers_are_the_fields_of_arithmetic():
     options = shown_options(ArithmeticOptions)
-    assert options["weight_bits"] == ("--weight-bits", "1..16|ternary")
-    assert options["membrane_bits"] == ("--membrane-bits", "2..32")
+    assert options["weight_bits"] == ("--weight-bits", "1..16|ternary|auto")
+    assert options["membrane_bits"] == ("--membrane-bits", "2..32|auto")
     assert options["rounding"] == ("--rounding", "|".join(ROUNDINGS))
     assert metavar({"kind": "whole", "low": 3, "high": LARGEST, "words": ()}) == "3.."
     assert metavar({"kind": "flag", "low": 0, "high": LARGEST, "words": ()}) is None

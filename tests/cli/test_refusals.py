@@ -107,7 +107,7 @@ def test_json_stands_alone(here, args):
 
 
 @pytest.mark.parametrize("args", [[], ["compile"], ["compile", "a", "b"], ["frobnicate"], ["compile", "--frob", "a"],
-                                  ["compile", "a.nir", "--membrane-bits", "many"], ["run", "build"],
+                                  ["compile", "a.nir", "--decay-bits", "many"], ["run", "build"],
                                   ["inspect", "[/bold]", "[red]"]])
 def test_usage_is_explained(args):
     result = snnc(*args, code=2)

@@ -139,7 +139,7 @@ def test_all_problems_are_told_together():
 
 def test_every_option_of_every_pass_says_what_it_can_be():
     for entry in PASSES:
-        fields = {f.name for f in dataclasses.fields(entry.kind)} - {"arithmetic", "calibration", "target"}
+        fields = {f.name for f in dataclasses.fields(entry.kind)} - {"arithmetic", "calibration", "target", "own"}
         extra = {f.name for f in dataclasses.fields(Arithmetic)} if entry.kind is Quantize else set()
         assert set(options_of(entry.kind)) == fields | extra
     assert options_of(Retime)["max_delay_ticks"] == "a whole number or none"

@@ -27,7 +27,6 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from snncompile.diagnostics import did_you_mean, fail, shorten
-from snncompile.inputs import integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
@@ -105,7 +104,7 @@ class Wish:
     """Which widths are left to the compiler, and within which limits.
 
     Attributes:
-        options: those of `layer_options.OPTIONS` whose widths are chosen.
+        options: those of `LAYER_OPTIONS` whose widths are chosen.
         budget: limits by the names of `BUDGETS`; empty where the smallest memory is looked for.
         max_drop: the share of samples whose decision may get lost: with labels, of those that the float network
             decides rightly.
@@ -148,7 +147,8 @@ class WidthSearch:
     Attributes:
         graph: the LEGAL graph.
         quantize: how it becomes integers, with a calibration; its widths are the widest that are chosen.
-        x: the samples of the calibration by input name.
+        base: the INT graph with these widths.
+        x: the samples of the calibration by input name, as `base` takes them.
         fixed: the options that populations have already, by population.
         lost: for an INT graph, the share of samples whose decision gets lost; see `Wish`.
         progress: called with how many networks were tried, and how many are.
@@ -157,6 +157,7 @@ class WidthSearch:
 
     graph: Graph
     quantize: Quantize
+    base: Graph
     x: Mapping[str, Array]
     fixed: ByLayer
     lost: Callable[[Graph], float]
@@ -176,17 +177,12 @@ class WidthSearch:
         return self._options(found)
 
     @cached_property
-    def base(self) -> Graph:
-        """The network in the widest integers."""
-        return self.quantize.run(self.graph, self.known)
-
-    @cached_property
     def sent(self) -> dict[str, Array]:
         """What the inputs and populations of `base` send on the first samples, by name."""
         recorded = self.quantize.calibration.recorded
         assert recorded is not None, "widths are chosen on samples"
         count = min(MEASURED, len(next(iter(recorded.values.values()))))
-        x = integers(self.base, {name: values[:count] for name, values in self.x.items()})
+        x = {name: values[:count] for name, values in self.x.items()}
         ticks = next(iter(x.values())).shape[1]
         parts: dict[str, list[Array]] = {}
         for part in sample_chunks(self.base, count, ticks):
