@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from snncompile.driver import legal_table
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Output
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import ShapeOnly, Stage
+from snncompile.lowering import legal_table
 from snncompile.search import Net
 from snncompile.targets.load import load_target
 

@@ -13,11 +13,11 @@ import numpy as np
 from snncompile.cost.budget import BUDGETS, expect_budget, spent
 from snncompile.cost.estimate import ASSUMED_RATE, Cost, Rate, assumed_cost, assumed_ticks
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
-from snncompile.driver import legal_table
 from snncompile.ir.expr import evaluate
 from snncompile.ir.graph import Graph
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
+from snncompile.lowering import legal_table
 from snncompile.mapping.partition import has_cores, partition
 from snncompile.mapping.place import expect_places
 from snncompile.passes.retime.retime import Retime, check_cycles, dilation

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from snncompile.cost.activity import measure
 from snncompile.cost.estimate import ASSUMED_RATE, Cost, Rate, assumed_cost, assumed_ticks, cost_of, rates_of
 from snncompile.cost.work import Messages
-from snncompile.driver import legal_table
 from snncompile.inputs import Data, by_name, integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array, Stage
+from snncompile.lowering import legal_table
 from snncompile.targets.layer_options import Layers, Widths
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target

@@ -33,12 +33,14 @@ def expect_numbers(graph: Graph) -> Graph:
     return graph
 
 
-def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[str, Array] | None, Array | None]:
-    """Check calibration samples and labels.
+def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibration"
+                  ) -> tuple[Mapping[str, Array] | None, Array | None]:
+    """Check samples and labels.
 
     Args:
-        calibration: samples as `Data`, a function that gives them for the graph, or None.
+        given: samples as `Data`, a function that gives them for the graph, or None.
         labels: the class of each sample, `[sample]`, or None.
+        kind: the word for the samples in messages.
 
     Returns:
         The samples by input name, and the labels; None for what was not given.
@@ -47,13 +49,13 @@ def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[
         CompileError: SNN501 for samples that do not fit the inputs or have no ticks, for labels that are not one whole
             number for each sample, and for labels of a graph that arrived in integers.
     """
-    if calibration is None:
+    if given is None:
         if labels is not None:
-            fail("SNN501", "labels", "labels without samples", "calibration samples that they belong to")
+            fail("SNN501", "labels", "labels without samples", f"{kind} samples that they belong to")
         return None, None
-    samples = by_name(graph, calibration(graph) if callable(calibration) else calibration)
+    samples = by_name(graph, given(graph) if callable(given) else given)
     if next(iter(samples.values())).shape[1] == 0:
-        fail("SNN501", "calibration samples", "samples of 0 ticks", "at least one tick")
+        fail("SNN501", f"{kind} samples", "samples of 0 ticks", "at least one tick")
     if labels is None:
         return samples, None
     if graph.stage == Stage.INT:
@@ -63,7 +65,7 @@ def given_samples(graph: Graph, calibration: Any, labels: Any) -> tuple[Mapping[
     classes, count = np.asarray(labels), len(next(iter(samples.values())))
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
         fail("SNN501", "labels", f"shape {list(classes.shape)} of type {classes.dtype}",
-             f"[{count}] whole numbers, one for each calibration sample")
+             f"[{count}] whole numbers, one for each {kind} sample")
     return samples, classes
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import snncompile as sc
 from snncompile.backends.table import BACKENDS
 from snncompile.diagnostics import CompileError
-from snncompile.driver import legal_table
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Stage
+from snncompile.lowering import legal_table
 from snncompile.mapping.partition import has_cores, partition
 from snncompile.mapping.place import place
 from snncompile.passes.pipeline import run_passes

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.driver import legal_table
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.library import RULES
 from snncompile.ir.op import Op
@@ -18,6 +17,7 @@ from snncompile.ir.ops import Conv, Input, Linear, Output, Rectify, Scale
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import ShapeOnly
+from snncompile.lowering import legal_table
 from snncompile.mapping.partition import partition
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.table import Choices, passes_of

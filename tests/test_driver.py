@@ -94,6 +94,27 @@ def test_labels_count_correct_decisions():
     assert sc.compile(small(), calibration=x).report.agreement.integer_correct is None
 
 
+def test_samples_held_out_are_compared_apart():
+    x, held_out = spikes(), spikes()[:3]
+    plain = sc.compile(small(), calibration=x)
+    model = sc.compile(small(), calibration=x, validation=held_out, validation_labels=[0, 1, 2])
+    assert str(model.graph) == str(plain.graph)
+    assert plain.report.validation is None
+    alone = sc.compile(small(), calibration=x, validation=x).report
+    assert alone.validation == alone.agreement
+    found = json.loads(json.dumps(model.report.to_json()))["validation"]
+    decisions = model.reference(held_out).decisions
+    assert found["samples"] == 3
+    assert found["integer_correct"] == int((decisions == [0, 1, 2]).sum())
+    assert set(found["rate_ratios"]) == set(model.graph.populations)
+    assert sc.compile(small(), validation=x).report.agreement is None
+
+
+def test_samples_held_out_have_to_fit():
+    assert [d.place for d in refused(small(), validation=spikes()[:, :0])] == ["validation samples"]
+    assert "validation" in refused(small(), validation_labels=[1])[0].limit
+
+
 @pytest.mark.parametrize("labels", [
     [0] * (SAMPLES + 1), [[0]] * SAMPLES, 0, ["0"] * SAMPLES, [0.5] * SAMPLES, [],
 ], ids=["too many", "two axes", "a number", "text", "fractions", "none"])
@@ -208,7 +229,7 @@ def test_every_part_that_is_watched_belongs_to_a_step_of_the_line():
     target = load_target("loihi2")
     passes = passes_of(Choices(target), "legalize", "quantize", "ranges", "retime")
     assert ("read", *(p.name for p in passes)) == GRAPHS
-    parts = sc.compile(small(), target, calibration=spikes()).report.seconds
+    parts = sc.compile(small(), target, calibration=spikes(), validation=spikes(), weight_bits="auto").report.seconds
     assert sorted(parts) == sorted(p for step in PARTS.values() for p in step)
 
 

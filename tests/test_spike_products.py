@@ -10,11 +10,11 @@ from snncompile.backends.backend import Request
 from snncompile.backends.c.backend import CBackend
 from snncompile.backends.lava.backend import LavaBackend
 from snncompile.cost.activity import measure
-from snncompile.driver import legal_table
 from snncompile.ir.graph import Graph
 from snncompile.ir.ops import MaxPool, Reshape, Scale
 from snncompile.ir.serde import dump, restore
 from snncompile.ir.spike_product import SpikeProduct
+from snncompile.lowering import legal_table
 from snncompile.search.net import Net
 from snncompile.search.numbers import with_random_numbers
 from snncompile.search.screening import screen

@@ -64,6 +64,26 @@ class PassOptions(OptionGroup):
         return frozenset(names)
 
 
+@dataclass(frozen=True)
+class HeldOutOptions(OptionGroup):
+    """Samples that are used for nothing but a comparison of the float and the integer network."""
+
+    validate: Annotated[str | None, typer.Option(
+        "--validate", help="Samples held out from the calibration, on which the networks are compared too.",
+        metavar="FILE", show_default=False)] = None
+    validate_labels: Annotated[str | None, typer.Option(
+        "--validate-labels", help="The classes of the samples held out.", metavar="FILE", show_default=False)] = None
+
+    def given(self, samples: SampleOptions) -> dict[str, Any]:
+        """The arguments of `compile` for them. Raises SNN701 for labels without samples."""
+        if self.validate is None:
+            if self.validate_labels is not None:
+                fail("SNN701", "option --validate-labels", "no samples held out", "--validate FILE")
+            return {}
+        return {"validation": reader(self.validate, samples, lambda *_: None),
+                "validation_labels": _labels(self.validate_labels, self.validate)}
+
+
 @dataclass
 class Lines:
     """Prints a line for each step of a compilation when it ends.
@@ -116,8 +136,12 @@ class Lines:
 
 def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: str | None, labels: str | None,
                  reading: SourceOptions, arithmetic: ArithmeticOptions, timing: TimingOptions, samples: SampleOptions,
-                 limits: ChoiceOptions | None = None) -> CompiledModel:
-    """Compile a source, print its steps on the way, and return the model."""
+                 **more: Any) -> CompiledModel:
+    """Compile a source, print its steps on the way, and return the model.
+
+    Args:
+        more: further arguments of `compile`.
+    """
     from snncompile import driver
     from snncompile.observer import Observer
     from snncompile.report.steps import compared, costed, on_cores, took
@@ -129,10 +153,9 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     with out.counting() as counter:
         observer = Observer(lines.stage, counter)
         model = driver.compile(source, target, calibration=calibration, labels=classes, observer=observer,
-                               load_options=reading.given(), **timing.given(), **arithmetic.given(),
-                               **(limits.given() if limits else {}))
+                               load_options=reading.given(), **timing.given(), **arithmetic.given(), **more)
     report = model.report
-    steps = compared(report.agreement) if report.agreement else []
+    steps = compared(report)
     steps += on_cores(report.cores) if report.cores else []
     steps += [costed(report.cost)] if report.cost else []
     for step in steps:
@@ -153,6 +176,7 @@ def compile_(
     arithmetic: ArithmeticOptions,
     timing: TimingOptions,
     limits: ChoiceOptions,
+    held_out: HeldOutOptions,
     samples: SampleOptions,
     passes: PassOptions,
     target: TargetName = "c99",
@@ -167,7 +191,8 @@ def compile_(
     if output is not None:
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.printed(out))
-    model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples, limits)
+    model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples,
+                         **limits.given(), **held_out.given(samples))
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])

@@ -32,17 +32,17 @@ def cost(report: Report) -> Shown:
 
 
 def agreement(report: Report) -> Shown:
-    """Of the float and the integer network, on the samples."""
-    measured = report.agreement
-    if measured is None:
-        return
-    yield "spikes equal", percent(measured.spikes_equal)
-    yield "spikes shared", percent(measured.spikes_shared)
-    yield "counts shared", percent(measured.counts_shared)
-    yield "decisions equal", f"{measured.decisions_equal:,} of {measured.samples:,}"
-    if measured.float_correct is not None:
-        yield "correct, integer", f"{measured.integer_correct:,} of {measured.samples:,}"
-        yield "correct, float", f"{measured.float_correct:,} of {measured.samples:,}"
+    """Of the float and the integer network, on the samples of the calibration and on those that were held out."""
+    for measured, where in ((report.agreement, ""), (report.validation, ", held out")):
+        if measured is None:
+            continue
+        yield f"spikes equal{where}", percent(measured.spikes_equal)
+        yield f"spikes shared{where}", percent(measured.spikes_shared)
+        yield f"counts shared{where}", percent(measured.counts_shared)
+        yield f"decisions equal{where}", f"{measured.decisions_equal:,} of {measured.samples:,}"
+        if measured.float_correct is not None:
+            yield f"correct{where}, integer", f"{measured.integer_correct:,} of {measured.samples:,}"
+            yield f"correct{where}, float", f"{measured.float_correct:,} of {measured.samples:,}"
 
 
 FIGURES: list[Callable[[Report], Shown]] = [network, memory, cost, agreement]

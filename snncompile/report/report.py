@@ -131,6 +131,12 @@ class Agreement:
     def decisions(self) -> float:
         return self.decisions_equal / self.samples if self.samples else 1.0
 
+    def to_json(self) -> dict[str, Any]:
+        return {"samples": self.samples, "spikes_equal": self.spikes_equal, "spikes_shared": self.spikes_shared,
+                "counts_shared": self.counts_shared, "rate_ratios": {n: self.rate_ratio(n) for n in self.emitted},
+                "decisions_equal": self.decisions, "float_correct": self.float_correct,
+                "integer_correct": self.integer_correct}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -144,6 +150,7 @@ class Report:
         dilation: hardware ticks for each tick of the network.
         cost: what a sample of the golden vectors costs; None where the target describes neither costs nor hops.
         cores: how the cores of the target are used; None where it has none.
+        validation: how far they agree on samples that were held out; None without such.
         layers: the options of each population that was quantized, as `compile` takes them; see `layer_options`.
     """
 
@@ -159,17 +166,13 @@ class Report:
     cost: Cost | None = None
     cores: CoreUse | None = None
     layers: ByLayer = field(default_factory=dict)
+    validation: Agreement | None = None
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)
         data["cost"] = self.cost.to_json() if self.cost else None
-        if self.agreement:
-            data["agreement"] = {"samples": self.agreement.samples, "spikes_equal": self.agreement.spikes_equal,
-                                 "spikes_shared": self.agreement.spikes_shared,
-                                 "counts_shared": self.agreement.counts_shared,
-                                 "decisions_equal": self.agreement.decisions,
-                                 "float_correct": self.agreement.float_correct,
-                                 "integer_correct": self.agreement.integer_correct}
+        for name, measured in (("agreement", self.agreement), ("validation", self.validation)):
+            data[name] = measured and measured.to_json()
         return data
 
 

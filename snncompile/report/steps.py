@@ -32,6 +32,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "partition": ("partition",),
     "place": ("place",),
     "compare": ("compare",),
+    "validate": ("validate",),
     "estimate": ("estimate",),
     "emit": ("golden", "emit"),
 }
@@ -65,7 +66,7 @@ def line(model: CompiledModel) -> list[StepReport]:
     if report.agreement:
         steps.append(StepReport("calibrate", plural(report.agreement.samples, "sample"), rates(report)))
     steps += [quantized(model.graph), proved(model.graph)]
-    steps += compared(report.agreement) if report.agreement else []
+    steps += compared(report)
     steps += [retimed(report.latency_ticks, report.dilation)] if report.latency_ticks else []
     steps += on_cores(report.cores) if report.cores else []
     steps += [costed(report.cost)] if report.cost else []
@@ -120,13 +121,20 @@ def proved(graph: Graph) -> StepReport:
     return StepReport("ranges", widths, f"no integer of an update exceeds {widest} bits")
 
 
-def compared(agreement: Agreement) -> list[StepReport]:
-    """How often the float and the integer network agree, and how often each decides for the given class."""
-    steps = [StepReport("compare", f"spikes equal {percent(agreement.spikes_equal)}",
+def compared(report: Report) -> list[StepReport]:
+    """How often the float and the integer network agree, and how often each decides for the given class: on the samples
+    of the calibration, and on those that were held out."""
+    return [step for name, agreement in (("compare", report.agreement), ("validate", report.validation)) if agreement
+            for step in _agreeing(name, agreement)]
+
+
+def _agreeing(name: str, agreement: Agreement) -> list[StepReport]:
+    held_out = " held out" if name == "validate" else ""
+    steps = [StepReport(name, f"spikes equal {percent(agreement.spikes_equal)}",
                         f"spikes shared {percent(agreement.spikes_shared)}, counts "
                         f"{percent(agreement.counts_shared)}, decisions equal {percent(agreement.decisions)}")]
     if agreement.float_correct is not None:
-        steps.append(StepReport("accuracy", f"integer {agreement.integer_correct} of {agreement.samples}",
+        steps.append(StepReport("accuracy", f"integer {agreement.integer_correct} of {agreement.samples}{held_out}",
                                 f"float {agreement.float_correct} of {agreement.samples}"))
     return steps
 

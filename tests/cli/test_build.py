@@ -144,3 +144,29 @@ def test_the_page_about_the_command_line_names_every_command_option_and_pass():
     assert {c.name for c in app.registered_commands} <= words
     assert [flag for flag in flags if f"`{flag}" not in page] == []
     assert {"passes.md", "`read`"} <= set(re.findall(r"passes\.md|`read`", page))
+
+
+def test_widths_are_chosen_edited_and_given_back(files, tmp_path):
+    data = ["--calibrate", files / "data.npz"]
+    chosen = answer("compile", files / "small.nir", *data, "-o", tmp_path / "build", "--weight-bits", "auto",
+                    "--budget", "weight_kib=100")
+    assert [own["weight_bits"] for own in chosen["layers"].values()] == [8, 8]
+    path = tmp_path / "layers.toml"
+    path.write_text((tmp_path / "build" / "layers.toml").read_text().replace("8", "5", 1))
+    again = answer("compile", files / "small.nir", *data, "--layers", path)
+    assert [own["weight_bits"] for own in again["layers"].values()] == [5, 8]
+    assert [p["weight_bits"] for p in again["populations"]] == [5, 8]
+    weights = [answer("check", files / "small.nir", *given)["cost"]["weight_bits"] for given in ((), ("--layers", path))]
+    assert weights[1] < weights[0]
+    least = answer("compile", files / "small.nir", *data, "--weight-bits", "auto", "--max-drop", "1")
+    assert [own["weight_bits"] for own in least["layers"].values()] == [2, 2]
+
+
+def test_samples_held_out_have_lines_of_their_own(files):
+    data = files / "data.npz"
+    shown = snnc("compile", files / "small.nir", "--calibrate", data, "--validate", data, "--validate-labels", data).stdout
+    compared, validated = (line for line in shown.splitlines() if "spikes equal" in line)
+    assert re.sub(r"[\d.]+ s$", "", compared).split()[1:] == re.sub(r"[\d.]+ s$", "", validated).split()[1:]
+    assert f"of {SAMPLES} held out" in shown
+    refusal = answer("compile", files / "small.nir", "--validate-labels", data, code=2)
+    assert refusal["diagnostics"][0]["place"] == "option --validate-labels"

@@ -1,0 +1,233 @@
+"""Lowering: from a network as it was read to its integers: legalized, calibrated, quantized, and compared."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from snncompile.diagnostics import fail, shorten
+from snncompile.frontends import load
+from snncompile.inputs import given_samples, integers
+from snncompile.ir.graph import Graph
+from snncompile.ir.stand_ins import with_stand_ins
+from snncompile.ir.types import Array, Stage
+from snncompile.ir.verify import verify
+from snncompile.observer import Observer
+from snncompile.passes.pipeline import run_passes
+from snncompile.passes.quantize.calibrate import Calibration, calibrate
+from snncompile.passes.quantize.choose_widths import WidthSearch, Wish
+from snncompile.passes.quantize.quantize import Known, Quantize
+from snncompile.passes.table import Choices, passes_of
+from snncompile.report.report import Agreement, compare
+from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
+from snncompile.targets.layer_options import ByLayer, Layers, by_population, own_of, split
+from snncompile.targets.layer_table import LayerTable, layer_table
+from snncompile.targets.target import Target
+from snncompile.targets.verdict import judge
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a user, and the class of each; None for what was not given. See `compile`."""
+
+    x: Any = None
+    labels: Any = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asks for: the target, the arithmetic, and the samples.
+
+    Attributes:
+        choices: the target, and the arithmetic of the whole network.
+        by_layer: options of single layers.
+        wish: the widths that are left to the compiler; None for none.
+        given: the options of the arithmetic that the user named.
+        calibration, validation: the samples on which ranges are measured, and those that are held out from that.
+    """
+
+    choices: Choices
+    by_layer: ByLayer
+    wish: Wish | None
+    given: tuple[str, ...]
+    calibration: Samples = Samples()
+    validation: Samples = Samples()
+
+    @classmethod
+    def of(cls, target: Target, options: Mapping[str, Any], layers: Layers = None, *,
+           dilate: int | Literal["auto"] = 1, budget: Mapping[str, float] | None = None,
+           max_drop: float | None = None, calibration: Samples | None = None, validation: Samples | None = None
+           ) -> Order:
+        """An order of a user; for its arguments see `compile`. Raises SNN404 for options that cannot be."""
+        whole, by_layer = split(options, layers)
+        wish = Wish.of([name for name in LAYER_OPTIONS if whole.get(name) == AUTO], budget, max_drop)
+        known = {n: None if wish and n in wish.options else value for n, value in whole.items()}
+        choices = Choices(target, target.arithmetic.with_options(known), dilate=dilate)
+        named = *(n for n, value in options.items() if value is not None), *(["layers"] if layers is not None else [])
+        return cls(choices, by_layer, wish, named, calibration or Samples(), validation or Samples())
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network in integers, and what was used and measured on the way to it.
+
+    Attributes:
+        graph: the INT graph.
+        samples: the calibration samples by input name; None where there were none.
+        calibration: what was measured on the samples; nothing for a network that arrived in integers.
+        legal: the LEGAL graph that was quantized; None for a network that arrived in integers.
+        arithmetic: the options of the quantization; None for a network that arrived in integers.
+        layers: those of them that a population can have for itself, by population.
+        agreement, validation: how far both graphs agree on the samples, and on those held out; None without such.
+    """
+
+    graph: Graph
+    samples: Mapping[str, Array] | None
+    calibration: Calibration
+    legal: Graph | None = None
+    arithmetic: Arithmetic | None = None
+    layers: ByLayer = field(default_factory=dict)
+    agreement: Agreement | None = None
+    validation: Agreement | None = None
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A LEGAL graph, and all that its integers follow from.
+
+    Attributes:
+        options: those of populations, as the user gave them.
+        samples, labels: of the calibration; None where there are none.
+    """
+
+    legal: Graph
+    choices: Choices
+    options: ByLayer
+    samples: dict[str, Array] | None
+    labels: Array | None
+
+    @property
+    def quantize(self) -> Quantize:
+        return Quantize(self.choices.arithmetic, self.choices.calibration, self.choices.target, self.choices.own)
+
+
+def lower(graph: Graph, order: Order, observer: Observer) -> Lowered:
+    """A network in integers, that arrives in real numbers or in integers.
+
+    Raises:
+        CompileError: with all problems of the first step that has any.
+    """
+    if graph.stage == Stage.INT:
+        return _given_integers(graph, order, observer)
+    found = calibrated(graph, order, observer)
+    held_out, classes = given_samples(found.legal, order.validation.x, order.validation.labels, "validation")
+    if order.wish is not None:
+        wish = order.wish
+        found = observer.timed("choose", lambda: _with_widths(found, wish, observer))
+        judge(_table(found.legal, found.choices), found.choices.target, graph.name).expect_ok()
+    integer = run_passes(found.legal, passes_of(found.choices, "quantize", "ranges"), observer.note)
+    return Lowered(integer, found.samples, found.choices.calibration, found.legal, found.choices.arithmetic,
+                   _layers(found), _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
+                   _compared(found.legal, integer, held_out, classes, "validate", observer))
+
+
+def calibrated(graph: Graph, order: Order, observer: Observer) -> Calibrated:
+    """Legalize a network in real numbers for the target, and measure what the samples show.
+
+    Raises:
+        CompileError: with all problems of the first step that has any.
+    """
+    if graph.stage != Stage.FLOAT:
+        fail("SNN204", f"graph {shorten(graph.name)}", f"stage {graph.stage.name}", "stage FLOAT or INT",
+             "compile the network that this one was made from")
+    legal = run_passes(graph, passes_of(order.choices, "legalize"), observer.note)
+    options = by_population(order.by_layer, graph, legal)
+    choices = dataclasses.replace(order.choices, own=own_of(order.choices.arithmetic, options))
+    if order.wish is None:  # widths that are still to be chosen may be what fits
+        judge(_table(legal, choices), choices.target, graph.name).expect_ok()
+    samples, classes = given_samples(legal, order.calibration.x, order.calibration.labels)
+    if samples is None:
+        if order.wish is not None:
+            fail("SNN404", f"option {order.wish.options[0]}", f"{AUTO}, and no samples",
+                 "samples on which widths are chosen", "give some with `calibration` (--calibrate)")
+        return Calibrated(legal, choices, options, None, None)
+    given = dict(samples)
+    measured = observer.timed("calibrate", lambda: calibrate(legal, given, observer.counter("calibrate")))
+    return Calibrated(legal, dataclasses.replace(choices, calibration=measured), options, given, classes)
+
+
+def _with_widths(found: Calibrated, wish: Wish, observer: Observer) -> Calibrated:
+    """With widths for each population as the user wished, beside the options that it has."""
+    samples = found.samples or {}
+
+    def lost(integer: Graph) -> float:
+        measured = compare(found.legal, integer, samples, integers(integer, samples), found.labels)
+        if measured.float_correct is None or measured.integer_correct is None:
+            return 1 - measured.decisions
+        return max(measured.float_correct - measured.integer_correct, 0) / max(measured.samples, 1)
+
+    known: Known = {}
+    base = found.quantize.run(found.legal, known)
+    search = WidthSearch(found.legal, found.quantize, base, integers(base, samples), found.options, lost,
+                         observer.counter("choose"), known)
+    own = own_of(found.choices.arithmetic, search.choose(wish))
+    return dataclasses.replace(found, choices=dataclasses.replace(found.choices, own=own))
+
+
+def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None, labels: Array | None, step: str,
+              observer: Observer) -> Agreement | None:
+    """How far the float and the integer network agree on samples, if there are any."""
+    if samples is None:
+        return None
+    agreement: Agreement = observer.timed(step, lambda: compare(
+        legal, integer, samples, integers(integer, samples), labels, observer.counter(step)))
+    return agreement
+
+
+def _layers(found: Calibrated) -> ByLayer:
+    """The options of each population that it can have for itself, without those that follow from the samples."""
+    own, whole = found.choices.own, found.choices.arithmetic
+    return {name: {option: value for option in LAYER_OPTIONS
+                   if (value := getattr(own.get(name, whole), option)) is not None} for name in found.legal.populations}
+
+
+def _given_integers(graph: Graph, order: Order, observer: Observer) -> Lowered:
+    """Bound the integers of a network that arrived in integers, which it keeps.
+
+    Raises:
+        CompileError: SNN404 where an option of the arithmetic is given, since there is nothing left to choose.
+    """
+    if order.given:
+        fail("SNN404", f"options {', '.join(order.given)}", "a network that arrives in integers keeps them",
+             "none of these")
+    judge(_table(graph, order.choices), order.choices.target, graph.name).expect_ok()
+    samples, _ = given_samples(graph, order.calibration.x, order.calibration.labels)
+    given_samples(graph, order.validation.x, order.validation.labels, "validation")
+    return Lowered(run_passes(graph, passes_of(order.choices, "ranges"), observer.note), samples, Calibration())
+
+
+def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: Layers,
+                load_options: Mapping[str, Any]) -> tuple[Graph, LayerTable, Choices]:
+    """A network in the form in which it is checked against a target, and its layer table.
+
+    Args:
+        source: a graph, whose weights may be bare shapes, or anything that `load` takes.
+        widths, layers: the arithmetic of what is not an integer yet, and options of single layers; see `compile`.
+        load_options: options of the reader.
+
+    Returns:
+        The LEGAL graph, or the graph itself where it is at a later stage; its layer table; and the choices that follow
+        from the widths.
+    """
+    graph = with_stand_ins(verify(load(source, **load_options)))
+    whole, by_layer = split(widths, layers)
+    choices = Choices(target, target.arithmetic.with_options(whole))
+    legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"), verified=False)
+    choices = dataclasses.replace(choices, own=own_of(choices.arithmetic, by_population(by_layer, graph, legal)))
+    return legal, _table(legal, choices), choices
+
+
+def _table(graph: Graph, choices: Choices) -> LayerTable:
+    return layer_table(graph, choices.arithmetic.stored_bits, choices.arithmetic.membrane_bits or 0, choices.own)
