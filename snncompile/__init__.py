@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from snncompile.ir.graph import Edge as Edge
     from snncompile.ir.graph import Graph as Graph
     from snncompile.ir.interp import run as run
+    from snncompile.loss_sources import losses as losses
     from snncompile.model import CompiledModel as CompiledModel
     from snncompile.observer import Observer as Observer
     from snncompile.saved_build import open_build as open_build
@@ -38,8 +39,8 @@ _HOMES = {
     "CompileError": "diagnostics", "CompiledModel": "model", "Diagnostic": "diagnostics", "Edge": "ir.graph",
     "Graph": "ir.graph", "Observer": "observer", "Target": "targets.target", "check": "checker", "compile": "driver",
     "estimate": "estimator", "export_nir": "frontends.nir.export", "export_onnx": "frontends.onnx", "load": "frontends",
-    "load_target": "targets.load", "neuron_module": "frontends.torch.cells", "open_build": "saved_build",
-    "run": "ir.interp",
+    "load_target": "targets.load", "losses": "loss_sources", "neuron_module": "frontends.torch.cells",
+    "open_build": "saved_build", "run": "ir.interp",
 }
 """The module of each public name. No module has a public name itself: importing it would replace the function."""
 __all__ = [*_HOMES, "__version__"]

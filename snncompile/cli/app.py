@@ -17,6 +17,7 @@ from snncompile.cli.build import compile_
 from snncompile.cli.check import check
 from snncompile.cli.command import command
 from snncompile.cli.look import inspect
+from snncompile.cli.loss import losses
 from snncompile.cli.play import run, verify
 from snncompile.cli.search import screen, spaces
 
@@ -27,7 +28,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})
 for name, work in (("inspect", inspect), ("check", check), ("compile", compile_), ("run", run), ("verify", verify),
-                   ("spaces", spaces), ("screen", screen), ("explain", explain), ("targets", targets)):
+                   ("losses", losses), ("spaces", spaces), ("screen", screen), ("explain", explain),
+                   ("targets", targets)):
     command(app, name)(work)
 
 

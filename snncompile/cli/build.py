@@ -81,7 +81,7 @@ class HeldOutOptions(OptionGroup):
                 fail("SNN701", "option --validate-labels", "no samples held out", "--validate FILE")
             return {}
         return {"validation": reader(self.validate, samples, lambda *_: None),
-                "validation_labels": _labels(self.validate_labels, self.validate)}
+                "validation_labels": labels_of(self.validate_labels, self.validate)}
 
 
 @dataclass
@@ -148,7 +148,7 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
 
     if calibrate is None:
         samples.expect_none("no samples to read", "--calibrate FILE")
-    classes = _labels(labels, calibrate)
+    classes = labels_of(labels, calibrate)
     calibration = None if calibrate is None else reader(calibrate, samples, lines.count)
     with out.counting() as counter:
         observer = Observer(lines.stage, counter)
@@ -163,7 +163,8 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     return model
 
 
-def _labels(labels: str | None, samples: str | None) -> Any:
+def labels_of(labels: str | None, samples: str | None) -> Any:
+    """The classes of samples in a file; None where none was named."""
     from snncompile.data import read_labels
 
     return None if labels is None else read_labels(labels, inputs=samples)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with
+from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with, labels_of
 from snncompile.cli.data import samples_for
 from snncompile.cli.options import ArithmeticOptions, LibraryOptions, SampleOptions, SourceOptions, TimingOptions
 from snncompile.cli.out import Out
@@ -46,8 +46,6 @@ def run(
 
     A source is compiled first; without --calibrate, its ranges are measured on the samples themselves.
     """
-    from snncompile.data import read_labels
-
     if output is not None and Path(output).suffix.lower() != ".npz":
         fail("SNN701", "option --output", shorten(output), "a name that ends in .npz")
     if Path(network).is_dir():
@@ -57,7 +55,7 @@ def run(
         model = compile_with(out, lines, network, target, calibrate or data, None, reading, arithmetic, timing,
                              samples)
     given = samples_for(model.graph, data, samples)
-    classes = None if labels is None else read_labels(labels, inputs=data)
+    classes = labels_of(labels, data)
     result, seconds = _timed(out, model, given, reference)
     correct = None if classes is None else _correct(result, classes)
     if output is not None:

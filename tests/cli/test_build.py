@@ -156,7 +156,7 @@ def test_widths_are_chosen_edited_and_given_back(files, tmp_path):
     again = answer("compile", files / "small.nir", *data, "--layers", path)
     assert [own["weight_bits"] for own in again["layers"].values()] == [5, 8]
     assert [p["weight_bits"] for p in again["populations"]] == [5, 8]
-    weights = [answer("check", files / "small.nir", *given)["cost"]["weight_bits"] for given in ((), ("--layers", path))]
+    weights = [answer("check", files / "small.nir", *more)["cost"]["weight_bits"] for more in ((), ("--layers", path))]
     assert weights[1] < weights[0]
     least = answer("compile", files / "small.nir", *data, "--weight-bits", "auto", "--max-drop", "1")
     assert [own["weight_bits"] for own in least["layers"].values()] == [2, 2]
@@ -164,7 +164,8 @@ def test_widths_are_chosen_edited_and_given_back(files, tmp_path):
 
 def test_samples_held_out_have_lines_of_their_own(files):
     data = files / "data.npz"
-    shown = snnc("compile", files / "small.nir", "--calibrate", data, "--validate", data, "--validate-labels", data).stdout
+    held_out = ["--validate", data, "--validate-labels", data]
+    shown = snnc("compile", files / "small.nir", "--calibrate", data, *held_out).stdout
     compared, validated = (line for line in shown.splitlines() if "spikes equal" in line)
     assert re.sub(r"[\d.]+ s$", "", compared).split()[1:] == re.sub(r"[\d.]+ s$", "", validated).split()[1:]
     assert f"of {SAMPLES} held out" in shown
