@@ -51,7 +51,8 @@ def test_the_first_row_is_the_network_that_is_compiled():
 
 def test_sources_that_a_network_lacks_have_no_row():
     assert set(found()) == {"all", "none", "weights", "decays"}
-    real = chain(*(op for op in network().nodes.values() if isinstance(op, (Linear, Neuron))), shape=(6,), values="real")
+    ops = (op for op in network().nodes.values() if isinstance(op, (Linear, Neuron)))
+    real = chain(*ops, shape=(6,), values="real")
     rows = [row.source for row in sc.losses(real, calibration=RNG.random((8, 10, 6)), input_bits=2)]
     assert set(rows) == {"all", "none", "weights", "inputs", "decays"}
     assert rows[1] == "inputs"
