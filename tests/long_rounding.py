@@ -97,8 +97,8 @@ def main() -> int:
     larger = [seed for seed, f in found.items() if f.changed[1] > f.changed[0] * (1 + 1e-9)]
     differ = [seed for seed, f in found.items() if f.differ]
     print(f"{len(found)} networks of {options.graphs} fire; counts shared {before.mean():.2%} to nearest, "
-          f"{after.mean():.2%} together; {len(worse)} lose more than {LESS:.0%}: {worse[:20]}; larger errors of membranes "
-          f"in {len(larger)}: {larger[:20]}; C and interpreter differ in {len(differ)}: {differ[:20]}; "
+          f"{after.mean():.2%} together; {len(worse)} lose more than {LESS:.0%}: {worse[:20]}; larger errors of "
+          f"membranes in {len(larger)}: {larger[:20]}; C and interpreter differ in {len(differ)}: {differ[:20]}; "
           f"{time.perf_counter() - start:.0f} s")
     return int(bool(differ or larger))
 
