@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, When
 from snncompile.ir.types import Shape
@@ -25,7 +27,10 @@ def spiking(pick: Choices, shape: Shape, features: Features) -> Neuron:
     params["threshold"] = _spread(pick, shape, 16, 80)
     if rule not in ("threshold", "alpha"):
         params |= _floor_and_reset(pick, shape)
-    return Neuron.of(rule, firing, _options(pick, rule), _initial(pick, rule, firing, shape), **_present(params),
+    options = _options(pick, rule)
+    if options.get("grid") == "after-tanh":  # what stands inside tanh is one number for the layer
+        params |= {name: np.ravel(params[name])[0] for name in ("decay", "gain", "threshold")}
+    return Neuron.of(rule, firing, options, _initial(pick, rule, firing, shape), **_present(params),
                      **_bias(pick, shape))
 
 
@@ -47,7 +52,7 @@ def _options(pick: Choices, rule: str) -> dict[str, str]:
     if rule.startswith("euler"):
         return {"input": pick.one(["decayed", "whole"])}
     if rule == "qlif":
-        return {"grid": pick.one(["before", "after"])}
+        return {"grid": pick.one(["before", "after", "after-tanh"])}
     return {"filter": pick.one(["decay-first", "add-first", "decay-both"])} if rule.startswith("cuba") else {}
 
 

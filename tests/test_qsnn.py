@@ -21,6 +21,8 @@ from snncompile.ir.populations import Population
 from snncompile.model import inside_differences
 
 torch = pytest.importorskip("torch")
+training = pytest.importorskip("snncompile.training")
+QuantLIF, over_time = training.QuantLIF, training.over_time
 
 FOLDER = Path(__file__).parents[1] / "examples" / "qsnn"
 TICKS = 5
@@ -37,17 +39,21 @@ def qsnn() -> Iterator[ModuleType]:
     del sys.modules["qsnn"]
 
 
-def lively(qsnn: ModuleType, bits: int, seed: int = 0) -> Any:
+def lively(qsnn: ModuleType, bits: int, form: Any = "paper", seed: int = 0) -> Any:
     """An untrained network whose weights let every layer fire, and whose grids saw its own membranes."""
     torch.manual_seed(seed)
-    net = qsnn.network(bits)
+    net = qsnn.network(bits, form=form)
     with torch.no_grad():
         for at, gain in ((0, 0.3), (2, 6.0), (5, 6.0), (8, 8.0)):
             net[at].weight *= gain
         net.train()
         for _ in range(8):
-            qsnn.run(net, frames(seed).float(), TICKS)
+            over_time(net, ticks(frames(seed).float()))
     return net.double().eval()
+
+
+def ticks(x: Any) -> list[Any]:
+    return [x] * TICKS
 
 
 def frames(seed: int, samples: int = 12) -> Any:
@@ -55,20 +61,21 @@ def frames(seed: int, samples: int = 12) -> Any:
 
 
 def compiled(net: Any) -> sc.CompiledModel:
-    return sc.compile(sc.load(net, example_input=torch.full((1, 1, 8, 8), 16.0), values="spike"))
+    return sc.compile(sc.load(net, example_input=torch.full((1, 1, 8, 8), 16.0), values="spike"), table_bits=16)
 
 
+@pytest.mark.parametrize("form", ["paper", "code"])
 @pytest.mark.parametrize("bits", [2, 4, 8])
-def test_integers_fire_when_pytorch_does(qsnn: ModuleType, bits: int) -> None:
+def test_integers_fire_when_pytorch_does(qsnn: ModuleType, bits: int, form: str) -> None:
     """Every spike of every layer, in the graph, in integers, and in C."""
-    net = lively(qsnn, bits)
-    layers = [layer for layer in net if isinstance(layer, qsnn.QLIF)]
+    net = lively(qsnn, bits, form)
+    layers = [layer for layer in net if isinstance(layer, QuantLIF)]
     seen: list[list[Any]] = [[] for _ in layers]
     for layer, spikes in zip(layers, seen, strict=True):
         layer.register_forward_hook(lambda _module, _x, out, spikes=spikes: spikes.append(out))
     x = frames(1)
     with torch.no_grad():
-        qsnn.run(net, x, TICKS)
+        over_time(net, ticks(x))
     wanted = [torch.stack(s, 1).numpy() for s in seen]
     assert all(0.01 < w.mean() < 0.99 for w in wanted)
     model = compiled(net)
@@ -92,19 +99,10 @@ def test_weights_and_membranes_have_the_bits_that_were_trained(qsnn: ModuleType,
         assert op.states["q"].bits <= most
 
 
-def test_a_membrane_is_on_its_grid_before_it_is_compared(qsnn: ModuleType) -> None:
-    """Integrate, quantize, compare, reset: with two bits a membrane of half of alpha fires."""
-    cell = qsnn.QLIF(2).double().eval()
-    cell.alpha.fill_(1.5)
-    given = torch.tensor([0.74, 0.75, -0.76, 5.0], dtype=torch.float64)
-    assert cell(given).tolist() == [0, 1, 0, 1]
-    assert cell.u.tolist() == [0, 0, -1.5, 0]
-
-
 def test_the_loss_falls_with_balanced_signs_and_rates(qsnn: ModuleType) -> None:
     net = qsnn.network(4)
     for layer in net:
-        if isinstance(layer, qsnn.QLIF):
+        if isinstance(layer, QuantLIF):
             layer.rate = torch.tensor(0.5)
     balanced = float(qsnn.regulation(net).detach())
     net[2].weight.data.abs_()

@@ -1,6 +1,6 @@
 """Train a Q-SNN on scikit-learn's digits, compile it, and compare the integers with PyTorch, spike by spike.
 
-    python examples/qsnn/train.py [--membrane-bits 2] [--epochs 15]
+    python examples/qsnn/train.py [--weight-bits 1] [--membrane-bits 2] [--form code] [--epochs 15]
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from qsnn import network, regulation, run
+from qsnn import network, regulation
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
 import snncompile as sc
 from snncompile.model import CompiledModel
+from snncompile.training import over_time
 
 TICKS, BATCH, REGULATION, GAIN = 4, 64, 0.1, 3.0
 BRIGHTEST, RATE = 16, 2e-3
@@ -39,10 +40,8 @@ def digits() -> tuple[Split, Split]:
     return Split(x[~held_out], y[~held_out]), Split(x[held_out], y[held_out])
 
 
-def trained(membrane_bits: int, training: Split, epochs: int) -> nn.Sequential:
-    """A network in float64, so that equal sums are equal wherever they are computed."""
-    torch.manual_seed(0)
-    net = network(membrane_bits)
+def trained(net: nn.Sequential, training: Split, epochs: int) -> nn.Sequential:
+    """The network in float64, so that equal sums are equal wherever they are computed."""
     with torch.no_grad():  # PyTorch's first weights are too small to make a neuron with a threshold of 1 fire
         for layer in (net[0], net[2], net[5], net[8]):
             layer.weight *= GAIN / BRIGHTEST if layer is net[0] else GAIN
@@ -50,7 +49,7 @@ def trained(membrane_bits: int, training: Split, epochs: int) -> nn.Sequential:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for _ in range(epochs):
         for part in torch.randperm(len(training.x)).split(BATCH):
-            spikes = run(net, training.x[part].float(), TICKS)
+            spikes = over_time(net, [training.x[part].float()] * TICKS)
             loss = functional.cross_entropy(spikes.sum(1), training.y[part]) + REGULATION * regulation(net)
             optimizer.zero_grad()
             loss.backward()
@@ -60,23 +59,28 @@ def trained(membrane_bits: int, training: Split, epochs: int) -> nn.Sequential:
 
 
 def compiled(net: nn.Sequential) -> CompiledModel:
-    """The network as integer C: weights as they were trained, codes and all."""
+    """The network as integer C: weights as they were trained, codes and all. The tanh of the code's form becomes a
+    table with a cell for each integer."""
     graph = sc.load(net, example_input=torch.full((1, 1, 8, 8), float(BRIGHTEST)), values="spike")
-    return sc.compile(graph, "c99")
+    return sc.compile(graph, "c99", table_bits=16)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weight-bits", type=int, default=1)
     parser.add_argument("--membrane-bits", type=int, default=2)
+    parser.add_argument("--form", choices=["paper", "code"], default="paper")
     parser.add_argument("--epochs", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
     training, held_out = digits()
     start = time.perf_counter()
-    net = trained(options.membrane_bits, training, options.epochs)
-    print(f"trained in {time.perf_counter() - start:.0f} s, membranes of {options.membrane_bits} bits")
+    torch.manual_seed(0)
+    net = trained(network(options.membrane_bits, options.weight_bits, options.form), training, options.epochs)
+    print(f"trained in {time.perf_counter() - start:.0f} s, weights of {options.weight_bits} bits, membranes of "
+          f"{options.membrane_bits} bits, in the form of the {options.form}")
     with torch.no_grad():
-        wanted = run(net, held_out.x, TICKS).numpy()
+        wanted = over_time(net, [held_out.x] * TICKS).numpy()
     model = compiled(net)
     print(*(note.found for note in model.notes if note.code == "SNN406"), sep="\n")
     got = model.run(np.repeat(held_out.x.numpy()[:, None], TICKS, 1)).outputs

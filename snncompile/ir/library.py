@@ -251,8 +251,8 @@ def slif(state: Any, x: Expr, p: Any) -> Expr:
     return spike
 
 
-@neuron_rule(states={"q": Count(0)}, options={"grid": ("before", "after")}, decay=Real(0.5), gain=Real(1.0),
-             step=Membrane(0.25), levels=Count(7), **_FIRE)
+@neuron_rule(states={"q": Count(0)}, options={"grid": ("before", "after", "after-tanh")}, decay=Real(0.5),
+             gain=Real(1.0), step=Membrane(0.25), levels=Count(7), **_FIRE)
 def qlif(state: Any, x: Expr, p: Any) -> Expr:
     """LIF with a k-bit membrane (Q-SNN).
 
@@ -261,14 +261,15 @@ def qlif(state: Any, x: Expr, p: Any) -> Expr:
     `step = alpha_u / levels`.
 
     With the option `grid="after"`, the membrane is compared and reset as it is, and rounded for the next tick, as in
-    the authors' code.
+    the authors' code. With `grid="after-tanh"`, `threshold tanh(v / threshold)` is rounded in place of `v`, as is done
+    there too: then no level needs to be above the threshold.
     """
     v = p.decay * (state.q * p.step) + p.gain * x
     v = _grid(v, p) * p.step if p.options["grid"] == "before" else v
     spike = fires(v, p)
     after = reset(v, spike, p)
     after = after if p.v_min is None else maximum(after, p.v_min)
-    state.q = _grid(after, p)
+    state.q = _grid(p.threshold * tanh(after / p.threshold) if p.options["grid"] == "after-tanh" else after, p)
     return spike
 
 

@@ -277,6 +277,18 @@ def test_qlif_may_round_after_the_comparison(drive):
     assert spikes(neuron, pulse(0.45)) != spikes(Neuron.of("qlif", Firing(">=", "value"), **params), pulse(0.45))
 
 
+def test_qlif_may_round_the_tanh_of_its_membrane(drive):
+    q, expected = 0.0, []
+    for x in drive:
+        v = 0.5 * q * 0.125 + x
+        s = v > 0.5
+        q = np.clip(np.floor(0.5 * np.tanh(v * (not s) / 0.5) / 0.125 + 0.5), -3, 3)
+        expected.append(s)
+    neuron = Neuron.of("qlif", Firing(">", "value"), {"grid": "after-tanh"}, decay=0.5, step=0.125, levels=3,
+                       threshold=0.5)
+    assert spikes(neuron, drive) == expected
+
+
 def test_readouts_emit_their_membrane():
     assert simulate(Neuron.of("li", decay=0.5), [1, 0, 1]).outputs["y"].ravel().tolist() == [1, 0.5, 1.25]
     assert simulate(Neuron.of("integrator"), [1, 0, 1]).outputs["y"].ravel().tolist() == [1, 1, 2]

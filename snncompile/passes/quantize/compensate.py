@@ -25,7 +25,8 @@ BLOCK = 128
 SWEEPS = 3
 """How often each weight is rounded again, with all others as they are."""
 RATIOS = np.linspace(1.0, 0.2, 33)
-"""The steps that are tried, as shares of the step with which the grid reaches the largest weight."""
+"""The steps that are tried beside the usual one of the grid, as shares of that with which the largest weight is a code.
+"""
 
 
 def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
@@ -50,9 +51,9 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
     largest = np.abs(weight).max(1, initial=0) / grid.largest
     if not per_row:
         largest = np.full_like(largest, largest.max(initial=0))
+    usual = np.broadcast_to(grid.step(weight, per_row), len(weight))
     best, least = largest, np.full(len(weight), np.inf)
-    for ratio in RATIOS:
-        step = (largest * ratio)[:, None]
+    for step in (usual[:, None], *((largest * ratio)[:, None] for ratio in RATIOS)):
         changed = errors(weight, _nearest(weight, step, grid), step, second)
         changed = changed if per_row else np.full_like(changed, changed.sum())
         best, least = np.where(changed < least, step[:, 0], best), np.minimum(changed, least)
