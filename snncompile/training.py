@@ -175,6 +175,17 @@ class _Spike(torch.autograd.Function):
         return None, gradient / (1 + excess.abs()) ** 2
 
 
+def fire(fires: Tensor, excess: Tensor) -> Tensor:
+    """Spikes where neurons fire, with a gradient: that of a fast sigmoid of the membrane.
+
+    Args:
+        fires: which neurons fire, true or false.
+        excess: the membranes minus the threshold.
+    """
+    spikes: Tensor = _Spike.apply(fires, excess)
+    return spikes
+
+
 class QuantLIF(nn.Module):
     """Leaky neurons that reset to 0, with membranes of few bits: `v' = decay v + x`, kept between ticks until `reset`.
 
@@ -216,7 +227,7 @@ class QuantLIF(nn.Module):
         code = self.form == "code"
         level = v if self.levels is None or code else self._rounded(v)
         fires = level > self.threshold if code else level >= self.threshold
-        spikes: Tensor = _Spike.apply(fires, v - self.threshold)
+        spikes = fire(fires, v - self.threshold)
         after = level * (1 - spikes)
         if self.levels is not None and code:
             after = self._rounded(self.threshold * torch.tanh(after / self.threshold))

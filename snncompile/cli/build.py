@@ -128,6 +128,7 @@ class Lines:
             "ranges": line.proved,
             "retime": lambda g: line.retimed(g.schedule.depth_ticks, g.schedule.period),
             "calibrate": lambda g: StepReport("calibrate", plural(samples, "sample"), f"{plural(ticks, 'tick')} each"),
+            "choose": lambda g: StepReport("choose", "widths by layer", "tried one by one on the first samples"),
         }
 
     def count(self, samples: int, ticks: int) -> None:

@@ -21,6 +21,8 @@ LAYER_OPTIONS = ("weight_bits", "membrane_bits")
 """The options that a layer can have for itself; see `layer_options`."""
 AUTO = "auto"
 """Stands for a width that the compiler chooses for each population; see `passes.quantize.choose_widths`."""
+MAX_POWER_BITS = 5
+"""The widest weights that are powers of two: the largest is 2**14."""
 MAX_BITS = 30
 """The widest membrane unless the user asks for more. A membrane of 30 bits and its input add up in 32 bits."""
 
@@ -34,6 +36,8 @@ class Arithmetic:
             for weights of -1, 0 and +1.
         membrane_bits: the width of membranes, 4 to 32; None takes the narrowest of 16, 24, 30 and 32 that holds the
             threshold and twice the largest membrane of the calibration, and 30 without a calibration.
+        weight_grid: "even" for codes in even steps; "powers" for 0 and powers of two, with which hardware multiplies by
+            a shift: 3 bits are 0, 1, 2, 4 and their negatives. It takes up to MAX_POWER_BITS bits.
         weight_rounding: "calibrated" rounds the weights of a layer together, so that membranes change little on the
             calibration samples; "nearest" rounds each weight to the nearest code, as is done without samples.
         decay_bits: decays are m / 2**decay_bits; None takes 12, or more where a decay is too close to 1 for that.
@@ -56,6 +60,8 @@ class Arithmetic:
                                                    ("ternary",))
     membrane_bits: int | None = whole("Width of membranes.", 2, high=32)
     decay_bits: int | None = whole("Decays are m / 2^n, and this is n.", 1, high=24)
+    weight_grid: Literal["even", "powers"] = word(
+        "Whether codes of weights lie in even steps, or are 0 and powers of two.", "even", ("even", "powers"))
     weight_rounding: Literal["calibrated", "nearest"] = word(
         "Whether weights are rounded together by their effect on samples.", "calibrated", ("calibrated", "nearest"))
     rounding: Rounding = word("How products with decays are rounded.", "zero", ("floor", "zero", "nearest"))
@@ -77,6 +83,9 @@ class Arithmetic:
             value = getattr(self, f.name)
             if not accepts(f.metadata, value) and not (value is None is f.default):
                 problems.error("SNN404", f"option {f.name}", repr(value)[:60], value_of(f.metadata))
+        if not problems.errors and self.weight_grid == "powers" and self.stored_bits > MAX_POWER_BITS:
+            problems.error("SNN404", "option weight_grid", f'"powers" with {self.stored_bits} bits',
+                           f"powers of two of up to {MAX_POWER_BITS} bits", "weight_bits=4, for 0 and 1 to 64")
         problems.finish()
 
     def with_options(self, options: Mapping[str, Any]) -> Arithmetic:

@@ -10,6 +10,7 @@ from snncompile.ir.windows import Window
 from snncompile.mapping import partition as partitions
 from snncompile.mapping.partition import partition
 from snncompile.mapping.strips import strips
+from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.reach import Axis
 from tests.mapping.test_partition import LISTS, assert_counted, chain_net, conv, convolutions
@@ -32,7 +33,7 @@ def test_no_strip_reads_more_than_it_may(window, most):
 def test_partitions_along_strips_are_counted_as_by_hand(graph):
     target = LISTS.with_(cores=1 << 14, in_axons_per_core=150)
     try:
-        search = partitions._Search(graph, target, 8, {})
+        search = partitions._Search(graph, target, layer_table(graph), {})
         found = search._by_strips()
     except CompileError:
         return

@@ -187,7 +187,7 @@ class PopulationQuantizer:
                         passing=all(q.dimension == "count" for q in self.neuron.traced.states.values()))
         unit = self._fixed_unit()
         if unit is None:
-            coarse = WeightGrid(self.arithmetic.weight_bits).coarse
+            coarse = WeightGrid.of(self.arithmetic).coarse
             unit = choose_unit(scales, self.arithmetic, self._peak(), coarse, headroom)
         bias = 0.0 if self.neuron.bias is None else self.neuron.bias
         numbers = [threshold, self._peak(), bias * np.max(np.abs(gain)),

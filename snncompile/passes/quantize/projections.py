@@ -204,7 +204,7 @@ def _narrow(op: Op, value: Array, arithmetic: Arithmetic) -> tuple[WeightGrid, A
     largest = int(np.abs(codes).max())
     coarse: int | Literal["ternary"] = 1 if np.all(codes) else "ternary"
     grid = WeightGrid(largest.bit_length() + 1 if largest > 1 else coarse)
-    if grid.largest >= WeightGrid(arithmetic.weight_bits).largest or np.ptp(value) or not value.flat[0]:
+    if grid.largest >= WeightGrid.of(arithmetic).largest or np.ptp(value) or not value.flat[0]:
         return None
     return grid, np.asarray(np.abs(value.flat[0]))
 
@@ -252,8 +252,8 @@ def _int(values: Array) -> Any:
 
 def _grid_for(op: Op, arithmetic: Arithmetic) -> WeightGrid:
     """The grid of an operator's weights. A scale has one weight a channel, and so keeps at least 8 bits."""
-    grid = WeightGrid(arithmetic.weight_bits)
-    return WeightGrid(8) if isinstance(op, Scale) and grid.largest < 127 else grid
+    grid = WeightGrid.of(arithmetic)
+    return WeightGrid(8) if isinstance(op, Scale) and (grid.powers or grid.largest < 127) else grid
 
 
 def weight_of(op: Layer | Scale, channels: int, axes: int) -> Array:

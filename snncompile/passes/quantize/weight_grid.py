@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from snncompile.ir.types import Array
+from snncompile.targets.arithmetic import Arithmetic
 
 TERNARY_CUT = 0.7  # Li, Zhang & Liu, "Ternary weight networks" (2016), eq. 6
 MAX_SCALE = 1e30  # inverse steps above this leave float32, and are kept in float64
@@ -15,14 +16,28 @@ MAX_SCALE = 1e30  # inverse steps above this leave float32, and are kept in floa
 
 @dataclass(frozen=True)
 class WeightGrid:
-    """A grid of `bits` bits: symmetric integers, -1, 0 and 1 ("ternary"), or -1 and 1 (1 bit)."""
+    """A grid of `bits` bits: symmetric integers, -1, 0 and 1 ("ternary"), or -1 and 1 (1 bit).
+
+    Attributes:
+        powers: whether codes are 0 and powers of two only. Of 4 bits one is the sign, and three say which of 0, 1, 2,
+            4, ... 64 the magnitude is.
+    """
 
     bits: int | Literal["ternary"]
+    powers: bool = False
+
+    @classmethod
+    def of(cls, arithmetic: Arithmetic) -> WeightGrid:
+        """The grid of real weights."""
+        return cls(arithmetic.weight_bits, arithmetic.weight_grid == "powers")
 
     @property
     def largest(self) -> int:
         """The largest code: 127 for 8 bits."""
-        return 1 if self.bits in (1, "ternary") else (1 << (int(self.bits) - 1)) - 1
+        if self.bits in (1, "ternary"):
+            return 1
+        magnitudes = (1 << (int(self.bits) - 1)) - 1
+        return 1 << (magnitudes - 1) if self.powers else magnitudes
 
     @property
     def coarse(self) -> bool:
@@ -64,15 +79,19 @@ class WeightGrid:
         else:
             scale = np.divide(1.0, step, out=np.zeros_like(np.asarray(step, np.float64)), where=np.asarray(step) > 0)
             precision = weight.dtype if scale.max(initial=0) < MAX_SCALE else np.float64
-            codes = np.rint(rows * scale.reshape(-1, 1).astype(precision))
-            codes = np.clip(codes, -self.largest, self.largest, out=codes)
+            codes = self.nearest(rows * scale.reshape(-1, 1).astype(precision))
         return codes.astype(self.dtype).reshape(weight.shape)
 
     def nearest(self, values: Array) -> Array:
         """The codes that are nearest to values in steps, in the dtype of the values."""
         if self.bits == 1:
             return np.where(values >= 0, 1, -1).astype(values.dtype)
-        return np.asarray(np.clip(np.rint(values), -self.largest, self.largest))
+        if not self.powers:
+            return np.asarray(np.clip(np.rint(values), -self.largest, self.largest))
+        sizes = np.abs(values)
+        lower = 2.0 ** np.floor(np.log2(np.maximum(sizes, 1)))
+        power = np.where(sizes < 0.5, 0, np.where(sizes < 1.5 * lower, lower, 2 * lower))
+        return np.asarray(np.sign(values) * np.minimum(power, self.largest), values.dtype)
 
     def _cut(self, rows: Array) -> Array:
         """The magnitude at or below which a ternary code is 0: `[out, 1]`."""

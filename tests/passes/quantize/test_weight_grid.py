@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import snncompile as sc
+from snncompile.ir.ops import Linear
+from snncompile.ir.populations import Neuron
 from snncompile.passes.quantize.weight_grid import WeightGrid
+from tests.passes.chains import chain
 
 BITS: list[Any] = [1, "ternary", 2, 3, 8, 16]
 WEIGHTS = arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 7)),
@@ -85,3 +89,35 @@ def test_the_smallest_weights_have_codes_like_any_other(dtype: Any, size: float)
 
 def test_weights_that_exceed_their_step_are_cut_to_the_largest_code():
     assert WeightGrid(3).codes(np.array([[10.0, -10.0]]), np.ones(1), True).tolist() == [[3, -3]]
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(2, 1), (3, 4), (4, 64), (5, 16384), ("ternary", 1), (1, 1)])
+def test_powers_of_two_are_the_nearest(bits: Any, largest: int) -> None:
+    grid = WeightGrid(bits, powers=True)
+    assert grid.largest == largest
+    allowed = np.array([*(1 << k for k in range(largest.bit_length()))])
+    allowed = np.array([-1, 1]) if bits == 1 else np.concatenate([-allowed, [0], allowed])
+    values = np.random.default_rng(0).normal(0, largest, 500)
+    values = np.concatenate([values, values / largest, [0.0]])
+    found = grid.nearest(values)
+    assert set(found) <= set(allowed)
+    distances = np.abs(values[:, None] - allowed).min(1)
+    np.testing.assert_allclose(np.abs(values - found), distances)
+
+
+def test_networks_with_weights_of_powers_of_two_are_exact() -> None:
+    rng = np.random.default_rng(0)
+    graph = chain(Linear(rng.normal(0, 0.5, (12, 8)), None), Neuron.of("lif", decay=0.75),
+                  Linear(rng.normal(0, 0.5, (4, 12)), None), Neuron.of("if"), shape=(8,))
+    x = (rng.random((20, 12, 8)) < 0.4).astype(float)
+    shared = []
+    for rounding in ("nearest", "calibrated"):
+        model = sc.compile(graph, calibration=x, weight_bits=4, weight_grid="powers", weight_rounding=rounding)
+        layers = [op for e in model.graph.edges for op in e.chain if isinstance(op, Linear)]
+        codes = {abs(int(c)) for op in layers for c in op.weight.flat}
+        assert codes <= {0, 1, 2, 4, 8, 16, 32, 64}
+        np.testing.assert_array_equal(model.run(x).outputs, model.reference(x).outputs)
+        shared.append(model.report.agreement.counts_shared)
+    assert shared[1] > shared[0]
+    with pytest.raises(sc.CompileError, match="weight_grid"):
+        sc.compile(graph, weight_grid="powers")
