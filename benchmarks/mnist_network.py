@@ -24,7 +24,7 @@ import snncompile as sc
 from snncompile.ir.serde import dump
 from snncompile.training import QuantLIF, QuantLinear, over_time
 
-SIDE, TICKS, BATCH, SHIFT = 28, 20, 128, 1
+SIDE, TICKS, BATCH, SHIFT = 28, 24, 128, 1
 DECAY = 0.875
 GAIN = 3.0
 """By how much the first weights of PyTorch are enlarged, so that neurons fire."""
@@ -75,7 +75,7 @@ def trained(training: Digits, epochs: int, bits: int) -> nn.Sequential:
     with torch.no_grad():
         net[0].weight *= GAIN
         net[2].weight *= GAIN
-    optimizer = torch.optim.Adam(net.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     for _ in range(epochs):
         for part in torch.randperm(len(training.x), generator=generator).split(BATCH):
@@ -92,7 +92,7 @@ def trained(training: Digits, epochs: int, bits: int) -> nn.Sequential:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("digits", type=Path, help="the folder of 0.json to 9.json")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--bits", type=int, default=4)
     parser.add_argument("--out", type=Path, help="where the network is written, in the compiler's own form")
     options = parser.parse_args()

@@ -24,6 +24,8 @@ BLOCK = 128
 """Weights of a neuron that are rounded between two products of whole matrices."""
 SWEEPS = 3
 """How often each weight is rounded again, with all others as they are."""
+CHUNK_BYTES = 1 << 25
+"""The memory of weights for which several steps are tried at a time."""
 RATIOS = np.linspace(1.0, 0.2, 33)
 """The steps that are tried beside the usual one of the grid, as shares of that with which the largest weight is a code.
 """
@@ -53,14 +55,24 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
         largest = np.full_like(largest, largest.max(initial=0))
     usual = np.broadcast_to(grid.step(weight, per_row), len(weight))
     best, least = largest, np.full(len(weight), np.inf)
-    for step in (usual[:, None], *((largest * ratio)[:, None] for ratio in RATIOS)):
-        changed = errors(weight, _nearest(weight, step, grid), step, second)
-        changed = changed if per_row else np.full_like(changed, changed.sum())
-        best, least = np.where(changed < least, step[:, 0], best), np.minimum(changed, least)
+    tried = np.stack([usual, *(largest * ratio for ratio in RATIOS)])
+    for part in np.array_split(tried, -(-tried.size * weight.shape[1] * 8 // CHUNK_BYTES)):
+        steps = part.reshape(-1, 1)
+        rows = np.tile(weight, (len(part), 1))
+        changed = errors(rows, _nearest(rows, _inverse(steps), grid), steps, second).reshape(part.shape)
+        for step, of_rows in zip(part, changed, strict=True):
+            of_all = of_rows if per_row else np.full_like(of_rows, of_rows.sum())
+            best, least = np.where(of_all < least, step, best), np.minimum(of_all, least)
     return np.asarray(best)
 
 
-def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array) -> Array:
+def order_of(second: Array) -> Array:
+    """In which order weights are rounded: those of the most active inputs first."""
+    return np.argsort(-np.diag(second), kind="stable")
+
+
+def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array, carried: Array | None = None
+                     ) -> Array:
     """Codes of weights whose errors make each other good, `[row, tap]`.
 
     Weights are rounded one after another, those of the most active inputs first. What the errors so far change of the
@@ -71,13 +83,16 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
 
     Args:
         weight, step, second: see `errors`; `second` has no zero on its diagonal.
+        carried: what `carried_by` gives for `second`, where that is known already.
     """
-    order = np.argsort(-np.diag(second), kind="stable")
+    order = order_of(second)
+    carried = carried_by(second) if carried is None else carried
     weight, step, second = weight[:, order], np.broadcast_to(step, weight.shape)[:, order], second[np.ix_(order, order)]
     if grid.bits != 1:
         step = np.where(weight == 0, 0, step)
-    codes = _improved(weight, _one_after_another(weight, step, grid, second), step, grid, second)
-    apart = _nearest(weight, step, grid)
+    inverse = _inverse(step)
+    codes = _improved(weight, _one_after_another(weight, step, inverse, grid, carried), step, inverse, grid, second)
+    apart = _nearest(weight, inverse, grid)
     worse = errors(weight, codes, step, second) > errors(weight, apart, step, second)
     codes[worse] = apart[worse]
     result = np.empty_like(codes)
@@ -85,16 +100,18 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
     return result
 
 
-def _nearest(weight: Array, step: Array, grid: WeightGrid) -> Array:
-    """The nearest codes; of weights whose step is 0, the one for 0."""
-    wide = np.broadcast_to(step, weight.shape)
-    return grid.nearest(np.divide(weight, wide, out=np.zeros_like(weight), where=wide > 0))
+def _inverse(step: Array) -> Array:
+    return np.divide(1.0, step, out=np.zeros_like(step), where=step > 0)
 
 
-def _one_after_another(weight: Array, step: Array, grid: WeightGrid, second: Array) -> Array:
+def _nearest(weight: Array, inverse: Array, grid: WeightGrid) -> Array:
+    """The nearest codes; of weights whose step is 0, the one for 0. `inverse` is that of steps."""
+    return grid.nearest(weight * inverse)
+
+
+def _one_after_another(weight: Array, step: Array, inverse: Array, grid: WeightGrid, carried: Array) -> Array:
     """Codes of weights. With H = (U + 1) D (U + 1)^T, U above its diagonal only, the errors of the weights before the
     k-th change the membrane as an error of (e U)_k in the k-th weight would."""
-    carried = _carried(second)
     codes, error = np.empty_like(weight), np.zeros_like(weight)
     for first in range(0, weight.shape[1], BLOCK):
         block = slice(first, first + BLOCK)
@@ -102,32 +119,37 @@ def _one_after_another(weight: Array, step: Array, grid: WeightGrid, second: Arr
         for k in range(wanted.shape[1]):
             at, before = first + k, slice(first, first + k)
             value = wanted[:, k] + error[:, before] @ carried[before, at]
-            codes[:, at] = _nearest(value, step[:, at], grid)
+            codes[:, at] = _nearest(value, inverse[:, at], grid)
             error[:, at] = weight[:, at] - codes[:, at] * step[:, at]
     return codes
 
 
-def _carried(second: Array) -> Array:
-    """U of H = (U + 1) D (U + 1)^T."""
+def carried_by(second: Array) -> Array:
+    """U of H = (U + 1) D (U + 1)^T, in the order in which weights are rounded: how errors are carried on."""
+    order = order_of(second)
+    second = second[np.ix_(order, order)]
     flipped, failed = lapack.dpotrf(np.ascontiguousarray(second[::-1, ::-1]), lower=1, clean=1)
     assert not failed, "the matrix is not positive definite"
     upper = flipped[::-1, ::-1]
     return np.asarray(np.triu(upper / np.diag(upper), 1))
 
 
-def _improved(weight: Array, codes: Array, step: Array, grid: WeightGrid, second: Array) -> Array:
+def _improved(weight: Array, codes: Array, step: Array, inverse: Array, grid: WeightGrid, second: Array) -> Array:
     """Codes rounded again, each one with all others as they are: coordinate descent on e^T H e."""
     codes, diagonal = codes.copy(), np.diag(second)
     for _ in range(SWEEPS):
-        pull = (weight - codes * step) @ second
+        pull, moved = (weight - codes * step) @ second, False
         for first in range(0, weight.shape[1], BLOCK):
             block = slice(first, first + BLOCK)
             here, changed, inner = pull[:, block], np.zeros_like(codes[:, block]), second[block, block]
             for k in range(here.shape[1]):
                 at = first + k
                 now = here[:, k] + changed[:, :k] @ inner[:k, k]
-                value = _nearest(codes[:, at] * step[:, at] + now / diagonal[at], step[:, at], grid)
+                value = _nearest(codes[:, at] * step[:, at] + now / diagonal[at], inverse[:, at], grid)
                 changed[:, k] = (codes[:, at] - value) * step[:, at]
                 codes[:, at] = value
             pull += changed @ second[block]
+            moved |= bool(changed.any())
+        if not moved:
+            break
     return codes

@@ -21,9 +21,9 @@ from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, ShapeOnly
 from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import FixedNeuron
-from snncompile.passes.quantize.moments import Reader, response
+from snncompile.passes.quantize.moments import Moments, Reader, response
 from snncompile.passes.quantize.neuron_program import InputEntry, input_gain, is_curved, lower, typed_program
-from snncompile.passes.quantize.probe import changed_spikes
+from snncompile.passes.quantize.probe import Changed, changed_spikes
 from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
 from snncompile.passes.quantize.rounders import NEAREST, Calibrated, Rounder, codes_together
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
@@ -35,6 +35,9 @@ MEMBRANE_BITS = (16, 24, 30, 32)
 UNCALIBRATED_BITS = 30
 COARSER = 1.5
 """Where a unit is so many times as large as the step of the weights, their sum is kept in that step."""
+RATE_TOLERANCE, RATES, RATE_POWERS = 0.01, (0.7, 1.4), (0.5, 1.0, 1.5)
+"""Where rounded weights let a population fire by more than the tolerance more or less often, with a rate within these
+limits of the wanted one, weights are taken to be worth more or less by these powers of that rate."""
 HEADROOMS = (0, -1, 1, 2, 3, 4)
 """The bits of headroom that are tried for narrow membranes, those that are preferred first."""
 
@@ -46,6 +49,7 @@ class _Real(NamedTuple):
         typed: the program of the neuron with the kind of each step.
         gain_at, gain: the step that multiplies the input by a constant, which the synapses take over, and the constant.
         threshold: `[channel]` or 0-d; None for none.
+        joint: the projections whose weights are rounded together, and the moments of what reaches them; None for none.
     """
 
     neuron: Neuron
@@ -54,6 +58,21 @@ class _Real(NamedTuple):
     gain: Array
     threshold: Array | None
     codes: Mapping[Edge, WeightCodes]
+    joint: tuple[list[Edge], Moments] | None
+
+
+class _Layout(NamedTuple):
+    """A unit for the membrane of a population, and its projections in it.
+
+    Attributes:
+        shift: by how many bits the sum of the synapses is finer than the membrane.
+        lost: what rounding took of the mean of each projection; see `Rounder.lost`.
+    """
+
+    unit: Array
+    shift: int
+    projections: dict[Edge, Edge]
+    lost: list[Array]
 
 
 @dataclass
@@ -115,54 +134,82 @@ class PopulationQuantizer:
         corrected = self.neuron.bias is not None and not after
         return Calibrated((moments.centred() if corrected else moments).damped(), reader, corrected)
 
-    def _together(self, real: _Real, edges: Mapping[Edge, Edge], fine: Array) -> dict[Edge, Array]:
-        """The codes of all projections whose errors can make each other good, if there are several."""
+    def _joint(self, codes: Mapping[Edge, WeightCodes]) -> tuple[list[Edge], Moments] | None:
+        """The projections whose errors can make each other good, if there are several, and the moments of what reaches
+        all of them."""
         recorded = self.calibration.recorded
-        found = {e: c for e, c in real.codes.items() if isinstance(c.rounder, Calibrated)}
+        found = {e: c for e, c in codes.items() if isinstance(c.rounder, Calibrated)}
         rounders = [c.rounder for c in found.values() if isinstance(c.rounder, Calibrated)]
         if recorded is None or len(found) < 2 or len({c.grid for c in found.values()}) > 1 or any(
                 c.after or c.weight.shape[0] != self.graph.shapes[self.name][0] for c in found.values()):
-            return {}
+            return None
         moments = recorded.moments([r.reader for r in rounders], response(self.neuron, recorded.ticks))
         if moments is None:
+            return None
+        return list(found), (moments.centred() if all(r.corrected for r in rounders) else moments).damped()
+
+    @staticmethod
+    def _together(real: _Real, edges: Mapping[Edge, Edge], fine: Array) -> dict[Edge, Array]:
+        """The codes of the projections whose errors can make each other good."""
+        if real.joint is None:
             return {}
-        centred = all(r.corrected for r in rounders)
-        parts = [(c.weight, c.coded_step(fine, c.times(fine, edges[e].label))) for e, c in found.items()]
-        grid = next(iter(found.values())).grid
-        return dict(zip(found, codes_together(parts, grid, (moments.centred() if centred else moments).damped()),
-                        strict=True))
+        found, moments = real.joint
+        chosen = [real.codes[e] for e in found]
+        parts = [(c.weight, c.coded_step(fine, c.times(fine, edges[e].label))) for e, c in zip(found, chosen,
+                                                                                               strict=True)]
+        return dict(zip(found, codes_together(parts, chosen[0].grid, moments), strict=True))
 
     def _lowered(self, edges: Mapping[Edge, Edge]) -> tuple[Population, dict[Edge, Edge]]:
         """The population with the program of its rule in integers, whatever that is.
 
-        Of several ways to lay out a narrow membrane, the one is taken that changes the fewest spikes.
+        Of several ways to lay out a narrow membrane, and to make good that rounded weights let it fire less or more
+        often, the one is taken that changes the fewest spikes.
         """
         neuron = self._capped()
         typed = typed_program(neuron, self.place)
         aligned = all(keeps_channels(e.chain) for e in edges.values())
         gain_at, gain = self._gain(typed, aligned)
         channels = self._channels(typed) if aligned else 0
-        real = _Real(neuron, typed, gain_at, gain, self._threshold(channels), self._codes(edges, gain, channels))
-        headrooms = self._headrooms()
-        ways = [self._in_units(real, edges, headroom) for headroom in headrooms]
-        return ways[0] if len(ways) == 1 else min(ways, key=self._changed)
+        codes = self._codes(edges, gain, channels)
+        real = _Real(neuron, typed, gain_at, gain, self._threshold(channels), codes, self._joint(codes))
+        layouts = [self._layout(real, edges, headroom) for headroom in self._headrooms()]
+        ways = [(layout, self._in_units(real, layout)) for layout in layouts]
+        rounded = any(isinstance(c.rounder, Calibrated) for c in codes.values())
+        if len(ways) == 1 and not (rounded and neuron.rule.spiking):
+            return ways[0][1]
+        found = [self._changed(way) for _, way in ways]
+        least = min(range(len(ways)), key=found.__getitem__)
+        layout, best = ways[least]
+        if not rounded or abs(found[least].rate - 1) <= RATE_TOLERANCE:
+            return best
+        rate = float(np.clip(found[least].rate, *RATES))
+        return min([best, *(self._in_units(real, layout, rate**-power) for power in RATE_POWERS)], key=self._changed)
 
-    def _in_units(self, real: _Real, edges: Mapping[Edge, Edge], headroom: int) -> tuple[Population, dict[Edge, Edge]]:
-        """The population in units that leave so many bits of headroom; see `choose_unit`."""
-        axes = len(self.graph.shapes[self.name])
+    def _layout(self, real: _Real, edges: Mapping[Edge, Edge], headroom: int) -> _Layout:
+        """The unit that leaves so many bits of headroom, see `choose_unit`, and the projections in that unit."""
         unit, shift = self._units(real, headroom)
         fine = unit / 2.0**shift
         known = self._together(real, edges, fine)
         coded = {before: real.codes[before].quantized(fine, e.label, codes=known.get(before))
                  for before, e in edges.items()}
-        projections = {before: dataclasses.replace(e, chain=coded[before].chain) for before, e in edges.items()}
-        shaped, lost = _broadcastable(unit, axes), sum(_broadcastable(c.lost, axes) for c in coded.values())
-        entry = InputEntry(real.gain_at, self._bias(_broadcastable(fine, axes), real.gain, lost), shift)
+        return _Layout(unit, shift, {e: dataclasses.replace(edges[e], chain=c.chain) for e, c in coded.items()},
+                       [c.lost for c in coded.values()])
+
+    def _in_units(self, real: _Real, layout: _Layout, scale: float = 1.0) -> tuple[Population, dict[Edge, Edge]]:
+        """The population in the units of a layout.
+
+        Args:
+            scale: by how much more a weight of 1 is worth than the layout says, so that neurons fire more often.
+        """
+        axes, unit = len(self.graph.shapes[self.name]), layout.unit * scale
+        shaped, lost = _broadcastable(unit, axes), sum(_broadcastable(lost, axes) for lost in layout.lost)
+        fine = _broadcastable(unit / 2.0**layout.shift, axes)
+        entry = InputEntry(real.gain_at, self._bias(fine, real.gain, lost), layout.shift)
         lowered = lower(real.neuron, real.typed, shaped, entry, self._membrane_bits(real.neuron, unit), self.arithmetic,
                         self.place)
         population = Population(lowered.program, lowered.params, lowered.states, shaped, *lowered.output,
                                 lowered.graded, real.neuron.rule.name)
-        return population, projections
+        return population, layout.projections
 
     def _headrooms(self) -> tuple[int, ...]:
         """The bits of headroom that are tried: several where the width of the membrane is given, and spikes are known.
@@ -170,10 +217,10 @@ class PopulationQuantizer:
         known = self.calibration.recorded is not None and self.neuron.rule.spiking
         return HEADROOMS if known and self.arithmetic.membrane_bits is not None else (0,)
 
-    def _changed(self, way: tuple[Population, dict[Edge, Edge]]) -> tuple[int, int]:
+    def _changed(self, way: tuple[Population, dict[Edge, Edge]]) -> Changed:
         """By how much spikes differ on samples; by nothing where none were recorded."""
         recorded = self.calibration.recorded
-        return (0, 0) if recorded is None else changed_spikes(self.name, *way, recorded, self.units)
+        return Changed() if recorded is None else changed_spikes(self.name, *way, recorded, self.units)
 
     def _units(self, real: _Real, headroom: int) -> tuple[Array, int]:
         """The unit of the membrane, and by how many bits the sum of the synapses is finer than it."""

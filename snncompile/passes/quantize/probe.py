@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +20,23 @@ PROBED = 8
 """Samples on which populations are run."""
 
 
-def changed_spikes(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
-                   units: Mapping[str, float]) -> tuple[int, int]:
-    """By how many spikes the counts of its neurons differ, and in how many ticks its spikes do.
+class Changed(NamedTuple):
+    """How spikes of integers differ from those of real numbers; the smaller in this order, the better.
 
-    Its sources send what they sent in real numbers.
+    Attributes:
+        counts: by how many the counts of neurons differ.
+        ticks: in how many ticks spikes differ.
+        rate: spikes of the integers for one of the real numbers.
+    """
+
+    counts: int = 0
+    ticks: int = 0
+    rate: float = 1.0
+
+
+def changed_spikes(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
+                   units: Mapping[str, float]) -> Changed:
+    """How the spikes of a population differ on samples. Its sources send what they sent in real numbers.
 
     Args:
         projections: into the population, in integers, by what they were in real numbers.
@@ -41,4 +54,5 @@ def changed_spikes(name: str, population: Population, projections: Mapping[Edge,
     edges = [dataclasses.replace(e, dst=f"in {name}") for e in edges]
     probe = Graph(name, nodes, (*edges, Edge(f"in {name}", "out")), Stage.INT)
     spikes, wanted = run(probe, given).outputs["out"], recorded.values[name][:PROBED].astype(np.int64)
-    return int(np.abs(spikes.sum(1) - wanted.sum(1)).sum()), int(np.abs(spikes - wanted).sum())
+    rate = float(spikes.sum() / wanted.sum()) if wanted.any() else 1.0
+    return Changed(int(np.abs(spikes.sum(1) - wanted.sum(1)).sum()), int(np.abs(spikes - wanted).sum()), rate)

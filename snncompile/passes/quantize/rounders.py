@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.passes.quantize.compensate import best_steps, rounded_together
+from snncompile.passes.quantize.compensate import best_steps, carried_by, rounded_together
 from snncompile.passes.quantize.moments import Moments, Reader
 from snncompile.passes.quantize.weight_grid import WeightGrid
 
@@ -63,14 +64,19 @@ class Calibrated:
     reader: Reader
     corrected: bool = False
 
+    @cached_property
+    def carried(self) -> list[Array]:
+        """How errors are carried on, for each group of output channels; see `carried_by`."""
+        return [carried_by(second) for second in self.moments.second]
+
     def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
         steps = [best_steps(rows, grid, second, per_row) for rows, second in self._groups(weight)]
         return np.concatenate(steps) if per_row else np.asarray(max(float(s.max(initial=0)) for s in steps))
 
     def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:
         steps = np.split(np.broadcast_to(step, len(weight)), len(self.moments.second))
-        found = [rounded_together(rows, s[:, None], grid, second)
-                 for (rows, second), s in zip(self._groups(weight), steps, strict=True)]
+        found = [rounded_together(rows, s[:, None], grid, second, carried)
+                 for (rows, second), s, carried in zip(self._groups(weight), steps, self.carried, strict=True)]
         return np.concatenate(found).reshape(weight.shape).astype(grid.dtype)
 
     def lost(self, weight: Array, codes: Array, step: Array) -> Array:

@@ -87,7 +87,8 @@ class WeightGrid:
         if self.bits == 1:
             return np.where(values >= 0, 1, -1).astype(values.dtype)
         if not self.powers:
-            return np.asarray(np.clip(np.rint(values), -self.largest, self.largest))
+            largest = self.largest
+            return np.asarray(np.minimum(np.maximum(np.rint(values), -largest), largest))
         sizes = np.abs(values)
         lower = 2.0 ** np.floor(np.log2(np.maximum(sizes, 1)))
         power = np.where(sizes < 0.5, 0, np.where(sizes < 1.5 * lower, lower, 2 * lower))
