@@ -26,9 +26,9 @@ SWEEPS = 3
 """How often each weight is rounded again, with all others as they are."""
 CHUNK_BYTES = 1 << 25
 """The memory of weights for which several steps are tried at a time."""
-RATIOS = np.linspace(1.0, 0.2, 33)
-"""The steps that are tried beside the usual one of the grid, as shares of that with which the largest weight is a code.
-"""
+COARSE, FINER = np.linspace(1.0, 0.2, 9), np.array([-3, 3, -2, 2, -1, 1]) / 40
+"""The steps that are tried first, and then around the best of these and the usual one of the grid: as shares of the
+step with which the largest weight is a code."""
 
 
 def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
@@ -54,15 +54,21 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
     if not per_row:
         largest = np.full_like(largest, largest.max(initial=0))
     usual = np.broadcast_to(grid.step(weight, per_row), len(weight))
-    best, least = largest, np.full(len(weight), np.inf)
-    tried = np.stack([usual, *(largest * ratio for ratio in RATIOS)])
+    best = _best_of(weight, grid, second, np.stack([usual, *(largest * ratio for ratio in COARSE)]), per_row)
+    return _best_of(weight, grid, second, np.stack([best, *(best + largest * more for more in FINER)]), per_row)
+
+
+def _best_of(weight: Array, grid: WeightGrid, second: Array, tried: Array, per_row: bool) -> Array:
+    """The best of some steps `[try, row]`, `[row]`; of equal ones the first."""
+    best, least = tried[0], np.full(len(weight), np.inf)
     for part in np.array_split(tried, -(-tried.size * weight.shape[1] * 8 // CHUNK_BYTES)):
         steps = part.reshape(-1, 1)
         rows = np.tile(weight, (len(part), 1))
         changed = errors(rows, _nearest(rows, _inverse(steps), grid), steps, second).reshape(part.shape)
         for step, of_rows in zip(part, changed, strict=True):
             of_all = of_rows if per_row else np.full_like(of_rows, of_rows.sum())
-            best, least = np.where(of_all < least, step, best), np.minimum(of_all, least)
+            better = (of_all < least) & (step > 0)
+            best, least = np.where(better, step, best), np.where(better, of_all, least)
     return np.asarray(best)
 
 
@@ -127,11 +133,13 @@ def _one_after_another(weight: Array, step: Array, inverse: Array, grid: WeightG
 def carried_by(second: Array) -> Array:
     """U of H = (U + 1) D (U + 1)^T, in the order in which weights are rounded: how errors are carried on."""
     order = order_of(second)
-    second = second[np.ix_(order, order)]
-    flipped, failed = lapack.dpotrf(np.ascontiguousarray(second[::-1, ::-1]), lower=1, clean=1)
+    flipped = np.asfortranarray(second[np.ix_(order[::-1], order[::-1])])
+    flipped, failed = lapack.dpotrf(flipped, lower=1, clean=1, overwrite_a=1)
     assert not failed, "the matrix is not positive definite"
     upper = flipped[::-1, ::-1]
-    return np.asarray(np.triu(upper / np.diag(upper), 1))
+    upper /= np.diag(upper).copy()
+    np.fill_diagonal(upper, 0)
+    return np.asarray(upper)
 
 
 def _improved(weight: Array, codes: Array, step: Array, inverse: Array, grid: WeightGrid, second: Array) -> Array:

@@ -22,8 +22,9 @@ from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape
 
-ROWS, ROWS_OF_A_TAP = 20_000, 6
-"""So many inputs of a neuron are looked at, or so many for each of its weights, whichever is more."""
+ROWS, ROWS_OF_A_TAP, WORK = 80_000, 4, 2e10
+"""So many inputs of a neuron are looked at, but no more than make WORK products; or so many for each of its weights,
+whichever is more."""
 CHUNK_BYTES = 1 << 26
 """The memory that the inputs of a layer take at a time."""
 PART_OF_THRESHOLD = 0.5
@@ -61,8 +62,9 @@ class Moments:
         taps = self.second.shape[-1]
         share = LEAST_DAMPING * max(1.0, DAMPED_ROWS * taps / max(self.rows, 1))
         mean = np.trace(self.second, axis1=1, axis2=2) / taps
-        diagonal = np.where(mean > 0, share * mean, 1.0)
-        return replace(self, second=self.second + diagonal[:, None, None] * np.eye(taps))
+        second, diagonal = self.second.copy(), np.arange(taps)
+        second[:, diagonal, diagonal] += np.where(mean > 0, share * mean, 1.0)[:, None]
+        return replace(self, second=second)
 
 
 def response(neuron: Neuron, ticks: int) -> Array:
@@ -153,7 +155,7 @@ class Recorded:
         samples, ticks = self.values[readers[0].source].shape[:2]
         groups, each = known[0].groups, sum(t.each for t in known)
         per_sample = ticks * known[0].positions
-        rows = _drawn(samples * per_sample, max(ROWS, ROWS_OF_A_TAP * each))
+        rows = _drawn(samples * per_sample, max(min(ROWS, int(WORK / each**2)), ROWS_OF_A_TAP * each))
         second = np.zeros((groups, each, each))
         added, mean = np.zeros((2, groups, each))
         widest = max(math.prod(self.values[r.source].shape[1:]) for r in readers)

@@ -93,7 +93,7 @@ def test_operators_before_the_layer_are_applied():
 
 
 def test_large_layers_are_looked_at_in_part_and_the_same_in_every_run():
-    sent = RNG.integers(0, 2, (40, 20, 2, 8, 8)).astype(np.int8)
+    sent = RNG.integers(0, 2, (80, 20, 2, 8, 8)).astype(np.int8)
     layer = Conv(np.ones((1, 2, 3, 3)), padding=((1, 1), (1, 1)))
     one, two = (Recorded({"x": sent}).moments([Reader("x", 0, (), layer)], np.ones(20)) for _ in range(2))
     assert one.rows <= ROWS < math.prod(sent.shape[:2]) * 64

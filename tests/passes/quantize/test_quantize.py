@@ -204,7 +204,8 @@ def test_real_inputs_reach_a_narrow_membrane(bits: int | None) -> None:
     x = {"x": np.random.default_rng(0).uniform(0, 1, (2, 40, 16))}
     wanted, got, _ = both(chain(Linear(NORMAL / 4), IF, shape=(16,), values="real"), x, membrane_bits=bits)
     assert wanted.outputs["y"].sum() > 20
-    assert np.mean(wanted.outputs["y"] == got.outputs["y"]) > 0.9
+    assert np.mean(wanted.outputs["y"] == got.outputs["y"]) > 0.85
+    assert abs(got.outputs["y"].sum() / wanted.outputs["y"].sum() - 1) < 0.1
 
 
 @pytest.mark.parametrize("options", [{}, {"membrane_bits": 16}, {"graded_bits": 16}])
