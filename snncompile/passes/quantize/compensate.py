@@ -26,9 +26,10 @@ SWEEPS = 3
 """How often each weight is rounded again, with all others as they are."""
 CHUNK_BYTES = 1 << 25
 """The memory of weights for which several steps are tried at a time."""
-COARSE, FINER = np.linspace(1.0, 0.2, 9), np.array([-3, 3, -2, 2, -1, 1]) / 40
-"""The steps that are tried first, and then around the best of these and the usual one of the grid: as shares of the
-step with which the largest weight is a code."""
+RATIOS, COARSER, FEW_CODES = np.linspace(1.0, 0.2, 33), 4, 3
+"""The steps that are tried, as shares of that with which the largest weight is a code: all of them for grids of few
+codes, every fourth one for others, and then those of FINER around the best."""
+FINER = np.array([-3, 3, -2, 2, -1, 1]) / 40
 
 
 def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
@@ -54,7 +55,10 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
     if not per_row:
         largest = np.full_like(largest, largest.max(initial=0))
     usual = np.broadcast_to(grid.step(weight, per_row), len(weight))
-    best = _best_of(weight, grid, second, np.stack([usual, *(largest * ratio for ratio in COARSE)]), per_row)
+    ratios = RATIOS if grid.largest <= FEW_CODES else RATIOS[::COARSER]
+    best = _best_of(weight, grid, second, np.stack([usual, *(largest * ratio for ratio in ratios)]), per_row)
+    if grid.largest <= FEW_CODES:
+        return best
     return _best_of(weight, grid, second, np.stack([best, *(best + largest * more for more in FINER)]), per_row)
 
 

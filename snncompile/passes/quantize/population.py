@@ -23,7 +23,7 @@ from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import FixedNeuron
 from snncompile.passes.quantize.moments import Moments, Reader, response
 from snncompile.passes.quantize.neuron_program import InputEntry, input_gain, is_curved, lower, typed_program
-from snncompile.passes.quantize.probe import Changed, changed_spikes
+from snncompile.passes.quantize.probe import Changed, Probe
 from snncompile.passes.quantize.projections import GivenCodes, WeightCodes, keeps_channels
 from snncompile.passes.quantize.rounders import NEAREST, Calibrated, Rounder, codes_together
 from snncompile.passes.quantize.units import Scales, choose_unit, input_shift, kept_fraction
@@ -82,6 +82,7 @@ class PopulationQuantizer:
     Attributes:
         units: the real value of an integer that each source sends, by name: 1 for a source of spikes.
         fixed: the neuron that the hardware has; None where every neuron becomes a program.
+        probe: what says how spikes differ on samples; None without samples.
     """
 
     graph: Graph
@@ -91,6 +92,7 @@ class PopulationQuantizer:
     calibration: Calibration
     units: dict[str, float]
     fixed: FixedNeuron | None
+    probe: Probe | None
 
     @property
     def place(self) -> str:
@@ -99,7 +101,10 @@ class PopulationQuantizer:
     def run(self) -> tuple[Population, dict[Edge, Edge]]:
         _expect_numbers(self.place, (self.neuron,))
         edges = {e: self._prepare(e) for e in self.graph.edges_into[self.name]}
-        return (self.fixed and self._in_registers(self.fixed, edges)) or self._lowered(edges)
+        found = (self.fixed and self._in_registers(self.fixed, edges)) or self._lowered(edges)
+        if self.probe:
+            self.probe.keep(self.name, found)
+        return found
 
     def _in_registers(self, fixed: FixedNeuron, edges: Mapping[Edge, Edge]
                       ) -> tuple[Population, dict[Edge, Edge]] | None:
@@ -214,13 +219,12 @@ class PopulationQuantizer:
     def _headrooms(self) -> tuple[int, ...]:
         """The bits of headroom that are tried: several where the width of the membrane is given, and spikes are known.
         """
-        known = self.calibration.recorded is not None and self.neuron.rule.spiking
+        known = self.probe is not None and self.neuron.rule.spiking
         return HEADROOMS if known and self.arithmetic.membrane_bits is not None else (0,)
 
     def _changed(self, way: tuple[Population, dict[Edge, Edge]]) -> Changed:
-        """By how much spikes differ on samples; by nothing where none were recorded."""
-        recorded = self.calibration.recorded
-        return Changed() if recorded is None else changed_spikes(self.name, *way, recorded, self.units)
+        """By how much spikes differ on samples; by nothing without samples."""
+        return self.probe.changed(self.name, way) if self.probe else Changed()
 
     def _units(self, real: _Real, headroom: int) -> tuple[Array, int]:
         """The unit of the membrane, and by how many bits the sum of the synapses is finer than it."""

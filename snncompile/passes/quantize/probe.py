@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from snncompile.ir.interp import run
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Output
 from snncompile.ir.populations import Population
-from snncompile.ir.types import Stage
+from snncompile.ir.types import Array, Stage
 from snncompile.passes.quantize.moments import Recorded
 
 PROBED = 8
 """Samples on which populations are run."""
+Way: TypeAlias = "tuple[Population, Mapping[Edge, Edge]]"
+"""A population in integers, and the projections into it, by what they were in real numbers."""
 
 
 class Changed(NamedTuple):
@@ -34,25 +37,47 @@ class Changed(NamedTuple):
     rate: float = 1.0
 
 
-def changed_spikes(name: str, population: Population, projections: Mapping[Edge, Edge], recorded: Recorded,
-                   units: Mapping[str, float]) -> Changed:
-    """How the spikes of a population differ on samples. Its sources send what they sent in real numbers.
+@dataclass
+class Probe:
+    """Runs single populations of integers on the first samples of a calibration.
 
-    Args:
-        projections: into the population, in integers, by what they were in real numbers.
+    Attributes:
+        recorded: what the inputs and populations sent in real numbers.
         units: the real value of an integer that each source sends, by name.
+        sent: what populations send in integers, by name, which their readers then get; others get what was recorded.
+            None where every population is probed by itself.
     """
-    nodes: dict[str, Op] = {}
-    edges, given = [], {}
-    for edge in projections.values():
-        source, sent = f"from {edge.src}", recorded.values[edge.src][:PROBED]
-        given[source] = np.rint(sent / units[edge.src]).astype(np.int64)
-        low, high = (int(end) for end in (given[source].min(initial=0), given[source].max(initial=0)))
-        nodes[source] = Input(sent.shape[2:], low=low, high=high)
-        edges.append(dataclasses.replace(edge, src=source))
-    nodes |= {f"in {name}": population, "out": Output()}
-    edges = [dataclasses.replace(e, dst=f"in {name}") for e in edges]
-    probe = Graph(name, nodes, (*edges, Edge(f"in {name}", "out")), Stage.INT)
-    spikes, wanted = run(probe, given).outputs["out"], recorded.values[name][:PROBED].astype(np.int64)
-    rate = float(spikes.sum() / wanted.sum()) if wanted.any() else 1.0
-    return Changed(int(np.abs(spikes.sum(1) - wanted.sum(1)).sum()), int(np.abs(spikes - wanted).sum()), rate)
+
+    recorded: Recorded
+    units: Mapping[str, float]
+    sent: dict[str, Array] | None = None
+
+    def changed(self, name: str, way: Way) -> Changed:
+        """How the spikes of a population differ from those of real numbers."""
+        spikes, wanted = self._emitted(name, *way), self.recorded.values[name][:PROBED].astype(np.int64)
+        rate = float(spikes.sum() / wanted.sum()) if wanted.any() else 1.0
+        return Changed(int(np.abs(spikes.sum(1) - wanted.sum(1)).sum()), int(np.abs(spikes - wanted).sum()), rate)
+
+    def keep(self, name: str, way: Way) -> None:
+        """Let the readers of a population get what it sends in integers."""
+        if self.sent is not None:
+            self.sent[name] = self._emitted(name, *way)
+
+    def _emitted(self, name: str, population: Population, projections: Mapping[Edge, Edge]) -> Array:
+        nodes: dict[str, Op] = {}
+        edges, given = [], {}
+        for edge in projections.values():
+            source = f"from {edge.src}"
+            given[source] = self._given(edge.src)
+            low, high = (int(end) for end in (given[source].min(initial=0), given[source].max(initial=0)))
+            nodes[source] = Input(given[source].shape[2:], low=low, high=high)
+            edges.append(dataclasses.replace(edge, src=source))
+        nodes |= {f"in {name}": population, "out": Output()}
+        edges = [dataclasses.replace(e, dst=f"in {name}") for e in edges]
+        probe = Graph(name, nodes, (*edges, Edge(f"in {name}", "out")), Stage.INT)
+        return run(probe, given).outputs["out"]
+
+    def _given(self, source: str) -> Array:
+        if self.sent is not None and source in self.sent:
+            return self.sent[source]
+        return np.rint(self.recorded.values[source][:PROBED] / self.units[source]).astype(np.int64)

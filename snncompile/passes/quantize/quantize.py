@@ -13,11 +13,12 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Input
 from snncompile.ir.populations import Neuron, Population
-from snncompile.ir.types import Stage
+from snncompile.ir.types import Array, Stage
 from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.passes.quantize.fixed_neuron import fixed_neuron
 from snncompile.passes.quantize.given_weights import given_notes
 from snncompile.passes.quantize.population import UNCALIBRATED_BITS, PopulationQuantizer
+from snncompile.passes.quantize.probe import Probe
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.target import Target
 
@@ -58,18 +59,22 @@ class Quantize:
             known: populations that were quantized before with the same calibration, to which new ones are added. They
                 are not quantized again.
         """
+        sent: dict[str, Array] | None = {} if known is None else None  # populations that are known have fixed sources
         known = {} if known is None else known
         nodes: dict[str, Op] = {n: self._input(n, op) for n, op in graph.inputs.items()}
         units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
         units.update(self._loop_units(graph))
         edges: dict[Edge, Edge] = {}
         fixed = fixed_neuron(self.arithmetic.neuron, self.target)
+        recorded = self.calibration.recorded
+        probe = None if recorded is None else Probe(recorded, units, sent)
         for name in _order(graph):
             neuron = graph.nodes[name]
             assert isinstance(neuron, Neuron)
             key = name, self._of(name), units.get(name), *(units[e.src] for e in graph.edges_into[name])
             if key not in known:
-                quantizer = PopulationQuantizer(graph, name, neuron, self._of(name), self.calibration, units, fixed)
+                quantizer = PopulationQuantizer(graph, name, neuron, self._of(name), self.calibration, units, fixed,
+                                                probe)
                 known[key] = quantizer.run()
             population, projections = known[key]
             nodes[name] = population
