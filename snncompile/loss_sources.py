@@ -20,7 +20,7 @@ from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 
 FINE: Mapping[str, Mapping[str, Any]] = {
-    "weights": {"weight_bits": 16, "per": "channel", "neuron": "any"},
+    "weights": {"weight_bits": 16, "weight_grid": "even", "per": "channel", "neuron": "any"},
     "inputs": {"input_bits": 16},
     "decays": {"decay_bits": 24, "rounding": "nearest"},
     "membranes": {"membrane_bits": 32, "overflow": "saturate"},

@@ -21,7 +21,7 @@ from snncompile.passes.quantize.choose_widths import WidthSearch, Wish
 from snncompile.passes.quantize.quantize import Known, Quantize
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, compare
-from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
+from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, MAX_POWER_BITS, Arithmetic
 from snncompile.targets.layer_options import ByLayer, Layers, by_population, own_of, split
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.target import Target
@@ -64,6 +64,8 @@ class Order:
         whole, by_layer = split(options, layers)
         wish = Wish.of([name for name in LAYER_OPTIONS if whole.get(name) == AUTO], budget, max_drop)
         known = {n: None if wish and n in wish.options else value for n, value in whole.items()}
+        if wish and "weight_bits" in wish.options and whole.get("weight_grid") == "powers":
+            known["weight_bits"] = MAX_POWER_BITS
         choices = Choices(target, target.arithmetic.with_options(known), dilate=dilate)
         named = *(n for n, value in options.items() if value is not None), *(["layers"] if layers is not None else [])
         return cls(choices, by_layer, wish, named, calibration or Samples(), validation or Samples())

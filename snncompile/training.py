@@ -5,7 +5,8 @@
     model = sc.compile(sc.load(net.double().eval(), example_input=frames[:1, 0]))
 
 Weights reach the compiler as the integers that were trained, and membranes of few bits as the levels that were trained.
-In float64 the emitted program then fires exactly when PyTorch does, since sums of integers are exact in both.
+In float64 the emitted program then fires exactly when PyTorch does, since sums of integers are exact in both. Membranes
+of real numbers, `QuantLIF()`, are rounded by the compiler as those of any other network.
 
 Weights of 1 bit and membranes of few bits have two forms, after Wei et al., "Q-SNNs: Quantized Spiking Neural Networks"
 (ACM Multimedia, 2024): that of the paper, and that of the authors' code, which differs from it.
@@ -43,6 +44,8 @@ MOMENTUM = 0.1
 """By how much a batch moves `QuantLIF.alpha`."""
 DEVIATIONS = 2.0
 """`QuantLIF.alpha` follows the mean magnitude of membranes and so many standard deviations."""
+PARTS_OF_THRESHOLD = 4096
+"""The distance of two levels is a whole number of such parts of the threshold."""
 TERNARY_CUT = 0.7
 """Ternary weights are 0 below so many times the mean magnitude of their channel: Li, Zhang and Liu (2016)."""
 TINY = 1e-12
@@ -80,7 +83,7 @@ def codes_of(weight: Tensor, bits: Bits, form: Form = "paper", power_of_two: boo
     """
     rows = weight.detach().flatten(1)
     if bits == 1 and form == "code":
-        rows = (rows - rows.mean(1, keepdim=True)) / rows.std(1, keepdim=True).clamp(min=TINY)
+        rows = (rows - rows.mean(1, keepdim=True)) / rows.std(1, keepdim=True).nan_to_num(1.0).clamp(min=TINY)
     size = rows.abs()
     if bits == 1:
         scale = size.mean(1)
@@ -218,32 +221,40 @@ class QuantLIF(nn.Module):
 
     @property
     def step(self) -> Tensor:
-        """The real value between two levels."""
+        """The real value between two levels: a whole number of parts of the threshold, so that sums of levels are exact
+        in PyTorch and in integers."""
         assert self.levels is not None, "a membrane without levels"
-        return self.alpha / self.levels
+        grain = (self.threshold or 1.0) / PARTS_OF_THRESHOLD
+        return torch.round(self.alpha / self.levels / grain).clamp(min=1) * grain
 
     def forward(self, x: Tensor) -> Tensor:
-        v = self.decay * self.v + x
-        code = self.form == "code"
-        level = v if self.levels is None or code else self._rounded(v)
-        fires = level > self.threshold if code else level >= self.threshold
-        spikes = fire(fires, v - self.threshold)
+        v, code = self.decay * self.v + x, self.form == "code"
+        level = v
+        if self.levels is not None and not code:
+            self._follow(v)
+            left = torch.round(torch.as_tensor(self.v).detach() / self.step)  # a whole number, so that halves are exact
+            level = self._level(v, self.decay * left + x / self.step)
+        spikes = fire(level > self.threshold if code else level >= self.threshold, v - self.threshold)
         after = level * (1 - spikes)
         if self.levels is not None and code:
-            after = self._rounded(self.threshold * torch.tanh(after / self.threshold))
+            after = self.threshold * torch.tanh(after / self.threshold)
+            self._follow(after)
+            after = self._level(after, after / self.step)
         self.v, self.rate = after, spikes.mean()
         return spikes
 
-    def _rounded(self, v: Tensor) -> Tensor:
-        """The nearest level; halves go up. In training, the outermost level moves toward the size of these membranes.
-        """
-        assert self.levels is not None, "a membrane without levels"
+    def _follow(self, v: Tensor) -> None:
+        """In training, move the outermost level toward the size of these membranes."""
         if self.training:
             size = v.detach().abs()
             least = self.threshold if self.form == "paper" else TINY  # what is compared has to reach the threshold
-            self.alpha.lerp_((size.mean() + DEVIATIONS * size.std()).clamp(min=least).to(self.alpha), MOMENTUM)
-        level = torch.floor((v + self.step * 0.5) / self.step).clamp(-self.levels, self.levels)
-        return straight(level * self.step, v)
+            largest = size.mean() + DEVIATIONS * size.std(unbiased=False)
+            self.alpha.lerp_(largest.clamp(min=least).to(self.alpha), MOMENTUM)
+
+    def _level(self, v: Tensor, steps: Tensor) -> Tensor:
+        """The nearest level, with the gradient of the membrane; halves go up."""
+        assert self.levels is not None, "a membrane without levels"
+        return straight(torch.floor(steps.detach() + 0.5).clamp(-self.levels, self.levels) * self.step, v)
 
 
 def _expect_form(form: str) -> None:

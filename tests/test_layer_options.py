@@ -91,8 +91,9 @@ def test_what_no_layer_can_have_is_refused(options, place):
 
 @pytest.mark.parametrize(("content", "code"), [
     (b"[a", "SNN102"), (b"a = 3", "SNN102"), (b"\xff", "SNN102"), (b"[a]\nweight_bits = 99", "SNN404"),
-    (b"[" * 5000 + b"a", "SNN102"), (b"#" * ((1 << 22) + 1), "SNN103"), (None, "SNN101"),
-], ids=["damaged", "no-table", "no-text", "too-wide", "deep", "large", "none"])
+    (b"[" * 5000 + b"a", "SNN102"), (b"a.w" + b".x" * 5000 + b" = 1", "SNN102"),
+    (b"#" * ((1 << 22) + 1), "SNN103"), (None, "SNN101"),
+], ids=["damaged", "no-table", "no-text", "too-wide", "deep", "nested", "large", "none"])
 def test_a_file_that_is_wrong_is_refused(content, code, tmp_path):
     path = tmp_path / "layers.toml"
     if content is not None:

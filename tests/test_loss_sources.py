@@ -58,6 +58,11 @@ def test_sources_that_a_network_lacks_have_no_row():
     assert rows[1] == "inputs"
 
 
+def test_powers_of_two_are_a_source_too():
+    rows = found(weight_bits=4, weight_grid="powers")
+    assert rows["weights"].alone.counts_shared < rows["weights"].without.counts_shared
+
+
 def test_registers_of_the_hardware_are_a_source_with_the_weights():
     reset = Firing(reset="value")
     graph = chain(Linear(RNG.normal(0, 0.5, (5, 6)), None), Neuron.of("lif", decay=0.77, firing=reset), shape=(6,))

@@ -73,6 +73,30 @@ def test_integers_fire_when_pytorch_does(weight_bits: Any, membrane_bits: int, f
     assert 0.01 < same_spikes(net, x, table_bits=16) < 0.95
 
 
+@pytest.mark.parametrize("decay", [0.5, 0.75])
+@pytest.mark.parametrize("power_of_two", [False, True])
+@pytest.mark.parametrize("bits", [3, 8])
+def test_membranes_half_way_between_levels_go_up_everywhere(bits: int, decay: float, power_of_two: bool) -> None:
+    """Few inputs, so that a level that only decays often lies half-way between two others."""
+    torch.manual_seed(0)
+    net = nn.Sequential(training.QuantLinear(20, 30, "ternary", power_of_two=power_of_two),
+                        training.QuantLIF(bits, decay))
+    with torch.no_grad():
+        net[0].weight *= 4
+    x = torch.tensor((np.random.default_rng(0).random((30, 20, 20)) < 0.06).astype(np.float64))
+    assert same_spikes(net, x) > 0.001
+    training.over_time(net.train(), x)
+    assert same_spikes(net, x) > 0.001
+
+
+def test_single_weights_and_membranes_have_no_deviation() -> None:
+    codes = training.codes_of(torch.tensor([[2.0], [-3.0]]), 1, "code")
+    assert torch.isfinite(codes.value).all()
+    cell = training.QuantLIF(4)
+    cell(torch.tensor([[0.5]]))
+    assert torch.isfinite(cell.alpha)
+
+
 def test_wide_membranes_and_biases_reach_the_compiler_too() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(training.QuantLinear(12, 9, 4, bias=True), training.QuantLIF(), training.QuantLinear(9, 4, 4),

@@ -58,6 +58,9 @@ def split(options: Mapping[str, Any], layers: Layers = None
     """
     found: dict[str, Any] = {}
     if layers is not None:
+        if not isinstance(layers, (Mapping, str, Path)):
+            fail("SNN404", "option layers", f"a {type(layers).__name__}",
+                 "options by layer, or the path of a TOML file")
         tables = layers if isinstance(layers, Mapping) else read(layers)
         found = {name: dict(own) if isinstance(own, Mapping) else own for name, own in tables.items()}
         _expect(found)
@@ -92,7 +95,10 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
         fail("SNN102", place, str(e)[:200], "a TOML table for each population")
     for name, own in tables.items():
         if not isinstance(own, dict):
-            fail("SNN102", f"{place}, {shorten(name)}", shorten(own), "a table for each population")
+            fail("SNN102", f"{place}, {shorten(name)}", f"a {type(own).__name__}", "a table for each population")
+        nested = [option for option, value in own.items() if isinstance(value, (dict, list))]
+        if nested:
+            fail("SNN102", f"{place}, {shorten(name)}, {shorten(nested[0])}", "a table or a list", "a number or a word")
     return tables
 
 

@@ -96,7 +96,14 @@ def cheapest(groups: Sequence[Sequence[Choice]], most: Mapping[tuple[str, ...], 
         least = bits
         limits.append(LinearConstraint(costs, -np.inf, most_cost))
     found = milp(least, constraints=limits, integrality=np.ones(len(every), np.int64), bounds=Bounds(0, 1))
-    return None if found.x is None else [c for c, taken in zip(every, found.x, strict=True) if taken > 0.5]
+    if found.x is None:
+        return None
+    chosen = [c for c, taken in zip(every, found.x, strict=True) if taken > 0.5]
+    over = {options: sum(c.bits for c in chosen if c.option in options) - limit for options, limit in most.items()}
+    if max(over.values(), default=0) > 0:  # the solver keeps limits up to a tolerance only
+        tighter = {options: limit - max(over[options], 0) - 1 for options, limit in most.items()}
+        return cheapest(groups, tighter, most_cost)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -121,11 +128,13 @@ class Wish:
         Raises:
             CompileError: SNN404 for limits from which nothing follows, or that cannot be.
         """
-        named = "option budget" if budget else "option max_drop"
-        if not options and (budget or max_drop is not None):
+        named = "option max_drop" if max_drop is not None and budget is None else "option budget"
+        if not options and (budget is not None or max_drop is not None):
             fail("SNN404", named, "no width to choose", 'weight_bits="auto" or membrane_bits="auto" beside it')
-        if budget and max_drop is not None:
+        if budget is not None and max_drop is not None:
             fail("SNN404", named, "beside max_drop", "one of the two: how much memory, or how small a loss")
+        if budget is not None and not isinstance(budget, Mapping):
+            fail("SNN404", "option budget", shorten(budget), "limits by name, such as {'resident_kib': 64}")
         for name, limit in (budget or {}).items():
             if name not in BUDGETS:
                 fail("SNN404", named, shorten(name), ", ".join(BUDGETS), did_you_mean(str(name), BUDGETS))
@@ -172,6 +181,8 @@ class WidthSearch:
         """
         asked = [(name, option) for name in self.graph.populations for option in wish.options
                  if option not in self.fixed.get(name, {})]
+        if not asked:
+            return self._options([])
         groups = self._groups(asked, 0 if wish.budget else STEPS)
         found = self._within(groups, wish.budget) if wish.budget else self._smallest(groups, wish.max_drop)
         return self._options(found)
@@ -188,8 +199,8 @@ class WidthSearch:
         for part in sample_chunks(self.base, count, ticks):
             emitted = run(self.base, {n: v[part] for n, v in x.items()}, record=True).emitted
             for name, values in (*emitted.items(), *((n, v[part]) for n, v in x.items())):
-                parts.setdefault(name, []).append(np.asarray(values, np.min_scalar_type(-int(np.abs(values).max(
-                    initial=1)))))
+                parts.setdefault(name, []).append(np.asarray(values, np.min_scalar_type(
+                    -int(np.abs(values).max(initial=1)) - 1)))
         return {name: np.concatenate(values) for name, values in parts.items()}
 
     def _groups(self, asked: Sequence[tuple[str, str]], later: int) -> list[list[Choice]]:
@@ -286,12 +297,13 @@ class WidthSearch:
         """
         recorded = self.quantize.calibration.recorded
         assert recorded is not None
-        rest, shown = _behind(graph, names), {e.src: op.decode for n, op in graph.outputs.items()
-                                              for e in graph.edges_into[n] if e.src in graph.populations}
+        rest, given = _behind(graph, names)
+        shown = {e.src: op.decode for n, op in graph.outputs.items() for e in graph.edges_into[n]
+                 if e.src in graph.populations}
         count, ticks = next(iter(self.sent.values())).shape[:2]
         apart = most = 0.0
         for part in sample_chunks(graph, count, ticks):
-            emitted = run(rest, {n: self.sent[n.removeprefix(FROM)][part] for n in rest.inputs},
+            emitted = run(rest, {n: self.sent[given.get(n, n)][part] for n in rest.inputs},
                           record=[n for n in shown if n in rest.populations]).emitted
             for name, decode in shown.items():
                 op = graph.nodes[name]
@@ -304,8 +316,12 @@ class WidthSearch:
         return apart / most if most else 0.0
 
 
-def _behind(graph: Graph, names: Collection[str]) -> Graph:
-    """The part of an INT graph that some populations can change. What it reads of the others are inputs of it."""
+def _behind(graph: Graph, names: Collection[str]) -> tuple[Graph, dict[str, str]]:
+    """The part of an INT graph that some populations can change. What it reads of the others are inputs of it.
+
+    Returns:
+        That part, and for each input that stands for another node the name of that.
+    """
     inside, pending = set(names), list(names)
     while pending:
         for edge in graph.edges_from[pending.pop()]:
@@ -313,11 +329,10 @@ def _behind(graph: Graph, names: Collection[str]) -> Graph:
                 inside.add(edge.dst)
                 pending.append(edge.dst)
     nodes: dict[str, Op] = {name: op for name, op in graph.nodes.items() if name in inside}
-    edges = []
-    for edge in graph.edges:
-        if edge.dst in inside:
-            outside = edge.src not in inside
-            edges.append(dataclasses.replace(edge, src=FROM + edge.src) if outside else edge)
-            if outside:
-                nodes[FROM + edge.src] = Input(graph.shapes[edge.src])
-    return Graph(graph.name, nodes, tuple(edges), graph.stage)
+    outside = dict.fromkeys(e.src for e in graph.edges if e.dst in inside and e.src not in inside)
+    stand_ins = {source: f"{i} {FROM}{source}" for i, source in enumerate(outside, len(graph.nodes))}
+    while any(name in graph.nodes for name in stand_ins.values()):
+        stand_ins = {source: f"{name} " for source, name in stand_ins.items()}
+    nodes |= {name: Input(graph.shapes[source]) for source, name in stand_ins.items()}
+    edges = tuple(dataclasses.replace(e, src=stand_ins.get(e.src, e.src)) for e in graph.edges if e.dst in inside)
+    return Graph(graph.name, nodes, edges, graph.stage), {name: source for source, name in stand_ins.items()}

@@ -22,6 +22,8 @@ from snncompile.passes.quantize.weight_grid import WeightGrid
 
 BLOCK = 128
 """Weights of a neuron that are rounded between two products of whole matrices."""
+MORE_DAMPING = (0.0, 1e-4, 1e-2, 1.0)
+"""What is added to the diagonal of H where it has no Cholesky factor, as shares of its mean."""
 SWEEPS = 3
 """How often each weight is rounded again, with all others as they are."""
 CHUNK_BYTES = 1 << 25
@@ -137,9 +139,14 @@ def _one_after_another(weight: Array, step: Array, inverse: Array, grid: WeightG
 def carried_by(second: Array) -> Array:
     """U of H = (U + 1) D (U + 1)^T, in the order in which weights are rounded: how errors are carried on."""
     order = order_of(second)
-    flipped = np.asfortranarray(second[np.ix_(order[::-1], order[::-1])])
-    flipped, failed = lapack.dpotrf(flipped, lower=1, clean=1, overwrite_a=1)
-    assert not failed, "the matrix is not positive definite"
+    for more in MORE_DAMPING:
+        flipped = np.asfortranarray(second[np.ix_(order[::-1], order[::-1])])
+        np.fill_diagonal(flipped, np.diag(flipped) + more * np.diag(flipped).mean())
+        flipped, failed = lapack.dpotrf(flipped, lower=1, clean=1, overwrite_a=1)
+        if not failed:
+            break
+    else:
+        return np.zeros_like(second)
     upper = flipped[::-1, ::-1]
     upper /= np.diag(upper).copy()
     np.fill_diagonal(upper, 0)

@@ -33,6 +33,8 @@ NEVER = 1e30
 """A threshold that no membrane reaches."""
 LEAST_DAMPING = 0.01
 """What is added to the diagonal of H at least, as a share of its mean: Frantar et al., "GPTQ" (ICLR 2023)."""
+NOISE = 0.01
+"""The mean of the diagonal of H around the mean is taken to be at least this share of what it is around 0."""
 DAMPED_ROWS = 2.0
 """With fewer inputs than so many times the weights of a neuron, more is added."""
 
@@ -46,22 +48,26 @@ class Moments:
         added: the mean of z, `[group, tap]`.
         mean: the mean of the inputs x themselves, `[group, tap]`.
         rows: how many inputs were looked at.
+        around_mean: whether H is that of what differs from the mean.
     """
 
     second: Array
     added: Array
     mean: Array
     rows: int
+    around_mean: bool = False
 
     def centred(self) -> Moments:
         """The moments of what differs from the mean, for a layer whose bias can make the mean of an error good."""
-        return replace(self, second=self.second - self.added[:, :, None] * self.added[:, None, :])
+        return replace(self, second=self.second - self.added[:, :, None] * self.added[:, None, :], around_mean=True)
 
     def damped(self) -> Moments:
         """The moments with a diagonal added, so that what few samples show by chance is not relied on."""
         taps = self.second.shape[-1]
         share = LEAST_DAMPING * max(1.0, DAMPED_ROWS * taps / max(self.rows, 1))
         mean = np.trace(self.second, axis1=1, axis2=2) / taps
+        if self.around_mean:  # what is left beside a large mean may be rounding errors of the sums
+            mean = np.maximum(mean, NOISE * (mean + np.square(self.added).mean(1)))
         second, diagonal = self.second.copy(), np.arange(taps)
         second[:, diagonal, diagonal] += np.where(mean > 0, share * mean, 1.0)[:, None]
         return replace(self, second=second)

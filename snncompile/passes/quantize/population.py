@@ -177,7 +177,7 @@ class PopulationQuantizer:
         channels = self._channels(typed) if aligned else 0
         codes = self._codes(edges, gain, channels)
         real = _Real(neuron, typed, gain_at, gain, self._threshold(channels), codes, self._joint(codes))
-        layouts = [self._layout(real, edges, headroom) for headroom in self._headrooms()]
+        layouts = [self._layout(real, edges, headroom) for headroom in self._headrooms(codes)]
         ways = [(layout, self._in_units(real, layout)) for layout in layouts]
         rounded = any(isinstance(c.rounder, Calibrated) for c in codes.values())
         if len(ways) == 1 and not (rounded and neuron.rule.spiking):
@@ -216,10 +216,12 @@ class PopulationQuantizer:
                                 lowered.graded, real.neuron.rule.name)
         return population, layout.projections
 
-    def _headrooms(self) -> tuple[int, ...]:
+    def _headrooms(self, codes: Mapping[Edge, WeightCodes]) -> tuple[int, ...]:
         """The bits of headroom that are tried: several where the width of the membrane is given, and spikes are known.
+        Weights that are given have a unit that follows from their step.
         """
-        known = self.probe is not None and self.neuron.rule.spiking
+        given = any(isinstance(c, GivenCodes) for c in codes.values())
+        known = self.probe is not None and self.neuron.rule.spiking and not given
         return HEADROOMS if known and self.arithmetic.membrane_bits is not None else (0,)
 
     def _changed(self, way: tuple[Population, dict[Edge, Edge]]) -> Changed:

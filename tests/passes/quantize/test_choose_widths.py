@@ -104,7 +104,33 @@ def test_the_choice_can_be_given_back_and_is_watched(tmp_path):
     assert "choose" in model.report.seconds
 
 
+def test_widths_that_are_all_given_are_used():
+    layers = {name: {"weight_bits": 5} for name in "bdf"}
+    model = sc.compile(network(), calibration=X, weight_bits="auto", layers=layers)
+    assert model.report.layers == layers
+    assert str(model.graph) == str(sc.compile(network(), calibration=X, layers=layers).graph)
+
+
+def test_names_and_counts_of_any_kind_are_chosen_for():
+    rng = np.random.default_rng(1)
+    graph = joined({"a": Linear(rng.normal(0, 0.01, (6, 6)), None), "q": Neuron.of("lif", decay=0.5),
+                    "b": Linear(rng.normal(0, 1, (4, 6)), None), "from q": Neuron.of("lif", decay=0.5)},
+                   Edge("x", "a"), Edge("a", "q"), Edge("q", "b"), Edge("b", "from q"), Edge("from q", "y"), shape=(6,),
+                   high=128)
+    model = sc.compile(graph, calibration=128 * X, weight_bits="auto", budget={"weight_kib": 1})
+    assert min(own["weight_bits"] for own in model.report.layers.values()) >= 4  # narrow ones change what 128 gives
+    assert model.report.agreement.counts_shared > 0.9
+
+
+def test_powers_of_two_are_chosen_from_as_many_bits_as_they_can_have():
+    model = sc.compile(network(), calibration=X, weight_bits="auto", weight_grid="powers", budget={"weight_kib": 1})
+    assert {own["weight_bits"] for own in model.report.layers.values()} <= {2, 3, 4, 5}
+    np.testing.assert_array_equal(model.run(X).outputs, model.reference(X).outputs)
+
+
 @pytest.mark.parametrize(("options", "place", "code"), [
+    ({"weight_bits": "auto", "budget": 5}, "option budget", "SNN404"),
+    ({"layers": 5}, "option layers", "SNN404"),
     ({"budget": {"weight_kib": 1}}, "option budget", "SNN404"),
     ({"max_drop": 0.1}, "option max_drop", "SNN404"),
     ({"weight_bits": "auto", "max_drop": 0.1, "budget": {"weight_kib": 1}}, "option budget", "SNN404"),

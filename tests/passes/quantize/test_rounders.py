@@ -87,6 +87,16 @@ def test_a_bias_makes_good_what_errors_change_in_the_mean():
     assert np.abs(sums[0] - scale * sums[1]).max() < 0.02
 
 
+@pytest.mark.parametrize("ticks", [1, 4])
+def test_samples_that_stand_still_give_codes_too(ticks):
+    """What differs from the mean is rounding errors only, where one static sample was seen and there is a bias."""
+    rng = np.random.default_rng(ticks)
+    x = {"x": np.repeat(rng.random((1, 1, 20)), ticks, 1)}
+    graph = chain(Linear(rng.normal(0, 0.3, (3, 20)), None), Neuron.of("lif", decay=0.001, bias=0.1), shape=(20,),
+                  values="real")
+    assert np.asarray(integer(graph, x, weight_bits=4).edges[0].chain[0].weight).any()
+
+
 def test_without_samples_weights_are_rounded_to_the_nearest():
     from tests.passes.chains import uncalibrated
 
