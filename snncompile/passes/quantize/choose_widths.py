@@ -237,9 +237,7 @@ class WidthSearch:
                 fail("SNN420", f"network {shorten(self.graph.name)}, budget {name}",
                      f"at least {least / BITS_OF_KIB:,.6g}", f"{limit:,.6g}",
                      'a larger budget, or "auto" for the other width too')
-        found = cheapest(groups, room)
-        assert found is not None, "the narrowest choices are within each budget"
-        return found
+        return cheapest(groups, room) or [min(group, key=lambda choice: choice.bits) for group in groups]
 
     def _smallest(self, groups: Sequence[Sequence[Choice]], max_drop: float) -> list[Choice]:
         """The choices of the smallest memory that was found to keep decisions, by halving the bound on their costs.
