@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,8 +19,8 @@ from snncompile.ir.populations import Population
 from snncompile.ir.types import Array, Stage
 from snncompile.passes.quantize.moments import Recorded
 
-PROBED = 8
-"""Samples on which populations are run."""
+PROBED, PROBED_VALUES = (8, 128), 1 << 22
+"""Populations are run on so many samples, within these limits, that the widest has so many values in all ticks."""
 Way: TypeAlias = "tuple[Population, Mapping[Edge, Edge]]"
 """A population in integers, and the projections into it, by what they were in real numbers."""
 
@@ -52,9 +54,15 @@ class Probe:
     units: Mapping[str, float]
     sent: dict[str, Array] | None = None
 
+    @cached_property
+    def count(self) -> int:
+        """The number of samples."""
+        widest = max(math.prod(values.shape[1:]) for values in self.recorded.values.values())
+        return int(np.clip(PROBED_VALUES // max(widest, 1), *PROBED))
+
     def changed(self, name: str, way: Way) -> Changed:
         """How the spikes of a population differ from those of real numbers."""
-        spikes, wanted = self._emitted(name, *way), self.recorded.values[name][:PROBED].astype(np.int64)
+        spikes, wanted = self._emitted(name, *way), self.recorded.values[name][:self.count].astype(np.int64)
         rate = float(spikes.sum() / wanted.sum()) if wanted.any() else 1.0
         return Changed(int(np.abs(spikes.sum(1) - wanted.sum(1)).sum()), int(np.abs(spikes - wanted).sum()), rate)
 
@@ -80,4 +88,4 @@ class Probe:
     def _given(self, source: str) -> Array:
         if self.sent is not None and source in self.sent:
             return self.sent[source]
-        return np.rint(self.recorded.values[source][:PROBED] / self.units[source]).astype(np.int64)
+        return np.rint(self.recorded.values[source][:self.count] / self.units[source]).astype(np.int64)
