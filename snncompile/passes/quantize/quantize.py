@@ -59,7 +59,9 @@ class Quantize:
             known: populations that were quantized before with the same calibration, to which new ones are added. They
                 are not quantized again.
         """
-        sent: dict[str, Array] | None = {} if known is None else None  # populations that are known have fixed sources
+        # Populations that are known, or rounded without samples, do not depend on what those before them send.
+        follow = known is None and self.arithmetic.weight_rounding == "calibrated"
+        sent: dict[str, Array] | None = {} if follow else None
         known = {} if known is None else known
         nodes: dict[str, Op] = {n: self._input(n, op) for n, op in graph.inputs.items()}
         units: dict[str, float] = {n: op.unit for n, op in nodes.items() if isinstance(op, Input)}
