@@ -150,12 +150,13 @@ def test_widths_are_chosen_edited_and_given_back(files, tmp_path):
     data = ["--calibrate", files / "data.npz"]
     chosen = answer("compile", files / "small.nir", *data, "-o", tmp_path / "build", "--weight-bits", "auto",
                     "--budget", "weight_kib=100")
-    assert [own["weight_bits"] for own in chosen["layers"].values()] == [8, 8]
+    first, second = (own["weight_bits"] for own in chosen["layers"].values())
+    assert first > 4
     path = tmp_path / "layers.toml"
-    path.write_text((tmp_path / "build" / "layers.toml").read_text().replace("8", "5", 1))
+    path.write_text((tmp_path / "build" / "layers.toml").read_text().replace(str(first), "4", 1))
     again = answer("compile", files / "small.nir", *data, "--layers", path)
-    assert [own["weight_bits"] for own in again["layers"].values()] == [5, 8]
-    assert [p["weight_bits"] for p in again["populations"]] == [5, 8]
+    assert [own["weight_bits"] for own in again["layers"].values()] == [4, second]
+    assert [p["weight_bits"] for p in again["populations"]] == [4, second]
     weights = [answer("check", files / "small.nir", *more)["cost"]["weight_bits"] for more in ((), ("--layers", path))]
     assert weights[1] < weights[0]
     least = answer("compile", files / "small.nir", *data, "--weight-bits", "auto", "--max-drop", "1")

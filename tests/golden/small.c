@@ -120,9 +120,9 @@ static void update_lif2(small_t *net, uint8_t *restrict out)
         const int i = block * 3 + c;
         const int32_t t0 = s_v[i];
         const int32_t t2 = t0 * 3;
-        const int32_t t3 = (int32_t)((t2 + 2) >> 2);
+        const int16_t t3 = (int16_t)((t2 + 2) >> 2);
         const int16_t t4 = acc0[i] * 32;
-        const int32_t t5 = t3 + t4;
+        const int32_t t5 = (int32_t)t3 + t4;
         const int16_t t6 = small_N_lif2_P_threshold[c];
         const int16_t t7 = t5 >= t6;
         const int32_t t8 = t5 - t6;
