@@ -31,6 +31,7 @@ def losses(
     The first row is the network as it is compiled. A row below says how far float and integer network agree with this
     source of loss alone, and how far without it.
     """
+    from snncompile.loss_sources import ALL, NONE
     from snncompile.loss_sources import losses as measure
     from snncompile.observer import Observer
     from snncompile.report.steps import percent
@@ -41,7 +42,7 @@ def losses(
                        observer=Observer(progress=counter), load_options=reading.given(), **arithmetic.given())
     shown = []
     for row in rows:
-        agreements = (row.alone, row.without) if row in rows[1:-1] else (row.alone,)
+        agreements = (row.alone,) if row.source in (ALL, NONE) else (row.alone, row.without)
         figures = [percent(f) for a in agreements for f in (a.spikes_shared, a.counts_shared, a.decisions)]
         shown.append([row.source, *figures, *[""] * (6 - len(figures))])
     out.table(("source", "#alone: spikes", "#counts", "#decisions", "#without: spikes", "#counts", "#decisions"), shown)

@@ -2,16 +2,7 @@
 
 Each population is narrowed by itself, with all others as wide as they can be. What that changes of the outputs on the
 calibration samples is what a width costs; what it saves is memory. Then one width is chosen for each population so that
-the costs together are least and the memory is within the budget: a small integer programme.
-
-Two layers of 1000 weights, and 9000 bits for both. Four bits change 1 % of the outputs in the first layer and 20 % in
-the second, two bits 9 % and 60 %; six bits change nothing. Four bits for both would take 8000 bits and cost 21 %. Two
-and six bits take 8000 bits too, and cost 9 %:
-
->>> first = [Choice("a", "weight_bits", width, 1000 * width, cost) for width, cost in ((6, 0), (4, 0.01), (2, 0.09))]
->>> second = [Choice("b", "weight_bits", width, 1000 * width, cost) for width, cost in ((6, 0), (4, 0.20), (2, 0.60))]
->>> [choice.width for choice in cheapest([first, second], {("weight_bits",): 9000})]
-[2, 6]
+the costs together are least and the memory is within the budget; see `allocation`.
 """
 
 from __future__ import annotations
@@ -21,10 +12,9 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.ir.graph import Graph
@@ -35,6 +25,7 @@ from snncompile.ir.operations import bit_width
 from snncompile.ir.ops import Input
 from snncompile.ir.populations import Population
 from snncompile.ir.types import Array
+from snncompile.passes.quantize.allocation import Choice, cheapest
 from snncompile.passes.quantize.quantize import Known, Quantize
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.layer_options import ByLayer, own_of
@@ -52,58 +43,12 @@ MAX_DROP = 0.01
 """The share of decisions that may be lost where nothing else is asked for."""
 STEPS = 7
 """How often the bound on the costs is halved to find the smallest memory that keeps decisions."""
-TIE = 1e-6
-"""What the whole memory counts beside costs, so that of equal costs the smallest memory is chosen."""
+NEARLY = 1e-9
+"""Shares of samples that differ by no more are equal."""
 LEAST_COST = -10.0
 """The logarithm of the smallest bound on costs that is tried."""
 FROM = "from "
 """Stands before the name of a population whose spikes are given."""
-
-
-class Choice(NamedTuple):
-    """A width that an option of a population can have.
-
-    Attributes:
-        width: in bits; None for one that follows from the samples.
-        bits: the memory of weights, or of states, with it.
-        cost: by how much more it changes the outputs than the widest choice does.
-    """
-
-    population: str
-    option: str
-    width: int | None
-    bits: int
-    cost: float
-
-
-def cheapest(groups: Sequence[Sequence[Choice]], most: Mapping[tuple[str, ...], float], most_cost: float | None = None
-             ) -> list[Choice] | None:
-    """One choice of each group, so that costs together are least and memory is within limits; None where none is.
-
-    Args:
-        most: the most bits of the choices for some options together, by these options.
-        most_cost: where it is given, memory is made least, with costs of at most that much together.
-    """
-    every = [choice for group in groups for choice in group]
-    bits, costs = (np.array(column, np.float64) for column in zip(*((c.bits, c.cost) for c in every), strict=True))
-    member = np.repeat(np.eye(len(groups)), [len(group) for group in groups], axis=1)
-    limits = [LinearConstraint(member, 1, 1)]
-    for options, limit in most.items():
-        limits.append(LinearConstraint(np.where([c.option in options for c in every], bits, 0), -np.inf, limit))
-    if most_cost is None:
-        least = costs + TIE * bits / max(bits.sum(), 1)
-    else:
-        least = bits
-        limits.append(LinearConstraint(costs, -np.inf, most_cost))
-    found = milp(least, constraints=limits, integrality=np.ones(len(every), np.int64), bounds=Bounds(0, 1))
-    if found.x is None:
-        return None
-    chosen = [c for c, taken in zip(every, found.x, strict=True) if taken > 0.5]
-    over = {options: sum(c.bits for c in chosen if c.option in options) - limit for options, limit in most.items()}
-    if max(over.values(), default=0) > 0:  # the solver keeps limits up to a tolerance only
-        tighter = {options: limit - max(over[options], 0) - 1 for options, limit in most.items()}
-        return cheapest(groups, tighter, most_cost)
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -251,7 +196,7 @@ class WidthSearch:
             bound = (low + high) / 2 if step else high
             found = cheapest(groups, {}, 2**bound) if step else narrowest
             assert found is not None, "the widest choices cost nothing"
-            kept = self.lost(self._with(self._options(found))) <= allowed + TIE
+            kept = self.lost(self._with(self._options(found))) <= allowed + NEARLY
             best, low, high = (found, bound, high) if kept else (best, low, bound)
         return best
 
@@ -296,14 +241,14 @@ class WidthSearch:
         recorded = self.quantize.calibration.recorded
         assert recorded is not None
         rest, given = _behind(graph, names)
-        shown = {e.src: op.decode for n, op in graph.outputs.items() for e in graph.edges_into[n]
-                 if e.src in graph.populations}
+        shown = dict.fromkeys((e.src, op.decode) for n, op in graph.outputs.items() for e in graph.edges_into[n]
+                              if e.src in graph.populations)
         count, ticks = next(iter(self.sent.values())).shape[:2]
         apart = most = 0.0
         for part in sample_chunks(graph, count, ticks):
             emitted = run(rest, {n: self.sent[given.get(n, n)][part] for n in rest.inputs},
-                          record=[n for n in shown if n in rest.populations]).emitted
-            for name, decode in shown.items():
+                          record=[n for n, _ in shown if n in rest.populations]).emitted
+            for name, decode in shown:
                 op = graph.nodes[name]
                 ours, wanted = emitted.get(name, self.sent[name][part]), recorded.values[name][part].astype(np.float64)
                 ours = ours * (op.unit if isinstance(op, Population) and op.graded else 1.0)

@@ -14,7 +14,8 @@ from snncompile.cost.budget import BUDGETS as OF_CHECK
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Linear
 from snncompile.ir.populations import Neuron
-from snncompile.passes.quantize.choose_widths import BUDGETS, Choice, cheapest
+from snncompile.passes.quantize.allocation import Choice, cheapest
+from snncompile.passes.quantize.choose_widths import BUDGETS
 from tests.passes.chains import joined
 
 X = (np.random.default_rng(0).random((20, 12, 6)) < 0.4).astype(float)
@@ -52,6 +53,19 @@ def test_the_cheapest_choices_are_those_that_trying_all_finds(table, room):
         assert sum(c.cost for c in found) == min(sum(c.cost for c in way) for way in fitting)
         least = cheapest(groups, {}, sum(c.cost for c in found))
         assert sum(c.bits for c in least) <= sum(c.bits for c in found)
+
+
+def test_the_solver_prints_nothing_to_stdout(capfd):
+    """It printed a line for one of some 400 programmes, where commands print their JSON."""
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        groups = [[Choice(str(i), "weight_bits", None, int(n) * bits, float(cost))
+                   for bits, cost in zip((8, 7, 6, 5, 4, 3, 2), np.sort(rng.random(7) ** 4), strict=True)]
+                  for i, n in enumerate(rng.integers(100, 3_000_000, rng.integers(2, 14)))]
+        cheapest(groups, {("weight_bits",): sum(g[0].bits for g in groups) * rng.uniform(0.26, 1)})
+        cheapest(groups, {}, float(rng.random()))
+    print("kept")
+    assert capfd.readouterr().out == "kept\n"
 
 
 @pytest.mark.parametrize(("options", "budget"), [
