@@ -10,10 +10,14 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Linear
 from snncompile.ir.populations import Neuron
+from snncompile.passes.quantize.calibrate import calibrate
 from snncompile.passes.quantize.compensate import errors
 from snncompile.passes.quantize.moments import Moments
+from snncompile.passes.quantize.neuron_program import typed_program
+from snncompile.passes.quantize.population import PopulationQuantizer, _Layout, _Real
 from snncompile.passes.quantize.rounders import codes_together
 from snncompile.passes.quantize.weight_grid import WeightGrid
+from snncompile.targets.arithmetic import Arithmetic
 from tests.passes.chains import both, chain, integer, joined, legal
 
 RNG = np.random.default_rng(0)
@@ -95,6 +99,38 @@ def test_samples_that_stand_still_give_codes_too(ticks):
     graph = chain(Linear(rng.normal(0, 0.3, (3, 20)), None), Neuron.of("lif", decay=0.001, bias=0.1), shape=(20,),
                   values="real")
     assert np.asarray(integer(graph, x, weight_bits=4).edges[0].chain[0].weight).any()
+
+
+def test_rates_that_rounding_changes_are_matched(monkeypatch):
+    """Weights of which few are large leave few codes that are not 0, so that neurons fire at another rate."""
+    rng = np.random.default_rng(6)
+    graph = chain(Linear(0.15 * rng.normal(0, 1, (12, 60)) ** 3), Neuron.of("if"), shape=(60,))
+    causes = (rng.random((24, 40, 3)) < 0.3) @ (rng.random((3, 60)) < 0.4) > 0
+    x = {"x": (causes & (rng.random(causes.shape) < 0.5)).astype(float)}
+    matched = counts_apart(graph, x, weight_bits=2)
+    monkeypatch.setattr("snncompile.passes.quantize.population.RATE_POWERS", ())
+    assert matched < 0.98 * counts_apart(graph, x, weight_bits=2)
+
+
+def test_weights_that_are_worth_more_move_neither_threshold_nor_bias():
+    """What rates are matched with: in real values, all but the weights stays."""
+    graph, shape = GRAPHS["bias"]
+    formed, x = legal(graph), spikes(12, 20, *shape)
+    seen = calibrate(formed, x)
+    (edge,) = formed.edges_into["b"]
+    neuron = formed.populations["b"]
+    quantizer = PopulationQuantizer(formed, "b", neuron, Arithmetic(weight_bits=8), seen, {"x": 1.0}, None, None)
+    population, projections = quantizer.run()
+    layout = _Layout(np.asarray(population.unit), 0, dict(projections), [np.zeros(())])
+    typed = typed_program(neuron, "b")
+    real = _Real(neuron, typed, None, np.ones(()), None, {}, None)
+    for scale in (1.0, 1.25):
+        scaled, _ = quantizer._in_units(real, layout, scale)
+        np.testing.assert_allclose(scaled.unit, np.asarray(population.unit) * scale)
+        for name in ("threshold", "bias"):
+            found = np.asarray(scaled.params[name]) * np.asarray(scaled.unit)
+            np.testing.assert_allclose(found, np.broadcast_to(neuron.params[name], found.shape), atol=0.002)
+    assert edge in projections
 
 
 def test_without_samples_weights_are_rounded_to_the_nearest():
