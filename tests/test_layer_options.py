@@ -74,6 +74,13 @@ def test_checks_and_costs_assume_the_same_widths():
     assert [v.diagnostic.place for v in verdict.violations if v.rule == "weight-bits"] == ['projection "b -> d"']
 
 
+def test_packings_take_them_too():
+    net = Net((1024,)).linear(1024, name="a").lif(0.5, name="b").linear(1024, name="c").lif(0.5, name="d").graph()
+    widths = (None, {"b": 2}, 2, {"a": 2, "c": 2})
+    cores = [sc.check(net, "loihi2", packed=True, weight_bits=bits).cores for bits in widths]
+    assert cores[0] > cores[1] > cores[2] == cores[3]
+
+
 @pytest.mark.parametrize(("options", "place"), [
     ({"weight_bits": {"e": 8}}, 'options of layer "e"'),
     ({"weight_bits": {"x": 8}}, 'options of layer "x"'),

@@ -136,6 +136,16 @@ def test_a_membrane_is_on_its_grid_before_it_is_compared() -> None:
     assert cell.v.tolist() == [0, 0, -1.5, 0]
 
 
+@pytest.mark.parametrize(("form", "fires"), [("paper", 1.0), ("code", 0.0)])
+def test_a_membrane_on_its_threshold_fires_as_the_form_says(form: Any, fires: float) -> None:
+    """Levels are half a threshold apart, and a weight of 1 leads to the threshold itself."""
+    net = nn.Sequential(training.QuantLinear(1, 1, 4, form=form), training.QuantLIF(3, form=form))
+    with torch.no_grad():
+        net[0].weight.fill_(1.0)
+    net[1].alpha.fill_(1.5)
+    assert same_spikes(net, torch.ones(2, 1, 1, dtype=torch.float64), table_bits=16) == fires
+
+
 def test_the_code_compares_strictly_and_rounds_the_tanh() -> None:
     cell = training.QuantLIF(3, form="code").double().eval()
     cell.alpha.fill_(0.75)
