@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import snncompile as sc
-from snncompile.ir.graph import Graph
+from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Linear
 from snncompile.ir.populations import Neuron
 from snncompile.search import Net
 from snncompile.targets.layer_options import read, split, to_toml
-from tests.passes.chains import chain
+from tests.passes.chains import chain, joined
 
 
 def two_layers() -> Graph:
@@ -72,6 +72,17 @@ def test_checks_and_costs_assume_the_same_widths():
     assert sc.estimate(net, "c99", layers={"a": {"weight_bits": 2}}).weight_bits == 2 * 24 + 8 * 18
     verdict = sc.check(net, "loihi1", weight_bits={"d": 12})
     assert [v.diagnostic.place for v in verdict.violations if v.rule == "weight-bits"] == ['projection "b -> d"']
+
+
+def test_a_readout_inside_a_loop_has_values_of_its_own_width():
+    rng = np.random.default_rng(2)
+    graph = joined({"a": Linear(rng.normal(0, 0.5, (5, 4)), None), "r": Neuron.of("li", decay=0.5),
+                    "back": Linear(rng.normal(0, 0.1, (5, 5)), None), "c": Linear(rng.normal(0, 0.5, (3, 5)), None),
+                    "d": Neuron.of("if")},
+                   Edge("x", "a"), Edge("a", "r"), Edge("r", "back", 1), Edge("back", "r"), Edge("r", "c"),
+                   Edge("c", "d"), Edge("d", "y"))
+    units = [sc.compile(graph, calibration=X, membrane_bits=bits).graph.nodes["r"].unit for bits in (None, {"r": 10})]
+    assert float(units[1]) == 2**6 * float(units[0])  # spread over 14 bits, or over 10 - 2
 
 
 def test_packings_take_them_too():
