@@ -140,7 +140,8 @@ def _qlif(x: float, s: State, p: Any) -> float:
     v = p.decay * s.get("q", 0.0) * p.step + p.gain * x
     v = level(v) * p.step if p.grid == "before" else v
     spikes = _spikes(v, p.threshold, p)
-    s["q"] = level(max(_after(v, spikes, p.threshold, p), p.v_min))
+    after = max(_after(v, spikes, p.threshold, p), p.v_min)
+    s["q"] = level(p.threshold * math.tanh(after / p.threshold) if p.grid == "after-tanh" else after)
     return spikes
 
 

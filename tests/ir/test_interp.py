@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +19,7 @@ from snncompile.ir.populations import IntState, Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Stage
 from tests.naive import run_naive
-from tests.strategies import LIBRARY, graphs, inputs_for
+from tests.strategies import LIBRARY, graphs, inputs_for, random_graphs
 
 
 def frames(*ticks: Any) -> Array:
@@ -36,6 +37,16 @@ def chain(*nodes: tuple[str, Any], **options: Any) -> Graph:
 @settings(max_examples=150)
 @given(graphs(LIBRARY), st.integers(0, 1000))
 def test_every_node_gives_what_the_naive_interpreter_gives(graph, seed):
+    _agrees(graph, seed)
+
+
+@pytest.mark.parametrize("rule", LIBRARY.rules)
+def test_each_rule_with_all_its_options_gives_what_the_naive_interpreter_gives(rule):
+    for seed, graph in random_graphs(0, 40, features=replace(LIBRARY, rules=(rule,), layers=3)):
+        _agrees(graph, seed)
+
+
+def _agrees(graph: Graph, seed: int) -> None:
     x = inputs_for(graph, seed, samples=2, ticks=6)
     traces = run(graph, x, record=graph.nodes)
     for name, expected in run_naive(graph, x).items():
