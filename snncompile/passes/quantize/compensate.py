@@ -32,6 +32,9 @@ RATIOS, COARSER, FEW_CODES = np.linspace(1.0, 0.2, 33), 4, 3
 """The steps that are tried, as shares of that with which the largest weight is a code: all of them for grids of few
 codes, every fourth one for others, and then those of FINER around the best."""
 FINER = np.array([-3, 3, -2, 2, -1, 1]) / 40
+AGAIN, AGAIN_WORK = np.array([1.0, 1.08, 0.93, 0.86, 0.8, 0.7]), 4e9
+"""The steps that are tried once more with weights rounded together, as shares of the best for weights rounded to
+nearest, where that takes no more than so many multiplications a sweep."""
 
 
 def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
@@ -76,6 +79,25 @@ def _best_of(weight: Array, grid: WeightGrid, second: Array, tried: Array, per_r
             better = (of_all < least) & (step > 0)
             best, least = np.where(better, step, best), np.where(better, of_all, least)
     return np.asarray(best)
+
+
+def better_steps(weight: Array, step: Array, grid: WeightGrid, second: Array, carried: Array, per_row: bool) -> Array:
+    """The real value of the code 1 with which weights that are rounded together change membranes least, `[row]`.
+
+    Large weights that are cut can be made good by others, so that it is often smaller than what `best_steps` finds.
+
+    Args:
+        step: what `best_steps` found, which is kept where layers are too large to be rounded several times.
+        carried: see `rounded_together`.
+    """
+    if len(AGAIN) * weight.size * weight.shape[1] > AGAIN_WORK:
+        return step
+    tried = AGAIN[:, None] * step
+    rows, steps = np.tile(weight, (len(AGAIN), 1)), tried.reshape(-1, 1)
+    changed = errors(rows, rounded_together(rows, steps, grid, second, carried), steps, second).reshape(tried.shape)
+    if not per_row:
+        changed = np.broadcast_to(changed.sum(1, keepdims=True), tried.shape)
+    return np.asarray(np.take_along_axis(tried, changed.argmin(0)[None], 0)[0])
 
 
 def order_of(second: Array) -> Array:

@@ -31,12 +31,14 @@ PART_OF_THRESHOLD = 0.5
 """What arrives of a neuron whose response is asked for, as a share of its threshold."""
 NEVER = 1e30
 """A threshold that no membrane reaches."""
-LEAST_DAMPING = 0.01
-"""What is added to the diagonal of H at least, as a share of its mean: Frantar et al., "GPTQ" (ICLR 2023)."""
+LEAST_DAMPING = 0.1
+"""What is added to the diagonal of H at least, as a share of its mean. Frantar et al., "GPTQ" (ICLR 2023), add 0.01.
+More is better here, because spikes that arrive from rounded layers differ from those that were recorded: on trained
+networks, a tenth left fewer spikes different than 0.01 did."""
 NOISE = 0.01
 """The mean of the diagonal of H around the mean is taken to be at least this share of what it is around 0."""
-DAMPED_ROWS = 2.0
-"""With fewer inputs than so many times the weights of a neuron, more is added."""
+FEW_ROWS_DAMPING = 0.02
+"""What is added at least, as a share of that mean, times the weights of a neuron for each input that was looked at."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Moments:
     def damped(self) -> Moments:
         """The moments with a diagonal added, so that what few samples show by chance is not relied on."""
         taps = self.second.shape[-1]
-        share = LEAST_DAMPING * max(1.0, DAMPED_ROWS * taps / max(self.rows, 1))
+        share = max(LEAST_DAMPING, FEW_ROWS_DAMPING * taps / max(self.rows, 1))
         mean = np.trace(self.second, axis1=1, axis2=2) / taps
         if self.around_mean:  # what is left beside a large mean may be rounding errors of the sums
             mean = np.maximum(mean, NOISE * (mean + np.square(self.added).mean(1)))

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from snncompile.ir.types import Array
-from snncompile.passes.quantize.compensate import best_steps, carried_by, rounded_together
+from snncompile.passes.quantize.compensate import best_steps, better_steps, carried_by, rounded_together
 from snncompile.passes.quantize.moments import Moments, Reader
 from snncompile.passes.quantize.weight_grid import WeightGrid
 
@@ -70,7 +70,8 @@ class Calibrated:
         return [carried_by(second) for second in self.moments.second]
 
     def step(self, grid: WeightGrid, weight: Array, per_row: bool) -> Array:
-        steps = [best_steps(rows, grid, second, per_row) for rows, second in self._groups(weight)]
+        steps = [better_steps(rows, best_steps(rows, grid, second, per_row), grid, second, carried, per_row)
+                 for (rows, second), carried in zip(self._groups(weight), self.carried, strict=True)]
         return np.concatenate(steps) if per_row else np.asarray(max(float(s.max(initial=0)) for s in steps))
 
     def codes(self, grid: WeightGrid, weight: Array, step: Array, per_row: bool) -> Array:

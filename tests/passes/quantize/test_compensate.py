@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from snncompile.ir.types import Array
-from snncompile.passes.quantize.compensate import best_steps, errors, rounded_together
+from snncompile.passes.quantize.compensate import best_steps, better_steps, carried_by, errors, rounded_together
 from snncompile.passes.quantize.weight_grid import WeightGrid
 
 GRIDS: list[Any] = [1, "ternary", 2, 3, 4, 8]
@@ -52,6 +52,27 @@ def test_codes_together_change_membranes_less(bits, seed):
     assert set(np.unique(together)) <= set(range(-grid.largest, grid.largest + 1))
     assert bits != 1 or np.all(together)
     np.testing.assert_array_equal(together, rounded_together(weight, step[:, None], grid, second))
+
+
+@pytest.mark.parametrize("bits", GRIDS)
+@pytest.mark.parametrize("per_row", [True, False])
+def test_steps_for_weights_together_are_better_or_the_same(bits, per_row):
+    weight, second = case(12, 60, 1)
+    grid, carried = WeightGrid(bits), carried_by(second)
+    before = best_steps(weight, grid, second, per_row)
+    after = better_steps(weight, before, grid, second, carried, per_row)
+    plain, better = (errors(weight, rounded_together(weight, s[:, None], grid, second), s[:, None], second)
+                     for s in (before, after))
+    assert (better <= plain).all() if per_row else better.sum() <= plain.sum()
+    assert (bits, per_row) != (4, True) or better.sum() < 0.97 * plain.sum()
+    assert per_row or np.ptp(after) == 0
+
+
+def test_layers_that_take_long_keep_their_step(monkeypatch):
+    monkeypatch.setattr("snncompile.passes.quantize.compensate.AGAIN_WORK", 12 * 60 * 60 * 6 - 1)
+    weight, second = case(12, 60, 1)
+    step = np.ones(12)
+    assert better_steps(weight, step, WeightGrid(4), second, carried_by(second), True) is step
 
 
 def test_few_weights_are_rounded_nearly_as_well_as_possible():

@@ -105,7 +105,7 @@ def test_few_rows_for_many_weights_are_damped_more():
     found = Recorded({"x": sent}).moments([Reader("x", 0, (), Linear(np.ones((1, 100))))], np.ones(2))
     added = np.diag(found.damped().second[0] - found.second[0])
     mean = np.trace(found.second[0]) / 100
-    np.testing.assert_allclose(added, 0.01 * 2 * 100 / 2 * mean)
+    np.testing.assert_allclose(added, 0.02 * 100 / 2 * mean)
     assert np.linalg.eigvalsh(found.damped().second[0]).min() > 0
 
 
