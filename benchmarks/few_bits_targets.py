@@ -1,17 +1,19 @@
 """What rounding weights together brings on the grids of hardware: `python -m benchmarks.few_bits_targets`.
 
 A trained network that is legal there is quantized for each target in its own arithmetic, on some samples, and compared
-with the float network on others. Two networks are trained here, in seconds, on scikit-learn's digits.
+with the float network on others. Two networks are trained here, in seconds, on scikit-learn's digits; their figures are
+means over several trainings.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -29,6 +31,8 @@ from snncompile.report.report import compare
 from snncompile.training import QuantLIF, fire, over_time
 
 TICKS, EPOCHS, BATCH, CALIBRATED = 16, 30, 64, 200
+Case: TypeAlias = tuple[Graph, Array, Array]
+"""A trained network, samples for a calibration, and samples held out."""
 
 
 class CurrentLIF(nn.Module):
@@ -82,16 +86,16 @@ def reset(net: nn.Sequential) -> None:
             layer.reset()
 
 
-def on_loihi1() -> tuple[Graph, Array, Array]:
-    torch.manual_seed(0)
+def on_loihi1(seed: int) -> Case:
+    torch.manual_seed(seed)
     x, y = small_digits(pooled=False, classes=10)
     net = trained(nn.Sequential(nn.Linear(64, 96, False), QuantLIF(decay=0.875, form="code"), nn.Linear(96, 10, False),
                                 QuantLIF(decay=0.875, form="code")), x[400:], y[400:])
     return _loaded(net, x)
 
 
-def on_xylo() -> tuple[Graph, Array, Array]:
-    torch.manual_seed(0)
+def on_xylo(seed: int) -> Case:
+    torch.manual_seed(seed)
     x, y = small_digits(pooled=True, classes=8)
     net = trained(nn.Sequential(nn.Linear(16, 64, False), CurrentLIF(), nn.Linear(64, 8, False), CurrentLIF()),
                   x[400:], y[400:])
@@ -99,44 +103,51 @@ def on_xylo() -> tuple[Graph, Array, Array]:
     return _loaded(net, x)
 
 
-def _loaded(net: nn.Sequential, x: Tensor) -> tuple[Graph, Array, Array]:
-    """The graph, samples of the training for a calibration, and samples held out from it."""
+def _loaded(net: nn.Sequential, x: Tensor) -> Case:
     graph = sc.load(net, example_input=x[:1, 0].double(), values="spike")
     return graph, x[400:400 + CALIBRATED].double().numpy(), x[:400].double().numpy()
 
 
-def cases(data: Path) -> Iterator[tuple[str, Graph, Array, Array]]:
-    yield "loihi1", *on_loihi1()
-    graph, folds = digits(data)
-    yield "loihi2", graph, folds[0].calibration, folds[0].x
-    yield "xylo-a2", *on_xylo()
-    graph, folds = nmnist(data)
-    yield "speck2f", graph, folds[0].calibration, folds[0].x
+def cases(data: Path, trainings: int) -> dict[str, Callable[[], Iterator[Case]]]:
+    """For each target, what gives its networks."""
+    def given(network: Callable[[Path], tuple[Graph, list[Any]]]) -> Iterator[Case]:
+        graph, folds = network(data)
+        yield graph, folds[0].calibration, folds[0].x
+
+    return {"loihi1": lambda: map(on_loihi1, range(trainings)), "loihi2": lambda: given(digits),
+            "xylo-a2": lambda: map(on_xylo, range(trainings)), "speck2f": lambda: given(nmnist)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SNNC_SHARED_DATA", ROOT / "../shared/data")))
     parser.add_argument("--only", help="one target")
+    parser.add_argument("--trainings", type=int, default=5)
     options = parser.parse_args()
-    for target, graph, calibration, held_out in cases(options.data):
-        if options.only not in (None, target):
-            continue
-        for bits in (None, 4, 2):
-            for rounding in ("nearest", "calibrated"):
-                arithmetic = {"weight_bits": bits, "weight_rounding": rounding}
-                shared = _shared(graph, target, calibration, held_out, arithmetic)
-                print(f"{target}, {bits or 'its own'} bits, {rounding}: {shared}", flush=True)
+    for target, networks in cases(options.data, options.trainings).items():
+        if options.only in (None, target):
+            _compare(target, list(networks()))
 
 
-def _shared(graph: Graph, target: str, calibration: Array, held_out: Array, arithmetic: dict[str, Any]) -> str:
-    order = Order.of(sc.load_target(target), arithmetic, calibration=Samples(calibration))
-    found = calibrated(graph, order, Observer())
-    integer = found.quantize.run(found.legal)
-    x = {next(iter(graph.inputs)): held_out}
+def _compare(target: str, networks: list[Case]) -> None:
+    for bits in (None, 4, 2):
+        for rounding in ("nearest", "calibrated"):
+            found = [_agreement(target, case, {"weight_bits": bits, "weight_rounding": rounding}) for case in networks]
+            *layers, counts, decisions = np.mean(found, axis=0) * 100
+            print(f"{target}, {bits or 'its own'} bits, {rounding}: spikes shared "
+                  f"{', '.join(f'{layer:.1f}' for layer in layers)} %, counts {counts:.1f} %, decisions "
+                  f"{decisions:.1f} %, {len(networks)} trainings", flush=True)
+
+
+def _agreement(target: str, case: Case, arithmetic: dict[str, Any]) -> list[float]:
+    """The shares of spikes of each population, of counts, and of decisions that float and integer network have alike.
+    """
+    graph, calibration, held_out = case
+    found = calibrated(graph, Order.of(sc.load_target(target), arithmetic, calibration=Samples(calibration)),
+                       Observer())
+    integer, x = found.quantize.run(found.legal), {next(iter(graph.inputs)): held_out}
     agreement = compare(found.legal, integer, x, integers(integer, x))
-    layers = ", ".join(f"{100 * agreement.shared(name):.1f}" for name in agreement.fired)
-    return f"spikes shared {layers} %, counts {agreement.counts_shared:.2%}, decisions {agreement.decisions:.2%}"
+    return [*(agreement.shared(name) for name in agreement.fired), agreement.counts_shared, agreement.decisions or 0.0]
 
 
 if __name__ == "__main__":
