@@ -121,17 +121,16 @@ def rounded_together(weight: Array, step: Array, grid: WeightGrid, second: Array
     """
     order = order_of(second)
     carried = carried_by(second) if carried is None else carried
-    weight, step, second = weight[:, order], np.broadcast_to(step, weight.shape)[:, order], second[np.ix_(order, order)]
+    step = np.broadcast_to(step, weight.shape)
     if grid.bits != 1:
         step = np.where(weight == 0, 0, step)
-    inverse = _inverse(step)
-    codes = _improved(weight, _one_after_another(weight, step, inverse, grid, carried), step, inverse, grid, second)
+    inverse, codes = _inverse(step), np.empty_like(weight)
+    codes[:, order] = _one_after_another(weight[:, order], step[:, order], inverse[:, order], grid, carried)
+    codes = _improved(weight, codes, step, inverse, grid, second)
     apart = _nearest(weight, inverse, grid)
     worse = errors(weight, codes, step, second) > errors(weight, apart, step, second)
     codes[worse] = apart[worse]
-    result = np.empty_like(codes)
-    result[:, order] = codes
-    return result
+    return codes
 
 
 def _inverse(step: Array) -> Array:
@@ -159,16 +158,16 @@ def _one_after_another(weight: Array, step: Array, inverse: Array, grid: WeightG
 
 
 def carried_by(second: Array) -> Array:
-    """U of H = (U + 1) D (U + 1)^T, in the order in which weights are rounded: how errors are carried on."""
-    order = order_of(second)
+    """U of H = (U + 1) D (U + 1)^T, in the order in which weights are rounded: how errors are carried on, float32."""
+    order, small = order_of(second), second.astype(np.float32)
     for more in MORE_DAMPING:
-        flipped = np.asfortranarray(second[np.ix_(order[::-1], order[::-1])])
+        flipped = small[np.ix_(order[::-1], order[::-1])].T  # the same, as Fortran lays it out
         np.fill_diagonal(flipped, np.diag(flipped) + more * np.diag(flipped).mean())
-        flipped, failed = lapack.dpotrf(flipped, lower=1, clean=1, overwrite_a=1)
+        flipped, failed = lapack.spotrf(flipped, lower=1, clean=1, overwrite_a=1)
         if not failed:
             break
     else:
-        return np.zeros_like(second)
+        return np.zeros(second.shape, np.float32)
     upper = flipped[::-1, ::-1]
     upper /= np.diag(upper).copy()
     np.fill_diagonal(upper, 0)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from snncompile.ir.expr import evaluate
 from snncompile.ir.op import Op
@@ -112,6 +111,8 @@ def added_up(x: Array, by: Array) -> Array:
         for tick in range(x.shape[1]):
             z[:, tick] = x[:, tick] + (ratio * z[:, tick - 1] if tick else 0)
         return z
+    from scipy.signal import fftconvolve  # which takes as long to import as all the rest
+
     kernel = by.astype(np.float32).reshape(1, -1, *(1,) * (x.ndim - 2))
     return np.asarray(fftconvolve(x.astype(np.float32), kernel, axes=1)[:, :x.shape[1]])
 
