@@ -72,8 +72,8 @@ def test_the_solver_prints_nothing_to_stdout(capfd):
 
 @pytest.mark.parametrize(("options", "budget"), [
     ({"weight_bits": "auto"}, {"weight_kib": 208 * 4.5 / 8192}),
-    ({"membrane_bits": "auto"}, {"state_kib": 20 * 9 / 8192}),
-    ({"weight_bits": "auto", "membrane_bits": "auto"}, {"resident_kib": (208 * 5 + 20 * 10) / 8192}),
+    ({"membrane_bits": "auto"}, {"state_kib": 20 * 6 / 8192}),
+    ({"weight_bits": "auto", "membrane_bits": "auto"}, {"resident_kib": (208 * 5 + 20 * 6) / 8192}),
 ])
 def test_the_chosen_widths_keep_the_budget_and_are_exact(options, budget):
     model = sc.compile(network(), calibration=X, budget=budget, **options)

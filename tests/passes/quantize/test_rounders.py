@@ -73,6 +73,25 @@ def test_projections_into_one_population_are_rounded_together():
     assert [c.shape for c in joint] == [(5, 6), (5, 6)]
 
 
+def test_a_network_rounds_projections_together(monkeypatch):
+    rng = np.random.default_rng(1)
+    graph = joined({"one": Linear(rng.normal(0.1, 0.4, (12, 20))), "two": Linear(rng.normal(0.1, 0.2, (12, 20))),
+                    "n": Neuron.of("lif", decay=0.8)},
+                   Edge("x", "one"), Edge("x", "two", 1), Edge("one", "n"), Edge("two", "n"), Edge("n", "y"), shape=(20,))
+    x = spikes(12, 40, 20)
+    together = counts_apart(graph, x, weight_bits=3)
+    monkeypatch.setattr(PopulationQuantizer, "_joint", lambda *_: None)
+    assert together < 0.9 * counts_apart(graph, x, weight_bits=3)
+
+
+def test_headroom_of_narrow_membranes_is_chosen_by_spikes(monkeypatch):
+    graph, shape = GRAPHS["linear"]
+    x = spikes(12, 40, *shape)
+    chosen = counts_apart(graph, x, membrane_bits=8)
+    monkeypatch.setattr("snncompile.passes.quantize.population.HEADROOMS", (0,))
+    assert chosen < 0.9 * counts_apart(graph, x, membrane_bits=8)
+
+
 def test_a_bias_makes_good_what_errors_change_in_the_mean():
     graph, shape = GRAPHS["bias"]
     x = spikes(12, 40, *shape)
