@@ -77,7 +77,8 @@ def test_a_network_rounds_projections_together(monkeypatch):
     rng = np.random.default_rng(1)
     graph = joined({"one": Linear(rng.normal(0.1, 0.4, (12, 20))), "two": Linear(rng.normal(0.1, 0.2, (12, 20))),
                     "n": Neuron.of("lif", decay=0.8)},
-                   Edge("x", "one"), Edge("x", "two", 1), Edge("one", "n"), Edge("two", "n"), Edge("n", "y"), shape=(20,))
+                   Edge("x", "one"), Edge("x", "two", 1), Edge("one", "n"), Edge("two", "n"), Edge("n", "y"),
+                   shape=(20,))
     x = spikes(12, 40, 20)
     together = counts_apart(graph, x, weight_bits=3)
     monkeypatch.setattr(PopulationQuantizer, "_joint", lambda *_: None)
