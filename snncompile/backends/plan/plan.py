@@ -216,7 +216,7 @@ class _Planner:
         return tuple(groups)
 
     def _population(self, name: str) -> PopulationPlan:
-        chains = [_split(e) for e in self.graph.edges_into[name]]
+        chains = [split(e) for e in self.graph.edges_into[name]]
         accumulators, places = self._accumulators(name, chains)
         projections = tuple(self._projection(name, k, edge, chain, accumulators[at]) for k, (edge, (chain, _), at) in
                             enumerate(zip(self.graph.edges_into[name], chains, places, strict=True)))
@@ -269,7 +269,7 @@ class _Planner:
                               tuple(builder.scratch))
 
 
-def _split(edge: Edge) -> tuple[tuple[Op, ...], Scale]:
+def split(edge: Edge) -> tuple[tuple[Op, ...], Scale]:
     """The chain of a projection without the factor at its end, and that factor, which multiplies the complete sum."""
     if edge.chain and isinstance(edge.chain[-1], Scale):
         return edge.chain[:-1], edge.chain[-1]

@@ -1,0 +1,108 @@
+"""Running emitted Verilog in a simulator: Icarus Verilog or Verilator."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.stream.context import Hardware, Stream
+from snncompile.backends.stream.lower import lower
+from snncompile.diagnostics import fail
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces
+from snncompile.backends.plan.layouts import channels_last
+from snncompile.ir.types import Array
+
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Simulated:
+    traces: Traces
+    cycles: int
+
+
+def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], stall: int = 0, limit: int = 2_000_000,
+             hardware: Hardware | None = None) -> Simulated:
+    """Run samples `[sample, tick, *shape]` in Icarus, and read what each population sent and kept in each tick."""
+    hardware = hardware or lower(graph)
+    samples, ticks = next(iter(x.values())).shape[:2]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file, content in artifact.files.items():
+            (folder / file).write_text(content if isinstance(content, str) else content.decode())
+        for port in hardware.inputs:
+            (folder / f"in_{port.name}.hex").write_text(words(port.stream, x[port.label]))
+        sources = [f for f in artifact.files if f.endswith(".v")]
+        _call(["iverilog", "-g2005-sv", "-DSNNC_TRACE", "-s", "testbench", "-o", "net.vvp", *sources], folder)
+        text = _call(["vvp", "-n", "net.vvp", f"+STALL={stall}", f"+SAMPLES={samples}", f"+LIMIT={limit}"], folder)
+    return _read(graph, hardware, text, samples, ticks)
+
+
+def _call(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if done.returncode:
+        fail("SNN601", command[0], (done.stderr + done.stdout).strip()[:2000])
+    return done.stdout
+
+
+def words(stream: Stream, x: Array) -> str:
+    """The words of samples `[sample, tick, *shape]`, in hexadecimal: the events of each tick, then its end."""
+    order, lines = channels_last(stream.shape), []
+    mask = (1 << stream.value_bits) - 1
+    for sample in np.asarray(x, np.int64).reshape(*x.shape[:2], -1)[:, :, order]:
+        for tick, values in enumerate(sample):
+            for i in np.flatnonzero(values):
+                lines.append(int(i) << stream.value_bits | int(values[i]) & mask)
+            last = tick == len(sample) - 1
+            lines.append(1 << (stream.bits - 2) | last << (stream.bits - 1))
+    return "".join(f"{word:x}\n" for word in lines)
+
+
+def _read(graph: Graph, hardware: Hardware, text: str, samples: int, ticks: int) -> Simulated:
+    stages = hardware.stages
+    emitted = [np.zeros((samples * ticks, s.stream.size), np.int64) for s in stages]
+    states = [[np.zeros((samples * ticks, s.stream.size), np.int64) for _ in s.states] for s in stages]
+    sent = [np.zeros((samples * ticks, p.stream.size), np.int64) for p in hardware.outputs]
+    tick, out_tick, cycles = [0] * len(stages), [0] * len(sent), -1
+    for line in text.splitlines():
+        kind, *rest = line.split()
+        if kind == "N":
+            k, neuron, value, *after = map(int, rest)
+            if tick[k] < samples * ticks:
+                emitted[k][tick[k], neuron] = value
+                for state, v in zip(states[k], after, strict=True):
+                    state[tick[k], neuron] = v
+        elif kind == "C":
+            tick[int(rest[0])] += 1
+        elif kind == "O":
+            k, word = int(rest[0]), int(rest[1], 16)
+            stream = hardware.outputs[k].stream
+            if word >> (stream.bits - 2) & 1:
+                out_tick[k] += 1
+            else:
+                raw = word & ((1 << stream.value_bits) - 1)
+                value = raw - (1 << stream.value_bits) if stream.value_bits and raw >> (stream.value_bits - 1) else raw
+                sent[k][out_tick[k], (word >> stream.value_bits) & ((1 << stream.index_bits) - 1)] = \
+                    value if stream.value_bits else 1
+        elif kind in ("DONE", "STUCK"):
+            cycles = int(rest[0]) if kind == "DONE" else -1
+    if cycles < 0:
+        fail("SNN601", "the simulation", f"it stopped, with ticks {tick} of {samples * ticks}")
+
+    def back(stream: Stream, values: Array) -> Array:
+        result = np.empty_like(values)
+        result[:, channels_last(stream.shape)] = values
+        return result.reshape(samples, ticks, *stream.shape)
+
+    return Simulated(Traces(
+        {p.label: back(p.stream, v) for p, v in zip(hardware.outputs, sent, strict=True)},
+        {s.stream.label: back(s.stream, v) for s, v in zip(stages, emitted, strict=True)},
+        {s.stream.label: {m.label: back(s.stream, v) for m, v in zip(s.states, of, strict=True)}
+         for s, of in zip(stages, states, strict=True)}), cycles)
