@@ -6,12 +6,16 @@ tick, and says whether the tick is the last of its sample. Values that are 1 whe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from snncompile.backends.plan.layouts import as_image
 from snncompile.backends.stream.neuron_unit import NeuronUnit
+from snncompile.backends.stream.scatter import Axis
 from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.types import Array, Shape
 
@@ -26,23 +30,45 @@ class Stream:
     Attributes:
         name: its identifier; label: the name of the node in the graph.
         shape: of the tensor, in the user's order.
-        size: the number of its elements.
         range: of its values, 0 included.
+        whole: whether each tick brings every element, zeros too.
     """
 
     name: str
     label: str
     shape: Shape
-    size: int
     range: Interval
+    whole: bool = False
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, rows and columns."""
+        return as_image(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def channel_bits(self) -> int:
+        return bits_below(self.image[0])
+
+    @property
+    def row_bits(self) -> int:
+        return bits_below(self.image[1])
+
+    @property
+    def column_bits(self) -> int:
+        return bits_below(self.image[2])
 
     @property
     def index_bits(self) -> int:
-        return max(1, (self.size - 1).bit_length())
+        """Row, column and channel, one behind another; a bit of 0 for a tensor of one element."""
+        return max(1, self.row_bits + self.column_bits + self.channel_bits)
 
     @property
     def value_bits(self) -> int:
-        return 0 if self.range[0] >= 0 and self.range[1] <= 1 else bit_width(self.range)
+        return 0 if self.range[0] >= 0 and self.range[1] <= 1 and not self.whole else bit_width(self.range)
 
     @property
     def bits(self) -> int:
@@ -50,16 +76,25 @@ class Stream:
         return 2 + self.index_bits + self.value_bits
 
 
-@dataclass(frozen=True)
+def bits_below(count: int) -> int:
+    """The bits of the numbers below a count: 0 for 1, 3 for 8."""
+    return (count - 1).bit_length()
+
+
+@dataclass(frozen=True, eq=False)
 class Link:
-    """A projection into a stage: each event adds a row of weights to an accumulator.
+    """A projection into a stage: each event adds rows of weights to an accumulator.
 
     Attributes:
         name: its identifier; label: its name for people.
         stream: what it reads.
         delay: how many ticks ago its events were sent.
         accumulator: the position of the accumulator that it adds to.
-        weights: `[input, neuron]`, channels last on both sides; None for a link that brings only the ends of ticks.
+        rows, columns: the places that an event reaches, and its taps; see `scatter`.
+        starts: for each source channel, the first group of a place that it adds to.
+        reach: how many groups it adds to at each place.
+        words: the weights, `[address, lane]`, for each row tap, column tap, source channel, and group; None for a link
+            that brings only the ends of ticks.
     """
 
     name: str
@@ -67,7 +102,11 @@ class Link:
     stream: Stream
     delay: int
     accumulator: int
-    weights: Array | None
+    rows: Axis
+    columns: Axis
+    starts: Array
+    reach: int
+    words: Array | None
 
     @property
     def depth(self) -> int:
@@ -76,7 +115,22 @@ class Link:
         All elements of a tick, and its end, fit, so that its source can finish a tick whatever else the stage waits
         for; with a delay, so many ticks more.
         """
-        return (self.delay + 1) * (self.stream.size + 1) if self.weights is not None else self.delay + 2
+        return (self.delay + 1) * (self.stream.size + 1) if self.words is not None else self.delay + 2
+
+    @property
+    def single(self) -> bool:
+        """Whether every event reaches the same groups once."""
+        return self.rows.most == self.columns.most == self.rows.size == self.columns.size == 1 and not self.starts.any()
+
+    @property
+    def pause(self) -> int:
+        """Idle cycles behind an event, so that the next one finds its sums written."""
+        return max(0, SETTLING - self.reach) if self.single else SETTLING - 1
+
+    @property
+    def hold(self) -> int:
+        """Idle cycles between the taps of an event, where two of them can reach the same place."""
+        return max(0, SETTLING - self.reach) if self.rows.repeats or self.columns.repeats else 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +151,9 @@ class State:
 
 @dataclass(frozen=True)
 class Stage:
-    """A population as hardware.
+    """A population, or an operator that needs complete sums, as hardware.
+
+    Sums lie in groups of `lanes` channels of a place; the last group of a place may have lanes to spare.
 
     Attributes:
         stream: what it sends.
@@ -109,43 +165,43 @@ class Stage:
         params: parameters that differ between neurons, by name, each `[neuron]`, channels last.
         tables: look-up tables, by name.
         lanes: how many weights are added in a cycle.
+        floor: where the largest value is kept and not the sum, the number that none is below; None for sums.
     """
 
     stream: Stream
     links: tuple[Link, ...]
     accumulators: tuple[int, ...]
     unit: NeuronUnit
-    states: tuple[State, ...]
-    params: dict[str, Array]
-    tables: dict[str, Array]
-    lanes: int
+    states: tuple[State, ...] = ()
+    params: Mapping[str, Array] = field(default_factory=dict)
+    tables: Mapping[str, Array] = field(default_factory=dict)
+    lanes: int = 1
+    floor: int | None = None
+
+    @property
+    def place_groups(self) -> int:
+        """Groups of a place."""
+        return -(-self.stream.image[0] // self.lanes)
 
     @property
     def groups(self) -> int:
         """Words of an accumulator memory, each of `lanes` sums."""
-        return -(-self.stream.size // self.lanes)
+        return self.stream.image[1] * self.stream.image[2] * self.place_groups
 
-    @property
-    def pause(self) -> int:
-        """Idle cycles behind an event, so that the next one finds its sums written."""
-        return max(0, SETTLING - self.groups)
+    @cached_property
+    def words(self) -> Array:
+        """The words of the weight memory, `[address, lane]`, link after link."""
+        parts = [k.words for k in self.links if k.words is not None]
+        return np.concatenate(parts) if parts else np.zeros((1, self.lanes), np.int64)
 
     @property
     def weight_bits(self) -> int:
-        return max((bit_width((int(k.weights.min(initial=0)), int(k.weights.max(initial=0))))
-                    for k in self.links if k.weights is not None), default=1)
-
-    @cached_property
-    def rows(self) -> Array:
-        """The words of the weight memory, `[address, lane]`: for each link, input and group."""
-        parts = [np.pad(k.weights, ((0, 0), (0, self.groups * self.lanes - self.stream.size))).reshape(-1, self.lanes)
-                 for k in self.links if k.weights is not None]
-        return np.concatenate(parts) if parts else np.zeros((1, self.lanes), np.int64)
+        return bit_width((int(self.words.min()), int(self.words.max())))
 
     @property
     def bases(self) -> tuple[int, ...]:
         """The address of the first word of each link."""
-        counts = [0 if k.weights is None else len(k.weights) * self.groups for k in self.links]
+        counts = [0 if k.words is None else len(k.words) for k in self.links]
         return tuple(int(n) for n in np.cumsum([0, *counts])[:-1])
 
 

@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from snncompile.backends.names import prefix
-from snncompile.backends.plan.layouts import channels_last
+from snncompile.backends.plan.layouts import as_image, channels_last
 from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
+from snncompile.backends.plan.plan import Port as PlannedPort
+from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.stream.context import Hardware, Link, Port, Stage, State, Stream
 from snncompile.backends.stream.neuron_unit import NeuronUnit
+from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
 from snncompile.diagnostics import Diagnostic
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.types import Array
+from snncompile.ir.op import Op
+from snncompile.ir.operations import Interval, bit_width
+from snncompile.ir.ops import MaxPool, Rectify, SumPool
+from snncompile.ir.types import Array, Shape
 
 
 def unsupported(graph: Graph) -> tuple[Diagnostic, ...]:
-    """The projections and outputs that have no form as a stream yet."""
-    found = [Diagnostic("SNN410", f"projection {edge.label}", op.kind(), "linear operators between populations")
-             for edge in graph.edges for op in edge.chain if not op.linear]
-    found += [Diagnostic("SNN410", f"output {edge.dst}", f"a delay of {edge.delay}", "no delay")
-              for edge in graph.edges if edge.dst in graph.outputs and edge.delay]
+    """The projections that have no form as a stream."""
+    found = []
+    for edge in graph.edges:
+        for chain, shape, into in parts(graph, edge):
+            if scatter(chain, shape, into) is None:
+                found.append(Diagnostic("SNN410", f"projection {edge.label}", f"{chain[0].kind()} to {list(into)}",
+                                        f"at most {DENSE_WEIGHTS:,} weights of a projection of no simpler form"))
     return tuple(found)
+
+
+def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
+    """The linear operators of a chain, cut at those that need complete sums, each part with its shapes.
+
+    An operator that needs them begins the part behind it; `Rectify` and `MaxPool` do.
+    """
+    shape = graph.shapes[edge.src]
+    found: list[tuple[list[Op], Shape, Shape]] = []
+    linear: list[Op] = []
+    first = shape
+    for op in split(edge)[0] if edge.dst in graph.populations else edge.chain:
+        if not op.linear:
+            found.append((linear, first, shape))
+            linear, first = [], op.infer(shape)
+        else:
+            linear.append(op)
+        shape = op.infer(shape)
+    return [*found, (linear, first, graph.shapes[edge.dst])]
 
 
 def lower(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1) -> Hardware:
@@ -41,43 +67,107 @@ class _Lowering:
     def __init__(self, graph: Graph, lanes: Mapping[str, int], chains: int):
         self.graph, self.lanes, self.chains = graph, lanes, chains
         self.plan: Plan = plan(graph, {}, {})
-        self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label], s.buffer.size,
+        self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
                                         (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
+        self.relays: list[Stage] = []
 
     def hardware(self) -> Hardware:
+        stages = tuple(map(self._stage, self.plan.populations))
+        outputs = tuple(Port(p.name, p.label, self._output(p)) for p in self.plan.outputs)
         return Hardware(prefix(self.graph.name),
-                        tuple(Port(p.name, p.label, self.streams[p.source.label]) for p in self.plan.inputs),
-                        tuple(Port(p.name, p.label, self.streams[p.source.label]) for p in self.plan.outputs),
-                        tuple(map(self._stage, self.plan.populations)))
+                        tuple(Port(p.name, p.label, self.streams[p.source.label]) for p in self.plan.inputs), outputs,
+                        (*stages, *self.relays))
+
+    def _output(self, port: PlannedPort) -> Stream:
+        """What an output carries: the stream that it reads, or a copy that is late."""
+        stream = self.streams[port.source.label]
+        if not port.delay:
+            return stream
+        link = self._link(f"{port.name}_late_0", port.label, stream, port.delay, 0, [], stream.shape, 1)
+        return self._relay(f"{port.name}_late", port.label, (link,), stream.range, None, None, stream.shape)
 
     def _stage(self, population: PopulationPlan) -> Stage:
         update, name = population.update, population.source.label
         numbers = {a.buffer.name: k for k, a in enumerate(update.accumulators)}
-        links = [self._link(edge, p.name, numbers[p.accumulator.name])
+        lanes = min(self.lanes.get(name, 1), as_image(update.shape)[0])
+        links = [self._projection(edge, p.name, numbers[p.accumulator.name], lanes)
                  for edge, p in zip(self.graph.edges_into[name], population.projections, strict=True)]
-        links.sort(key=lambda k: k.delay > 0)
-        if not links or links[0].delay:
-            first = self.plan.inputs[0]
-            links.insert(0, Link(f"{update.name}_ticks", f"ticks -> {name}", self.streams[first.label], 0, 0, None))
         states = tuple(State(s.buffer.name, label, s.bits, s.initial if s.initials is None else s.initials.values)
                        for label, s in zip(update.op.states, update.states, strict=True))
         unit = NeuronUnit.of(update, self.chains)
         params = {str(w.value): self._by_neuron(population, str(w.value)) for w in unit.wires if w.op == "param"}
         tables = {n: np.ravel(update.op.params[n]) for n in update.op.tables}
-        return Stage(self.streams[name], tuple(links), tuple(a.buffer.bits for a in update.accumulators), unit, states,
-                     params, tables, min(self.lanes.get(name, 1), update.size))
+        return Stage(self.streams[name], self._timed(update.name, links),
+                     tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, lanes)
 
-    def _link(self, edge: Edge, name: str, accumulator: int) -> Link:
-        chain, _ = split(edge)
-        shape = self.graph.shapes[edge.src]
-        size = math.prod(shape)
-        x = np.eye(size, dtype=np.int64).reshape(size, *shape)
-        for op in chain:
-            x = op.apply(x)
-        into = self.graph.shapes[edge.dst]
-        matrix = np.broadcast_to(x, (size, *into)) if x.shape[1:] != into else x
-        weights = matrix.reshape(size, -1)[channels_last(shape)][:, channels_last(into)]
-        return Link(name, edge.label, self.streams[edge.src], edge.delay, accumulator, weights)
+    def _timed(self, name: str, links: list[Link]) -> tuple[Link, ...]:
+        """The links, those without a delay first; where all have one, the ends of ticks of an input stand first."""
+        links = sorted(links, key=lambda k: k.delay > 0)
+        if not links or links[0].delay:
+            first = self.streams[self.plan.inputs[0].source.label]
+            links.insert(0, Link(f"{name}_ticks", f"ticks of {first.label}", first, 0, 0, Axis.same(1), Axis.same(1),
+                                 np.zeros(1, np.int64), 1, None))
+        return tuple(links)
+
+    def _projection(self, edge: Edge, name: str, accumulator: int, lanes: int) -> Link:
+        """The link of a projection, with a stage for each operator of its chain that needs complete sums."""
+        stream, (first, *later) = self.streams[edge.src], parts(self.graph, edge)
+        cuts = [op for op in split(edge)[0] if not op.linear]
+        chain, delay = first[0], edge.delay
+        for k, (op, (behind, shape, _)) in enumerate(zip(cuts, later, strict=True)):
+            stream, delay = self._cut(f"{name}_relay{k}", edge.label, stream, delay, chain, op, shape), 0
+            chain = behind
+        return self._link(name, edge.label, stream, delay, accumulator, chain, self.graph.shapes[edge.dst], lanes)
+
+    def _cut(self, name: str, label: str, stream: Stream, delay: int, chain: list[Op], op: Op, shape: Shape) -> Stream:
+        """What a stage sends that adds up a chain and applies an operator to the complete sums.
+
+        A maximum of values that may be negative needs every element, silent ones too.
+        """
+        low, high = chain_range(tuple(chain), stream.range)
+        into = stream.shape
+        for one in chain:
+            into = one.infer(into)
+        if isinstance(op, Rectify):
+            link = self._link(f"{name}_0", label, stream, delay, 0, chain, into, 1)
+            return self._relay(name, label, (link,), (low, high), op.sign, None, into)
+        assert isinstance(op, MaxPool)
+        if chain or delay or low < 0:
+            link = self._link(f"{name}_sum_0", label, stream, delay, 0, chain, into, 1)
+            stream = self._relay(f"{name}_sum", label, (link,), (low, high), None, None, into, low < 0)
+        pool = SumPool(op.kernel, op.stride, op.padding)
+        link = self._link(f"{name}_0", label, stream, 0, 0, [pool], shape, 1)
+        return self._relay(name, label, (link,), stream.range, None, low, shape)
+
+    def _relay(self, name: str, label: str, links: tuple[Link, ...], interval: Interval, sign: int | None,
+               floor: int | None, shape: Shape, whole: bool = False) -> Stream:
+        """What a stage without states sends: its sums or largest values, or the part of them with a sign."""
+        low, high = min(0, interval[0]), max(0, interval[1])
+        unit = NeuronUnit.passing((low, high), sign)
+        low, high = (max(low, 0) if sign == 1 else low), (min(high, 0) if sign == -1 else high)
+        stream = Stream(name, label, shape, (low, high), whole)
+        self.relays.append(Stage(stream, self._timed(name, list(links)), (bit_width(interval),), unit, floor=floor))
+        return stream
+
+    def _link(self, name: str, label: str, stream: Stream, delay: int, accumulator: int, chain: list[Op], into: Shape,
+              lanes: int) -> Link:
+        found = scatter(chain, stream.shape, into)
+        assert found is not None, "`unsupported` has no objection"
+        channels, height, width = as_image(into)
+        groups = -(-channels // lanes)
+        if found.channels == channels:
+            starts = np.array([low // lanes for low, _ in found.spans])
+            reach = max(high // lanes - low // lanes + 1 for low, high in found.spans)
+            starts = np.minimum(starts, groups - reach)
+            padded = np.pad(found.weights, ((0, 0), (0, 0), (0, 0), (0, groups * lanes - channels)))
+            at = starts[:, None] * lanes + np.arange(reach * lanes)
+            words = padded[:, :, np.arange(len(starts))[:, None], at]
+        else:  # one matrix: all places of the target are one row
+            starts, reach = np.zeros(len(found.spans), np.int64), height * width * groups
+            by_place = found.weights.reshape(*found.weights.shape[:3], height * width, channels)
+            words = np.pad(by_place, ((0, 0),) * 4 + ((0, groups * lanes - channels),))
+        return Link(name, label, stream, delay, accumulator, found.rows, found.columns, starts, reach,
+                    np.ascontiguousarray(words).reshape(-1, lanes))
 
     def _by_neuron(self, population: PopulationPlan, name: str) -> Array:
         """A parameter or factor of each neuron, channels last."""

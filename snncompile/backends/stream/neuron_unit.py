@@ -84,6 +84,18 @@ class NeuronUnit:
         """
         return _Builder(update, chains).unit()
 
+    @classmethod
+    def passing(cls, interval: Interval, sign: int | None = None) -> NeuronUnit:
+        """The unit of a relay: it sends its sum on, or only the positive (1) or negative (-1) part of it."""
+        low, high = interval
+        total = Wire("sum", (), 0, interval, 0)
+        if sign is None or (low >= 0 and sign == 1) or (high <= 0 and sign == -1):
+            return cls((total,), 0, (), 1)
+        part = (0, high) if sign == 1 else (low, 0)
+        args = (2, 1, 0) if sign == 1 else (2, 0, 1)
+        return cls((total, Wire("const", (), 0, (0, 0), 0), Wire("negative", (0,), None, LOGIC, 0),
+                    Wire("choose", args, None, part, 0)), 3, (), 1)
+
     def last_use(self) -> dict[int, int]:
         """For each wire, the last level in which it is read; `levels` for one that is read behind the last."""
         used = {i: wire.level for i, wire in enumerate(self.wires)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.names import comment
 from snncompile.backends.render import render
-from snncompile.backends.stream.context import Hardware, Stage, Stream
+from snncompile.backends.stream.context import Hardware, Link, Stage, Stream, bits_below
 from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.verilog.expressions import lines_of, literal, name_at, registers_of
 from snncompile.ir.graph import Graph
 from snncompile.ir.operations import bit_width, extent
@@ -29,7 +30,7 @@ def emit(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1) 
     files[f"{hardware.name}.v"] = render("verilog/top.v.j2", h=hardware, comment=comment(graph.name),
                                          forks=_forks(hardware))
     files[f"{hardware.name}_testbench.v"] = render("verilog/testbench.v.j2", h=hardware)
-    return Artifact(files, {"weights": sum(s.rows.size * s.weight_bits for s in hardware.stages) // 8})
+    return Artifact(files, {"weights": sum(s.words.size * s.weight_bits for s in hardware.stages) // 8})
 
 
 def _bits(count: int) -> int:
@@ -39,8 +40,7 @@ def _bits(count: int) -> int:
 
 def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]]:
     module, unit, stream = f"{network}_{stage.stream.name}", stage.unit, stage.stream
-    rows, files = stage.rows, {}
-    files[f"{module}_weights.hex"] = _words(rows, stage.weight_bits)
+    files = {f"{module}_weights.hex": _words(stage.words, stage.weight_bits)}
 
     def memory(name: str, values: Array) -> tuple[str, int]:
         bits = bit_width(extent(np.asarray(values)))
@@ -61,23 +61,97 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
               for n, v in stage.params.items()]
     tables = [dict(zip(("file", "bits"), memory(f"table_{n}", v), strict=True), name=n, size=len(v))
               for n, v in stage.tables.items()]
-    links = [{"bits": k.stream.bits, "index_bits": k.stream.index_bits, "value_bits": k.stream.value_bits,
-              "comment": comment(k.label), "delay": k.delay, "delay_bits": _bits(k.delay), "base": base,
-              "accumulator": k.accumulator, "weighs": k.weights is not None}
-             for k, base in zip(stage.links, stage.bases, strict=True)]
-    emitted = unit.wires[unit.output].bits
+    links = [_link(module, stage, i, k, base, files) for i, (k, base) in
+             enumerate(zip(stage.links, stage.bases, strict=True))]
+    channels, rows, columns = stream.image
+    fields = [n for n, bits in (("out_row", stream.row_bits), ("out_column", stream.column_bits),
+                                ("out_channel", stream.channel_bits)) if bits]
+    widths = {"out_row": stream.row_bits, "out_column": stream.column_bits, "out_channel": stream.channel_bits}
+    index = "{" + ", ".join(f"{n}[{widths[n] - 1}:0]" for n in fields) + "}" if fields else "1'd0"
+    weighing = [i for i, k in enumerate(stage.links) if k.words is not None]
+
+    def of_which(value: Callable[[Link], str], default: str) -> str:
+        """A value that depends on the projection of the event."""
+        texts = {i: value(stage.links[i]) for i in weighing}
+        if len(set(texts.values())) < 2:
+            return next(iter(texts.values()), default)
+        *first, (_, final) = texts.items()
+        return " : ".join(f"which == {i} ? {text}" for i, text in first) + f" : {final}"
+
     context = SimpleNamespace(
         module=module, comment=comment(stream.label), number=number, size=stream.size, lanes=stage.lanes,
         levels=unit.levels, links=links, out_bits=stream.bits, index_bits=stream.index_bits,
-        out_value_bits=stream.value_bits, turn_bits=_bits(len(links)), groups=stage.groups, pause=stage.pause,
+        out_value_bits=stream.value_bits, turn_bits=_bits(len(links)), groups=stage.groups,
         group_bits=_bits(stage.groups), lane_bits=_bits(stage.lanes), neuron_bits=_bits(stream.size),
-        address_bits=_bits(len(rows)), words=len(rows), weight_bits=stage.weight_bits,
+        address_bits=_bits(len(stage.words)), words=len(stage.words), weight_bits=stage.weight_bits,
         value_bits=max([k["value_bits"] for k in links] + [2]), weighted=any(k["value_bits"] for k in links),
-        which_bits=_bits(len(stage.accumulators)), accumulators=stage.accumulators, states=states, params=params,
-        tables=tables, lines=lines_of(unit), registers=registers_of(unit), output=name_at(unit, unit.output,
-                                                                                       unit.levels),
-        emitted_bits=max(emitted, stream.value_bits, 2))
+        accumulators=[{"bits": bits, "cleared": f"{{{stage.lanes}{{{_exact(stage.floor or 0, bits)}}}}}",
+                       "mine": " || ".join(f"which_b == {n}" for n, k in enumerate(stage.links)
+                                           if k.words is not None and k.accumulator == i) or "1'b0"}
+                      for i, bits in enumerate(stage.accumulators)],
+        states=states, params=params, tables=tables, lines=lines_of(unit), registers=registers_of(unit),
+        output=name_at(unit, unit.output, unit.levels),
+        emitted_bits=max(unit.wires[unit.output].bits, stream.value_bits, 2), whole=stream.whole,
+        largest=stage.floor is not None, channels=channels, columns=columns, channel_bits=stream.channel_bits,
+        column_bits=stream.column_bits, row_bits=stream.row_bits, out_index=index,
+        y_bits=max(1, *(k.stream.row_bits for k in stage.links)), x_bits=max(1, *(k.stream.column_bits for k in
+                                                                             stage.links)),
+        ty_bits=max(1, *(bits_below(k.rows.most) for k in stage.links)),
+        tx_bits=max(1, *(bits_below(k.columns.most) for k in stage.links)),
+        last_rows=of_which(lambda k: f"row_tap == {k.rows.most - 1}", "1'b1"),
+        last_columns=of_which(lambda k: f"column_tap == {k.columns.most - 1}", "1'b1"),
+        pauses=of_which(lambda k: str(k.pause), "0"), holds=of_which(lambda k: str(k.hold), "0"))
     return context, files
+
+
+def _exact(value: int, bits: int) -> str:
+    """A number of exactly so many bits."""
+    return f"{bits}'d{value & ((1 << bits) - 1)}"
+
+
+def _link(module: str, stage: Stage, i: int, k: Link, base: int, files: dict[str, str]) -> dict[str, Any]:
+    stream = k.stream
+    found: dict[str, Any] = {
+        "bits": stream.bits, "value_bits": stream.value_bits, "comment": comment(k.label), "delay": k.delay,
+        "delay_bits": _bits(k.delay), "weighs": k.words is not None}
+    if k.words is None:
+        return found
+    data, low, fields = f"in{i}_data", stream.value_bits, {}
+    for name, bits in (("channel", stream.channel_bits), ("column", stream.column_bits), ("row", stream.row_bits)):
+        fields[name] = f"{data}[{low + bits - 1}:{low}]" if bits else "0"
+        low += bits
+    channels = stream.image[0]
+    starts = ""
+    if k.starts.any():
+        starts = f"{module}_starts{i}.hex"
+        files[starts] = _words(k.starts.reshape(-1, 1), _bits(stage.groups))
+    value = f"$signed({data}[{stream.value_bits - 1}:0])" if stream.value_bits else "1"
+    taps = channels * k.reach
+    width = stage.stream.image[2]
+    axes = [_axis(f"{module}_rows{i}.hex", "rows", k.rows, width * stage.place_groups, k.columns.taps * taps,
+                  stream.image[1], files),
+            _axis(f"{module}_columns{i}.hex", "columns", k.columns, stage.place_groups, taps, stream.image[2], files)]
+    return {**found, **fields, "channel_bits": max(1, stream.channel_bits), "channels": channels, "starts": starts,
+            "value": value, "base": base, "reach": k.reach, "axes": axes}
+
+
+def _axis(file: str, name: str, axis: Axis, groups: int, addresses: int, size: int, files: dict[str, str]
+          ) -> dict[str, Any]:
+    """The table of an axis: for each coordinate and pair, whether there is one, its group and its address."""
+    pairs = [pair for each in axis.reached for pair in each]
+    group_bits = _bits(max([place * groups for place, _ in pairs] + [1]))
+    address_bits = _bits(max([tap * addresses for _, tap in pairs] + [1]))
+    tap_bits = max(1, bits_below(axis.most))
+    words = []
+    for each in axis.reached:
+        words += [1 << (group_bits + address_bits) | place * groups << address_bits | tap * addresses
+                  for place, tap in each] + [0] * ((1 << tap_bits) - len(each))
+    bits = 1 + group_bits + address_bits
+    index_bits = max(1, bits_below(size))
+    words += [0] * ((1 << (index_bits + tap_bits)) - len(words))
+    files[file] = "\n".join(f"{word:x}" for word in words) + "\n"
+    return {"file": file, "name": name, "bits": bits, "words": len(words), "group_bits": group_bits,
+            "address_bits": address_bits, "tap_bits": tap_bits, "index_bits": index_bits}
 
 
 def _forks(hardware: Hardware) -> list[dict[str, Any]]:
@@ -88,7 +162,7 @@ def _forks(hardware: Hardware) -> list[dict[str, Any]]:
     for stage in hardware.stages:
         for k in stage.links:
             branches[k.stream.name].append({
-                "name": f"l_{k.name}", "ends_only": k.weights is None, "depth": k.depth, "depth_bits": _bits(k.depth),
+                "name": f"l_{k.name}", "ends_only": k.words is None, "depth": k.depth, "depth_bits": _bits(k.depth),
                 "tokens": k.delay, "token": f"{k.stream.bits}'d{1 << (k.stream.bits - 2)}"})
     for p in hardware.outputs:
         depth = p.stream.size + 1

@@ -54,15 +54,22 @@ def _call(command: list[str], folder: Path) -> str:
 
 def words(stream: Stream, x: Array) -> str:
     """The words of samples `[sample, tick, *shape]`, in hexadecimal: the events of each tick, then its end."""
-    order, lines = channels_last(stream.shape), []
+    order, index, lines = channels_last(stream.shape), indices(stream).tolist(), []
     mask = (1 << stream.value_bits) - 1
     for sample in np.asarray(x, np.int64).reshape(*x.shape[:2], -1)[:, :, order]:
         for tick, values in enumerate(sample):
             for i in np.flatnonzero(values):
-                lines.append(int(i) << stream.value_bits | int(values[i]) & mask)
+                lines.append(index[i] << stream.value_bits | int(values[i]) & mask)
             last = tick == len(sample) - 1
             lines.append(1 << (stream.bits - 2) | last << (stream.bits - 1))
     return "".join(f"{word:x}\n" for word in lines)
+
+
+def indices(stream: Stream) -> Array:
+    """The index field of each element, channels last: its row, column and channel, one behind another."""
+    channels, rows, columns = stream.image
+    y, x, c = np.unravel_index(np.arange(stream.size), (rows, columns, channels))
+    return np.asarray((y << (stream.column_bits + stream.channel_bits)) | (x << stream.channel_bits) | c)
 
 
 def _read(graph: Graph, hardware: Hardware, text: str, samples: int, ticks: int) -> Simulated:
@@ -70,6 +77,7 @@ def _read(graph: Graph, hardware: Hardware, text: str, samples: int, ticks: int)
     emitted = [np.zeros((samples * ticks, s.stream.size), np.int64) for s in stages]
     states = [[np.zeros((samples * ticks, s.stream.size), np.int64) for _ in s.states] for s in stages]
     sent = [np.zeros((samples * ticks, p.stream.size), np.int64) for p in hardware.outputs]
+    element = [{int(n): i for i, n in enumerate(indices(p.stream))} for p in hardware.outputs]
     tick, out_tick, cycles = [0] * len(stages), [0] * len(sent), -1
     for line in text.splitlines():
         kind, *rest = line.split()
@@ -89,8 +97,8 @@ def _read(graph: Graph, hardware: Hardware, text: str, samples: int, ticks: int)
             else:
                 raw = word & ((1 << stream.value_bits) - 1)
                 value = raw - (1 << stream.value_bits) if stream.value_bits and raw >> (stream.value_bits - 1) else raw
-                sent[k][out_tick[k], (word >> stream.value_bits) & ((1 << stream.index_bits) - 1)] = \
-                    value if stream.value_bits else 1
+                index = (word >> stream.value_bits) & ((1 << stream.index_bits) - 1)
+                sent[k][out_tick[k], element[k][index]] = value if stream.value_bits else 1
         elif kind in ("DONE", "STUCK"):
             cycles = int(rest[0]) if kind == "DONE" else -1
     if cycles < 0:
