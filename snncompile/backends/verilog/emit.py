@@ -13,6 +13,7 @@ from snncompile.backends.names import comment
 from snncompile.backends.render import render
 from snncompile.backends.stream.context import Hardware, Link, Stage, Stream, bits_below
 from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.neuron_unit import signed_digits
 from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.verilog.expressions import lines_of, literal, name_at, registers_of
 from snncompile.ir.graph import Graph
@@ -68,6 +69,9 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
                                 ("out_channel", stream.channel_bits)) if bits]
     widths = {"out_row": stream.row_bits, "out_column": stream.column_bits, "out_channel": stream.channel_bits}
     index = "{" + ", ".join(f"{n}[{widths[n] - 1}:0]" for n in fields) + "}" if fields else "1'd0"
+    counts = any(n & (n - 1) for n in (channels, columns))  # else a neuron's number is its row, column and channel
+    if not counts:
+        index = f"done[{stream.index_bits - 1}:0]"
     weighing = [i for i, k in enumerate(stage.links) if k.words is not None]
 
     def of_which(value: Callable[[Link], str], default: str) -> str:
@@ -93,6 +97,8 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
         output=name_at(unit, unit.output, unit.levels),
         emitted_bits=max(unit.wires[unit.output].bits, stream.value_bits, 2), whole=stream.whole,
         largest=stage.floor is not None, channels=channels, columns=columns, channel_bits=stream.channel_bits,
+        counts=counts, spatial=any(k.words is not None and (not k.single or k.rows.taps * k.columns.taps > 1)
+                                    for k in stage.links),
         column_bits=stream.column_bits, row_bits=stream.row_bits, out_index=index,
         y_bits=max(1, *(k.stream.row_bits for k in stage.links)), x_bits=max(1, *(k.stream.column_bits for k in
                                                                              stage.links)),
@@ -132,7 +138,15 @@ def _link(module: str, stage: Stage, i: int, k: Link, base: int, files: dict[str
                   stream.image[1], files),
             _axis(f"{module}_columns{i}.hex", "columns", k.columns, stage.place_groups, taps, stream.image[2], files)]
     return {**found, **fields, "channel_bits": max(1, stream.channel_bits), "channels": channels, "starts": starts,
-            "value": value, "base": base, "reach": k.reach, "axes": axes}
+            "value": value, "reach": k.reach, "axes": axes, "address": _multiple(f"channel{i}", k.reach, base),
+            "start": f"starts{i}[channel{i}]" if starts else "0"}
+
+
+def _multiple(name: str, factor: int, more: int) -> str:
+    """A number times a constant, plus another one, as shifts and sums, for which no multiplier is taken."""
+    terms = [(sign, f"({{1'b0, {name}}} << {bits})") for bits, sign in signed_digits(factor)]
+    text = "".join(f" {'+' if sign > 0 else '-'} {term}" for sign, term in terms)
+    return f"{more}{text}"
 
 
 def _axis(file: str, name: str, axis: Axis, groups: int, addresses: int, size: int, files: dict[str, str]
@@ -162,12 +176,15 @@ def _forks(hardware: Hardware) -> list[dict[str, Any]]:
     for stage in hardware.stages:
         for k in stage.links:
             branches[k.stream.name].append({
-                "name": f"l_{k.name}", "ends_only": k.words is None, "depth": k.depth, "depth_bits": _bits(k.depth),
+                "name": f"l_{k.name}", "ends_only": k.words is None, "depth": k.depth, "alone": len(stage.links) == 1, "depth_bits": _bits(k.depth),
                 "tokens": k.delay, "token": f"{k.stream.bits}'d{1 << (k.stream.bits - 2)}"})
     for p in hardware.outputs:
         depth = p.stream.size + 1
-        branches[p.stream.name].append({"name": f"o_{p.name}", "ends_only": False, "depth": depth,
+        branches[p.stream.name].append({"name": f"o_{p.name}", "ends_only": False, "depth": depth, "alone": True,
                                         "depth_bits": _bits(depth), "tokens": 0, "token": "0"})
+    for readers in branches.values():
+        for reader in readers:  # nothing else waits for the stream, and the reader for nothing else
+            reader["alone"] &= len(readers) == 1 and not reader["tokens"]
     return [{"name": f"s_{name}", "comment": comment(stream.label), "bits": stream.bits, "branches": branches[name]}
             for name, stream in streams.items()]
 
