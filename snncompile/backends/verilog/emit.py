@@ -21,6 +21,10 @@ from snncompile.ir.operations import bit_width, extent
 from snncompile.ir.types import Array
 
 
+SMALL_MEMORY = 4096
+"""The words of a weight memory whose rows are padded."""
+
+
 def emit(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1) -> Artifact:
     hardware = lower(graph, lanes, chains)
     files: dict[str, str | bytes] = {f"{hardware.name}_fifo.v": render("verilog/fifo.v.j2")}
@@ -41,7 +45,7 @@ def _bits(count: int) -> int:
 
 def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]]:
     module, unit, stream = f"{network}_{stage.stream.name}", stage.unit, stage.stream
-    files = {f"{module}_weights.hex": _words(stage.words, stage.weight_bits)}
+    files: dict[str, str] = {}
 
     def memory(name: str, values: Array) -> tuple[str, int]:
         bits = bit_width(extent(np.asarray(values)))
@@ -82,12 +86,22 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
         *first, (_, final) = texts.items()
         return " : ".join(f"which == {i} ? {text}" for i, text in first) + f" : {final}"
 
+    # The address of a weight is the row and the group, one behind the other, where that wastes little memory.
+    plain = len(stage.links) == 1 and weighing == [0] and stage.links[0].single and stage.links[0].rows.taps == 1 \
+        and stage.links[0].columns.taps == 1
+    joined = bits_below(stage.groups) if plain and _few_words(stage) else 0
+    words = stage.words
+    if joined:
+        words = np.pad(words.reshape(-1, stage.groups, stage.lanes),
+                       ((0, 0), (0, (1 << joined) - stage.groups), (0, 0))).reshape(-1, stage.lanes)
+    files[f"{module}_weights.hex"] = _words(words, stage.weight_bits)
     context = SimpleNamespace(
         module=module, comment=comment(stream.label), number=number, size=stream.size, lanes=stage.lanes,
         levels=unit.levels, links=links, out_bits=stream.bits, index_bits=stream.index_bits,
         out_value_bits=stream.value_bits, turn_bits=_bits(len(links)), groups=stage.groups,
         group_bits=_bits(stage.groups), lane_bits=_bits(stage.lanes), neuron_bits=_bits(stream.size),
-        address_bits=_bits(len(stage.words)), words=len(stage.words), weight_bits=stage.weight_bits,
+        address_bits=max(1, stage.links[0].stream.channel_bits) + joined if joined else _bits(len(words)),
+        words=len(words), weight_bits=stage.weight_bits,
         value_bits=max([k["value_bits"] for k in links] + [2]), weighted=any(k["value_bits"] for k in links),
         accumulators=[{"bits": bits, "cleared": f"{{{stage.lanes}{{{_exact(stage.floor or 0, bits)}}}}}",
                        "mine": " || ".join(f"which_b == {n}" for n, k in enumerate(stage.links)
@@ -97,7 +111,9 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
         output=name_at(unit, unit.output, unit.levels),
         emitted_bits=max(unit.wires[unit.output].bits, stream.value_bits, 2), whole=stream.whole,
         largest=stage.floor is not None, channels=channels, columns=columns, channel_bits=stream.channel_bits,
-        counts=counts, spatial=any(k.words is not None and (not k.single or k.rows.taps * k.columns.taps > 1)
+        counts=counts, several=len(links) > 1, latency=unit.levels + (2 if stage.lanes > 1 else 1),
+        joined=joined, row_of_bits=max(1, stage.links[0].stream.channel_bits), ends_at=of_which(
+            lambda k: str(k.reach - 1), "0"), spatial=any(k.words is not None and (not k.single or k.rows.taps * k.columns.taps > 1)
                                     for k in stage.links),
         column_bits=stream.column_bits, row_bits=stream.row_bits, out_index=index,
         y_bits=max(1, *(k.stream.row_bits for k in stage.links)), x_bits=max(1, *(k.stream.column_bits for k in
@@ -108,6 +124,12 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
         last_columns=of_which(lambda k: f"column_tap == {k.columns.most - 1}", "1'b1"),
         pauses=of_which(lambda k: str(k.pause), "0"), holds=of_which(lambda k: str(k.hold), "0"))
     return context, files
+
+
+def _few_words(stage: Stage) -> bool:
+    """Whether rows of weights may be padded to a power of two of groups."""
+    padded = (1 << bits_below(stage.groups)) / stage.groups
+    return stage.groups > 1 and (padded == 1 or len(stage.words) * padded <= SMALL_MEMORY)
 
 
 def _exact(value: int, bits: int) -> str:
