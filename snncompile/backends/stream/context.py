@@ -120,7 +120,7 @@ class Link:
     @property
     def single(self) -> bool:
         """Whether every event reaches the same groups once."""
-        return self.rows.most == self.columns.most == self.rows.size == self.columns.size == 1 and not self.starts.any()
+        return self.rows.meets and self.columns.meets and not self.starts.any()
 
     @property
     def pause(self) -> int:

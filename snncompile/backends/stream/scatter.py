@@ -81,6 +81,11 @@ class Axis:
         return max(1, *map(len, self.reached))
 
     @property
+    def meets(self) -> bool:
+        """Whether all coordinates reach the only one behind."""
+        return self.size == 1 and all(len(each) == 1 for each in self.reached)
+
+    @property
     def repeats(self) -> bool:
         """Whether an event can reach the same place twice."""
         return any(len({out for out, _ in each}) < len(each) for each in self.reached)
