@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.stream.neuron_unit import NeuronUnit
-from snncompile.ir.operations import shift_right, wrap
+from snncompile.ir.operations import shift_right, width, wrap
 from snncompile.ir.types import Array
 
 COMPUTED: Mapping[str, Callable[..., Any]] = {
@@ -17,7 +17,7 @@ COMPUTED: Mapping[str, Callable[..., Any]] = {
     "negative": lambda a: np.where(a < 0, 1, 0), "both": np.multiply, "either": np.maximum,
     "choose": lambda c, a, b: np.where(c != 0, a, b),
 }
-"""The operations of wires that need no constant; those with one are `shl`, `shr`, `low` and `rom`."""
+"""The operations of wires that need no constant; those with one are `shl`, `shr`, `saturate`, `low` and `rom`."""
 
 
 def evaluate(unit: NeuronUnit, leaf: Callable[[str, Any], Array], tables: Mapping[str, Array]) -> list[Array]:
@@ -40,9 +40,11 @@ def evaluate(unit: NeuronUnit, leaf: Callable[[str, Any], Array], tables: Mappin
             case "param" | "state" | "sum":
                 put(leaf(wire.op, wire.value))
             case "shl":
-                put(args[0] << wire.value)
+                put((args[0] << wire.value[0]) + wire.value[1])
             case "shr":
                 put(shift_right(args[0], wire.value, "floor"))
+            case "saturate":
+                put(np.clip(args[0], *width(wire.value)))
             case "low":
                 put(wrap(args[0], wire.value))
             case "rom":

@@ -13,14 +13,14 @@ value passes at most `chains` carry chains in a level. `0.75 v + x`, with `v` in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from snncompile.backends.plan.updates import Update
 from snncompile.ir.expr import Step
-from snncompile.ir.operations import Interval, bit_width, extent, join
+from snncompile.ir.operations import Interval, bit_width, extent, join, width
 
 LEAVES = ("const", "param", "state", "sum")
 CHAINS = frozenset({"add", "sub", "ge", "gt"})
@@ -37,8 +37,9 @@ class Wire:
     Attributes:
         op: a leaf (`const`, `param` of the neuron, `state`, or `sum`, an accumulator), or what is computed: `add`,
             `sub`, `mul`, the comparisons `ge` and `gt`, `negative` (whether a value is below 0), `both` and `either`
-            of two conditions, `choose` (the second where the first is not 0, else the third), `shl` and `shr` by
-            constant bits, `low` (the lowest bits, as a signed number), `rom` (an entry of a table).
+            of two conditions, `choose` (the second where the first is not 0, else the third), `shl` by constant
+            bits, which are filled with a number, `shr` by constant bits, `low` (the lowest bits, as a signed number),
+            `saturate` (the nearest signed number of so many bits), `rom` (an entry of a table).
         args: the positions of the wires that it is computed from.
         value: the number of a `const`, the name of a leaf or table, or the bits of a shift.
         range: the integers that it can be where it is used. It is computed modulo its width, so that what is not chosen
@@ -120,9 +121,22 @@ class _Builder:
         found: list[int] = []
         for step, interval in zip(program.steps, self.update.ranges, strict=True):
             found.append(self._step(step, tuple(found[a] for a in step.args), interval))
-        levels = 1 + max((w.level for w in self.wires), default=0)
-        return NeuronUnit(tuple(self.wires), found[program.output],
-                          tuple((name, found[i]) for name, i in program.next_state), levels)
+        used = sorted(self._used([found[program.output], *(found[i] for _, i in program.next_state)]))
+        moved = {old: new for new, old in enumerate(used)}
+        wires = tuple(replace(self.wires[i], args=tuple(moved[a] for a in self.wires[i].args)) for i in used)
+        levels = 1 + max((w.level for w in wires), default=0)
+        return NeuronUnit(wires, moved[found[program.output]],
+                          tuple((name, moved[found[i]]) for name, i in program.next_state), levels)
+
+    def _used(self, ends: list[int]) -> set[int]:
+        """The wires that some wires are computed from, these among them."""
+        found: set[int] = set()
+        while ends:
+            wire = ends.pop()
+            if wire not in found:
+                found.add(wire)
+                ends += self.wires[wire].args
+        return found
 
     def _add(self, op: str, args: tuple[int, ...], interval: Interval, value: Any = None) -> int:
         """A wire, in the first level that has room for it; the same wire where there is one already."""
@@ -179,8 +193,33 @@ class _Builder:
             return b
         if self._constant(b) == 0:
             return a
+        folded = self._folded(a, b)
+        if folded is not None:
+            return folded
         (low, high), (least, most) = self._range(a), self._range(b)
         return self._add("add", (a, b), interval or (low + least, high + most))
+
+    def _folded(self, a: int, b: int) -> int | None:
+        """The sum of a shifted value and a number without a carry chain, or with a shorter one, where there is a way.
+
+        In `(v << 3) + 4` the number fills the empty bits; in `(v << 3) - v + 4` it does so in front of the difference;
+        `(v << 1) + 2` is `(v + 1) << 1`.
+        """
+        number, wire = self._constant(b), self.wires[a]
+        if number is None:
+            return None
+        if wire.op == "shl" and wire.value[1] == 0:
+            bits = wire.value[0]
+            if 0 <= number < 1 << bits:
+                low, high = wire.range
+                return self._add("shl", wire.args, (low + number, high + number), (bits, number))
+            if number % (1 << bits) == 0:
+                return self.shifted_left(self.plus(wire.args[0], self._number(number >> bits)), bits)
+        if wire.op == "sub":
+            first = self._folded(wire.args[0], b)
+            if first is not None and self.wires[first].op == "shl":
+                return self.minus(first, wire.args[1])
+        return None
 
     def minus(self, a: int, b: int, interval: Interval | None = None) -> int:
         if self._constant(b) == 0:
@@ -190,10 +229,13 @@ class _Builder:
 
     def shifted_left(self, a: int, bits: int) -> int:
         low, high = self._range(a)
-        return a if bits == 0 else self._add("shl", (a,), (low << bits, high << bits), bits)
+        return a if bits == 0 else self._add("shl", (a,), (low << bits, high << bits), (bits, 0))
 
     def shifted_right(self, a: int, bits: int, interval: Interval | None = None) -> int:
         low, high = self._range(a)
+        wire = self.wires[a]
+        if wire.op == "shl" and wire.value[0] <= bits:  # what fills the empty bits is lost
+            return self.shifted_right(wire.args[0], bits - wire.value[0], interval)
         return a if bits == 0 else self._add("shr", (a,), interval or (low >> bits, high >> bits), bits)
 
     def times(self, a: int, b: int, interval: Interval) -> int:
@@ -269,6 +311,19 @@ class _Builder:
         index = self.limited(index, 0, last)
         return self._add("rom", (index,), interval, str(table))
 
+    def saturated(self, op: str, a: int, b: int, interval: Interval) -> int | None:
+        """The wire of `min(max(x, low), high)` where both ends are those of a width; it needs the upper bits of x only.
+        """
+        high, wire = self._constant(b), self.wires[a]
+        if op != "min" or high is None or wire.op != "choose":
+            return None
+        condition = self.wires[wire.args[0]]
+        low = self._constant(wire.args[2])
+        bits = bit_width((high, high))
+        if condition.op != "gt" or condition.args != wire.args[1:] or (low, high) != width(bits):
+            return None
+        return self._add("saturate", (wire.args[1],), interval, bits)
+
     def limited(self, a: int, low: int, high: int) -> int:
         """A value, but at least `low` and at most `high`."""
         least, most = self._range(a)
@@ -316,6 +371,9 @@ def _sign(b: _Builder, args: tuple[int, ...], interval: Interval, _: Any) -> int
 def _extreme(op: str) -> Lowering:
     def lowered(b: _Builder, args: tuple[int, ...], interval: Interval, _: Any) -> int:
         one, other = args
+        saturated = b.saturated(op, one, other, interval)
+        if saturated is not None:
+            return saturated
         greater = b._add("gt", (one, other), LOGIC)
         return b.chosen(greater, *((one, other) if op == "max" else (other, one)), interval)
     return lowered

@@ -60,10 +60,26 @@ def literal(value: int) -> str:
 
 def _text(unit: NeuronUnit, wire: Wire) -> str:
     args = [name_at(unit, a, wire.level) for a in wire.args]
+    if wire.op == "saturate":
+        return _saturated(args[0], unit.wires[wire.args[0]].bits, wire.value)
     if wire.op in INFIX:
         return f"{args[0]} {INFIX[wire.op]} {args[1]}" if wire.op not in ("ge", "gt") else _condition(
             f"{args[0]} {INFIX[wire.op]} {args[1]}")
     return TEXTS[wire.op](wire, args)
+
+
+def _saturated(name: str, wide: int, bits: int) -> str:
+    """The nearest signed number of so many bits: a value fits where its upper bits are all alike."""
+    if wide <= bits:
+        return name
+    upper, sign = f"{name}[{wide - 1}:{bits - 1}]", f"{name}[{wide - 1}]"
+    cut = f"{{{sign}, {{{bits - 1}{{!{sign}}}}}}}"
+    return f"$signed((&{upper} || !(|{upper})) ? {name}[{bits - 1}:0] : {cut})"
+
+
+def _filled(name: str, bits: int, number: int) -> str:
+    """A value shifted left, with a number in the bits that this leaves empty."""
+    return f"{name} <<< {bits}" if number == 0 else f"$signed({{{name}, {bits}'d{number}}})"
 
 
 def _condition(text: str) -> str:
@@ -79,7 +95,7 @@ TEXTS: dict[str, Callable[[Wire, list[str]], str]] = {
     "both": lambda _, args: f"{args[0]} & {args[1]}",
     "either": lambda _, args: f"{args[0]} | {args[1]}",
     "choose": lambda _, args: f"({args[0]} != 2'sd0) ? {args[1]} : {args[2]}",
-    "shl": lambda wire, args: f"{args[0]} <<< {wire.value}",
+    "shl": lambda wire, args: _filled(args[0], *wire.value),
     "shr": lambda wire, args: f"{args[0]} >>> {wire.value}",
     "low": lambda wire, args: f"$signed({args[0]}[{wire.value - 1}:0])",
     "rom": lambda wire, args: f"table_{_word(wire.value)}[{args[0]}]",
