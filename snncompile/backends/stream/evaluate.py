@@ -15,6 +15,7 @@ COMPUTED: Mapping[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply,
     "ge": lambda a, b: np.where(a >= b, 1, 0), "gt": lambda a, b: np.where(a > b, 1, 0),
     "negative": lambda a: np.where(a < 0, 1, 0), "both": np.multiply, "either": np.maximum,
+    "sub-gated": lambda a, b, c: a - np.where(c != 0, b, 0),
     "choose": lambda c, a, b: np.where(c != 0, a, b),
 }
 """The operations of wires that need no constant; those with one are `shl`, `shr`, `saturate`, `low` and `rom`."""
@@ -43,6 +44,10 @@ def evaluate(unit: NeuronUnit, leaf: Callable[[str, Any], Array], tables: Mappin
                 put((args[0] << wire.value[0]) + wire.value[1])
             case "shr":
                 put(shift_right(args[0], wire.value, "floor"))
+            case "round":
+                put(shift_right(args[0], wire.value, "nearest"))
+            case "add-rounded":
+                put(args[0] + shift_right(args[1], wire.value, "nearest"))
             case "saturate":
                 put(np.clip(args[0], *width(wire.value)))
             case "low":

@@ -23,7 +23,7 @@ from snncompile.ir.expr import Step
 from snncompile.ir.operations import Interval, bit_width, extent, join, width
 
 LEAVES = ("const", "param", "state", "sum")
-CHAINS = frozenset({"add", "sub", "ge", "gt"})
+CHAINS = frozenset({"add", "sub", "round", "add-rounded", "sub-gated", "ge", "gt"})
 """The operations that take a carry chain."""
 ALONE = frozenset({"mul", "rom"})
 """The operations that fill a level: multipliers and memories have registers of their own."""
@@ -38,7 +38,9 @@ class Wire:
         op: a leaf (`const`, `param` of the neuron, `state`, or `sum`, an accumulator), or what is computed: `add`,
             `sub`, `mul`, the comparisons `ge` and `gt`, `negative` (whether a value is below 0), `both` and `either`
             of two conditions, `choose` (the second where the first is not 0, else the third), `shl` by constant
-            bits, which are filled with a number, `shr` by constant bits, `low` (the lowest bits, as a signed number),
+            bits, which are filled with a number, `shr` by constant bits, `round` (the same to the nearest, halves up), `add-rounded` (a
+            value plus another one that is rounded so), `sub-gated` (a value less another one where the third is 1),
+            `low` (the lowest bits, as a signed number),
             `saturate` (the nearest signed number of so many bits), `rom` (an entry of a table).
         args: the positions of the wires that it is computed from.
         value: the number of a `const`, the name of a leaf or table, or the bits of a shift.
@@ -196,6 +198,11 @@ class _Builder:
         folded = self._folded(a, b)
         if folded is not None:
             return folded
+        for one, other in ((a, b), (b, a)):
+            if self.wires[one].op == "round":
+                (low, high), (least, most) = self._range(a), self._range(b)
+                return self._add("add-rounded", (other, *self.wires[one].args), interval or (low + least, high + most),
+                                 self.wires[one].value)
         (low, high), (least, most) = self._range(a), self._range(b)
         return self._add("add", (a, b), interval or (low + least, high + most))
 
@@ -280,6 +287,10 @@ class _Builder:
         known = self._constant(condition)
         if known is not None or then == otherwise:
             return then if known != 0 else otherwise
+        less = self.wires[then]
+        if less.op == "sub" and less.args[0] == otherwise and self._range(condition) == LOGIC:  # a reset by subtraction
+            return self._add("sub-gated", (otherwise, less.args[1], condition),
+                             interval or join(self._range(then), self._range(otherwise)))
         return self._add("choose", (condition, then, otherwise),
                          interval or join(self._range(then), self._range(otherwise)))
 
@@ -387,8 +398,14 @@ def _either(b: _Builder, args: tuple[int, ...], interval: Interval, _: Any) -> i
 
 def _shifted(b: _Builder, args: tuple[int, ...], interval: Interval, value: Any) -> int:
     (a,), (bits, rounding) = args, value
+    shifted = b.wires[a]
+    if rounding == "nearest" and shifted.op == "shl" and shifted.value[0] < bits and shifted.value[1] == 0:
+        (a,), bits = shifted.args, bits - shifted.value[0]
     if rounding == "nearest" and bits:
-        a = b.plus(a, b._number(1 << (bits - 1)))
+        folded = b._folded(a, b._number(1 << (bits - 1)))
+        if folded is None:
+            return b._add("round", (a,), interval, bits)
+        a = folded
     elif rounding == "zero" and bits:
         a = b.plus(a, b.chosen(b.negative(a), b._number((1 << bits) - 1), b._number(0)))
     return b.shifted_right(a, bits, interval)

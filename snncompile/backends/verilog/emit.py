@@ -25,6 +25,10 @@ SMALL_MEMORY = 4096
 """The words of a weight memory whose rows are padded."""
 
 
+BLOCKS = ((1, 32768), (2, 16384), (4, 8192), (9, 4096), (18, 2048), (36, 1024))
+"""The widths and depths that a memory block can have."""
+
+
 def emit(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1) -> Artifact:
     hardware = lower(graph, lanes, chains)
     files: dict[str, str | bytes] = {f"{hardware.name}_fifo.v": render("verilog/fifo.v.j2")}
@@ -94,14 +98,21 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
     if joined:
         words = np.pad(words.reshape(-1, stage.groups, stage.lanes),
                        ((0, 0), (0, (1 << joined) - stage.groups), (0, 0))).reshape(-1, stage.lanes)
-    files[f"{module}_weights.hex"] = _words(words, stage.weight_bits)
+    bank_words = next((depth for width, depth in BLOCKS if width >= stage.lanes * stage.weight_bits), BLOCKS[-1][1])
+    banks = -(-len(words) // bank_words)
+    if banks == 1:
+        files[f"{module}_weights.hex"] = _words(words, stage.weight_bits)
+    else:
+        words = np.pad(words, ((0, banks * bank_words - len(words)), (0, 0)))
+        for n in range(banks):
+            files[f"{module}_weights{n}.hex"] = _words(words[n * bank_words:(n + 1) * bank_words], stage.weight_bits)
     context = SimpleNamespace(
         module=module, comment=comment(stream.label), number=number, size=stream.size, lanes=stage.lanes,
         levels=unit.levels, links=links, out_bits=stream.bits, index_bits=stream.index_bits,
         out_value_bits=stream.value_bits, turn_bits=_bits(len(links)), groups=stage.groups,
         group_bits=_bits(stage.groups), lane_bits=_bits(stage.lanes), neuron_bits=_bits(stream.size),
-        address_bits=max(1, stage.links[0].stream.channel_bits) + joined if joined else _bits(len(words)),
-        words=len(words), weight_bits=stage.weight_bits,
+        address_bits=max(1, stage.links[0].stream.channel_bits) + joined if joined else bits_below(len(words)) or 1,
+        words=len(words), banks=banks, bank_words=bank_words, bank_bits=bits_below(bank_words), weight_bits=stage.weight_bits,
         value_bits=max([k["value_bits"] for k in links] + [2]), weighted=any(k["value_bits"] for k in links),
         accumulators=[{"bits": bits, "cleared": f"{{{stage.lanes}{{{_exact(stage.floor or 0, bits)}}}}}",
                        "mine": " || ".join(f"which_b == {n}" for n, k in enumerate(stage.links)

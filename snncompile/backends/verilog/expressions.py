@@ -62,6 +62,8 @@ def _text(unit: NeuronUnit, wire: Wire) -> str:
     args = [name_at(unit, a, wire.level) for a in wire.args]
     if wire.op == "saturate":
         return _saturated(args[0], unit.wires[wire.args[0]].bits, wire.value)
+    if wire.op in ("round", "add-rounded"):  # the bit below the cut is carried in
+        return _rounded(*(args if len(args) > 1 else ["1'sd0", *args]), wire.value)
     if wire.op in INFIX:
         return f"{args[0]} {INFIX[wire.op]} {args[1]}" if wire.op not in ("ge", "gt") else _condition(
             f"{args[0]} {INFIX[wire.op]} {args[1]}")
@@ -75,6 +77,11 @@ def _saturated(name: str, wide: int, bits: int) -> str:
     upper, sign = f"{name}[{wide - 1}:{bits - 1}]", f"{name}[{wide - 1}]"
     cut = f"{{{sign}, {{{bits - 1}{{!{sign}}}}}}}"
     return f"$signed((&{upper} || !(|{upper})) ? {name}[{bits - 1}:0] : {cut})"
+
+
+def _rounded(name: str, rounded: str, bits: int) -> str:
+    """A value plus another one that is shifted right and rounded: the highest bit that is lost is added too."""
+    return f"{name} + ({rounded} >>> {bits}) + $signed({{1'b0, {rounded}[{bits - 1}]}})"
 
 
 def _filled(name: str, bits: int, number: int) -> str:
@@ -97,6 +104,7 @@ TEXTS: dict[str, Callable[[Wire, list[str]], str]] = {
     "choose": lambda _, args: f"({args[0]} != 2'sd0) ? {args[1]} : {args[2]}",
     "shl": lambda wire, args: _filled(args[0], *wire.value),
     "shr": lambda wire, args: f"{args[0]} >>> {wire.value}",
+    "sub-gated": lambda _, args: f"{args[0]} - (({args[2]} != 2'sd0) ? {args[1]} : 1'sd0)",
     "low": lambda wire, args: f"$signed({args[0]}[{wire.value - 1}:0])",
     "rom": lambda wire, args: f"table_{_word(wire.value)}[{args[0]}]",
 }
