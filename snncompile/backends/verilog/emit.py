@@ -21,6 +21,8 @@ from snncompile.ir.operations import bit_width, extent
 from snncompile.ir.types import Array
 
 
+JOINED = 4
+"""Banks whose words are joined in front of a register."""
 SMALL_MEMORY = 4096
 """The words of a weight memory whose rows are padded."""
 
@@ -106,6 +108,7 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
         words = np.pad(words, ((0, banks * bank_words - len(words)), (0, 0)))
         for n in range(banks):
             files[f"{module}_weights{n}.hex"] = _words(words[n * bank_words:(n + 1) * bank_words], stage.weight_bits)
+    extra = (stage.lanes > 1) + (banks > 1)  # registers of what a neuron keeps, until its sum is there
     context = SimpleNamespace(
         module=module, comment=comment(stream.label), number=number, size=stream.size, lanes=stage.lanes,
         levels=unit.levels, links=links, out_bits=stream.bits, index_bits=stream.index_bits,
@@ -122,7 +125,9 @@ def _stage(network: str, number: int, stage: Stage) -> tuple[Any, dict[str, str]
         output=name_at(unit, unit.output, unit.levels),
         emitted_bits=max(unit.wires[unit.output].bits, stream.value_bits, 2), whole=stream.whole,
         largest=stage.floor is not None, channels=channels, columns=columns, channel_bits=stream.channel_bits,
-        counts=counts, several=len(links) > 1, latency=unit.levels + (2 if stage.lanes > 1 else 1),
+        counts=counts, several=len(links) > 1, latency=unit.levels + 1 + extra, extra=extra,
+        joins=[" | ".join(f"weight{n}" for n in range(first, min(first + JOINED, banks)))
+               for first in range(0, banks, JOINED)],
         joined=joined, row_of_bits=max(1, stage.links[0].stream.channel_bits), ends_at=of_which(
             lambda k: str(k.reach - 1), "0"), spatial=any(k.words is not None and (not k.single or k.rows.taps * k.columns.taps > 1)
                                     for k in stage.links),
