@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 
 from snncompile.backends.plan.layouts import as_image
-from snncompile.backends.stream.neuron_unit import NeuronUnit
 from snncompile.backends.stream.scatter import Axis
+from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.types import Array, Shape
 
@@ -121,6 +121,11 @@ class Link:
     def single(self) -> bool:
         """Whether every event reaches the same groups once."""
         return self.rows.meets and self.columns.meets and not self.starts.any()
+
+    @property
+    def plain(self) -> bool:
+        """Whether the channel of an event alone says which weights it adds, and all events reach the same groups."""
+        return self.single and self.rows.taps == self.columns.taps == 1
 
     @property
     def pause(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.backends.stream.neuron_unit import NeuronUnit
+from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.ir.operations import shift_right, width, wrap
 from snncompile.ir.types import Array
 

@@ -13,8 +13,9 @@ from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.stream.context import Hardware, Link, Port, Stage, State, Stream
-from snncompile.backends.stream.neuron_unit import NeuronUnit
+from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
+from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.diagnostics import Diagnostic
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
@@ -92,9 +93,9 @@ class _Lowering:
         lanes = min(self.lanes.get(name, 1), as_image(update.shape)[0])
         links = [self._projection(edge, p.name, numbers[p.accumulator.name], lanes)
                  for edge, p in zip(self.graph.edges_into[name], population.projections, strict=True)]
-        states = tuple(State(s.buffer.name, label, s.bits, s.initial if s.initials is None else s.initials.values)
+        states = tuple(State(s.buffer.name, label, s.bits, s.initials.values if s.initials else int(s.initial or 0))
                        for label, s in zip(update.op.states, update.states, strict=True))
-        unit = NeuronUnit.of(update, self.chains)
+        unit = unit_of(update, self.chains)
         params = {str(w.value): self._by_neuron(population, str(w.value)) for w in unit.wires if w.op == "param"}
         tables = {n: np.ravel(update.op.params[n]) for n in update.op.tables}
         return Stage(self.streams[name], self._timed(update.name, links),

@@ -24,7 +24,7 @@ import numpy as np
 from snncompile.backends.plan.layouts import as_image, channels_last
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear, Pad, Reshape, Scale, SumPool, Upsample
-from snncompile.ir.types import Array, Shape
+from snncompile.ir.types import Array, Shape, ShapeOnly
 from snncompile.ir.windows import Window
 
 DENSE_WEIGHTS = 1 << 24
@@ -150,8 +150,8 @@ def scatter(chain: Sequence[Op], shape: Shape, into: Shape) -> Scatter | None:
 def _then(path: _Path, op: Op) -> _Path | None:
     """The path with one more operator; None where it leaves the form."""
     match op:
-        case Scale() if np.ndim(op.factor) == 0 and op.bias is None:
-            return replace(path, factor=path.factor * int(np.asarray(op.factor)))
+        case Scale() if op.bias is None and not isinstance(op.factor, (np.ndarray, ShapeOnly)):
+            return replace(path, factor=path.factor * int(op.factor))
         case Reshape():
             return _reshaped(path, op.shape)
         case Linear() if path.weights is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snncompile.backends.stream.neuron_unit import NeuronUnit, Wire
+from snncompile.backends.stream.wires import NeuronUnit, Wire
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "ge": ">=", "gt": ">"}
 
@@ -63,7 +63,7 @@ def _text(unit: NeuronUnit, wire: Wire) -> str:
     if wire.op == "saturate":
         return _saturated(args[0], unit.wires[wire.args[0]].bits, wire.value)
     if wire.op in ("round", "add-rounded"):  # the bit below the cut is carried in
-        return _rounded(*(args if len(args) > 1 else ["1'sd0", *args]), wire.value)
+        return _rounded("1'sd0" if wire.op == "round" else args[0], args[-1], wire.value)
     if wire.op in INFIX:
         return f"{args[0]} {INFIX[wire.op]} {args[1]}" if wire.op not in ("ge", "gt") else _condition(
             f"{args[0]} {INFIX[wire.op]} {args[1]}")
@@ -95,7 +95,7 @@ def _condition(text: str) -> str:
 
 
 TEXTS: dict[str, Callable[[Wire, list[str]], str]] = {
-    "param": lambda wire, _: f"leaf_{_word(wire.value)}",
+    "param": lambda wire, _: f"leaf_{word(wire.value)}",
     "state": lambda wire, _: f"state_{wire.value}",
     "sum": lambda wire, _: f"sum{wire.value}",
     "negative": lambda _, args: _condition(f"{args[0]} < 2'sd0"),
@@ -106,9 +106,10 @@ TEXTS: dict[str, Callable[[Wire, list[str]], str]] = {
     "shr": lambda wire, args: f"{args[0]} >>> {wire.value}",
     "sub-gated": lambda _, args: f"{args[0]} - (({args[2]} != 2'sd0) ? {args[1]} : 1'sd0)",
     "low": lambda wire, args: f"$signed({args[0]}[{wire.value - 1}:0])",
-    "rom": lambda wire, args: f"table_{_word(wire.value)}[{args[0]}]",
+    "rom": lambda wire, args: f"table_{word(wire.value)}[{args[0]}]",
 }
 
 
-def _word(name: object) -> str:
+def word(name: object) -> str:
+    """A name of a parameter as a part of an identifier."""
     return str(name).replace(" ", "_")

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from snncompile.backends.artifact import Artifact
+from snncompile.backends.plan.layouts import channels_last
 from snncompile.backends.stream.context import Hardware, Stream
 from snncompile.backends.stream.lower import lower
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
-from snncompile.backends.plan.layouts import channels_last
 from snncompile.ir.types import Array
 
 TIMEOUT_S = 600

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from snncompile.backends.plan.plan import plan
 from snncompile.backends.plan.updates import Update
+from snncompile.backends.stream.circuit import signed_digits
 from snncompile.backends.stream.evaluate import COMPUTED, evaluate
-from snncompile.backends.stream.neuron_unit import CHAINS, LEAVES, LOWERED, NeuronUnit, signed_digits
+from snncompile.backends.stream.neuron_unit import LOWERED, unit_of
+from snncompile.backends.stream.wires import CHAINS, LEAVES
 from snncompile.ir.expr import evaluate as interpret
 from snncompile.ir.operations import INTEGER_OPERATIONS
 from tests.backends.exactness import random_case
@@ -37,7 +41,7 @@ def between(rng: np.random.Generator, low: int, high: int) -> np.ndarray:
 def test_a_unit_computes_what_its_program_computes(rule, chains):
     rng = np.random.default_rng(0)
     for update in updates(rule, 12):
-        unit, op = NeuronUnit.of(update, chains), update.op
+        unit, op = unit_of(update, chains), update.op
         sums = [between(rng, *a.buffer.range) for a in update.accumulators]
         factors = [np.asarray(a.factor if a.factors is None else rng.choice(a.factors.values, 403), np.int64)
                    for a in update.accumulators]
@@ -70,7 +74,7 @@ def _reached(update: Update, state: str) -> tuple[int, int]:
 @pytest.mark.parametrize("chains", [1, 2])
 def test_a_value_passes_few_carry_chains_in_a_level(rule, chains):
     for update in updates(rule, 6):
-        unit = NeuronUnit.of(update, chains)
+        unit = unit_of(update, chains)
         depth: list[int] = []
         for wire in unit.wires:
             assert all(unit.wires[a].level <= wire.level for a in wire.args)
@@ -81,7 +85,7 @@ def test_a_value_passes_few_carry_chains_in_a_level(rule, chains):
 
 
 def test_every_operation_of_an_integer_program_is_lowered():
-    assert {"const", *INTEGER_OPERATIONS} == set(LOWERED)
+    assert {"const", *INTEGER_OPERATIONS} == {"lut", *LOWERED}
     assert not set(COMPUTED) & set(LEAVES)
 
 
@@ -90,4 +94,4 @@ def test_signed_digits_add_up(factor):
     digits = signed_digits(factor)
     assert sum(sign << bit for bit, sign in digits) == factor
     bits = [bit for bit, _ in digits]
-    assert all(a - b >= 2 for a, b in zip(bits, bits[1:], strict=False))
+    assert all(a - b >= 2 for a, b in pairwise(bits))

@@ -1,0 +1,276 @@
+"""What the Verilog templates read: stages with names, widths and expressions of Verilog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snncompile.backends.stream.context import Hardware, Stage
+from snncompile.backends.verilog.expressions import Line, Register
+
+
+def count_bits(most: int) -> int:
+    """The bits of a counter that goes up to a number."""
+    return max(1, most.bit_length())
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Constants in a file of hexadecimal words: `bits` wide, `words` of them."""
+
+    name: str
+    file: str
+    bits: int
+    words: int
+
+
+@dataclass(frozen=True)
+class AxisTable:
+    """The table of an axis: the word of a coordinate and a pair has a bit for whether there is one, a group, an address.
+
+    Attributes:
+        memory: its words.
+        index_bits, tap_bits: of the coordinate and of the number of the pair, which make the address of a word.
+        group_bits, address_bits: of the parts of a word.
+    """
+
+    memory: Memory
+    index_bits: int
+    tap_bits: int
+    group_bits: int
+    address_bits: int
+
+
+@dataclass(frozen=True)
+class LinkCode:
+    """One projection into a stage.
+
+    Attributes:
+        bits, value_bits: of its words, and of the values in them.
+        comment: its name for people.
+        delay: in ticks.
+        weighs: whether its events add anything; the rest is empty where not.
+        row, column, channel, value: expressions of the fields of a word.
+        channel_bits: of the channel.
+        address: the expression of the first address of the weights of a channel.
+        reach: groups at each place.
+        start: the expression of the first group of a channel.
+        starts: the memory behind that, if there is one.
+        rows, columns: the tables of the axes.
+    """
+
+    bits: int
+    value_bits: int
+    comment: str
+    delay: int
+    weighs: bool
+    row: str = ""
+    column: str = ""
+    channel: str = ""
+    value: str = ""
+    channel_bits: int = 1
+    address: str = ""
+    reach: int = 1
+    start: str = "0"
+    starts: Memory | None = None
+    rows: AxisTable | None = None
+    columns: AxisTable | None = None
+
+    @property
+    def delay_bits(self) -> int:
+        return count_bits(self.delay)
+
+
+@dataclass(frozen=True)
+class SumCode:
+    """One accumulator: its width, the word of a group without events, and whether the projection of `which_b` adds to
+    it."""
+
+    bits: int
+    cleared: str
+    mine: str
+
+
+@dataclass(frozen=True)
+class StateCode:
+    """One state: its first values as a literal or a file, and the wire of its next value."""
+
+    name: str
+    bits: int
+    initial: str
+    file: str
+    next: str
+
+
+@dataclass(frozen=True)
+class WeightMemory:
+    """The weights of a stage, in banks.
+
+    Attributes:
+        words, banks, bank_words: of all banks together, their number, and the words of each.
+        address_bits, bank_bits: of an address, and of its part inside a bank.
+        joins: for each register behind the banks, the expression of what it holds.
+        joined: the bits of a group, where an address is the row and the group, one behind the other; 0 where it is
+            counted.
+        row_bits: of the row.
+    """
+
+    words: int
+    banks: int
+    bank_words: int
+    address_bits: int
+    bank_bits: int
+    joins: tuple[str, ...]
+    joined: int
+    row_bits: int
+
+
+@dataclass(frozen=True)
+class StageCode:
+    """One stage.
+
+    Attributes:
+        module: the name of its module; number: its position among the stages.
+        comment: its name for people.
+        stage: what it is made from.
+        memory: of its weights.
+        links, sums, states, params, tables, lines, registers: its parts.
+        output: the wire of what a neuron emits, and its width.
+        index: the expression of the index of what a neuron emits; with `counts`, from counters of row, column and
+            channel.
+        spatial: whether events reach places by the tables of axes.
+        last_row, last_column, pause, hold, ends_at: expressions that depend on the projection of the event.
+    """
+
+    module: str
+    number: int
+    comment: str
+    stage: Stage
+    memory: WeightMemory
+    links: tuple[LinkCode, ...]
+    sums: tuple[SumCode, ...]
+    states: tuple[StateCode, ...]
+    params: tuple[Memory, ...]
+    tables: tuple[Memory, ...]
+    lines: tuple[Line, ...]
+    registers: tuple[Register, ...]
+    output: str
+    output_bits: int
+    index: str
+    counts: bool
+    spatial: bool
+    last_row: str
+    last_column: str
+    pause: str
+    hold: str
+    ends_at: str
+
+    @property
+    def size(self) -> int:
+        return self.stage.stream.size
+
+    @property
+    def lanes(self) -> int:
+        return self.stage.lanes
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several projections."""
+        return len(self.links) > 1
+
+    @property
+    def valued(self) -> bool:
+        """Whether what events add depends on their values."""
+        return self.stage.floor is not None or any(k.value_bits for k in self.links)
+
+    @property
+    def extra(self) -> int:
+        """Registers of what a neuron keeps, until its sum is there too."""
+        return (self.lanes > 1) + (self.memory.banks > 1)
+
+    @property
+    def latency(self) -> int:
+        """Clock cycles from the issue of a neuron to what it emits."""
+        return self.stage.unit.levels + 1 + self.extra
+
+    @property
+    def row_width(self) -> int:
+        """Bits of a group of weights."""
+        return self.lanes * self.stage.weight_bits
+
+    @property
+    def turn_bits(self) -> int:
+        return count_bits(len(self.links))
+
+    @property
+    def group_bits(self) -> int:
+        return count_bits(self.stage.groups)
+
+    @property
+    def lane_bits(self) -> int:
+        return count_bits(self.lanes)
+
+    @property
+    def neuron_bits(self) -> int:
+        return count_bits(self.size)
+
+    @property
+    def value_bits(self) -> int:
+        return max(2, *(k.value_bits for k in self.links), 2)
+
+    @property
+    def y_bits(self) -> int:
+        return max(1, *(k.stream.row_bits for k in self.stage.links), 1)
+
+    @property
+    def x_bits(self) -> int:
+        return max(1, *(k.stream.column_bits for k in self.stage.links), 1)
+
+    @property
+    def ty_bits(self) -> int:
+        return max(1, *(k.rows.most.bit_length() for k in self.stage.links), 1)
+
+    @property
+    def tx_bits(self) -> int:
+        return max(1, *(k.columns.most.bit_length() for k in self.stage.links), 1)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One reader of a stream, and the buffer in front of it.
+
+    Attributes:
+        name: of the buffer; depth: the words that it holds.
+        ends_only: whether it takes ends of ticks only.
+        tokens, token: so many ends of ticks come first, each this word.
+        slot: whether a single register is enough.
+    """
+
+    name: str
+    depth: int
+    ends_only: bool
+    tokens: int
+    token: str
+    slot: bool
+
+    @property
+    def depth_bits(self) -> int:
+        return count_bits(self.depth)
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A stream and its readers."""
+
+    name: str
+    comment: str
+    bits: int
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True)
+class Top:
+    """The module of a network: the hardware, the modules of its stages, and the streams between them."""
+
+    comment: str
+    hardware: Hardware
+    forks: tuple[Fork, ...]

@@ -1,0 +1,131 @@
+"""From stages to the context of the Verilog templates: names, widths and expressions of Verilog are chosen here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from snncompile.backends.names import comment
+from snncompile.backends.stream.circuit import signed_digits
+from snncompile.backends.stream.context import Hardware, Link, Stage, State, Stream
+from snncompile.backends.verilog.context import Branch, Fork, LinkCode, StageCode, StateCode, SumCode, Top
+from snncompile.backends.verilog.expressions import lines_of, literal, name_at, registers_of, word
+from snncompile.backends.verilog.memories import Files
+
+
+def lower_top(hardware: Hardware, name: str) -> Top:
+    """The module of a network, whose name in the graph is given for a comment."""
+    return Top(comment(name), hardware, tuple(_forks(hardware)))
+
+
+def lower_stage(network: str, number: int, stage: Stage) -> tuple[StageCode, Files]:
+    """The context of a stage, and the files of its memories.
+
+    Args:
+        network: the identifier with which the name of its module begins.
+        number: its position among the stages.
+    """
+    module, unit, stream = f"{network}_{stage.stream.name}", stage.unit, stage.stream
+    files = Files(module)
+    memory = files.weights(stage)
+    links = tuple(_link(stage, i, k, base, files) for i, (k, base) in
+                  enumerate(zip(stage.links, stage.bases, strict=True)))
+    nexts = {name: name_at(unit, i, unit.levels) for name, i in unit.next_state}
+    index, counts = _index(stream)
+    return StageCode(
+        module, number, comment(stream.label), stage, memory, links,
+        tuple(_sum(stage, i, bits) for i, bits in enumerate(stage.accumulators)),
+        tuple(_state(s, nexts[s.label], files) for s in stage.states),
+        tuple(files.memory(word(name), values) for name, values in stage.params.items()),
+        tuple(files.memory(f"table_{word(name)}", values) for name, values in stage.tables.items()),
+        tuple(lines_of(unit)), tuple(registers_of(unit)), name_at(unit, unit.output, unit.levels),
+        max(unit.wires[unit.output].bits, stream.value_bits, 2), index, counts,
+        any(k.words is not None and not k.plain for k in stage.links),
+        _of_which(stage, lambda k: f"row_tap == {k.rows.most - 1}"),
+        _of_which(stage, lambda k: f"column_tap == {k.columns.most - 1}"), _of_which(stage, lambda k: str(k.pause)),
+        _of_which(stage, lambda k: str(k.hold)), _of_which(stage, lambda k: str(k.reach - 1))), files
+
+
+def _of_which(stage: Stage, value: Callable[[Link], str]) -> str:
+    """An expression that depends on the projection of the event."""
+    texts = {i: value(k) for i, k in enumerate(stage.links) if k.words is not None}
+    if len(set(texts.values())) < 2:
+        return next(iter(texts.values()), "0")
+    *first, (_, final) = texts.items()
+    return " : ".join(f"which == {i} ? {text}" for i, text in first) + f" : {final}"
+
+
+def _index(stream: Stream) -> tuple[str, bool]:
+    """The index of what a neuron emits, and whether it takes counters of its own.
+
+    Where rows of channels and of columns are powers of two, it is the number of the neuron.
+    """
+    channels, _, columns = stream.image
+    if not any(n & (n - 1) for n in (channels, columns)):
+        return f"done[{stream.index_bits - 1}:0]", False
+    parts = (("out_row", stream.row_bits), ("out_column", stream.column_bits), ("out_channel", stream.channel_bits))
+    return "{" + ", ".join(f"{name}[{bits - 1}:0]" for name, bits in parts if bits) + "}", True
+
+
+def _sum(stage: Stage, i: int, bits: int) -> SumCode:
+    mine = [f"which_b == {n}" for n, k in enumerate(stage.links) if k.words is not None and k.accumulator == i]
+    cleared = f"{bits}'d{(stage.floor or 0) & ((1 << bits) - 1)}"
+    return SumCode(bits, f"{{{stage.lanes}{{{cleared}}}}}", " || ".join(mine) or "1'b0")
+
+
+def _state(state: State, following: str, files: Files) -> StateCode:
+    if not isinstance(state.initial, np.ndarray):
+        return StateCode(state.name, state.bits, literal(int(state.initial)), "", following)
+    memory = files.memory(f"initial_{state.name}", state.initial, state.bits)
+    return StateCode(state.name, state.bits, "", memory.file, following)
+
+
+def _link(stage: Stage, i: int, k: Link, base: int, files: Files) -> LinkCode:
+    stream, name = k.stream, comment(k.label)
+    if k.words is None:
+        return LinkCode(stream.bits, stream.value_bits, name, k.delay, False)
+    low, fields = stream.value_bits, {}
+    for field, bits in (("channel", stream.channel_bits), ("column", stream.column_bits), ("row", stream.row_bits)):
+        fields[field] = f"in{i}_data[{low + bits - 1}:{low}]" if bits else "0"
+        low += bits
+    channels, rows, columns = stream.image
+    taps = channels * k.reach
+    groups = stage.stream.image[2] * stage.place_groups
+    starts = files.memory(f"starts{i}", k.starts, stage.groups.bit_length()) if k.starts.any() else None
+    return LinkCode(
+        stream.bits, stream.value_bits, name, k.delay, True, fields["row"], fields["column"], fields["channel"],
+        f"$signed(in{i}_data[{stream.value_bits - 1}:0])" if stream.value_bits else "1", max(1, stream.channel_bits),
+        _multiple(f"channel{i}", k.reach, base), k.reach, f"starts{i}[channel{i}]" if starts else "0", starts,
+        files.axis(f"rows{i}", k.rows, rows, groups, k.columns.taps * taps),
+        files.axis(f"columns{i}", k.columns, columns, stage.place_groups, taps))
+
+
+def _multiple(name: str, factor: int, more: int) -> str:
+    """A number times a constant, plus another one, as shifts and sums, for which no multiplier is taken."""
+    terms = [f" {'+' if sign > 0 else '-'} ({{1'b0, {name}}} << {bits})" for bits, sign in signed_digits(factor)]
+    return f"{more}{''.join(terms)}"
+
+
+def _forks(hardware: Hardware) -> list[Fork]:
+    """For each stream, its readers.
+
+    A register is enough in front of one that reads nothing else, where nothing else reads the stream.
+    """
+    streams = {s.name: s for s in (*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages))}
+    readers: dict[str, list[tuple[str, Link | None, bool]]] = {name: [] for name in streams}
+    for stage in hardware.stages:
+        for k in stage.links:
+            readers[k.stream.name].append((f"l_{k.name}", k, len(stage.links) == 1 and not k.delay))
+    for port in hardware.outputs:
+        readers[port.stream.name].append((f"o_{port.name}", None, True))
+    return [Fork(f"s_{name}", comment(stream.label), stream.bits,
+                 tuple(_branch(stream, reader, link, alone and len(readers[name]) == 1)
+                       for reader, link, alone in readers[name])) for name, stream in streams.items()]
+
+
+def _branch(stream: Stream, name: str, link: Link | None, slot: bool) -> Branch:
+    token = f"{stream.bits}'d{1 << (stream.bits - 2)}"
+    if link is None:
+        return Branch(name, stream.size + 1, False, 0, token, slot)
+    return Branch(name, link.depth, link.words is None, link.delay, token, slot)

@@ -1,0 +1,86 @@
+"""The contents of memories: words in hexadecimal, and the banks that blocks of a device suggest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snncompile.backends.stream.context import Stage, bits_below
+from snncompile.backends.stream.scatter import Axis
+from snncompile.backends.verilog.context import AxisTable, Memory, WeightMemory, count_bits
+from snncompile.ir.operations import bit_width, extent
+from snncompile.ir.types import Array
+
+BLOCKS = ((1, 32768), (2, 16384), (4, 8192), (9, 4096), (18, 2048), (36, 1024))
+"""The widths and depths that a memory block can have."""
+JOINED = 4
+"""Banks whose words are joined in front of a register."""
+SMALL_MEMORY = 4096
+"""The words of a weight memory whose rows are padded to a power of two of groups."""
+
+
+class Files(dict[str, str]):
+    """The memory files of one stage, by their paths; `prefix` begins the names of all."""
+
+    def __init__(self, prefix: str):
+        super().__init__()
+        self.prefix = prefix
+
+    def memory(self, name: str, values: Array, bits: int | None = None) -> Memory:
+        """A memory of one value a word, as wide as its values or so many bits."""
+        values = np.asarray(values).reshape(-1, 1)
+        bits = bits or bit_width(extent(values))
+        return Memory(name, self.add(name, values, bits), bits, len(values))
+
+    def add(self, name: str, rows: Array, bits: int) -> str:
+        """Words of several values of so many bits, the first in the lowest bits. Gives the path of the file."""
+        file = f"{self.prefix}_{name}.hex"
+        mask = (1 << bits) - 1
+        self[file] = "".join(f"{sum((value & mask) << (lane * bits) for lane, value in enumerate(row)):x}\n"
+                             for row in rows.tolist())
+        return file
+
+    def axis(self, name: str, axis: Axis, size: int, groups: int, addresses: int) -> AxisTable:
+        """The table of an axis.
+
+        Args:
+            size: of the axis of the source.
+            groups, addresses: from one place behind to the next, and from one tap to the next.
+        """
+        pairs = [pair for each in axis.reached for pair in each]
+        group_bits = count_bits(max([place * groups for place, _ in pairs] + [1]))
+        address_bits = count_bits(max([tap * addresses for _, tap in pairs] + [1]))
+        tap_bits, index_bits = max(1, bits_below(axis.most)), max(1, bits_below(size))
+        words = np.zeros((1 << index_bits, 1 << tap_bits), np.int64)
+        for i, each in enumerate(axis.reached):
+            for k, (place, tap) in enumerate(each):
+                words[i, k] = 1 << (group_bits + address_bits) | place * groups << address_bits | tap * addresses
+        return AxisTable(self.memory(name, words.reshape(-1), 1 + group_bits + address_bits), index_bits, tap_bits,
+                         group_bits, address_bits)
+
+    def weights(self, stage: Stage) -> WeightMemory:
+        """The weights of a stage, in banks as deep as a block of their width."""
+        words, bits = stage.words, stage.weight_bits
+        joined = bits_below(stage.groups) if _joins(stage) else 0
+        if joined:
+            rows = words.reshape(-1, stage.groups, stage.lanes)
+            words = np.pad(rows, ((0, 0), (0, (1 << joined) - stage.groups), (0, 0))).reshape(-1, stage.lanes)
+        deep = next((depth for width, depth in BLOCKS if width >= stage.lanes * bits), BLOCKS[-1][1])
+        banks = -(-len(words) // deep)
+        for n in range(banks) if banks > 1 else ():
+            part = words[n * deep:(n + 1) * deep]
+            self.add(f"weights{n}", np.pad(part, ((0, deep - len(part)), (0, 0))), bits)
+        if banks == 1:
+            self.add("weights", words, bits)
+        row_bits = max(1, stage.links[0].stream.channel_bits)
+        return WeightMemory(len(words), banks, deep, row_bits + joined if joined else bits_below(len(words)) or 1,
+                            bits_below(deep), tuple(" | ".join(f"weight{n}" for n in range(first, min(first + JOINED, banks)))
+                                                    for first in range(0, banks, JOINED)), joined, row_bits)
+
+
+def _joins(stage: Stage) -> bool:
+    """Whether the address of a weight can be its row and its group, with little memory lost."""
+    link, *others = stage.links
+    if others or link.words is None or not link.plain or stage.groups < 2:
+        return False
+    padded = (1 << bits_below(stage.groups)) / stage.groups
+    return padded == 1 or len(stage.words) * padded <= SMALL_MEMORY
