@@ -19,14 +19,21 @@ LOGIC: Interval = (0, 1)
 class Wire:
     """One value of the unit, a signed integer.
 
+    | operation | value |
+    |---|---|
+    | `add`, `sub`, `mul` | of two values |
+    | `ge`, `gt`, `negative` | 1 where a value reaches or exceeds another, or is below 0 |
+    | `both`, `either` | of two conditions |
+    | `choose` | the second value where the first is not 0, else the third |
+    | `sub-gated` | the first value, less the second where the third is 1 |
+    | `shl` | moved up by constant bits, which are filled with a number |
+    | `shr`, `round` | moved down by constant bits, rounded down or to the nearest, halves up |
+    | `add-rounded` | the first value plus `round` of the second |
+    | `low`, `saturate` | the lowest bits as a signed number, or the nearest signed number of so many bits |
+    | `rom` | an entry of a table |
+
     Attributes:
-        op: a leaf (`const`, `param` of the neuron, `state`, or `sum`, an accumulator), or what is computed: `add`,
-            `sub`, `mul`, the comparisons `ge` and `gt`, `negative` (whether a value is below 0), `both` and `either`
-            of two conditions, `choose` (the second where the first is not 0, else the third), `shl` by constant
-            bits, which are filled with a number, `shr` by constant bits, `round` (the same to the nearest, halves up), `add-rounded` (a
-            value plus another one that is rounded so), `sub-gated` (a value less another one where the third is 1),
-            `low` (the lowest bits, as a signed number),
-            `saturate` (the nearest signed number of so many bits), `rom` (an entry of a table).
+        op: a leaf (`const`, `param` of the neuron, `state`, or `sum`, an accumulator), or an operation of the table.
         args: the positions of the wires that it is computed from.
         value: the number of a `const`, the name of a leaf or table, or the bits of a shift.
         range: the integers that it can be where it is used. It is computed modulo its width, so that what is not chosen

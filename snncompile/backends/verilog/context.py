@@ -25,7 +25,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class AxisTable:
-    """The table of an axis: the word of a coordinate and a pair has a bit for whether there is one, a group, an address.
+    """The table of an axis: the word of a coordinate and a pair says whether there is one, its group, and its address.
 
     Attributes:
         memory: its words.

@@ -72,9 +72,10 @@ class Files(dict[str, str]):
         if banks == 1:
             self.add("weights", words, bits)
         row_bits = max(1, stage.links[0].stream.channel_bits)
-        return WeightMemory(len(words), banks, deep, row_bits + joined if joined else bits_below(len(words)) or 1,
-                            bits_below(deep), tuple(" | ".join(f"weight{n}" for n in range(first, min(first + JOINED, banks)))
-                                                    for first in range(0, banks, JOINED)), joined, row_bits)
+        address_bits = row_bits + joined if joined else max(1, bits_below(len(words)))
+        parts = np.array_split(np.arange(banks), -(-banks // JOINED))
+        joins = tuple(" | ".join(f"weight{n}" for n in part) for part in parts)
+        return WeightMemory(len(words), banks, deep, address_bits, bits_below(deep), joins, joined, row_bits)
 
 
 def _joins(stage: Stage) -> bool:

@@ -1,0 +1,63 @@
+"""The emitted Verilog computes what the integer interpreter computes: on random graphs, in every spike and membrane."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from snncompile.backends.stream.lower import lower, unsupported
+from snncompile.backends.verilog import memories
+from snncompile.backends.verilog.emit import emit
+from snncompile.backends.verilog.host import simulate
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import run
+from snncompile.model import inside_differences
+from tests.backends.exactness import Case, random_case
+from tests.strategies import random_graph
+
+GRAPHS, QUICK = 40, 8
+needs_simulator = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no Icarus Verilog on this machine")
+
+
+def folding(graph: Graph, seed: int) -> tuple[dict[str, int], int]:
+    """Random lanes of each population, and carry chains between registers."""
+    rng = np.random.default_rng(seed)
+    return {name: int(rng.integers(1, 9)) for name in graph.populations}, int(rng.integers(1, 4))
+
+
+def differences(case: Case, seed: int, stall: int) -> list[str]:
+    lanes, chains = folding(case.graph, seed)
+    hardware = lower(case.graph, lanes, chains)
+    found = simulate(case.graph, emit(case.graph, lanes, chains), case.x, stall, hardware=hardware)
+    return [*inside_differences(case.wanted, found.traces),
+            *(n for n, v in case.wanted.outputs.items() if not np.array_equal(v, found.traces.outputs[n]))]
+
+
+@needs_simulator
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.slow] if n >= QUICK else [])
+                                  for n in range(GRAPHS)])
+def test_verilog_equals_the_interpreter_on_random_graphs(seed: int) -> None:
+    """Folded at random, and every other one with ends that stall at random."""
+    case = random_case(random_graph(seed), seed)
+    assert unsupported(case.graph) == ()
+    assert differences(case, seed, stall=40 * (seed % 2)) == []
+
+
+@needs_simulator
+@pytest.mark.parametrize("seed", range(QUICK))
+def test_weights_in_many_banks_are_the_same(seed: int, monkeypatch) -> None:
+    monkeypatch.setattr(memories, "BLOCKS", ((1, 64), (4, 32), (9, 16), (36, 8)))
+    assert differences(random_case(random_graph(seed), seed), seed + 1, stall=30) == []
+
+
+@needs_simulator
+@pytest.mark.parametrize("seed", [1, 5, 158, 164])
+@pytest.mark.parametrize("fill", [0, 1])
+def test_empty_and_full_ticks_are_exact(seed: int, fill: int) -> None:
+    """Nothing arrives at all, or everything that can: no buffer overflows, and nothing waits for ever."""
+    case = random_case(random_graph(seed), seed)
+    x = {n: np.full_like(v, fill * int(case.graph.inputs[n].high)) for n, v in case.x.items()}
+    wanted = run(case.graph, x, record=True, states=True)
+    assert differences(Case(case.graph, x, case.rates, wanted), seed, stall=20) == []
