@@ -173,6 +173,13 @@ class StageCode:
         return self.stage.lanes
 
     @property
+    def leaves(self) -> tuple[Line, ...]:
+        """What its neuron unit reads: sums, states and parameters, each as wide as the unit needs it."""
+        return tuple(Line(line.text, line.bits, line.text) for line, wire in
+                     zip(self.lines, (w for w in self.stage.unit.wires if w.op != "const"), strict=True)
+                     if wire.op in ("sum", "state", "param"))
+
+    @property
     def several(self) -> bool:
         """Whether there are several projections."""
         return len(self.links) > 1

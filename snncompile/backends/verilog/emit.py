@@ -27,6 +27,7 @@ def emit(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1) 
     weights = 0
     for number, stage in enumerate(hardware.stages):
         code, memories = lower_stage(name, number, stage)
-        files |= {f"{code.module}.v": render("verilog/stage.v.j2", s=code), **memories}
+        files |= {f"{code.module}.v": render("verilog/stage.v.j2", s=code),
+                  f"{code.module}_unit.v": render("verilog/unit.v.j2", s=code), **memories}
         weights += stage.words.size * stage.weight_bits
     return Artifact(files, {"weights": weights // 8})
