@@ -167,8 +167,9 @@ class Circuit:
         known = self.constant(condition)
         if known is not None or then == otherwise:
             return then if known != 0 else otherwise
+        # A reset by subtraction is one difference of a value that is gated.
         less = self.wires[then]
-        if less.op == "sub" and less.args[0] == otherwise and self.range_of(condition) == LOGIC:  # a reset by subtraction
+        if less.op == "sub" and less.args[0] == otherwise and self.range_of(condition) == LOGIC:
             return self.add("sub-gated", (otherwise, less.args[1], condition),
                              interval or join(self.range_of(then), self.range_of(otherwise)))
         return self.add("choose", (condition, then, otherwise),
