@@ -84,8 +84,8 @@ class _Lowering:
         stream = self.streams[port.source.label]
         if not port.delay:
             return stream
-        link = self._link(f"{port.name}_late_0", port.label, stream, port.delay, 0, [], stream.shape, 1)
-        return self._relay(f"{port.name}_late", port.label, (link,), stream.range, None, None, stream.shape)
+        link = self._link(f"{port.name}_LATE_0", port.label, stream, port.delay, 0, [], stream.shape, 1)
+        return self._relay(f"{port.name}_LATE", port.label, (link,), stream.range, None, None, stream.shape)
 
     def _stage(self, population: PopulationPlan) -> Stage:
         update, name = population.update, population.source.label
@@ -106,7 +106,7 @@ class _Lowering:
         links = sorted(links, key=lambda k: k.delay > 0)
         if not links or links[0].delay:
             first = self.streams[self.plan.inputs[0].source.label]
-            links.insert(0, Link(f"{name}_ticks", f"ticks of {first.label}", first, 0, 0, Axis.same(1), Axis.same(1),
+            links.insert(0, Link(f"{name}_TICKS", f"ticks of {first.label}", first, 0, 0, Axis.same(1), Axis.same(1),
                                  np.zeros(1, np.int64), 1, None))
         return tuple(links)
 
@@ -116,7 +116,7 @@ class _Lowering:
         cuts = [op for op in split(edge)[0] if not op.linear]
         chain, delay = first[0], edge.delay
         for k, (op, (behind, shape, _)) in enumerate(zip(cuts, later, strict=True)):
-            stream, delay = self._cut(f"{name}_relay{k}", edge.label, stream, delay, chain, op, shape), 0
+            stream, delay = self._cut(f"{name}_RELAY{k}", edge.label, stream, delay, chain, op, shape), 0
             chain = behind
         return self._link(name, edge.label, stream, delay, accumulator, chain, self.graph.shapes[edge.dst], lanes)
 
@@ -134,8 +134,8 @@ class _Lowering:
             return self._relay(name, label, (link,), (low, high), op.sign, None, into)
         assert isinstance(op, MaxPool)
         if chain or delay or low < 0:
-            link = self._link(f"{name}_sum_0", label, stream, delay, 0, chain, into, 1)
-            stream = self._relay(f"{name}_sum", label, (link,), (low, high), None, None, into, low < 0)
+            link = self._link(f"{name}_SUM_0", label, stream, delay, 0, chain, into, 1)
+            stream = self._relay(f"{name}_SUM", label, (link,), (low, high), None, None, into, low < 0)
         pool = SumPool(op.kernel, op.stride, op.padding)
         link = self._link(f"{name}_0", label, stream, 0, 0, [pool], shape, 1)
         return self._relay(name, label, (link,), stream.range, None, low, shape)

@@ -1,4 +1,4 @@
-"""Running emitted Verilog in a simulator: Icarus Verilog or Verilator."""
+"""Running emitted Verilog in a simulator, Icarus Verilog."""
 
 from __future__ import annotations
 

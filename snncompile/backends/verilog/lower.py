@@ -26,7 +26,7 @@ def lower_stage(network: str, number: int, stage: Stage) -> tuple[StageCode, Fil
         network: the identifier with which the name of its module begins.
         number: its position among the stages.
     """
-    module, unit, stream = f"{network}_{stage.stream.name}", stage.unit, stage.stream
+    module, unit, stream = f"{network}_S_{stage.stream.name}", stage.unit, stage.stream
     files = Files(module)
     memory = files.weights(stage)
     links = tuple(_link(stage, i, k, base, files) for i, (k, base) in

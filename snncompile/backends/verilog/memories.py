@@ -33,7 +33,7 @@ class Files(dict[str, str]):
 
     def add(self, name: str, rows: Array, bits: int) -> str:
         """Words of several values of so many bits, the first in the lowest bits. Gives the path of the file."""
-        file = f"{self.prefix}_{name}.hex"
+        file = f"{self.prefix}_M_{name}.hex"
         mask = (1 << bits) - 1
         self[file] = "".join(f"{sum((value & mask) << (lane * bits) for lane, value in enumerate(row)):x}\n"
                              for row in rows.tolist())

@@ -44,7 +44,7 @@ def prove(code: StageCode, files: Mapping[str, str], update: Update, seconds: in
         files: the Verilog of the unit and the files of its memories, by path.
         update: the program, and the ranges of its leaves.
     """
-    name = f"{code.module}_unit"
+    name = f"{code.module}_UNIT"
     ports, defined = _unit(name, files)
     known = {line.name: ports[line.name] for line in code.leaves}
     ranges = _ranges(code.stage)

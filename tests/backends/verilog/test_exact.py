@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,19 @@ def test_verilog_equals_the_interpreter_on_random_graphs(seed: int) -> None:
     case = random_case(random_graph(seed), seed)
     assert unsupported(case.graph) == ()
     assert differences(case, seed, stall=40 * (seed % 2)) == []
+
+
+@needs_simulator
+def test_names_meet_neither_each_other_nor_verilog() -> None:
+    """Populations that are called as parts of the hardware are, in a network that is called as a word of Verilog."""
+    case = random_case(random_graph(1), 1)
+    names = dict(zip(case.graph.populations, ("x", "x_unit", "fifo", "testbench", "reg", "top"), strict=False))
+    edges = tuple(replace(e, src=names.get(e.src, e.src), dst=names.get(e.dst, e.dst)) for e in case.graph.edges)
+    nodes = {names.get(n, n): op for n, op in case.graph.nodes.items()}
+    for name in ("module", "wire"):
+        graph = case.graph.replace(name=name, nodes=nodes, edges=edges)
+        wanted = run(graph, case.x, record=True, states=True)
+        assert differences(Case(graph, case.x, case.rates, wanted), 1, stall=0) == []
 
 
 @needs_simulator

@@ -32,7 +32,7 @@ def units(chains: int) -> dict[str, tuple[StageCode, dict[str, str], Update]]:
     for number, stage in enumerate(hardware.stages):
         code, memories = lower_stage(hardware.name, number, stage)
         text = render("verilog/unit.v.j2", s=code)
-        found[stage.stream.label] = code, {**memories, f"{code.module}_unit.v": text}, updates[stage.stream.label]
+        found[stage.stream.label] = code, {**memories, f"{code.module}_UNIT.v": text}, updates[stage.stream.label]
     return found
 
 
@@ -49,7 +49,7 @@ def test_a_broken_unit_is_refuted(written, broken):
     from tests.backends.verilog.proofs import prove
 
     code, files, update = units(1)["lif3"]
-    path = f"{code.module}_unit.v"
+    path = f"{code.module}_UNIT.v"
     body = files[path].split("assign", 1)
     changed = body[0] + "assign" + body[1].replace(written, broken, 1)
     assert changed != files[path]
