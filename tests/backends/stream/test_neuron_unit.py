@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from snncompile.backends.plan.plan import plan
 from snncompile.backends.plan.updates import Update
 from snncompile.backends.stream.circuit import signed_digits
-from snncompile.backends.stream.evaluate import COMPUTED, evaluate
 from snncompile.backends.stream.neuron_unit import LOWERED, unit_of
 from snncompile.backends.stream.wires import CHAINS, LEAVES
 from snncompile.ir.expr import evaluate as interpret
 from snncompile.ir.operations import INTEGER_OPERATIONS
 from tests.backends.exactness import random_case
+from tests.backends.stream.evaluate import COMPUTED, evaluate
 from tests.strategies import Features, random_graph
 
 RULES = ("if", "lif", "plif", "cubalif", "alif", "llif", "slif", "qlif", "threshold", "euler_lif", "alpha", "own")
