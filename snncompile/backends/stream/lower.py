@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.backends.names import prefix
+from snncompile.backends.names import identifiers, prefix
 from snncompile.backends.plan.layouts import as_image, channels_last
 from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
+from snncompile.backends.plan.updates import Update
 from snncompile.backends.stream.context import Hardware, Link, Port, Stage, State, Stream
 from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
@@ -96,8 +97,13 @@ class _Lowering:
         states = tuple(State(s.buffer.name, label, s.bits, s.initials.values if s.initials else int(s.initial or 0))
                        for label, s in zip(update.op.states, update.states, strict=True))
         unit = unit_of(update, self.chains)
-        params = {str(w.value): self._by_neuron(population, str(w.value)) for w in unit.wires if w.op == "param"}
-        tables = {n: np.ravel(update.op.params[n]) for n in update.op.tables}
+        names = identifiers(update.op.params)
+        values = {**{names[n]: _channels_last(update, v) for n, v in update.op.params.items()
+                     if n not in update.op.tables},
+                  **{f"FACTOR{k}": np.tile(a.factors.values, update.size // len(a.factors.values))
+                     for k, a in enumerate(update.accumulators) if a.factors}}
+        params = {str(w.value): values[w.value] for w in unit.wires if w.op == "param"}
+        tables = {names[n]: np.ravel(update.op.params[n]) for n in update.op.tables}
         return Stage(self.streams[name], self._timed(update.name, links),
                      tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, lanes)
 
@@ -170,14 +176,8 @@ class _Lowering:
         return Link(name, label, stream, delay, accumulator, found.rows, found.columns, starts, reach,
                     np.ascontiguousarray(words).reshape(-1, lanes))
 
-    def _by_neuron(self, population: PopulationPlan, name: str) -> Array:
-        """A parameter or factor of each neuron, channels last."""
-        update = population.update
-        size, channels = update.size, update.shape[0]
-        if name.startswith("factor "):
-            factors = update.accumulators[int(name[7:])].factors
-            assert factors is not None
-            values: Any = factors.values
-            return np.tile(values, size // len(values)) if len(values) == channels else values
-        full = np.broadcast_to(np.asarray(update.op.params[name]), update.shape)
-        return np.asarray(full.reshape(-1)[channels_last(update.shape)])
+
+def _channels_last(update: Update, value: Any) -> Array:
+    """A parameter of each neuron, channels last."""
+    full = np.broadcast_to(np.asarray(value), update.shape)
+    return np.asarray(full.reshape(-1)[channels_last(update.shape)])

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.backends.names import identifiers
 from snncompile.backends.plan.updates import Update
 from snncompile.backends.stream.circuit import Circuit
 from snncompile.backends.stream.wires import LOGIC, NeuronUnit
@@ -31,14 +32,15 @@ def unit_of(update: Update, chains: int = 1) -> NeuronUnit:
         update: its program, its ranges, and its accumulators.
         chains: how many carry chains a value passes in a level, at most.
     """
-    circuit, program = Circuit(chains), update.program
+    circuit, program, names = Circuit(chains), update.program, identifiers(update.op.params)
     found: list[int] = []
     for step, interval in zip(program.steps, update.ranges, strict=True):
-        found.append(_wire(circuit, update, step, tuple(found[a] for a in step.args), interval))
+        found.append(_wire(circuit, update, names, step, tuple(found[a] for a in step.args), interval))
     return circuit.unit(found[program.output], [(name, found[i]) for name, i in program.next_state])
 
 
-def _wire(circuit: Circuit, update: Update, step: Step, args: tuple[int, ...], interval: Interval) -> int:
+def _wire(circuit: Circuit, update: Update, names: Mapping[str, str], step: Step, args: tuple[int, ...],
+          interval: Interval) -> int:
     if interval[0] == interval[1]:
         return circuit.number(interval[0])
     value: Any = step.value
@@ -48,10 +50,10 @@ def _wire(circuit: Circuit, update: Update, step: Step, args: tuple[int, ...], i
         case "input":
             return _input(circuit, update)
         case "param":
-            return circuit.add("param", (), interval, value)
+            return circuit.add("param", (), interval, names[value])
         case "lut":
             table, low, shift = value
-            return circuit.entry(args[0], table, np.size(update.op.params[table]), low, shift, interval)
+            return circuit.entry(args[0], names[table], np.size(update.op.params[table]), low, shift, interval)
     return LOWERED[step.op](circuit, args, interval, value)
 
 
@@ -64,7 +66,7 @@ def _input(circuit: Circuit, update: Update) -> int:
             assert accumulator.factor is not None
             factor = circuit.number(accumulator.factor)
         else:
-            factor = circuit.add("param", (), extent(accumulator.factors.values), f"factor {k}")
+            factor = circuit.add("param", (), extent(accumulator.factors.values), f"FACTOR{k}")
         total = circuit.plus(total, circuit.times(one, factor, accumulator.range))
     return total
 

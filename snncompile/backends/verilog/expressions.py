@@ -95,7 +95,7 @@ def _condition(text: str) -> str:
 
 
 TEXTS: dict[str, Callable[[Wire, list[str]], str]] = {
-    "param": lambda wire, _: f"leaf_{word(wire.value)}",
+    "param": lambda wire, _: f"leaf_{wire.value}",
     "state": lambda wire, _: f"state_{wire.value}",
     "sum": lambda wire, _: f"sum{wire.value}",
     "negative": lambda _, args: _condition(f"{args[0]} < 2'sd0"),
@@ -106,10 +106,5 @@ TEXTS: dict[str, Callable[[Wire, list[str]], str]] = {
     "shr": lambda wire, args: f"{args[0]} >>> {wire.value}",
     "sub-gated": lambda _, args: f"{args[0]} - (({args[2]} != 2'sd0) ? {args[1]} : 1'sd0)",
     "low": lambda wire, args: f"$signed({args[0]}[{wire.value - 1}:0])",
-    "rom": lambda wire, args: f"table_{word(wire.value)}[{args[0]}]",
+    "rom": lambda wire, args: f"table_{wire.value}[{args[0]}]",
 }
-
-
-def word(name: object) -> str:
-    """A name of a parameter as a part of an identifier."""
-    return str(name).replace(" ", "_")

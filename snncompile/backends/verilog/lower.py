@@ -10,7 +10,7 @@ from snncompile.backends.names import comment
 from snncompile.backends.stream.circuit import signed_digits
 from snncompile.backends.stream.context import Hardware, Link, Stage, State, Stream
 from snncompile.backends.verilog.context import Branch, Fork, LinkCode, StageCode, StateCode, SumCode, Top
-from snncompile.backends.verilog.expressions import lines_of, literal, name_at, registers_of, word
+from snncompile.backends.verilog.expressions import lines_of, literal, name_at, registers_of
 from snncompile.backends.verilog.memories import Files
 
 
@@ -37,8 +37,8 @@ def lower_stage(network: str, number: int, stage: Stage) -> tuple[StageCode, Fil
         module, number, comment(stream.label), stage, memory, links,
         tuple(_sum(stage, i, bits) for i, bits in enumerate(stage.accumulators)),
         tuple(_state(s, nexts[s.label], files) for s in stage.states),
-        tuple(files.memory(word(name), values) for name, values in stage.params.items()),
-        tuple(files.memory(f"table_{word(name)}", values) for name, values in stage.tables.items()),
+        tuple(files.memory(name, values, file=f"P_{name}") for name, values in stage.params.items()),
+        tuple(files.memory(f"table_{name}", values) for name, values in stage.tables.items()),
         tuple(lines_of(unit)), tuple(registers_of(unit)), name_at(unit, unit.output, unit.levels),
         max(unit.wires[unit.output].bits, stream.value_bits, 2), index, counts,
         any(k.words is not None and not k.plain for k in stage.links),

@@ -25,11 +25,11 @@ class Files(dict[str, str]):
         super().__init__()
         self.prefix = prefix
 
-    def memory(self, name: str, values: Array, bits: int | None = None) -> Memory:
-        """A memory of one value a word, as wide as its values or so many bits."""
+    def memory(self, name: str, values: Array, bits: int | None = None, file: str | None = None) -> Memory:
+        """A memory of one value a word, as wide as its values or so many bits; its file has its name, or `file`."""
         values = np.asarray(values).reshape(-1, 1)
         bits = bits or bit_width(extent(values))
-        return Memory(name, self.add(name, values, bits), bits, len(values))
+        return Memory(name, self.add(file or name, values, bits), bits, len(values))
 
     def add(self, name: str, rows: Array, bits: int) -> str:
         """Words of several values of so many bits, the first in the lowest bits. Gives the path of the file."""

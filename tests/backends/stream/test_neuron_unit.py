@@ -52,7 +52,7 @@ def test_a_unit_computes_what_its_program_computes(rule, chains):
 
         def leaf(kind, value, sums=sums, factors=factors, states=states, params=params):
             if kind == "param":
-                return factors[int(value[7:])] if str(value).startswith("factor ") else params[value]
+                return factors[int(value[6:])] if value.startswith("FACTOR") else params[value]
             return {"state": states, "sum": dict(enumerate(sums))}[kind][value]
 
         x = sum((s * f for s, f in zip(sums, factors, strict=True)), np.zeros(403, np.int64))

@@ -19,6 +19,7 @@ import numpy as np
 import pyosys.libyosys as yosys
 import z3
 
+from snncompile.backends.names import identifiers
 from snncompile.backends.plan.updates import Update
 from snncompile.backends.stream.context import Stage
 from snncompile.backends.verilog.context import StageCode
@@ -76,7 +77,7 @@ def _wide(value: Any, bits: int) -> Any:
 def _ranges(stage: Stage) -> dict[str, Interval]:
     """The proved range of each leaf, by the name of its port."""
     prefixes = {"sum": "sum", "state": "state_", "param": "leaf_"}
-    return {f"{prefixes[w.op]}{str(w.value).replace(' ', '_')}": w.range for w in stage.unit.wires if w.op in prefixes}
+    return {f"{prefixes[w.op]}{w.value}": w.range for w in stage.unit.wires if w.op in prefixes}
 
 
 def _unit(name: str, files: Mapping[str, str]) -> tuple[dict[str, Any], Any]:
@@ -145,7 +146,7 @@ def _program(update: Update, leaves: Mapping[str, Any], width: int) -> list[Any]
         if interval[0] == interval[1]:
             values.append(number(interval[0]))
         elif step.op == "param":
-            values.append(leaves[f"leaf_{value}"])
+            values.append(leaves[f"leaf_{identifiers(update.op.params)[value]}"])
         elif step.op == "state":
             values.append(leaves[f"state_{update.state_names[value]}"])
         elif step.op == "input":
@@ -161,7 +162,7 @@ def _program(update: Update, leaves: Mapping[str, Any], width: int) -> list[Any]
 def _input(update: Update, leaves: Mapping[str, Any], number: Any) -> Any:
     total = number(0)
     for k, accumulator in enumerate(update.accumulators):
-        factor = number(accumulator.factor) if accumulator.factors is None else leaves[f"leaf_factor_{k}"]
+        factor = number(accumulator.factor) if accumulator.factors is None else leaves[f"leaf_FACTOR{k}"]
         total = total + leaves.get(f"sum{k}", number(0)) * factor
     return total
 

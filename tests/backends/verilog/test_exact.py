@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.host import simulate
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
+from snncompile.ir.populations import Population
 from snncompile.model import inside_differences
 from tests.backends.exactness import Case, random_case
 from tests.strategies import random_graph
@@ -57,6 +59,24 @@ def test_names_meet_neither_each_other_nor_verilog() -> None:
         graph = case.graph.replace(name=name, nodes=nodes, edges=edges)
         wanted = run(graph, case.x, record=True, states=True)
         assert differences(Case(graph, case.x, case.rates, wanted), 1, stall=0) == []
+
+
+@needs_simulator
+def test_parameters_may_have_any_name() -> None:
+    """A rule of a user, or a file, may call a parameter like a piece of Verilog."""
+    case = random_case(random_graph(5), 5)
+
+    def renamed(op: Any) -> Any:
+        if not isinstance(op, Population):
+            return op
+        names = {n: f"{n}; endmodule" for n in op.params if n not in op.tables}
+        steps = tuple(replace(s, value=names.get(str(s.value), s.value)) if s.op == "param" else s
+                      for s in op.program.steps)
+        return replace(op, program=replace(op.program, steps=steps), params={names.get(n, n): v for n, v in
+                                                                             op.params.items()})
+
+    graph = case.graph.replace(nodes={n: renamed(op) for n, op in case.graph.nodes.items()})
+    assert differences(Case(graph, case.x, case.rates, case.wanted), 5, stall=0) == []
 
 
 @needs_simulator
