@@ -238,6 +238,11 @@ CODES: dict[str, Code] = {
         "The emitted package was started and ended with an error, whose last lines are shown. A package runs itself "
         "with `uv run run.py`, which also compares it with the golden vectors recorded when it was compiled.",
     ),
+    "SNN607": Code(
+        "the Verilog simulator failed",
+        "The emitted Verilog was handed to Icarus Verilog (`iverilog` and `vvp`), which is not installed, refused it, "
+        "or did not end. Debian and Ubuntu have it as the package `iverilog`.",
+    ),
     "SNN701": Code(
         "the command line is not usable",
         "An argument or option does not have a form that the command accepts.",

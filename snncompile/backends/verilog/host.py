@@ -20,17 +20,31 @@ from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array
 
 TIMEOUT_S = 600
+"""The longest time that a tool may take, in seconds."""
 
 
 @dataclass(frozen=True)
 class Simulated:
+    """What a simulation showed: outputs, emissions and states in each tick, and the clock cycles that it took."""
+
     traces: Traces
     cycles: int
 
 
 def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], stall: int = 0, limit: int = 2_000_000,
              hardware: Hardware | None = None) -> Simulated:
-    """Run samples `[sample, tick, *shape]` in Icarus, and read what each population sent and kept in each tick."""
+    """Run samples in Icarus Verilog, and read what each population sent and kept in each tick.
+
+    Args:
+        graph, artifact: what was emitted, and its files.
+        x: integers `[sample, tick, *shape]` by the name of each input.
+        stall: in so many of 100 clock cycles, chosen at random, an end neither gives nor takes a word.
+        limit: the most clock cycles.
+        hardware: what `lower` gave with the folding of the files; without it, that of one lane.
+
+    Raises:
+        CompileError: SNN607 where a tool is absent or fails, or where the network has not ended by the limit.
+    """
     hardware = hardware or lower(graph)
     samples, ticks = next(iter(x.values())).shape[:2]
     with tempfile.TemporaryDirectory() as name:
@@ -46,9 +60,14 @@ def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], stall: in
 
 
 def _call(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    """What a tool prints. Raises SNN607 where it is not installed, fails, or takes too long."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+                              check=False)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        fail("SNN607", command[0], str(e)[:300])
     if done.returncode:
-        fail("SNN601", command[0], (done.stderr + done.stdout).strip()[:2000])
+        fail("SNN607", command[0], (done.stderr + done.stdout).strip()[:600])
     return done.stdout
 
 
@@ -102,7 +121,8 @@ def _read(graph: Graph, hardware: Hardware, text: str, samples: int, ticks: int)
         elif kind in ("DONE", "STUCK"):
             cycles = int(rest[0]) if kind == "DONE" else -1
     if cycles < 0:
-        fail("SNN601", "the simulation", f"it stopped, with ticks {tick} of {samples * ticks}")
+        fail("SNN607", "the simulation", f"it did not end; ticks of each stage: {tick}",
+             f"{samples * ticks} ticks each", "allow more clock cycles")
 
     def back(stream: Stream, values: Array) -> Array:
         result = np.empty_like(values)

@@ -13,6 +13,7 @@ from snncompile.backends.stream.lower import lower, unsupported
 from snncompile.backends.verilog import memories
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.host import simulate
+from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.populations import Population
@@ -59,6 +60,18 @@ def test_names_meet_neither_each_other_nor_verilog() -> None:
         graph = case.graph.replace(name=name, nodes=nodes, edges=edges)
         wanted = run(graph, case.x, record=True, states=True)
         assert differences(Case(graph, case.x, case.rates, wanted), 1, stall=0) == []
+
+
+@pytest.mark.parametrize(("tool", "limit"), [("absent", 1000), ("iverilog", 5)])
+def test_a_simulation_that_fails_is_told(tool: str, limit: int, monkeypatch) -> None:
+    if tool == "absent":
+        monkeypatch.setenv("PATH", "")
+    elif shutil.which(tool) is None:
+        pytest.skip("no Icarus Verilog on this machine")
+    case = random_case(random_graph(1), 1)
+    with pytest.raises(CompileError) as caught:
+        simulate(case.graph, emit(case.graph), case.x, limit=limit)
+    assert caught.value.diagnostics[0].code == "SNN607"
 
 
 @needs_simulator
