@@ -1,4 +1,8 @@
-"""Circuits: arithmetic on wires, in the fewest carry chains that are known for it."""
+"""Circuits: arithmetic on wires, in few carry chains.
+
+Each method of a circuit takes wires by their positions and gives the position of the wire that holds the result. An
+`interval` is the range of the result where more is known of it than the ranges of the arguments say.
+"""
 
 from __future__ import annotations
 
@@ -61,16 +65,20 @@ class Circuit:
         return self.known[key]
 
     def number(self, value: int) -> int:
+        """A constant."""
         return self.add("const", (), (value, value), value)
 
     def constant(self, wire: int) -> int | None:
+        """The number that a wire always holds; None for a wire that can hold several."""
         low, high = self.wires[wire].range
         return low if low == high else None
 
     def range_of(self, wire: int) -> Interval:
+        """The integers that a wire can hold."""
         return self.wires[wire].range
 
     def plus(self, a: int, b: int, interval: Interval | None = None) -> int:
+        """`a + b`. A number fills empty bits where there are some, and a rounding becomes a carry."""
         if self.constant(a) == 0:
             return b
         if self.constant(b) == 0:
@@ -109,16 +117,19 @@ class Circuit:
         return None
 
     def minus(self, a: int, b: int, interval: Interval | None = None) -> int:
+        """`a - b`."""
         if self.constant(b) == 0:
             return a
         (low, high), (least, most) = self.range_of(a), self.range_of(b)
         return self.add("sub", (a, b), interval or (low - most, high - least))
 
     def shifted_left(self, a: int, bits: int) -> int:
+        """`a * 2**bits`."""
         low, high = self.range_of(a)
         return a if bits == 0 else self.add("shl", (a,), (low << bits, high << bits), (bits, 0))
 
     def shifted_right(self, a: int, bits: int, interval: Interval | None = None) -> int:
+        """`a / 2**bits`, rounded down."""
         low, high = self.range_of(a)
         wire = self.wires[a]
         if wire.op == "shl" and wire.value[0] <= bits:  # what fills the empty bits is lost
@@ -126,7 +137,7 @@ class Circuit:
         return a if bits == 0 else self.add("shr", (a,), interval or (low >> bits, high >> bits), bits)
 
     def times(self, a: int, b: int, interval: Interval) -> int:
-        """A product: with a constant a sum of shifted values, else a multiplier."""
+        """`a b`: with a constant a sum of shifted values, else a multiplier."""
         if {self.range_of(a), self.range_of(b)} <= {LOGIC, (0, 0), (1, 1)}:
             return self.add("both", (a, b), interval)
         for one, other in ((a, b), (b, a)):
@@ -154,16 +165,18 @@ class Circuit:
         return 1, self.minus(positive, negative)
 
     def negative(self, a: int) -> int:
+        """1 where `a` is below 0, else 0."""
         low, high = self.range_of(a)
         return self.number(int(high < 0)) if low >= 0 or high < 0 else self.add("negative", (a,), LOGIC)
 
     def compared(self, op: str, a: int, b: int) -> int:
-        """`ge` or `gt`."""
+        """1 where `a >= b` (`ge`) or `a > b` (`gt`), else 0."""
         if self.constant(b) == 0 and op == "ge":
             return self.chosen(self.negative(a), self.number(0), self.number(1))
         return self.add(op, (a, b), LOGIC)
 
     def chosen(self, condition: int, then: int, otherwise: int, interval: Interval | None = None) -> int:
+        """`then` where the condition is not 0, else `otherwise`."""
         known = self.constant(condition)
         if known is not None or then == otherwise:
             return then if known != 0 else otherwise

@@ -47,6 +47,7 @@ class Axis:
 
     @classmethod
     def same(cls, size: int) -> Axis:
+        """Every coordinate reaches itself."""
         return cls(tuple(((i, 0),) for i in range(size)), size)
 
     @classmethod
