@@ -31,7 +31,7 @@ from snncompile.passes.quantize.wide_weights import wide_weights
 from snncompile.passes.table import passes_of
 from snncompile.report.report import Report, population_reports
 from snncompile.targets.arithmetic import Arithmetic
-from snncompile.targets.layer_options import Layers
+from snncompile.targets.layer_options import Layers, merged
 from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
@@ -40,7 +40,7 @@ from snncompile.targets.target import Target
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
             observer: Observer | None = None, load_options: Mapping[str, Any] | None = None,
             dilate: int | Literal["auto"] = 1, layers: Layers = None, budget: Mapping[str, float] | None = None,
-            max_drop: float | None = None, validation: Any = None, validation_labels: Any = None, **arithmetic: Any
+            max_drop: float | None = None, validation: Any = None, validation_labels: Any = None, **options: Any
             ) -> CompiledModel:
     """Compile a network for a target.
 
@@ -60,9 +60,10 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
             the loop with the least delay for its hops needs.
         layers: options of single layers, by the name of the layer or of the population that it leads to, such as
             `{"conv1": {"weight_bits": 8}}`; or the path of a TOML file of them. A build folder holds such a file.
-        arithmetic: options of the integer representation, by the names of the fields of `Arithmetic`; None stands for
-            the choice of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer, or "auto": then
-            a width is chosen for each population, which takes some dozens of trials.
+        options: of the integer representation, by the names of the fields of `Arithmetic`; None stands for the choice
+            of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer, or "auto": then a width is
+            chosen for each population, which takes some dozens of trials. For an FPGA, options of `Folding` too:
+            `lanes`, which can be a mapping by layer, and others.
         budget: the memory for which widths are chosen, by the names of `choose_widths.BUDGETS`, such as
             `{"resident_kib": 64}`.
         max_drop: without a budget, the smallest memory is chosen with which at most this share of the calibration
@@ -74,7 +75,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     observer = observer or Observer()
     chosen = load_target(target)
     backend = _backend(chosen)
-    order = Order.of(chosen, arithmetic, layers, dilate=dilate, budget=budget, max_drop=max_drop,
+    order = Order.of(chosen, options, layers, dilate=dilate, budget=budget, max_drop=max_drop,
                      calibration=Samples(calibration, labels), validation=Samples(validation, validation_labels))
     mapping = passes_of(order.choices, "retime")  # made before the source is read, since wrong options are refused here
     graph = observer.timed("read", lambda: expect_numbers(verify(load(source, **(load_options or {})))))
@@ -85,13 +86,15 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     rates = activity_rates(integer, network.calibration, golden)
     mapped = run_passes(integer, mapping, observer.note)
     chip = _on_chip(mapped, chosen, observer)
-    artifact = observer.timed("emit", lambda: backend.emit(Request(mapped, chosen, chip, rates, golden)))
+    artifact = observer.timed("emit", lambda: backend.emit(Request(
+        mapped, chosen, chip, rates, golden, order.folding, network.folding)))
     described = chosen.costs or chosen.timing.hop_ticks
     cost = observer.timed("estimate", lambda: _cost(mapped, chosen, golden, chip)) if described else None
     report = Report(graph.name, chosen.name, population_reports(integer, network.calibration, network.agreement),
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
-                    mapped.schedule.period, cost, CoreUse.of(chip) if chip else None, network.layers,
+                    mapped.schedule.period, cost, CoreUse.of(chip) if chip else None,
+                    merged(network.layers, artifact.layers),
                     network.validation)
     return CompiledModel(integer, mapped, artifact, golden, rates, report, integer.notes, network.legal, backend.name,
                          chip)

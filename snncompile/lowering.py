@@ -22,7 +22,8 @@ from snncompile.passes.quantize.quantize import Known, Quantize
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import Agreement, compare
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, MAX_POWER_BITS, Arithmetic
-from snncompile.targets.layer_options import ByLayer, Layers, by_population, own_of, split
+from snncompile.targets.folding import Folding
+from snncompile.targets.layer_options import ByLayer, Layers, by_population, folded, own_of, split
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import judge
@@ -38,13 +39,14 @@ class Samples:
 
 @dataclass(frozen=True)
 class Order:
-    """What a user asks for: the target, the arithmetic, and the samples.
+    """What a user asks for: the target, the arithmetic, the folding, and the samples.
 
     Attributes:
         choices: the target, and the arithmetic of the whole network.
         by_layer: options of single layers.
         wish: the widths that are left to the compiler; None for none.
         given: the options of the arithmetic that the user named.
+        folding: of the whole network.
         calibration, validation: the samples on which ranges are measured, and those that are held out from that.
     """
 
@@ -52,6 +54,7 @@ class Order:
     by_layer: ByLayer
     wish: Wish | None
     given: tuple[str, ...]
+    folding: Folding = Folding()
     calibration: Samples = Samples()
     validation: Samples = Samples()
 
@@ -62,13 +65,26 @@ class Order:
            ) -> Order:
         """An order of a user; for its arguments see `compile`. Raises SNN404 for options that cannot be."""
         whole, by_layer = split(options, layers)
+        folding = {n: value for n, value in Folding.among(whole).items() if value is not None}
+        whole = {n: value for n, value in whole.items() if n not in Folding.names()}
         wish = Wish.of([name for name in LAYER_OPTIONS if whole.get(name) == AUTO], budget, max_drop)
         known = {n: None if wish and n in wish.options else value for n, value in whole.items()}
         if wish and "weight_bits" in wish.options and whole.get("weight_grid") == "powers":
             known["weight_bits"] = MAX_POWER_BITS
         choices = Choices(target, target.arithmetic.with_options(known), dilate=dilate)
-        named = *(n for n, value in options.items() if value is not None), *(["layers"] if layers is not None else [])
-        return cls(choices, by_layer, wish, named, calibration or Samples(), validation or Samples())
+        widths = [own for own in by_layer.values() if not set(own) <= set(Folding.names())]
+        named = *(n for n, value in whole.items() if value is not None), *(["layers"] if widths else [])
+        if folded(by_layer) or folding:
+            _expect_folded(target)
+        return cls(choices, by_layer, wish, named, Folding(**folding), calibration or Samples(),
+                   validation or Samples())
+
+
+def _expect_folded(target: Target) -> None:
+    """Refuse options of folding for a target that is not made for one network."""
+    if target.fabric.family is None:
+        fail("SNN404", f"options {', '.join(Folding.names())}", f"target {shorten(target.name)}",
+             "an FPGA, on which a network can be folded", "see `snnc targets`")
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,7 @@ class Lowered:
         legal: the LEGAL graph that was quantized; None for a network that arrived in integers.
         arithmetic: the options of the quantization; None for a network that arrived in integers.
         layers: those of them that a population can have for itself, by population.
+        folding: the options of folding of single populations, as the user gave them.
         agreement, validation: how far both graphs agree on the samples, and on those held out; None without such.
     """
 
@@ -91,6 +108,7 @@ class Lowered:
     legal: Graph | None = None
     arithmetic: Arithmetic | None = None
     layers: ByLayer = field(default_factory=dict)
+    folding: ByLayer = field(default_factory=dict)
     agreement: Agreement | None = None
     validation: Agreement | None = None
 
@@ -131,7 +149,7 @@ def lower(graph: Graph, order: Order, observer: Observer) -> Lowered:
         judge(_table(found.legal, found.choices), found.choices.target, graph.name).expect_ok()
     integer = run_passes(found.legal, passes_of(found.choices, "quantize", "ranges"), observer.note)
     return Lowered(integer, found.samples, found.choices.calibration, found.legal, found.choices.arithmetic,
-                   _layers(found), _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
+                   _layers(found), folded(found.options), _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
                    _compared(found.legal, integer, held_out, classes, "validate", observer))
 
 
@@ -207,7 +225,9 @@ def _given_integers(graph: Graph, order: Order, observer: Observer) -> Lowered:
     judge(_table(graph, order.choices), order.choices.target, graph.name).expect_ok()
     samples, _ = given_samples(graph, order.calibration.x, order.calibration.labels)
     given_samples(graph, order.validation.x, order.validation.labels, "validation")
-    return Lowered(run_passes(graph, passes_of(order.choices, "ranges"), observer.note), samples, Calibration())
+    folding = by_population(order.by_layer, graph, graph)
+    return Lowered(run_passes(graph, passes_of(order.choices, "ranges"), observer.note), samples, Calibration(),
+                   folding=folding)
 
 
 def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: Layers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from snncompile.ir.types import Array
 
@@ -29,7 +30,9 @@ class Artifact:
         files: the content of each file, text or bytes, by its path relative to the backend's folder in a build, with
             forward slashes.
         sizes_bytes: bytes of memory that the program takes, by what they hold; "weights" is one of them.
+        layers: what the backend chose for single populations, by the names of the options.
     """
 
     files: Mapping[str, str | bytes]
     sizes_bytes: Mapping[str, int] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -17,6 +17,8 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array
 from snncompile.mapping.chip import Chip
+from snncompile.targets.folding import Folding
+from snncompile.targets.layer_options import ByLayer
 from snncompile.targets.target import Target
 
 Progress = Callable[[int, int], None]
@@ -35,6 +37,7 @@ class Request:
             where it was measured, and 1 for graded populations. It may decide how something is computed, but must not
             change a result.
         golden: vectors in ticks of the network, by which the program can check itself; None for no self-test.
+        folding, folded: how the network is folded, and options of single populations, where the target is an FPGA.
     """
 
     graph: Graph
@@ -42,6 +45,8 @@ class Request:
     chip: Chip | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     golden: Golden | None = None
+    folding: Folding = Folding()
+    folded: ByLayer = field(default_factory=dict)
 
 
 class Host(Protocol):

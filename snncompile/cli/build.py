@@ -12,7 +12,14 @@ import typer
 
 from snncompile.cli.data import reader
 from snncompile.cli.group import OptionGroup
-from snncompile.cli.options import ArithmeticOptions, ChoiceOptions, SampleOptions, SourceOptions, TimingOptions
+from snncompile.cli.options import (
+    ArithmeticOptions,
+    ChoiceOptions,
+    FoldingOptions,
+    SampleOptions,
+    SourceOptions,
+    TimingOptions,
+)
 from snncompile.cli.out import Out
 from snncompile.diagnostics import did_you_mean, fail, shorten
 
@@ -177,6 +184,7 @@ def compile_(
     reading: SourceOptions,
     arithmetic: ArithmeticOptions,
     timing: TimingOptions,
+    folding: FoldingOptions,
     limits: ChoiceOptions,
     held_out: HeldOutOptions,
     samples: SampleOptions,
@@ -194,7 +202,7 @@ def compile_(
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.printed(out))
     model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples,
-                         **limits.given(), **held_out.given(samples))
+                         **folding.given(), **limits.given(), **held_out.given(samples))
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])

@@ -13,12 +13,14 @@ from snncompile.cli.group import Option, OptionGroup
 from snncompile.diagnostics import fail, shorten
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import LARGEST, value_of
+from snncompile.targets.folding import Folding
 
 SOURCE = "What the file leaves open"
 INTEGERS = "Integers"
 SAMPLES = "Reading samples"
 COST = "What the cost assumes"
 TIMING = "Time on hardware"
+FPGA = "On FPGAs"
 VERDICT = "What is checked beside the rules"
 TYPES: Mapping[str, Any] = {"whole": int, "real": float, "flag": bool}
 """What the text of an option is converted to, by the kind of the figure; other kinds stay text."""
@@ -152,6 +154,30 @@ def arithmetic_value(name: str, value: Any) -> Any:
     if not value.isascii() or not value.isdigit() or len(value) > 3:
         fail("SNN404", f"option {flag_of(name)}", shorten(value), f"{value_of(metadata)}, or {AUTO}")
     return int(value)
+
+
+@dataclass(frozen=True)
+class FoldingOptions(LibraryOptions):
+    """How a network is folded on an FPGA: an option for each field of `targets.folding.Folding`.
+
+    Attributes:
+        values: what the user gave for each option, or None.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def options(cls) -> Mapping[str, Option]:
+        return {f.name: Option(Annotated[TYPES[f.metadata["kind"]] | None,
+                                         _option(FPGA, flag_of(f.name), f.metadata["what"], metavar(f.metadata))], None)
+                for f in dataclasses.fields(Folding)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> FoldingOptions:
+        return cls(values)
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.values.items() if value is not None}
 
 
 @dataclass(frozen=True)

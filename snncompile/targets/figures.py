@@ -16,12 +16,14 @@ from typing import Any, Literal, TypeAlias
 
 from snncompile.diagnostics import Collector, did_you_mean, shorten
 
-Kind: TypeAlias = Literal["whole", "real", "flag", "words", "word", "wholes", "whole or word"]
+Kind: TypeAlias = Literal["whole", "real", "flag", "words", "word", "wholes", "whole or word", "part"]
 
 LARGEST = 1 << 62
 MAX_TEXT = 1000
 NUMBER: Mapping[str, Any] = {"kind": "real"}
 """The metadata of a figure in a table whose names are not fixed."""
+PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+"""The names of devices and packages, which reach scripts."""
 HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$")
 
 
@@ -63,6 +65,16 @@ def flag(what: str, default: bool) -> Any:
 def word(what: str, default: str, words: Sequence[str]) -> Any:
     """A field that holds one of some words."""
     return figure("word", what, default, words=words)
+
+
+def choice(what: str, words: Sequence[str]) -> Any:
+    """A field that holds one of some words, or nothing."""
+    return figure("word", what, None, words=words)
+
+
+def part(what: str) -> Any:
+    """A field that holds the name of a part of hardware, in letters, digits, dots, dashes and underscores."""
+    return figure("part", what)
 
 
 def words(what: str, allowed: Sequence[str]) -> Any:
@@ -189,6 +201,8 @@ def accepts(metadata: Mapping[str, Any], value: Any) -> bool:
             return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
         case "word":
             return isinstance(value, str) and value in metadata["words"]
+        case "part":
+            return isinstance(value, str) and PART.fullmatch(value) is not None
         case "whole or word":
             return _is_whole(value, metadata) or (isinstance(value, str) and value in metadata["words"])
         case "wholes":
@@ -207,6 +221,8 @@ def value_of(metadata: Mapping[str, Any]) -> str:
             return "a finite number, at least 0"
         case "word":
             return " or ".join(metadata["words"])
+        case "part":
+            return "a name of up to 40 letters, digits, dots, dashes and underscores"
         case "whole or word":
             return f"a whole number, {_range(metadata)}, or {' or '.join(metadata['words'])}"
         case "wholes":

@@ -1,4 +1,4 @@
-"""Options by layer: widths that differ between the layers of a network, and the file that holds them.
+"""Options by layer: widths and folding that differ between the layers of a network, and the file that holds them.
 
     [lif1]
     weight_bits = 8
@@ -24,12 +24,15 @@ from snncompile.ir.ops import Output
 from snncompile.ir.populations import Neuron
 from snncompile.targets.arithmetic import LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import accepts, value_of
+from snncompile.targets.folding import FOLDED_LAYER, Folding
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+OWN = (*LAYER_OPTIONS, *FOLDED_LAYER)
+"""All options that a layer can have for itself."""
 MAX_BYTES = 1 << 22
 """The largest file that is read."""
 MAX_NAMED = 10
@@ -50,7 +53,7 @@ def split(options: Mapping[str, Any], layers: Layers = None
     ({'per': 'layer'}, {'conv2': {'weight_bits': 4}, 'conv1': {'weight_bits': 8}})
 
     Args:
-        options: by their names. Where one of `LAYER_OPTIONS` is a mapping, it holds values by layer.
+        options: by their names. Where one of `OWN` is a mapping, it holds values by layer.
         layers: options by layer, or a file of them; what `options` say of the same layer comes first.
 
     Raises:
@@ -66,9 +69,8 @@ def split(options: Mapping[str, Any], layers: Layers = None
         _expect(found)
     for option, values in options.items():
         if isinstance(values, Mapping):
-            if option not in LAYER_OPTIONS:
-                fail("SNN404", f"option {shorten(option)}", "values by layer",
-                     f"such values for {', '.join(LAYER_OPTIONS)}")
+            if option not in OWN:
+                fail("SNN404", f"option {shorten(option)}", "values by layer", f"such values for {', '.join(OWN)}")
             for name, value in values.items():
                 found.setdefault(name, {})[option] = value
     _expect(found)
@@ -104,7 +106,7 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
 
 def _expect(layers: Mapping[Any, Any]) -> None:
     """Refuse names and values that options of layers cannot have."""
-    figures = {f.name: f.metadata for f in dataclasses.fields(Arithmetic) if f.name in LAYER_OPTIONS}
+    figures = {f.name: f.metadata for kind in (Arithmetic, Folding) for f in dataclasses.fields(kind) if f.name in OWN}
     problems = Collector()
     for name, own in layers.items():
         if not isinstance(name, str) or not isinstance(own, Mapping):
@@ -112,8 +114,8 @@ def _expect(layers: Mapping[Any, Any]) -> None:
         for option, value in own.items():
             place = f"layer {shorten(name)}, option {shorten(option)}"
             if option not in figures:
-                problems.error("SNN404", place, "no option of a layer", ", ".join(LAYER_OPTIONS),
-                               did_you_mean(str(option), LAYER_OPTIONS))
+                problems.error("SNN404", place, "no option of a layer", ", ".join(OWN),
+                               did_you_mean(str(option), OWN))
             elif not accepts(figures[option], value):
                 problems.error("SNN404", place, shorten(value), value_of(figures[option]))
     problems.finish()
@@ -150,8 +152,20 @@ def by_population(layers: ByLayer, graph: Graph, legal: Graph) -> dict[str, dict
 
 
 def own_of(arithmetic: Arithmetic, options: ByLayer) -> dict[str, Arithmetic]:
-    """The arithmetic of each population that has options, by name."""
-    return {name: arithmetic.with_options(own) for name, own in options.items()}
+    """The arithmetic of each population that has options of it, by name."""
+    widths = {name: {n: v for n, v in own.items() if n in LAYER_OPTIONS} for name, own in options.items()}
+    return {name: arithmetic.with_options(own) for name, own in widths.items() if own}
+
+
+def folded(options: ByLayer) -> dict[str, dict[str, Any]]:
+    """The options of folding of each population that has some, by name."""
+    found = {name: Folding.among(own) for name, own in options.items()}
+    return {name: own for name, own in found.items() if own}
+
+
+def merged(one: ByLayer, other: ByLayer) -> dict[str, dict[str, Any]]:
+    """The options of both, by population."""
+    return {name: {**one.get(name, {}), **other.get(name, {})} for name in (*one, *(n for n in other if n not in one))}
 
 
 def _reached(graph: Graph, name: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from snncompile.ir.library import RULES
 from snncompile.ir.loihi import LOIHI
 from snncompile.ir.rules import Compare, Reset, When
-from snncompile.targets.figures import LARGEST, flag, real, whole, wholes, word, words
+from snncompile.targets.figures import LARGEST, choice, flag, part, real, whole, wholes, word, words
 
 MAX_CHIPS = 1 << 20
 
@@ -143,6 +143,30 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Fabric:
+    """What an FPGA is made of. A memory block has one of several shapes: widths and depths stand side by side."""
+
+    family: str | None = choice("family of devices, by which tools and cells are chosen", ("ecp5", "ice40", "xc7", "xcup"))
+    device: str | None = part("device, as its place and route tool calls it")
+    package: str | None = part("package, as the tool calls it")
+    luts: int | None = whole("look-up tables", 1)
+    lut_inputs: int = whole("inputs of a look-up table", 2, 4, 8)
+    lut_memory_bits: int = whole("bits that a look-up table holds as memory; 0 where it cannot be one", 0, 0, MAX_WORD)
+    flip_flops: int | None = whole("flip-flops", 1)
+    blocks: int | None = whole("memory blocks", 1)
+    block_widths: tuple[int, ...] | None = wholes("bits of a word of a memory block, for each of its shapes", 1)
+    block_depths: tuple[int, ...] | None = wholes("words of a memory block, for each of its shapes", 1)
+    multipliers: int | None = whole("multipliers, or DSP slices")
+    clock_mhz: int | None = whole("frequency of the clock that latencies are told for", 1, high=2000)
+
+    @property
+    def block_bits(self) -> int:
+        """The bits of a memory block; 0 where no shape is given."""
+        shapes = zip(self.block_widths or (), self.block_depths or (), strict=False)
+        return max((width * depth for width, depth in shapes), default=0)
+
+
+@dataclass(frozen=True)
 class Costs:
     """What an event costs: a profile with a name. A cost that is left out is not counted, and reported as missing."""
 
@@ -168,5 +192,5 @@ class Costs:
 
 SECTIONS: dict[str, type] = {
     "neurons": Neurons, "registers": Registers, "network": Network, "weights": Weights, "limits": Limits,
-    "timing": Timing, "memory": Memory, "mesh": Mesh,
+    "timing": Timing, "memory": Memory, "mesh": Mesh, "fabric": Fabric,
 }

@@ -12,6 +12,7 @@ from snncompile.targets.figures import Figure, FigureReader, Origin
 from snncompile.targets.sections import (
     SECTIONS,
     Costs,
+    Fabric,
     Limits,
     Memory,
     Mesh,
@@ -34,7 +35,7 @@ class Target:
             partitioned and costed.
         provisional: whether there is too little public evidence to rely on its figures.
         arithmetic: the options of the integer representation that the user does not choose.
-        neurons, registers, network, weights, limits, timing, memory, mesh: the sections of its description; see
+        neurons, registers, network, weights, limits, timing, memory, mesh, fabric: the sections of its description; see
             `sections`.
         costs: cost profiles by name.
         kernels: the time that a synapse takes with each kernel of an emitted program, by the name of the kernel,
@@ -55,6 +56,7 @@ class Target:
     timing: Timing = field(default_factory=Timing)
     memory: Memory = field(default_factory=Memory)
     mesh: Mesh = field(default_factory=Mesh)
+    fabric: Fabric = field(default_factory=Fabric)
     costs: Mapping[str, Costs] = field(default_factory=dict)
     kernels: Mapping[str, float] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)

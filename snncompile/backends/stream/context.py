@@ -218,18 +218,24 @@ class Port:
     label: str
     stream: Stream
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of a word on AXI4-Stream, where the end of a sample has a wire of its own."""
+        return -(-(self.stream.bits - 1) // 8)
+
 
 @dataclass(frozen=True)
 class Hardware:
     """A network as hardware.
 
     Attributes:
-        name: an identifier.
+        name: an identifier; comment: its name for people, safe in comments.
         inputs, outputs: in the order of the graph.
         stages: its populations.
     """
 
     name: str
+    comment: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[Stage, ...]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.backends.names import identifiers, prefix
+from snncompile.backends.names import comment, identifiers, prefix
 from snncompile.backends.plan.layouts import as_image, channels_last
 from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
@@ -17,23 +17,12 @@ from snncompile.backends.stream.context import Hardware, Link, Port, Stage, Stat
 from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
 from snncompile.backends.stream.wires import NeuronUnit
-from snncompile.diagnostics import Diagnostic
+from snncompile.diagnostics import Collector
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.ops import MaxPool, Rectify, SumPool
 from snncompile.ir.types import Array, Shape
-
-
-def unsupported(graph: Graph) -> tuple[Diagnostic, ...]:
-    """The projections that have no form as a stream."""
-    found = []
-    for edge in graph.edges:
-        for chain, shape, into in parts(graph, edge):
-            if scatter(chain, shape, into) is None:
-                found.append(Diagnostic("SNN410", f"projection {edge.label}", f"{chain[0].kind()} to {list(into)}",
-                                        f"at most {DENSE_WEIGHTS:,} weights of a projection of no simpler form"))
-    return tuple(found)
 
 
 def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
@@ -61,6 +50,9 @@ def lower(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1)
     Args:
         lanes: how many weights are added in a cycle, for each population by its name in the graph; 1 otherwise.
         chains: how many carry chains a value passes between registers of a neuron unit.
+
+    Raises:
+        CompileError: SNN410 for projections that have no form as a stream.
     """
     return _Lowering(graph, lanes or {}, chains).hardware()
 
@@ -72,11 +64,13 @@ class _Lowering:
         self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
                                         (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
         self.relays: list[Stage] = []
+        self.problems = Collector()
 
     def hardware(self) -> Hardware:
         stages = tuple(map(self._stage, self.plan.populations))
         outputs = tuple(Port(p.name, p.label, self._output(p)) for p in self.plan.outputs)
-        return Hardware(prefix(self.graph.name),
+        self.problems.finish()
+        return Hardware(prefix(self.graph.name), comment(self.graph.name),
                         tuple(Port(p.name, p.label, self.streams[p.source.label]) for p in self.plan.inputs), outputs,
                         (*stages, *self.relays))
 
@@ -159,7 +153,11 @@ class _Lowering:
     def _link(self, name: str, label: str, stream: Stream, delay: int, accumulator: int, chain: list[Op], into: Shape,
               lanes: int) -> Link:
         found = scatter(chain, stream.shape, into)
-        assert found is not None, "`unsupported` has no objection"
+        if found is None:
+            self.problems.error("SNN410", f"projection {label}", f"{chain[0].kind()} to {list(into)}",
+                                f"at most {DENSE_WEIGHTS:,} weights of a projection of no simpler form")
+            return Link(name, label, stream, delay, accumulator, Axis.same(1), Axis.same(1), np.zeros(1, np.int64), 1,
+                        None)
         channels, height, width = as_image(into)
         groups = -(-channels // lanes)
         if found.channels == channels:

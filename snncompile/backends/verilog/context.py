@@ -278,6 +278,5 @@ class Fork:
 class Top:
     """The module of a network: the hardware, the modules of its stages, and the streams between them."""
 
-    comment: str
     hardware: Hardware
     forks: tuple[Fork, ...]

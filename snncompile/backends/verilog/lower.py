@@ -14,9 +14,9 @@ from snncompile.backends.verilog.expressions import lines_of, literal, name_at, 
 from snncompile.backends.verilog.memories import Files
 
 
-def lower_top(hardware: Hardware, name: str) -> Top:
-    """The module of a network, whose name in the graph is given for a comment."""
-    return Top(comment(name), hardware, tuple(_forks(hardware)))
+def lower_top(hardware: Hardware) -> Top:
+    """The module of a network."""
+    return Top(hardware, tuple(_forks(hardware)))
 
 
 def lower_stage(network: str, number: int, stage: Stage) -> tuple[StageCode, Files]:

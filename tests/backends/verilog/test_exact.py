@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snncompile.backends.stream.lower import lower, unsupported
+from snncompile.backends.stream.lower import lower
 from snncompile.backends.verilog import memories
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.host import simulate
@@ -35,8 +35,7 @@ def folding(graph: Graph, seed: int) -> tuple[dict[str, int], int]:
 
 def differences(case: Case, seed: int, stall: int) -> list[str]:
     lanes, chains = folding(case.graph, seed)
-    hardware = lower(case.graph, lanes, chains)
-    found = simulate(case.graph, emit(case.graph, lanes, chains), case.x, stall, CYCLES, hardware)
+    found = simulate(case.graph, emit(lower(case.graph, lanes, chains)), case.x, stall, CYCLES)
     return [*inside_differences(case.wanted, found.traces),
             *(n for n, v in case.wanted.outputs.items() if not np.array_equal(v, found.traces.outputs[n]))]
 
@@ -46,9 +45,7 @@ def differences(case: Case, seed: int, stall: int) -> list[str]:
                                   for n in (*range(GRAPHS), 158, 164, 1104)])
 def test_verilog_equals_the_interpreter_on_random_graphs(seed: int) -> None:
     """Folded at random, and every other one with ends that stall at random."""
-    case = random_case(random_graph(seed), seed)
-    assert unsupported(case.graph) == ()
-    assert differences(case, seed, stall=40 * (seed % 2)) == []
+    assert differences(random_case(random_graph(seed), seed), seed, stall=40 * (seed % 2)) == []
 
 
 @needs_simulator
@@ -72,7 +69,7 @@ def test_a_simulation_that_fails_is_told(tool: str, limit: int, monkeypatch) -> 
         pytest.skip("no Icarus Verilog on this machine")
     case = random_case(random_graph(1), 1)
     with pytest.raises(CompileError) as caught:
-        simulate(case.graph, emit(case.graph), case.x, limit=limit)
+        simulate(case.graph, emit(lower(case.graph)), case.x, limit=limit)
     assert caught.value.diagnostics[0].code == "SNN607"
 
 

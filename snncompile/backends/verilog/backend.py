@@ -1,0 +1,37 @@
+"""The Verilog backend, as an entry of the table of backends."""
+
+from __future__ import annotations
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.backend import Host, Request
+from snncompile.backends.products import products
+from snncompile.diagnostics import CompileError, Diagnostic
+from snncompile.ir.graph import Graph
+from snncompile.targets.target import Target
+
+
+class VerilogBackend:
+    """Emits a project for an FPGA: a module for each population, memories, a test bench, and scripts for tools."""
+
+    name = "verilog"
+    title = "emitted Verilog"
+
+    def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
+        """SNN410 for each product of spikes; what else has no form as a stream shows when it is emitted."""
+        return products(graph, self.title)
+
+    def emit(self, request: Request) -> Artifact:
+        from snncompile.backends.verilog.project import project
+
+        problems = self.check(request.graph, request.target)
+        if problems:
+            raise CompileError(problems)
+        return project(request)
+
+    def host(self, graph: Graph, artifact: Artifact) -> Host | None:
+        from snncompile.backends.verilog.host import host
+
+        return host(graph, artifact)
+
+    def start(self, folder: str) -> str:
+        return f"make -C {folder}/{self.name}"

@@ -1,0 +1,94 @@
+"""A project for an FPGA: sources, memories, golden vectors, scripts of tools, constraints, and a page to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snncompile.backends.artifact import Artifact, Golden
+from snncompile.backends.backend import Request
+from snncompile.backends.network_ticks import in_hardware_ticks
+from snncompile.backends.render import render
+from snncompile.backends.stream.context import Hardware, Port
+from snncompile.backends.stream.fold import lanes_of
+from snncompile.backends.stream.lower import lower
+from snncompile.backends.verilog.emit import emit
+from snncompile.backends.verilog.words import words
+from snncompile.ir.types import Array
+from snncompile.targets.sections import Fabric
+
+GOLDEN_VALUES = 500_000
+"""The most values of inputs and outputs that a test bench compares, unless a single sample has more."""
+CLOCK_MHZ = 100
+"""The clock of a project whose target names none."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the scripts of a project read.
+
+    Attributes:
+        hardware: the network.
+        fabric: the FPGA.
+        sources: the files that are synthesised.
+        clock_mhz: the clock that constraints ask for.
+        samples: of the golden vectors; 0 without such.
+        lanes: of each population, by its name for people.
+    """
+
+    hardware: Hardware
+    fabric: Fabric
+    sources: tuple[str, ...]
+    clock_mhz: int
+    samples: int
+    lanes: tuple[tuple[str, int, int], ...]
+
+    @property
+    def top(self) -> str:
+        return f"{self.hardware.name}_AXIS"
+
+
+def project(request: Request) -> Artifact:
+    """The files of a project.
+
+    Raises:
+        CompileError: SNN410 for projections that have no form as a stream, SNN404 for a folding that cannot be.
+    """
+    graph, fabric = request.graph, request.target.fabric
+    lanes = lanes_of(graph, request.folding, request.folded)
+    hardware = lower(graph, lanes, request.folding.chains or 1)
+    vectors = _vectors(hardware, in_hardware_ticks(request.golden, graph)) if request.golden else {}
+    samples = _samples(in_hardware_ticks(request.golden, graph)) if request.golden else 0
+    sources = emit(hardware, max(samples, 1))
+    made = Project(hardware, fabric, tuple(sorted(n for n in sources.files if n.endswith(".v") and "TESTBENCH" not in n)),
+                   request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ, samples,
+                   tuple((s.stream.label, s.stream.size, s.lanes) for s in hardware.stages))
+    return Artifact({**sources.files, **vectors, **_scripts(made)}, sources.sizes_bytes,
+                    {name: {"lanes": n} for name, n in lanes.items()})
+
+
+def _samples(golden: Golden) -> int:
+    """How many samples of golden vectors a test bench compares."""
+    arrays = (*golden.inputs.values(), *golden.outputs.values())
+    return max(1, min(len(arrays[0]), GOLDEN_VALUES // max(1, sum(v[0].size for v in arrays))))
+
+
+def _vectors(hardware: Hardware, golden: Golden) -> dict[str, str]:
+    """The files of the words that enter and of those that have to leave."""
+    samples = _samples(golden)
+
+    def of(kind: str, ports: tuple[Port, ...], values: dict[str, Array]) -> dict[str, str]:
+        return {f"{kind}_{p.name}.hex": words(p.stream, values[p.label][:samples]) for p in ports}
+
+    return {**of("in", hardware.inputs, dict(golden.inputs)), **of("expected", hardware.outputs, dict(golden.outputs))}
+
+
+def _scripts(made: Project) -> dict[str, str]:
+    files = {"README.md": render("verilog/README.md.j2", p=made), "Makefile": render("verilog/Makefile.j2", p=made)}
+    match made.fabric.family:
+        case "ecp5":
+            files[f"{made.hardware.name}.lpf"] = f'FREQUENCY PORT "aclk" {made.clock_mhz} MHZ;\n'
+        case "xc7" | "xcup":
+            period = f"{1000 / made.clock_mhz:.3f}"
+            files[f"{made.hardware.name}.xdc"] = f"create_clock -period {period} -name aclk [get_ports aclk]\n"
+            files["vivado.tcl"] = render("verilog/vivado.tcl.j2", p=made)
+    return files

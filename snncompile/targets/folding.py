@@ -1,0 +1,59 @@
+"""Folding: how much of a network an FPGA computes in a clock cycle, and how fast it has to be.
+
+The fields of `Folding` are the only list of these options: keyword arguments of `compile`, options of the command line,
+and tables of a file of layers are made from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snncompile.diagnostics import Collector
+from snncompile.targets.figures import accepts, real, value_of, whole
+
+FOLDED_LAYER = ("lanes",)
+"""The options that a layer can have for itself; see `layer_options`."""
+
+
+@dataclass(frozen=True)
+class Folding:
+    """How a network is folded; None leaves a choice to the compiler.
+
+    Attributes:
+        lanes: how many weights each population adds up in a clock cycle.
+        chains: how many carry chains a value passes between two registers of a neuron unit: fewer registers and cycles,
+            and a slower clock.
+        clock_mhz: the clock for which latencies are told, and constraints are written; that of the target otherwise.
+        latency_us: the longest time from the first word of a sample to its last result.
+        samples_per_s: the least number of samples that are taken in a second.
+
+    Raises:
+        CompileError: SNN404 with every option that has another value.
+    """
+
+    lanes: int | None = whole("Weights that a population adds up in a clock cycle.", 1, high=1024)
+    chains: int | None = whole("Carry chains between two registers of a neuron unit.", 1, high=8)
+    clock_mhz: int | None = whole("Frequency of the clock, in MHz.", 1, high=2000)
+    latency_us: float | None = real("Longest time for a sample, in microseconds.")
+    samples_per_s: float | None = real("Samples that are taken in a second, at least.")
+
+    def __post_init__(self) -> None:
+        problems = Collector()
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if value is not None and not accepts(f.metadata, value):
+                problems.error("SNN404", f"option {f.name}", repr(value)[:60], value_of(f.metadata))
+        problems.finish()
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of the options."""
+        return tuple(f.name for f in dataclasses.fields(cls))
+
+    @classmethod
+    def among(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some options that are options of folding."""
+        return {n: v for n, v in options.items() if n in cls.names()}
