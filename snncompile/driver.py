@@ -52,8 +52,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
             measured and the integer network is compared with the float network; or a function that takes the LEGAL
             graph (for a graph of stage INT, that graph) and returns such samples.
         labels: the class of each sample, whole numbers `[sample]`, with which correct decisions are counted.
-        validation, validation_labels: samples that were not used for anything else, on which the networks are compared
-            too.
+        validation, validation_labels: samples not used for anything else, on which the networks are compared too.
         observer: callbacks for the end of each pass and for progress.
         load_options: options of the reader, for what the source leaves open; see `load`.
         dilate: hardware ticks for each tick of the network, on targets where a hop takes ticks; "auto" takes as many as

@@ -54,7 +54,7 @@ class Order:
     by_layer: ByLayer
     wish: Wish | None
     given: tuple[str, ...]
-    folding: Folding = Folding()
+    folding: Folding = field(default_factory=Folding)
     calibration: Samples = Samples()
     validation: Samples = Samples()
 
@@ -149,7 +149,8 @@ def lower(graph: Graph, order: Order, observer: Observer) -> Lowered:
         judge(_table(found.legal, found.choices), found.choices.target, graph.name).expect_ok()
     integer = run_passes(found.legal, passes_of(found.choices, "quantize", "ranges"), observer.note)
     return Lowered(integer, found.samples, found.choices.calibration, found.legal, found.choices.arithmetic,
-                   _layers(found), folded(found.options), _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
+                   _layers(found), folded(found.options),
+                   _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
                    _compared(found.legal, integer, held_out, classes, "validate", observer))
 
 

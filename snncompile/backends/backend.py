@@ -45,7 +45,7 @@ class Request:
     chip: Chip | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     golden: Golden | None = None
-    folding: Folding = Folding()
+    folding: Folding = field(default_factory=Folding)
     folded: ByLayer = field(default_factory=dict)
 
 

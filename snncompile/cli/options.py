@@ -168,9 +168,7 @@ class FoldingOptions(LibraryOptions):
 
     @classmethod
     def options(cls) -> Mapping[str, Option]:
-        return {f.name: Option(Annotated[TYPES[f.metadata["kind"]] | None,
-                                         _option(FPGA, flag_of(f.name), f.metadata["what"], metavar(f.metadata))], None)
-                for f in dataclasses.fields(Folding)}
+        return {f.name: _folding_option(f.name, f.metadata) for f in dataclasses.fields(Folding)}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> FoldingOptions:
@@ -178,6 +176,11 @@ class FoldingOptions(LibraryOptions):
 
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in self.values.items() if value is not None}
+
+
+def _folding_option(name: str, metadata: Mapping[str, Any]) -> Option:
+    kind = TYPES[metadata["kind"]]
+    return Option(Annotated[kind | None, _option(FPGA, flag_of(name), metadata["what"], metavar(metadata))], None)
 
 
 @dataclass(frozen=True)

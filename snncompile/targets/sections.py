@@ -16,6 +16,9 @@ MAX_WORD = 1 << 16
 """The most bits of a word, of an index or of a header, and the most ticks of a hop: far above any hardware, and so
 small that sums of such numbers are exact."""
 
+FAMILIES = ("ecp5", "ice40", "xc7", "xcup")
+"""Families of FPGAs that the scripts of emitted projects know."""
+
 
 @dataclass(frozen=True)
 class Neurons:
@@ -146,7 +149,7 @@ class Mesh:
 class Fabric:
     """What an FPGA is made of. A memory block has one of several shapes: widths and depths stand side by side."""
 
-    family: str | None = choice("family of devices, by which tools and cells are chosen", ("ecp5", "ice40", "xc7", "xcup"))
+    family: str | None = choice("family of devices, by which tools are chosen", FAMILIES)
     device: str | None = part("device, as its place and route tool calls it")
     package: str | None = part("package, as the tool calls it")
     luts: int | None = whole("look-up tables", 1)

@@ -26,8 +26,8 @@ def lanes_of(graph: Graph, folding: Folding, own: Mapping[str, Mapping[str, Any]
         channels = as_image(graph.shapes[name])[0]
         chosen = own.get(name, {}).get("lanes")
         if chosen is not None and chosen > channels:
-            problems.error("SNN404", f"options of population {shorten(name)}, lanes", f"{chosen} for {channels} channels",
-                           f"1 to {channels}", f"lanes = {channels}")
+            problems.error("SNN404", f"options of population {shorten(name)}, lanes",
+                           f"{chosen} for {channels} channels", f"1 to {channels}", f"lanes = {channels}")
         lanes[name] = chosen or min(folding.lanes or 1, channels)
     problems.finish()
     return lanes

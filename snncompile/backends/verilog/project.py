@@ -59,7 +59,8 @@ def project(request: Request) -> Artifact:
     vectors = _vectors(hardware, in_hardware_ticks(request.golden, graph)) if request.golden else {}
     samples = _samples(in_hardware_ticks(request.golden, graph)) if request.golden else 0
     sources = emit(hardware, max(samples, 1))
-    made = Project(hardware, fabric, tuple(sorted(n for n in sources.files if n.endswith(".v") and "TESTBENCH" not in n)),
+    synthesised = sorted(n for n in sources.files if n.endswith(".v") and "TESTBENCH" not in n)
+    made = Project(hardware, fabric, tuple(synthesised),
                    request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ, samples,
                    tuple((s.stream.label, s.stream.size, s.lanes) for s in hardware.stages))
     return Artifact({**sources.files, **vectors, **_scripts(made)}, sources.sizes_bytes,
@@ -68,8 +69,8 @@ def project(request: Request) -> Artifact:
 
 def _samples(golden: Golden) -> int:
     """How many samples of golden vectors a test bench compares."""
-    arrays = (*golden.inputs.values(), *golden.outputs.values())
-    return max(1, min(len(arrays[0]), GOLDEN_VALUES // max(1, sum(v[0].size for v in arrays))))
+    arrays: list[Array] = [*golden.inputs.values(), *golden.outputs.values()]
+    return max(1, min(len(arrays[0]), GOLDEN_VALUES // max(1, sum(int(v[0].size) for v in arrays))))
 
 
 def _vectors(hardware: Hardware, golden: Golden) -> dict[str, str]:

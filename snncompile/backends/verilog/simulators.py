@@ -67,7 +67,8 @@ class Verilator:
                     shutil.copy2(folder / "built" / "net.sim", beside)
                     os.replace(Path(beside) / "net.sim", program)
             except OSError as e:
-                fail("SNN607", "the cache of built simulations", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
+                fail("SNN607", "the cache of built simulations", str(e)[:200],
+                     help="set SNNC_CACHE to a folder of yours")
         return [str(program)]
 
     def _key(self, contents: Mapping[str, bytes]) -> str:
