@@ -8,6 +8,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.spike_product import SpikeProduct
+from snncompile.ir.types import Array
 from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
 from snncompile.targets.hardware_rule import (
     HardwareRule,
@@ -22,7 +23,7 @@ from snncompile.targets.hardware_rule import (
     rule,
     sum_at_most,
 )
-from snncompile.targets.layer_table import LayerTable
+from snncompile.targets.layer_table import LayerTable, summed
 from snncompile.targets.memory import core_needs, least_cores, memory_model
 from snncompile.targets.target import Target
 
@@ -288,6 +289,23 @@ def synapses(table: LayerTable, target: Target) -> Measured:
     return sum_at_most(table.populations.synapses, target.limits.on_all_chips("synapses"))
 
 
+def _bits(table: LayerTable) -> Array:
+    """Bits of the weights and states of each population, as far as widths are known: kernels are stored once."""
+    cells, links = table.populations, table.projections
+    weights = summed(links.target, links.weights * np.maximum(links.weight_bits, 1), len(cells))
+    return weights + cells.neurons * cells.states * cells.state_bits
+
+
+@rule("SNN416", "network", "fabric.blocks", "bits of weights and states",
+      "use fewer weights or --weight-bits, smaller frames, or a larger device")
+def device_memory(table: LayerTable, target: Target) -> Measured:
+    """All memory of an FPGA is counted: its blocks, and look-up tables that can be memory."""
+    fabric = target.fabric
+    if fabric.blocks is None:
+        return None
+    return sum_at_most(_bits(table), fabric.blocks * fabric.block_bits + (fabric.luts or 0) * fabric.lut_memory_bits)
+
+
 MORE_CHIPS = 'use fewer neurons, weights or --weight-bits, or a target of more chips, as "loihi2 chips=4" is one'
 
 
@@ -375,5 +393,5 @@ HARDWARE_RULES: dict[str, HardwareRule] = {
               operators, graded, real_input, recurrence, shortcut, chain, readers, delay, kernel_side,
               padding, stride, pool_side, input_side, output_side, channels, groups, dilation, weight_bits,
               weights_per_neuron, fan_in, in_axons, synapse_memory, inputs, neurons, hidden_neurons,
-              outputs, synapses, cores, layer_memory, layer_cores)
+              outputs, synapses, device_memory, cores, layer_memory, layer_cores)
 }

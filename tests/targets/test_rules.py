@@ -74,6 +74,8 @@ SIDES: dict[str, tuple[Graph, dict[str, Any], dict[str, Any]]] = {
     "thresholds": (THRESHOLDS, {"thresholds_per_population": 2}, {"thresholds_per_population": 1}),
     "bias": (BIASED, {"bias": True}, {"bias": False}),
     "state-width": (small(), {"state_bits": 17}, {"state_bits": 16}),
+    "device-memory": (small(), {"blocks": 4, "block_widths": (8,), "block_depths": (64,)},
+                      {"blocks": 1, "block_widths": (8,), "block_depths": (64,)}),
     "operators": (POOLED, {"operators": ("conv", "sumpool")}, {"operators": ("conv", "linear")}),
     "graded": (GRADED, {"graded": True}, {"graded": False}),
     "real-input": (chain(Input((3,), "real"), Linear(np.ones((4, 3))), LIF), {"real_inputs": True},

@@ -20,11 +20,12 @@ from snncompile.ir.populations import Population
 from snncompile.model import inside_differences
 from tests.backends.exactness import Case, random_case
 from tests.strategies import random_graph
+from tests.tools import needs
 
 GRAPHS, QUICK = 40, 8
 CYCLES = 400_000
 """More than any of the networks takes."""
-needs_simulator = pytest.mark.skipif(shutil.which("iverilog") is None, reason="no Icarus Verilog on this machine")
+needs_simulator = needs("iverilog")
 
 
 def folding(graph: Graph, seed: int) -> tuple[dict[str, int], int]:
