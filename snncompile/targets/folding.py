@@ -14,7 +14,7 @@ from typing import Any
 from snncompile.diagnostics import Collector
 from snncompile.targets.figures import accepts, real, value_of, whole
 
-FOLDED_LAYER = ("lanes",)
+FOLDED_LAYER = ("lanes", "units")
 """The options that a layer can have for itself; see `layer_options`."""
 
 
@@ -24,6 +24,7 @@ class Folding:
 
     Attributes:
         lanes: how many weights each population adds up in a clock cycle.
+        units: how many neurons each population updates in a clock cycle: a power of two that divides the lanes.
         chains: how many carry chains a value passes between two registers of a neuron unit: fewer registers and cycles,
             and a slower clock.
         clock_mhz: the clock for which latencies are told, and constraints are written; that of the target otherwise.
@@ -35,6 +36,7 @@ class Folding:
     """
 
     lanes: int | None = whole("Weights that a population adds up in a clock cycle.", 1, high=1024)
+    units: int | None = whole("Neurons that a population updates in a clock cycle.", 1, high=64)
     chains: int | None = whole("Carry chains between two registers of a neuron unit.", 1, high=8)
     clock_mhz: int | None = whole("Frequency of the clock, in MHz.", 1, high=2000)
     latency_us: float | None = real("Longest time for a sample, in microseconds.")

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from snncompile.backends.names import comment
 from snncompile.backends.plan.layouts import as_image
 from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.stream.wires import NeuronUnit
@@ -139,6 +140,19 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """How much of a population is computed in a clock cycle.
+
+    Attributes:
+        lanes: how many weights are added.
+        units: how many neurons are updated: a power of two that divides the lanes.
+    """
+
+    lanes: int = 1
+    units: int = 1
+
+
+@dataclass(frozen=True)
 class State:
     """A state of a population: a memory of one word a neuron.
 
@@ -158,7 +172,8 @@ class State:
 class Stage:
     """A population, or an operator that needs complete sums, as hardware.
 
-    Sums lie in groups of `lanes` channels of a place; the last group of a place may have lanes to spare.
+    Sums lie in groups of `lanes` channels of a place; the last group of a place may have lanes to spare. A sweep takes
+    one step for `units` neurons of a group.
 
     Attributes:
         stream: what it sends.
@@ -169,7 +184,7 @@ class Stage:
         states: its states.
         params: parameters that differ between neurons, by name, each `[neuron]`, channels last.
         tables: look-up tables, by name.
-        lanes: how many weights are added in a cycle.
+        fold: how many weights are added, and how many neurons are updated, in a cycle.
         floor: where the largest value is kept and not the sum, the number that none is below; None for sums.
     """
 
@@ -180,8 +195,38 @@ class Stage:
     states: tuple[State, ...] = ()
     params: Mapping[str, Array] = field(default_factory=dict)
     tables: Mapping[str, Array] = field(default_factory=dict)
-    lanes: int = 1
+    fold: Fold = Fold()
     floor: int | None = None
+
+    @property
+    def lanes(self) -> int:
+        return self.fold.lanes
+
+    @property
+    def units(self) -> int:
+        return self.fold.units
+
+    @property
+    def place_steps(self) -> int:
+        """Steps of a sweep for each place."""
+        return -(-self.stream.image[0] // self.units)
+
+    @property
+    def steps(self) -> int:
+        """Steps of a sweep."""
+        return self.stream.image[1] * self.stream.image[2] * self.place_steps
+
+    def by_step(self, values: Array) -> Array:
+        """Values of neurons, channels last, as `[step, unit]`; units to spare have those of the last channel."""
+        channels, rows, columns = self.stream.image
+        places = np.asarray(values).reshape(rows * columns, channels)
+        full = np.pad(places, ((0, 0), (0, self.place_steps * self.units - channels)), mode="edge")
+        return full.reshape(self.steps, self.units)
+
+    @property
+    def comment(self) -> str:
+        """Its name for people, safe in comments and pages."""
+        return comment(self.stream.label)
 
     @property
     def place_groups(self) -> int:

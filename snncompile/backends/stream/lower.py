@@ -13,7 +13,7 @@ from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.plan.updates import Update
-from snncompile.backends.stream.context import Hardware, Link, Port, Stage, State, Stream
+from snncompile.backends.stream.context import Fold, Hardware, Link, Port, Stage, State, Stream
 from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
 from snncompile.backends.stream.wires import NeuronUnit
@@ -44,22 +44,22 @@ def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
     return [*found, (linear, first, graph.shapes[edge.dst])]
 
 
-def lower(graph: Graph, lanes: Mapping[str, int] | None = None, chains: int = 1) -> Hardware:
+def lower(graph: Graph, folds: Mapping[str, Fold] | None = None, chains: int = 1) -> Hardware:
     """The hardware of an INT or MAPPED graph.
 
     Args:
-        lanes: how many weights are added in a cycle, for each population by its name in the graph; 1 otherwise.
+        folds: how each population is folded, by its name in the graph; one lane and one unit otherwise.
         chains: how many carry chains a value passes between registers of a neuron unit.
 
     Raises:
         CompileError: SNN410 for projections that have no form as a stream.
     """
-    return _Lowering(graph, lanes or {}, chains).hardware()
+    return _Lowering(graph, folds or {}, chains).hardware()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, lanes: Mapping[str, int], chains: int):
-        self.graph, self.lanes, self.chains = graph, lanes, chains
+    def __init__(self, graph: Graph, folds: Mapping[str, Fold], chains: int):
+        self.graph, self.folds, self.chains = graph, folds, chains
         self.plan: Plan = plan(graph, {}, {})
         self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
                                         (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
@@ -85,8 +85,8 @@ class _Lowering:
     def _stage(self, population: PopulationPlan) -> Stage:
         update, name = population.update, population.source.label
         numbers = {a.buffer.name: k for k, a in enumerate(update.accumulators)}
-        lanes = min(self.lanes.get(name, 1), as_image(update.shape)[0])
-        links = [self._projection(edge, p.name, numbers[p.accumulator.name], lanes)
+        fold = self.folds.get(name, Fold())
+        links = [self._projection(edge, p.name, numbers[p.accumulator.name], fold.lanes)
                  for edge, p in zip(self.graph.edges_into[name], population.projections, strict=True)]
         states = tuple(State(s.buffer.name, label, s.bits, s.initials.values if s.initials else int(s.initial or 0))
                        for label, s in zip(update.op.states, update.states, strict=True))
@@ -99,7 +99,7 @@ class _Lowering:
         params = {str(w.value): values[w.value] for w in unit.wires if w.op == "param"}
         tables = {names[n]: np.ravel(update.op.params[n]) for n in update.op.tables}
         return Stage(self.streams[name], self._timed(update.name, links),
-                     tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, lanes)
+                     tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, fold)
 
     def _timed(self, name: str, links: list[Link]) -> tuple[Link, ...]:
         """The links, those without a delay first; where all have one, the ends of ticks of an input stand first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snncompile.backends.stream.context import Hardware, Stage
+from snncompile.backends.stream.context import Hardware, Stage, bits_below
 from snncompile.backends.verilog.expressions import Line, Register
 
 
@@ -92,7 +92,7 @@ class SumCode:
 
 @dataclass(frozen=True)
 class StateCode:
-    """One state: its first values as a literal or a file, and the wire of its next value."""
+    """One state: the first word of its memory as a literal or a file, and the wire of its next value."""
 
     name: str
     bits: int
@@ -135,8 +135,8 @@ class StageCode:
         memory: of its weights.
         links, sums, states, params, tables, lines, registers: its parts.
         output: the wire of what a neuron emits, and its width.
-        index: the expression of the index of what a neuron emits; with `counts`, from counters of row, column and
-            channel.
+        index: the expression of the index of what a step emits, without the bits that tell units apart; with `counts`,
+            from counters of row, column and channel.
         spatial: whether events reach places by the tables of axes.
         last_row, last_column, pause, hold, ends_at: expressions that depend on the projection of the event.
     """
@@ -173,6 +173,38 @@ class StageCode:
         return self.stage.lanes
 
     @property
+    def units(self) -> int:
+        return self.stage.units
+
+    @property
+    def selects(self) -> bool:
+        """Whether a step of the sweep takes some of the lanes only."""
+        return self.lanes > self.units
+
+    @property
+    def unit_bits(self) -> int:
+        """Bits of the number of a unit."""
+        return max(1, bits_below(self.units))
+
+    @property
+    def spare(self) -> int:
+        """The units that have a neuron in the last step of a place; 0 where all have."""
+        return self.stage.stream.image[0] % self.units
+
+    def neuron(self, unit: int) -> str:
+        """The expression of the number of the neuron that leaves a unit, in a simulation."""
+        if self.units == 1:
+            return "done"
+        steps, channels = self.stage.place_steps, self.stage.stream.image[0]
+        return f"done / {steps} * {channels} + done % {steps} * {self.units} + {unit}"
+
+    @property
+    def words(self) -> tuple[tuple[str, int], ...]:
+        """What enters the units: the words of sums, states and parameters, and the bits of a value."""
+        return (*((f"sum{i}", a.bits) for i, a in enumerate(self.sums)),
+                *((f"state_{m.name}", m.bits) for m in self.states), *((f"leaf_{p.name}", p.bits) for p in self.params))
+
+    @property
     def leaves(self) -> tuple[Line, ...]:
         """What its neuron unit reads: sums, states and parameters, each as wide as the unit needs it."""
         return tuple(Line(line.text, line.bits, line.text) for line, wire in
@@ -192,7 +224,7 @@ class StageCode:
     @property
     def extra(self) -> int:
         """Registers of what a neuron keeps, until its sum is there too."""
-        return (self.lanes > 1) + (self.memory.banks > 1)
+        return self.selects + (self.memory.banks > 1)
 
     @property
     def latency(self) -> int:
@@ -214,11 +246,11 @@ class StageCode:
 
     @property
     def lane_bits(self) -> int:
-        return count_bits(self.lanes)
+        return count_bits(self.lanes // self.units)
 
     @property
-    def neuron_bits(self) -> int:
-        return count_bits(self.size)
+    def step_bits(self) -> int:
+        return count_bits(self.stage.steps)
 
     @property
     def value_bits(self) -> int:

@@ -8,9 +8,9 @@ import numpy as np
 
 from snncompile.backends.names import comment
 from snncompile.backends.stream.circuit import signed_digits
-from snncompile.backends.stream.context import Hardware, Link, Stage, State, Stream
+from snncompile.backends.stream.context import Hardware, Link, Stage, State, Stream, bits_below
 from snncompile.backends.verilog.context import Branch, Fork, LinkCode, StageCode, StateCode, SumCode, Top
-from snncompile.backends.verilog.expressions import lines_of, literal, name_at, registers_of
+from snncompile.backends.verilog.expressions import lines_of, name_at, registers_of
 from snncompile.backends.verilog.memories import Files
 
 
@@ -32,12 +32,12 @@ def lower_stage(network: str, number: int, stage: Stage) -> tuple[StageCode, Fil
     links = tuple(_link(stage, i, k, base, files) for i, (k, base) in
                   enumerate(zip(stage.links, stage.bases, strict=True)))
     nexts = {name: name_at(unit, i, unit.levels) for name, i in unit.next_state}
-    index, counts = _index(stream)
+    index, counts = _index(stage)
     return StageCode(
-        module, number, comment(stream.label), stage, memory, links,
+        module, number, stage.comment, stage, memory, links,
         tuple(_sum(stage, i, bits) for i, bits in enumerate(stage.accumulators)),
-        tuple(_state(s, nexts[s.label], files) for s in stage.states),
-        tuple(files.memory(name, values, file=f"P_{name}") for name, values in stage.params.items()),
+        tuple(_state(stage, s, nexts[s.label], files) for s in stage.states),
+        tuple(files.memory(name, stage.by_step(values), file=f"P_{name}") for name, values in stage.params.items()),
         tuple(files.memory(f"table_{name}", values) for name, values in stage.tables.items()),
         tuple(lines_of(unit)), tuple(registers_of(unit)), name_at(unit, unit.output, unit.levels),
         max(unit.wires[unit.output].bits, stream.value_bits, 2), index, counts,
@@ -56,15 +56,19 @@ def _of_which(stage: Stage, value: Callable[[Link], str]) -> str:
     return " : ".join(f"which == {i} ? {text}" for i, text in first) + f" : {final}"
 
 
-def _index(stream: Stream) -> tuple[str, bool]:
-    """The index of what a neuron emits, and whether it takes counters of its own.
+def _index(stage: Stage) -> tuple[str, bool]:
+    """The index of what the first unit emits, without the bits that tell units apart, and whether it takes counters.
 
-    Where rows of channels and of columns are powers of two, it is the number of the neuron.
+    It is empty where there are no other bits. Where channels and columns are powers of two, it is the number of the step.
     """
+    stream, inside = stage.stream, bits_below(stage.units)
     channels, _, columns = stream.image
+    if stream.size <= stage.units:
+        return ("done[0:0]", False) if stage.units == 1 else ("", False)
     if not any(n & (n - 1) for n in (channels, columns)):
-        return f"done[{stream.index_bits - 1}:0]", False
-    parts = (("out_row", stream.row_bits), ("out_column", stream.column_bits), ("out_channel", stream.channel_bits))
+        return f"done[{max(stream.index_bits - inside, 1) - 1}:0]", False
+    parts = (("out_row", stream.row_bits), ("out_column", stream.column_bits),
+             ("out_channel", stream.channel_bits - inside))
     return "{" + ", ".join(f"{name}[{bits - 1}:0]" for name, bits in parts if bits) + "}", True
 
 
@@ -74,10 +78,11 @@ def _sum(stage: Stage, i: int, bits: int) -> SumCode:
     return SumCode(bits, f"{{{stage.lanes}{{{cleared}}}}}", " || ".join(mine) or "1'b0")
 
 
-def _state(state: State, following: str, files: Files) -> StateCode:
+def _state(stage: Stage, state: State, following: str, files: Files) -> StateCode:
     if not isinstance(state.initial, np.ndarray):
-        return StateCode(state.name, state.bits, literal(int(state.initial)), "", following)
-    memory = files.memory(f"initial_{state.name}", state.initial, state.bits)
+        first = f"{state.bits}'d{int(state.initial) & ((1 << state.bits) - 1)}"
+        return StateCode(state.name, state.bits, f"{{{stage.units}{{{first}}}}}", "", following)
+    memory = files.memory(f"initial_{state.name}", stage.by_step(state.initial), state.bits)
     return StateCode(state.name, state.bits, "", memory.file, following)
 
 

@@ -26,8 +26,12 @@ class Files(dict[str, str]):
         self.prefix = prefix
 
     def memory(self, name: str, values: Array, bits: int | None = None, file: str | None = None) -> Memory:
-        """A memory of one value a word, as wide as its values or so many bits; its file has its name, or `file`."""
-        values = np.asarray(values).reshape(-1, 1)
+        """A memory of words of one value, or `[word, value]`; a value is as wide as the widest, or has so many bits.
+
+        Its file has its name, or `file`.
+        """
+        values = np.asarray(values)
+        values = values.reshape(len(values), -1)
         bits = bits or bit_width(extent(values))
         return Memory(name, self.add(file or name, values, bits), bits, len(values))
 

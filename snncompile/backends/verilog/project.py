@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from snncompile.backends.artifact import Artifact, Golden
@@ -9,7 +10,7 @@ from snncompile.backends.backend import Request
 from snncompile.backends.network_ticks import in_hardware_ticks
 from snncompile.backends.render import render
 from snncompile.backends.stream.context import Hardware, Port
-from snncompile.backends.stream.fold import lanes_of
+from snncompile.backends.stream.fold import folds_of
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.words import words
@@ -32,7 +33,6 @@ class Project:
         sources: the files that are synthesised.
         clock_mhz: the clock that constraints ask for.
         samples: of the golden vectors; 0 without such.
-        lanes: of each population, by its name for people.
     """
 
     hardware: Hardware
@@ -40,7 +40,6 @@ class Project:
     sources: tuple[str, ...]
     clock_mhz: int
     samples: int
-    lanes: tuple[tuple[str, int, int], ...]
 
     @property
     def top(self) -> str:
@@ -54,17 +53,16 @@ def project(request: Request) -> Artifact:
         CompileError: SNN410 for projections that have no form as a stream, SNN404 for a folding that cannot be.
     """
     graph, fabric = request.graph, request.target.fabric
-    lanes = lanes_of(graph, request.folding, request.folded)
-    hardware = lower(graph, lanes, request.folding.chains or 1)
+    folds = folds_of(graph, request.folding, request.folded)
+    hardware = lower(graph, folds, request.folding.chains or 1)
     vectors = _vectors(hardware, in_hardware_ticks(request.golden, graph)) if request.golden else {}
     samples = _samples(in_hardware_ticks(request.golden, graph)) if request.golden else 0
     sources = emit(hardware, max(samples, 1))
     synthesised = sorted(n for n in sources.files if n.endswith(".v") and "TESTBENCH" not in n)
     made = Project(hardware, fabric, tuple(synthesised),
-                   request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ, samples,
-                   tuple((s.stream.label, s.stream.size, s.lanes) for s in hardware.stages))
+                   request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ, samples)
     return Artifact({**sources.files, **vectors, **_scripts(made)}, sources.sizes_bytes,
-                    {name: {"lanes": n} for name, n in lanes.items()})
+                    {name: dataclasses.asdict(fold) for name, fold in folds.items()})
 
 
 def _samples(golden: Golden) -> int:

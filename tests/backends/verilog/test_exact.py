@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from snncompile.backends.plan.layouts import as_image
+from snncompile.backends.stream.context import Fold
+from snncompile.backends.stream.fold import legal_units
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.verilog import memories
 from snncompile.backends.verilog.emit import emit
@@ -28,15 +31,18 @@ CYCLES = 400_000
 needs_simulator = needs("iverilog")
 
 
-def folding(graph: Graph, seed: int) -> tuple[dict[str, int], int]:
-    """Random lanes of each population, and carry chains between registers."""
-    rng = np.random.default_rng(seed)
-    return {name: int(rng.integers(1, 9)) for name in graph.populations}, int(rng.integers(1, 4))
+def folding(graph: Graph, seed: int) -> tuple[dict[str, Fold], int]:
+    """Random lanes and units of each population, and carry chains between registers."""
+    rng, folds = np.random.default_rng(seed), {}
+    for name in graph.populations:
+        lanes = int(rng.integers(1, min(as_image(graph.shapes[name])[0], 8) + 1))
+        folds[name] = Fold(lanes, int(rng.choice(legal_units(lanes))))
+    return folds, int(rng.integers(1, 4))
 
 
 def differences(case: Case, seed: int, stall: int) -> list[str]:
-    lanes, chains = folding(case.graph, seed)
-    found = simulate(case.graph, emit(lower(case.graph, lanes, chains)), case.x, stall, CYCLES)
+    folds, chains = folding(case.graph, seed)
+    found = simulate(case.graph, emit(lower(case.graph, folds, chains)), case.x, stall, CYCLES)
     return [*inside_differences(case.wanted, found.traces),
             *(n for n, v in case.wanted.outputs.items() if not np.array_equal(v, found.traces.outputs[n]))]
 
