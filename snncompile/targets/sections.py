@@ -16,6 +16,8 @@ MAX_WORD = 1 << 16
 """The most bits of a word, of an index or of a header, and the most ticks of a hop: far above any hardware, and so
 small that sums of such numbers are exact."""
 
+WIDE_BLOCK = 36
+"""The width from which on a memory block is half of a larger one."""
 FAMILIES = ("ecp5", "ice40", "xc7", "xcup")
 """Families of FPGAs that the scripts of emitted projects know."""
 
@@ -167,6 +169,18 @@ class Fabric:
         """The bits of a memory block; 0 where no shape is given."""
         shapes = zip(self.block_widths or (), self.block_depths or (), strict=False)
         return max((width * depth for width, depth in shapes), default=0)
+
+    @property
+    def bank_shapes(self) -> tuple[tuple[int, int], ...]:
+        """The widths and depths of two blocks side by side, and of one, the deepest first; nothing without shapes.
+
+        Wide blocks are rather twice as deep: AMD's are halves of blocks that tools join in this way.
+        """
+        shapes = list(zip(self.block_widths or (), self.block_depths or (), strict=False))
+        if max((width for width, _ in shapes), default=0) >= WIDE_BLOCK:
+            return tuple((width, 2 * depth) for width, depth in shapes)
+        pairs = {2 * width: depth for width, depth in shapes}
+        return tuple(sorted({**pairs, **{w: d for w, d in shapes if w < min(pairs, default=0)}}.items()))
 
 
 @dataclass(frozen=True)

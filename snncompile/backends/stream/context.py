@@ -17,9 +17,14 @@ from snncompile.backends.names import comment
 from snncompile.backends.plan.layouts import as_image
 from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.stream.wires import NeuronUnit
+from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.types import Array, Shape
 
+BLOCKS = ((1, 32768), (2, 16384), (4, 8192), (9, 4096), (18, 2048), (36, 1024))
+"""The widths and depths of banks of weights where no device is given: those of a RAMB36 of AMD's 7 series."""
+SMALL_MEMORY = 4096
+"""The words of a weight memory whose rows are padded to a power of two of groups."""
 SETTLING = 3
 """Clock cycles from one reading of an accumulator to the next that sees what was added after the first."""
 
@@ -186,6 +191,8 @@ class Stage:
         tables: look-up tables, by name.
         fold: how many weights are added, and how many neurons are updated, in a cycle.
         floor: where the largest value is kept and not the sum, the number that none is below; None for sums.
+        relayed: the operators between what it reads and what it sends, where it is no population; else None.
+        blocks: the widths and depths that a bank of weights can have.
     """
 
     stream: Stream
@@ -197,6 +204,8 @@ class Stage:
     tables: Mapping[str, Array] = field(default_factory=dict)
     fold: Fold = Fold()
     floor: int | None = None
+    relayed: tuple[Op, ...] | None = None
+    blocks: tuple[tuple[int, int], ...] = BLOCKS
 
     @property
     def lanes(self) -> int:
@@ -244,9 +253,50 @@ class Stage:
         parts = [k.words for k in self.links if k.words is not None]
         return np.concatenate(parts) if parts else np.zeros((1, self.lanes), np.int64)
 
-    @property
+    @cached_property
     def weight_bits(self) -> int:
         return bit_width((int(self.words.min()), int(self.words.max())))
+
+    @property
+    def joined(self) -> int:
+        """The bits of a group where the address of a weight is its row and its group, one behind the other; 0 where it
+        is counted, since too much memory would be lost.
+        """
+        link, *others = self.links
+        if others or link.words is None or not link.plain or self.groups < 2:
+            return 0
+        padded = (1 << bits_below(self.groups)) / self.groups
+        return bits_below(self.groups) if padded == 1 or len(self.words) * padded <= SMALL_MEMORY else 0
+
+    @property
+    def weight_words(self) -> int:
+        """The words of the weight memory as it is stored."""
+        return len(self.words) // self.groups << self.joined if self.joined else len(self.words)
+
+    @property
+    def bank_words(self) -> int:
+        """The words of a bank of weights: as many as a block of their width has."""
+        return next((depth for width, depth in self.blocks if width >= self.lanes * self.weight_bits),
+                    self.blocks[-1][1])
+
+    @property
+    def banks(self) -> int:
+        return -(-self.weight_words // self.bank_words)
+
+    @property
+    def selects(self) -> bool:
+        """Whether a step of the sweep takes some of the lanes only."""
+        return self.lanes > self.units
+
+    @property
+    def extra(self) -> int:
+        """Registers of what a neuron keeps, until its sum is there too."""
+        return self.selects + (self.banks > 1)
+
+    @property
+    def latency(self) -> int:
+        """Clock cycles from the issue of a neuron to what it emits."""
+        return self.unit.levels + 1 + self.extra
 
     @property
     def bases(self) -> tuple[int, ...]:
@@ -270,6 +320,25 @@ class Port:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """One reader of a stream, and the buffer in front of it.
+
+    Attributes:
+        reader: the projection or the output.
+        depth: the words that the buffer holds.
+        slot: whether a single register is enough.
+        tokens: so many ends of ticks come first.
+        ends_only: whether it takes ends of ticks only.
+    """
+
+    reader: Link | Port
+    depth: int
+    slot: bool
+    tokens: int = 0
+    ends_only: bool = False
+
+
+@dataclass(frozen=True)
 class Hardware:
     """A network as hardware.
 
@@ -284,3 +353,26 @@ class Hardware:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[Stage, ...]
+
+    @cached_property
+    def branches(self) -> dict[str, tuple[Branch, ...]]:
+        """The readers of each stream, by the name of the stream, which are in front of the stages and outputs.
+
+        A single register is enough in front of a stage that reads nothing else, or an output, where nothing else reads
+        the stream.
+        """
+        names = [*(p.stream.name for p in self.inputs), *(s.stream.name for s in self.stages)]
+        readers: dict[str, list[tuple[Link | Port, bool]]] = {name: [] for name in names}
+        for stage in self.stages:
+            for k in stage.links:
+                readers[k.stream.name].append((k, len(stage.links) == 1 and not k.delay))
+        for port in self.outputs:
+            readers[port.stream.name].append((port, True))
+        return {name: tuple(_branch(reader, alone and len(found) == 1) for reader, alone in found)
+                for name, found in readers.items()}
+
+
+def _branch(reader: Link | Port, slot: bool) -> Branch:
+    if isinstance(reader, Port):
+        return Branch(reader, reader.stream.size + 1, slot)
+    return Branch(reader, reader.depth, slot, reader.delay, reader.words is None)

@@ -13,7 +13,7 @@ from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.plan.updates import Update
-from snncompile.backends.stream.context import Fold, Hardware, Link, Port, Stage, State, Stream
+from snncompile.backends.stream.context import BLOCKS, Fold, Hardware, Link, Port, Stage, State, Stream
 from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
 from snncompile.backends.stream.wires import NeuronUnit
@@ -44,22 +44,25 @@ def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
     return [*found, (linear, first, graph.shapes[edge.dst])]
 
 
-def lower(graph: Graph, folds: Mapping[str, Fold] | None = None, chains: int = 1) -> Hardware:
+def lower(graph: Graph, folds: Mapping[str, Fold] | None = None, chains: int = 1,
+          blocks: tuple[tuple[int, int], ...] = BLOCKS) -> Hardware:
     """The hardware of an INT or MAPPED graph.
 
     Args:
         folds: how each population is folded, by its name in the graph; one lane and one unit otherwise.
         chains: how many carry chains a value passes between registers of a neuron unit.
+        blocks: the widths and depths that a bank of weights can have, the deepest first.
 
     Raises:
         CompileError: SNN410 for projections that have no form as a stream.
     """
-    return _Lowering(graph, folds or {}, chains).hardware()
+    return _Lowering(graph, folds or {}, chains, blocks).hardware()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, folds: Mapping[str, Fold], chains: int):
-        self.graph, self.folds, self.chains = graph, folds, chains
+    def __init__(self, graph: Graph, folds: Mapping[str, Fold], chains: int,
+                 blocks: tuple[tuple[int, int], ...]):
+        self.graph, self.folds, self.chains, self.blocks = graph, folds, chains, blocks
         self.plan: Plan = plan(graph, {}, {})
         self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
                                         (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
@@ -80,7 +83,7 @@ class _Lowering:
         if not port.delay:
             return stream
         link = self._link(f"{port.name}_LATE_0", port.label, stream, port.delay, 0, [], stream.shape, 1)
-        return self._relay(f"{port.name}_LATE", port.label, (link,), stream.range, None, None, stream.shape)
+        return self._relay(f"{port.name}_LATE", port.label, (link,), stream.range, (), stream.shape)
 
     def _stage(self, population: PopulationPlan) -> Stage:
         update, name = population.update, population.source.label
@@ -99,7 +102,8 @@ class _Lowering:
         params = {str(w.value): values[w.value] for w in unit.wires if w.op == "param"}
         tables = {names[n]: np.ravel(update.op.params[n]) for n in update.op.tables}
         return Stage(self.streams[name], self._timed(update.name, links),
-                     tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, fold)
+                     tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, fold,
+                     blocks=self.blocks)
 
     def _timed(self, name: str, links: list[Link]) -> tuple[Link, ...]:
         """The links, those without a delay first; where all have one, the ends of ticks of an input stand first."""
@@ -131,23 +135,25 @@ class _Lowering:
             into = one.infer(into)
         if isinstance(op, Rectify):
             link = self._link(f"{name}_0", label, stream, delay, 0, chain, into, 1)
-            return self._relay(name, label, (link,), (low, high), op.sign, None, into)
+            return self._relay(name, label, (link,), (low, high), (*chain, op), into)
         assert isinstance(op, MaxPool)
         if chain or delay or low < 0:
             link = self._link(f"{name}_SUM_0", label, stream, delay, 0, chain, into, 1)
-            stream = self._relay(f"{name}_SUM", label, (link,), (low, high), None, None, into, low < 0)
+            stream = self._relay(f"{name}_SUM", label, (link,), (low, high), tuple(chain), into, low < 0)
         pool = SumPool(op.kernel, op.stride, op.padding)
         link = self._link(f"{name}_0", label, stream, 0, 0, [pool], shape, 1)
-        return self._relay(name, label, (link,), stream.range, None, low, shape)
+        return self._relay(name, label, (link,), stream.range, (op,), shape, floor=low)
 
-    def _relay(self, name: str, label: str, links: tuple[Link, ...], interval: Interval, sign: int | None,
-               floor: int | None, shape: Shape, whole: bool = False) -> Stream:
+    def _relay(self, name: str, label: str, links: tuple[Link, ...], interval: Interval, relayed: tuple[Op, ...],
+               shape: Shape, whole: bool = False, floor: int | None = None) -> Stream:
         """What a stage without states sends: its sums or largest values, or the part of them with a sign."""
         low, high = min(0, interval[0]), max(0, interval[1])
+        sign = next((op.sign for op in relayed if isinstance(op, Rectify)), None)
         unit = NeuronUnit.passing((low, high), sign)
         low, high = (max(low, 0) if sign == 1 else low), (min(high, 0) if sign == -1 else high)
         stream = Stream(name, label, shape, (low, high), whole)
-        self.relays.append(Stage(stream, self._timed(name, list(links)), (bit_width(interval),), unit, floor=floor))
+        self.relays.append(Stage(stream, self._timed(name, list(links)), (bit_width(interval),), unit, floor=floor,
+                                 relayed=relayed, blocks=self.blocks))
         return stream
 
     def _link(self, name: str, label: str, stream: Stream, delay: int, accumulator: int, chain: list[Op], into: Shape,

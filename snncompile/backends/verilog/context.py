@@ -177,11 +177,6 @@ class StageCode:
         return self.stage.units
 
     @property
-    def selects(self) -> bool:
-        """Whether a step of the sweep takes some of the lanes only."""
-        return self.lanes > self.units
-
-    @property
     def unit_bits(self) -> int:
         """Bits of the number of a unit."""
         return max(1, bits_below(self.units))
@@ -220,16 +215,6 @@ class StageCode:
     def valued(self) -> bool:
         """Whether what events add depends on their values."""
         return self.stage.floor is not None or any(k.value_bits for k in self.links)
-
-    @property
-    def extra(self) -> int:
-        """Registers of what a neuron keeps, until its sum is there too."""
-        return self.selects + (self.memory.banks > 1)
-
-    @property
-    def latency(self) -> int:
-        """Clock cycles from the issue of a neuron to what it emits."""
-        return self.stage.unit.levels + 1 + self.extra
 
     @property
     def row_width(self) -> int:
@@ -274,7 +259,7 @@ class StageCode:
 
 
 @dataclass(frozen=True)
-class Branch:
+class BranchCode:
     """One reader of a stream, and the buffer in front of it.
 
     Attributes:
@@ -297,13 +282,13 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Fork:
+class ForkCode:
     """A stream and its readers."""
 
     name: str
     comment: str
     bits: int
-    branches: tuple[Branch, ...]
+    branches: tuple[BranchCode, ...]
 
 
 @dataclass(frozen=True)
@@ -311,4 +296,4 @@ class Top:
     """The module of a network: the hardware, the modules of its stages, and the streams between them."""
 
     hardware: Hardware
-    forks: tuple[Fork, ...]
+    forks: tuple[ForkCode, ...]

@@ -8,8 +8,8 @@ import numpy as np
 
 from snncompile.backends.names import comment
 from snncompile.backends.stream.circuit import signed_digits
-from snncompile.backends.stream.context import Hardware, Link, Stage, State, Stream, bits_below
-from snncompile.backends.verilog.context import Branch, Fork, LinkCode, StageCode, StateCode, SumCode, Top
+from snncompile.backends.stream.context import Branch, Hardware, Link, Port, Stage, State, Stream, bits_below
+from snncompile.backends.verilog.context import BranchCode, ForkCode, LinkCode, StageCode, StateCode, SumCode, Top
 from snncompile.backends.verilog.expressions import lines_of, name_at, registers_of
 from snncompile.backends.verilog.memories import Files
 
@@ -112,25 +112,14 @@ def _multiple(name: str, factor: int, more: int) -> str:
     return f"{more}{''.join(terms)}"
 
 
-def _forks(hardware: Hardware) -> list[Fork]:
-    """For each stream, its readers.
-
-    A register is enough in front of one that reads nothing else, where nothing else reads the stream.
-    """
+def _forks(hardware: Hardware) -> list[ForkCode]:
+    """The streams and their readers."""
     streams = {s.name: s for s in (*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages))}
-    readers: dict[str, list[tuple[str, Link | None, bool]]] = {name: [] for name in streams}
-    for stage in hardware.stages:
-        for k in stage.links:
-            readers[k.stream.name].append((f"l_{k.name}", k, len(stage.links) == 1 and not k.delay))
-    for port in hardware.outputs:
-        readers[port.stream.name].append((f"o_{port.name}", None, True))
-    return [Fork(f"s_{name}", comment(stream.label), stream.bits,
-                 tuple(_branch(stream, reader, link, alone and len(readers[name]) == 1)
-                       for reader, link, alone in readers[name])) for name, stream in streams.items()]
+    return [ForkCode(f"s_{name}", comment(stream.label), stream.bits,
+                     tuple(_branch(stream, b) for b in hardware.branches[name])) for name, stream in streams.items()]
 
 
-def _branch(stream: Stream, name: str, link: Link | None, slot: bool) -> Branch:
+def _branch(stream: Stream, branch: Branch) -> BranchCode:
+    name = f"{'o' if isinstance(branch.reader, Port) else 'l'}_{branch.reader.name}"
     token = f"{stream.bits}'d{1 << (stream.bits - 2)}"
-    if link is None:
-        return Branch(name, stream.size + 1, False, 0, token, slot)
-    return Branch(name, link.depth, link.words is None, link.delay, token, slot)
+    return BranchCode(name, branch.depth, branch.ends_only, branch.tokens, token, branch.slot)

@@ -10,12 +10,8 @@ from snncompile.backends.verilog.context import AxisTable, Memory, WeightMemory,
 from snncompile.ir.operations import bit_width, extent
 from snncompile.ir.types import Array
 
-BLOCKS = ((1, 32768), (2, 16384), (4, 8192), (9, 4096), (18, 2048), (36, 1024))
-"""The widths and depths that a memory block can have."""
 JOINED = 4
 """Banks whose words are joined in front of a register."""
-SMALL_MEMORY = 4096
-"""The words of a weight memory whose rows are padded to a power of two of groups."""
 
 
 class Files(dict[str, str]):
@@ -63,13 +59,10 @@ class Files(dict[str, str]):
 
     def weights(self, stage: Stage) -> WeightMemory:
         """The weights of a stage, in banks as deep as a block of their width."""
-        words, bits = stage.words, stage.weight_bits
-        joined = bits_below(stage.groups) if _joins(stage) else 0
+        words, bits, joined, deep, banks = stage.words, stage.weight_bits, stage.joined, stage.bank_words, stage.banks
         if joined:
             rows = words.reshape(-1, stage.groups, stage.lanes)
             words = np.pad(rows, ((0, 0), (0, (1 << joined) - stage.groups), (0, 0))).reshape(-1, stage.lanes)
-        deep = next((depth for width, depth in BLOCKS if width >= stage.lanes * bits), BLOCKS[-1][1])
-        banks = -(-len(words) // deep)
         for n in range(banks) if banks > 1 else ():
             part = words[n * deep:(n + 1) * deep]
             self.add(f"weights{n}", np.pad(part, ((0, deep - len(part)), (0, 0))), bits)
@@ -80,12 +73,3 @@ class Files(dict[str, str]):
         parts = np.array_split(np.arange(banks), -(-banks // JOINED))
         joins = tuple(" | ".join(f"weight{n}" for n in part) for part in parts)
         return WeightMemory(len(words), banks, deep, address_bits, bits_below(deep), joins, joined, row_bits)
-
-
-def _joins(stage: Stage) -> bool:
-    """Whether the address of a weight can be its row and its group, with little memory lost."""
-    link, *others = stage.links
-    if others or link.words is None or not link.plain or stage.groups < 2:
-        return False
-    padded = (1 << bits_below(stage.groups)) / stage.groups
-    return padded == 1 or len(stage.words) * padded <= SMALL_MEMORY
