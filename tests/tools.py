@@ -1,4 +1,4 @@
-"""Tools that are not Python packages: tests that need one skip where it is absent, and fail where all have to be there."""
+"""Tools that are not Python packages: tests that need one skip where it is absent, or fail where all must be there."""
 
 from __future__ import annotations
 

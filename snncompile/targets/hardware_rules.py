@@ -293,7 +293,7 @@ def _bits(table: LayerTable) -> Array:
     """Bits of the weights and states of each population, as far as widths are known: kernels are stored once."""
     cells, links = table.populations, table.projections
     weights = summed(links.target, links.weights * np.maximum(links.weight_bits, 1), len(cells))
-    return weights + cells.neurons * cells.states * cells.state_bits
+    return np.asarray(weights + cells.neurons * cells.states * cells.state_bits)
 
 
 @rule("SNN416", "network", "fabric.blocks", "bits of weights and states",

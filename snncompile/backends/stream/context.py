@@ -15,14 +15,14 @@ import numpy as np
 
 from snncompile.backends.names import comment
 from snncompile.backends.plan.layouts import as_image
+from snncompile.backends.stream.memory import BLOCK, XC7, MemoryUse, blocks_of, style_of
 from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.ir.op import Op
-from snncompile.ir.operations import Interval, bit_width
+from snncompile.ir.operations import Interval, bit_width, extent
 from snncompile.ir.types import Array, Shape
+from snncompile.targets.sections import Fabric
 
-BLOCKS = ((1, 32768), (2, 16384), (4, 8192), (9, 4096), (18, 2048), (36, 1024))
-"""The widths and depths of banks of weights where no device is given: those of a RAMB36 of AMD's 7 series."""
 SMALL_MEMORY = 4096
 """The words of a weight memory whose rows are padded to a power of two of groups."""
 SETTLING = 3
@@ -192,7 +192,7 @@ class Stage:
         fold: how many weights are added, and how many neurons are updated, in a cycle.
         floor: where the largest value is kept and not the sum, the number that none is below; None for sums.
         relayed: the operators between what it reads and what it sends, where it is no population; else None.
-        blocks: the widths and depths that a bank of weights can have.
+        fabric: the FPGA, by which memories are chosen.
     """
 
     stream: Stream
@@ -205,7 +205,7 @@ class Stage:
     fold: Fold = Fold()
     floor: int | None = None
     relayed: tuple[Op, ...] | None = None
-    blocks: tuple[tuple[int, int], ...] = BLOCKS
+    fabric: Fabric = XC7
 
     @property
     def lanes(self) -> int:
@@ -276,12 +276,29 @@ class Stage:
     @property
     def bank_words(self) -> int:
         """The words of a bank of weights: as many as a block of their width has."""
-        return next((depth for width, depth in self.blocks if width >= self.lanes * self.weight_bits),
-                    self.blocks[-1][1])
+        shapes = self.fabric.bank_shapes
+        return next((depth for width, depth in shapes if width >= self.lanes * self.weight_bits), shapes[-1][1])
 
     @property
     def banks(self) -> int:
         return -(-self.weight_words // self.bank_words)
+
+    @property
+    def memories(self) -> tuple[MemoryUse, ...]:
+        """The memories that are read behind a register, but for tables of its units."""
+        weights = MemoryUse("weights", self.lanes * self.weight_bits,
+                            self.bank_words if self.banks > 1 else self.weight_words, self.banks, True)
+        sums = (MemoryUse(f"sums{i}", self.lanes * bits, self.groups) for i, bits in enumerate(self.accumulators))
+        states = (MemoryUse(f"kept_{s.name}", self.units * s.bits, self.steps) for s in self.states)
+        params = (MemoryUse(f"all_{n}", self.units * bit_width(extent(v)), self.steps, constant=True)
+                  for n, v in self.params.items())
+        return (weights, *sums, *states, *params)
+
+    @property
+    def styles(self) -> dict[str, str]:
+        """What each of its memories becomes, by name. Banks of weights are blocks."""
+        found = {m.name: style_of(self.fabric, m.bits, m.words) for m in self.memories}
+        return {**found, "weights": BLOCK} if self.banks > 1 else found
 
     @property
     def selects(self) -> bool:
@@ -345,7 +362,8 @@ class Hardware:
     Attributes:
         name: an identifier; comment: its name for people, safe in comments.
         inputs, outputs: in the order of the graph.
-        stages: its populations.
+        stages: its populations, and operators between them that need complete sums.
+        fabric: the FPGA.
     """
 
     name: str
@@ -353,6 +371,21 @@ class Hardware:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     stages: tuple[Stage, ...]
+    fabric: Fabric = XC7
+
+    @property
+    def buffers(self) -> tuple[MemoryUse, ...]:
+        """The memories of buffers between stages; registers are none."""
+        streams = {s.name: s for s in (*(p.stream for p in self.inputs), *(s.stream for s in self.stages))}
+        return tuple(MemoryUse(b.reader.name, streams[name].bits, b.depth)
+                     for name, found in self.branches.items() for b in found if not b.slot)
+
+    @property
+    def blocks(self) -> int:
+        """The memory blocks that it takes, without those of tables."""
+        uses = [(m, s.styles[m.name]) for s in self.stages for m in s.memories]
+        uses += [(m, style_of(self.fabric, m.bits, m.words)) for m in self.buffers]
+        return sum(m.count * blocks_of(self.fabric, m.bits, m.words) for m, style in uses if style == BLOCK)
 
     @cached_property
     def branches(self) -> dict[str, tuple[Branch, ...]]:

@@ -1,7 +1,7 @@
 """How many clock cycles hardware takes for samples, word by word, without simulating it.
 
-Every part waits for words and for room only, so that the cycle in which a word passes follows from those of words before
-it. Cycles are counted from the first one in which an input can bring a word, as the emitted test bench does.
+Every part waits for words and for room only, so that the cycle in which a word passes follows from those of words
+before it. Cycles are counted from the first one in which an input can bring a word, as the emitted test bench does.
 
 - A source offers a word from the cycle behind that in which its last one was taken.
 - A register takes a word in a cycle in which it is empty, and offers it in the next one.
@@ -25,6 +25,7 @@ from snncompile.ir.types import Array
 
 AFTER_END, TO_SWEEP = 3, 5
 """Cycles from the end of a projection's tick to the next projection, and from that of the last one to the sweep."""
+NOTHING = np.zeros(0, np.int64)
 DONE = object()
 """What stands for the next value of a part that has ended."""
 Waiting = Generator[None, None, None]
@@ -102,8 +103,8 @@ class _Times:
         self.into = {id(b.branch.reader): b for found in self.buffers.values() for b in found}
 
     def last(self) -> int:
-        waiting: list[Waiting] = [*(self._source(p) for p in self.hardware.inputs), *map(self._stage, self.hardware.stages),
-                                  *(self._sink(p) for p in self.hardware.outputs)]
+        waiting: list[Waiting] = [*map(self._source, self.hardware.inputs), *map(self._stage, self.hardware.stages),
+                                  *map(self._sink, self.hardware.outputs)]
         before = -1
         while waiting:
             waiting = [part for part in waiting if next(part, DONE) is not DONE]
@@ -151,8 +152,8 @@ class _Times:
             last = tick % self.ticks == self.ticks - 1
             for i, k in enumerate(stage.links):
                 read = tick - k.delay
-                events = [] if read < 0 or k.words is None else self._words(k.stream, read)
-                for cost in costs[i][events].tolist() if len(events) else ():
+                events = NOTHING if read < 0 or k.words is None else self._words(k.stream, read)
+                for cost in costs[i][events].tolist():
                     cycle = yield from self._take(k, free)
                     free = cycle + (1 if stale[i] else cost)
                 free = yield from self._take(k, free)
@@ -197,7 +198,8 @@ def event_costs(k: Link) -> Array:
     if k.words is None:
         return np.zeros(k.stream.size, np.int64)
     pairs = k.rows.most * k.columns.most
-    hits = np.outer(*([len(each) for each in axis.reached] for axis in (k.rows, k.columns)))
+    rows, columns = (np.array([len(each) for each in axis.reached]) for axis in (k.rows, k.columns))
+    hits = np.outer(rows, columns)
     taps = hits * k.reach + (pairs - hits) + k.hold * (pairs - 1)
     return np.repeat((taps + (k.pause + 1 if k.pause else 0)).reshape(-1), channels)
 

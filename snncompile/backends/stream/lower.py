@@ -13,7 +13,8 @@ from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.plan.updates import Update
-from snncompile.backends.stream.context import BLOCKS, Fold, Hardware, Link, Port, Stage, State, Stream
+from snncompile.backends.stream.context import Fold, Hardware, Link, Port, Stage, State, Stream
+from snncompile.backends.stream.memory import XC7
 from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
 from snncompile.backends.stream.wires import NeuronUnit
@@ -23,6 +24,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.ops import MaxPool, Rectify, SumPool
 from snncompile.ir.types import Array, Shape
+from snncompile.targets.sections import Fabric
 
 
 def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
@@ -45,24 +47,24 @@ def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
 
 
 def lower(graph: Graph, folds: Mapping[str, Fold] | None = None, chains: int = 1,
-          blocks: tuple[tuple[int, int], ...] = BLOCKS) -> Hardware:
+          fabric: Fabric = XC7) -> Hardware:
     """The hardware of an INT or MAPPED graph.
 
     Args:
         folds: how each population is folded, by its name in the graph; one lane and one unit otherwise.
         chains: how many carry chains a value passes between registers of a neuron unit.
-        blocks: the widths and depths that a bank of weights can have, the deepest first.
+        fabric: the FPGA, by which memories are chosen.
 
     Raises:
         CompileError: SNN410 for projections that have no form as a stream.
     """
-    return _Lowering(graph, folds or {}, chains, blocks).hardware()
+    return _Lowering(graph, folds or {}, chains, fabric).hardware()
 
 
 class _Lowering:
     def __init__(self, graph: Graph, folds: Mapping[str, Fold], chains: int,
-                 blocks: tuple[tuple[int, int], ...]):
-        self.graph, self.folds, self.chains, self.blocks = graph, folds, chains, blocks
+                 fabric: Fabric):
+        self.graph, self.folds, self.chains, self.fabric = graph, folds, chains, fabric
         self.plan: Plan = plan(graph, {}, {})
         self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
                                         (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
@@ -75,7 +77,7 @@ class _Lowering:
         self.problems.finish()
         return Hardware(prefix(self.graph.name), comment(self.graph.name),
                         tuple(Port(p.name, p.label, self.streams[p.source.label]) for p in self.plan.inputs), outputs,
-                        (*stages, *self.relays))
+                        (*stages, *self.relays), self.fabric)
 
     def _output(self, port: PlannedPort) -> Stream:
         """What an output carries: the stream that it reads, or a copy that is late."""
@@ -103,7 +105,7 @@ class _Lowering:
         tables = {names[n]: np.ravel(update.op.params[n]) for n in update.op.tables}
         return Stage(self.streams[name], self._timed(update.name, links),
                      tuple(a.buffer.bits for a in update.accumulators), unit, states, params, tables, fold,
-                     blocks=self.blocks)
+                     fabric=self.fabric)
 
     def _timed(self, name: str, links: list[Link]) -> tuple[Link, ...]:
         """The links, those without a delay first; where all have one, the ends of ticks of an input stand first."""
@@ -153,7 +155,7 @@ class _Lowering:
         low, high = (max(low, 0) if sign == 1 else low), (min(high, 0) if sign == -1 else high)
         stream = Stream(name, label, shape, (low, high), whole)
         self.relays.append(Stage(stream, self._timed(name, list(links)), (bit_width(interval),), unit, floor=floor,
-                                 relayed=relayed, blocks=self.blocks))
+                                 relayed=relayed, fabric=self.fabric))
         return stream
 
     def _link(self, name: str, label: str, stream: Stream, delay: int, accumulator: int, chain: list[Op], into: Shape,

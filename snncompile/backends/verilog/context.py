@@ -266,7 +266,7 @@ class BranchCode:
         name: of the buffer; depth: the words that it holds.
         ends_only: whether it takes ends of ticks only.
         tokens, token: so many ends of ticks come first, each this word.
-        slot: whether a single register is enough.
+        slot: whether a single register is enough; style: what its memory becomes.
     """
 
     name: str
@@ -275,6 +275,7 @@ class BranchCode:
     tokens: int
     token: str
     slot: bool
+    style: str
 
     @property
     def depth_bits(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from snncompile.backends.names import comment
 from snncompile.backends.stream.circuit import signed_digits
 from snncompile.backends.stream.context import Branch, Hardware, Link, Port, Stage, State, Stream, bits_below
+from snncompile.backends.stream.memory import style_of
 from snncompile.backends.verilog.context import BranchCode, ForkCode, LinkCode, StageCode, StateCode, SumCode, Top
 from snncompile.backends.verilog.expressions import lines_of, name_at, registers_of
 from snncompile.backends.verilog.memories import Files
@@ -59,7 +60,8 @@ def _of_which(stage: Stage, value: Callable[[Link], str]) -> str:
 def _index(stage: Stage) -> tuple[str, bool]:
     """The index of what the first unit emits, without the bits that tell units apart, and whether it takes counters.
 
-    It is empty where there are no other bits. Where channels and columns are powers of two, it is the number of the step.
+    It is empty where there are no other bits. Where channels and columns are powers of two, it is the number of the
+    step.
     """
     stream, inside = stage.stream, bits_below(stage.units)
     channels, _, columns = stream.image
@@ -115,11 +117,12 @@ def _multiple(name: str, factor: int, more: int) -> str:
 def _forks(hardware: Hardware) -> list[ForkCode]:
     """The streams and their readers."""
     streams = {s.name: s for s in (*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages))}
-    return [ForkCode(f"s_{name}", comment(stream.label), stream.bits,
-                     tuple(_branch(stream, b) for b in hardware.branches[name])) for name, stream in streams.items()]
+    branches = {name: tuple(_branch(hardware, streams[name], b) for b in hardware.branches[name]) for name in streams}
+    return [ForkCode(f"s_{name}", comment(s.label), s.bits, branches[name]) for name, s in streams.items()]
 
 
-def _branch(stream: Stream, branch: Branch) -> BranchCode:
+def _branch(hardware: Hardware, stream: Stream, branch: Branch) -> BranchCode:
     name = f"{'o' if isinstance(branch.reader, Port) else 'l'}_{branch.reader.name}"
     token = f"{stream.bits}'d{1 << (stream.bits - 2)}"
-    return BranchCode(name, branch.depth, branch.ends_only, branch.tokens, token, branch.slot)
+    return BranchCode(name, branch.depth, branch.ends_only, branch.tokens, token, branch.slot,
+                      style_of(hardware.fabric, stream.bits, branch.depth))

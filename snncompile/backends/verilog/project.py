@@ -9,9 +9,10 @@ from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Request
 from snncompile.backends.network_ticks import in_hardware_ticks
 from snncompile.backends.render import render
-from snncompile.backends.stream.context import BLOCKS, Hardware, Port
+from snncompile.backends.stream.context import Hardware, Port
 from snncompile.backends.stream.fold import folds_of
 from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.memory import XC7
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.words import words
 from snncompile.ir.types import Array
@@ -54,7 +55,7 @@ def project(request: Request) -> Artifact:
     """
     graph, fabric = request.graph, request.target.fabric
     folds = folds_of(graph, request.folding, request.folded)
-    hardware = lower(graph, folds, request.folding.chains or 1, fabric.bank_shapes or BLOCKS)
+    hardware = lower(graph, folds, request.folding.chains or 1, fabric if fabric.bank_shapes else XC7)
     vectors = _vectors(hardware, in_hardware_ticks(request.golden, graph)) if request.golden else {}
     samples = _samples(in_hardware_ticks(request.golden, graph)) if request.golden else 0
     sources = emit(hardware, max(samples, 1))

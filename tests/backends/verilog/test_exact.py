@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from snncompile.backends.plan.layouts import as_image
-from snncompile.backends.stream.context import BLOCKS, Fold
+from snncompile.backends.stream.context import Fold
 from snncompile.backends.stream.cycles import cycles_of, emissions
 from snncompile.backends.stream.fold import legal_units
 from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.memory import XC7
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.host import simulate
 from snncompile.diagnostics import CompileError
@@ -21,6 +22,7 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.populations import Population
 from snncompile.model import inside_differences
+from snncompile.targets.sections import Fabric
 from tests.backends.exactness import Case, random_case
 from tests.strategies import random_graph
 from tests.tools import needs
@@ -40,9 +42,9 @@ def folding(graph: Graph, seed: int) -> tuple[dict[str, Fold], int]:
     return folds, int(rng.integers(1, 4))
 
 
-def differences(case: Case, seed: int, stall: int, blocks: tuple[tuple[int, int], ...] = BLOCKS) -> list[str]:
+def differences(case: Case, seed: int, stall: int, fabric: Fabric = XC7) -> list[str]:
     """Where the emitted Verilog differs from the interpreter, and without stalls from the predicted cycles."""
-    hardware = lower(case.graph, *folding(case.graph, seed), blocks)
+    hardware = lower(case.graph, *folding(case.graph, seed), fabric)
     found = simulate(case.graph, emit(hardware), case.x, stall, CYCLES)
     predicted = cycles_of(hardware, emissions(case.graph, hardware, case.x), next(iter(case.x.values())).shape[1])
     return [*inside_differences(case.wanted, found.traces),
@@ -104,8 +106,8 @@ def test_parameters_may_have_any_name() -> None:
 @needs_simulator
 @pytest.mark.parametrize("seed", range(QUICK))
 def test_weights_in_many_banks_are_the_same(seed: int) -> None:
-    blocks = ((1, 64), (4, 32), (9, 16), (36, 8))
-    assert differences(random_case(random_graph(seed), seed), seed + 1, 30 * (seed % 2), blocks) == []
+    fabric = replace(XC7, block_widths=(1, 4, 9, 36), block_depths=(32, 16, 8, 4))
+    assert differences(random_case(random_graph(seed), seed), seed + 1, 30 * (seed % 2), fabric) == []
 
 
 @needs_simulator

@@ -1,0 +1,72 @@
+"""Memories of an FPGA: what a memory becomes, and how many blocks that takes.
+
+Each memory that is emitted says what it has to become, so that the blocks of a network are known before a tool runs. A
+memory of 12 bits and 2,048 words takes two blocks of 9 bits and 2,048 words:
+
+>>> blocks_of(XC7, 12, 2048)
+2
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snncompile.targets.sections import Fabric
+
+XC7 = Fabric("xc7", lut_inputs=6, lut_memory_bits=64, block_widths=(1, 2, 4, 9, 18, 36),
+             block_depths=(16384, 8192, 4096, 2048, 1024, 512))
+"""AMD's 7 series, for which a network is lowered where no device is given."""
+BLOCK, DISTRIBUTED, LOGIC = "block", "distributed", "logic"
+FEW_BITS = 64
+"""The most bits of a memory that becomes flip-flops where look-up tables cannot be memories."""
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """A memory.
+
+    Attributes:
+        name: what it holds.
+        bits, words: its width and depth.
+        count: how many there are of it.
+        constant: whether it is never written.
+    """
+
+    name: str
+    bits: int
+    words: int
+    count: int = 1
+    constant: bool = False
+
+
+def style_of(fabric: Fabric, bits: int, words: int) -> str:
+    """What a memory becomes that is read behind a register: blocks, look-up tables, or flip-flops.
+
+    Look-up tables are taken for as many as are worth less than the blocks.
+    """
+    if not fabric.lut_memory_bits:
+        return LOGIC if bits * words <= FEW_BITS else BLOCK
+    return DISTRIBUTED if lut_memories(fabric, bits, words) <= MOST_LUT_MEMORIES[fabric.lut_inputs] * blocks_of(
+        fabric, bits, words) else BLOCK
+
+
+MOST_LUT_MEMORIES = {4: 20, 6: 14}
+"""The memories of look-up tables that are taken rather than a block, by the inputs of a look-up table, as in Yosys."""
+
+
+def lut_memories(fabric: Fabric, bits: int, words: int) -> int:
+    """How many of the smallest memories of look-up tables it takes, each of four look-up tables.
+
+    They have 16 words of 4 bits where look-up tables have four inputs, and else 32 words of 6 bits, or 64 of 3.
+    """
+    if fabric.lut_inputs < 6:
+        return -(-words // 16) * -(-bits // 4)
+    return -(-bits // 6) if words <= 32 else -(-words // 64) * -(-bits // 3)
+
+
+def blocks_of(fabric: Fabric, bits: int, words: int) -> int:
+    """How many blocks a memory takes: of the shape of which it takes fewest."""
+    shapes = [*zip(fabric.block_widths or (), fabric.block_depths or (), strict=False)]
+    if fabric.family == "ecp5":  # read and written through one port each, a block is twice as wide
+        shapes.append((36, 512))
+    return min((-(-bits // width) * -(-words // depth) for width, depth in shapes), default=0)
