@@ -94,7 +94,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
                     mapped.schedule.period, cost, CoreUse.of(chip) if chip else None,
                     merged(network.layers, artifact.layers),
-                    network.validation)
+                    network.validation, artifact.figures)
     return CompiledModel(integer, mapped, artifact, golden, rates, report, integer.notes, network.legal, backend.name,
                          chip)
 

@@ -30,9 +30,11 @@ class Artifact:
         files: the content of each file, text or bytes, by its path relative to the backend's folder in a build, with
             forward slashes.
         sizes_bytes: bytes of memory that the program takes, by what they hold; "weights" is one of them.
+        figures: what else is known of it before it runs, by name, as the report shows it.
         layers: what the backend chose for single populations, by the names of the options.
     """
 
     files: Mapping[str, str | bytes]
     sizes_bytes: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -152,7 +152,7 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     """
     from snncompile import driver
     from snncompile.observer import Observer
-    from snncompile.report.steps import compared, costed, on_cores, took
+    from snncompile.report.steps import compared, costed, on_cores, on_fpga, took
 
     if calibrate is None:
         samples.expect_none("no samples to read", "--calibrate FILE")
@@ -166,6 +166,7 @@ def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: st
     steps = compared(report)
     steps += on_cores(report.cores) if report.cores else []
     steps += [costed(report.cost)] if report.cost else []
+    steps += [on_fpga(report.figures)] if "cycles" in report.figures else []
     for step in steps:
         out.step(replace(step, seconds=took(lines.seconds, step.name)))
     return model

@@ -150,6 +150,7 @@ class Report:
         dilation: hardware ticks for each tick of the network.
         cost: what a sample of the golden vectors costs; None where the target describes neither costs nor hops.
         cores: how the cores of the target are used; None where it has none.
+        figures: what else the backend knows of its program, by name: on an FPGA, cycles and cells.
         validation: how far they agree on samples that were held out; None without such.
         layers: the options of each population that was quantized, as `compile` takes them; see `layer_options`.
     """
@@ -167,6 +168,7 @@ class Report:
     cores: CoreUse | None = None
     layers: ByLayer = field(default_factory=dict)
     validation: Agreement | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         data = dataclasses.asdict(self)

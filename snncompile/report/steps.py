@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -140,10 +140,22 @@ def _agreeing(name: str, agreement: Agreement) -> list[StepReport]:
     return steps
 
 
+FPGA_CELLS = {"luts": "LUT", "blocks": "blocks", "multipliers": "multipliers"}
+"""The cells of an FPGA that are told, and their words."""
+
+
 def costed(cost: Cost) -> StepReport:
     """What one sample costs on the hardware: synaptic operations, ticks, energy and time where they are known."""
     first, _, rest = str(cost).partition(", ")
     return StepReport("estimate", first, rest)
+
+
+def on_fpga(figures: Mapping[str, Any]) -> StepReport:
+    """What a network takes on an FPGA, in cycles and cells; what is not known of a device is left out."""
+    cells = [f"{figures[n]:,} of {figures[f'{n}_of_device']:,} {words}" for n, words in FPGA_CELLS.items()
+             if figures[n] is not None and figures[f"{n}_of_device"]]
+    return StepReport("estimate", f"{max(figures['cycles']):,} cycles",
+                      f"{figures['latency_us']:,.1f} us at {figures['clock_mhz']} MHz; {', '.join(cells)}")
 
 
 def retimed(latency_ticks: int, dilation: int) -> StepReport:

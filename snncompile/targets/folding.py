@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snncompile.diagnostics import Collector
-from snncompile.targets.figures import accepts, real, value_of, whole
+from snncompile.targets.figures import accepts, flag, real, value_of, whole
 
 FOLDED_LAYER = ("lanes", "units")
 """The options that a layer can have for itself; see `layer_options`."""
@@ -28,6 +28,7 @@ class Folding:
         chains: how many carry chains a value passes between two registers of a neuron unit: fewer registers and cycles,
             and a slower clock.
         clock_mhz: the clock for which latencies are told, and constraints are written; that of the target otherwise.
+        fastest: fold it for speed, with as much of the device as it takes.
         latency_us: the longest time from the first word of a sample to its last result.
         samples_per_s: the least number of samples that are taken in a second.
 
@@ -38,6 +39,7 @@ class Folding:
     lanes: int | None = whole("Weights that a population adds up in a clock cycle.", 1, high=1024)
     units: int | None = whole("Neurons that a population updates in a clock cycle.", 1, high=64)
     chains: int | None = whole("Carry chains between two registers of a neuron unit.", 1, high=8)
+    fastest: bool = flag("Fold for speed, with as much of the device as it takes.", False)
     clock_mhz: int | None = whole("Frequency of the clock, in MHz.", 1, high=2000)
     latency_us: float | None = real("Longest time for a sample, in microseconds.")
     samples_per_s: float | None = real("Samples that are taken in a second, at least.")

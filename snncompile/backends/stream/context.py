@@ -15,7 +15,7 @@ import numpy as np
 
 from snncompile.backends.names import comment
 from snncompile.backends.plan.layouts import as_image
-from snncompile.backends.stream.memory import BLOCK, XC7, MemoryUse, blocks_of, style_of
+from snncompile.backends.stream.memory import XC7, MemoryUse, differing_bits
 from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.ir.op import Op
@@ -268,6 +268,14 @@ class Stage:
         padded = (1 << bits_below(self.groups)) / self.groups
         return bits_below(self.groups) if padded == 1 or len(self.words) * padded <= SMALL_MEMORY else 0
 
+    @cached_property
+    def stored(self) -> Array:
+        """The words of the weight memory as it is stored: rows are padded where addresses are joined."""
+        if not self.joined:
+            return self.words
+        rows = self.words.reshape(-1, self.groups, self.lanes)
+        return np.pad(rows, ((0, 0), (0, (1 << self.joined) - self.groups), (0, 0))).reshape(-1, self.lanes)
+
     @property
     def weight_words(self) -> int:
         """The words of the weight memory as it is stored."""
@@ -283,22 +291,22 @@ class Stage:
     def banks(self) -> int:
         return -(-self.weight_words // self.bank_words)
 
-    @property
+    @cached_property
     def memories(self) -> tuple[MemoryUse, ...]:
         """The memories that are read behind a register, but for tables of its units."""
-        weights = MemoryUse("weights", self.lanes * self.weight_bits,
-                            self.bank_words if self.banks > 1 else self.weight_words, self.banks, True)
+        deep = self.bank_words if self.banks > 1 else self.weight_words
+        weights = MemoryUse("weights", self.lanes * self.weight_bits, deep, tuple(
+            differing_bits(self.stored[n * deep:(n + 1) * deep], self.weight_bits) for n in range(self.banks)))
         sums = (MemoryUse(f"sums{i}", self.lanes * bits, self.groups) for i, bits in enumerate(self.accumulators))
         states = (MemoryUse(f"kept_{s.name}", self.units * s.bits, self.steps) for s in self.states)
-        params = (MemoryUse(f"all_{n}", self.units * bit_width(extent(v)), self.steps, constant=True)
-                  for n, v in self.params.items())
+        params = (MemoryUse(f"all_{n}", self.units * bit_width(extent(v)), self.steps,
+                            (differing_bits(self.by_step(v), bit_width(extent(v))),)) for n, v in self.params.items())
         return (weights, *sums, *states, *params)
 
     @property
     def styles(self) -> dict[str, str]:
-        """What each of its memories becomes, by name. Banks of weights are blocks."""
-        found = {m.name: style_of(self.fabric, m.bits, m.words) for m in self.memories}
-        return {**found, "weights": BLOCK} if self.banks > 1 else found
+        """What each of its memories becomes, by name."""
+        return {m.name: m.style(self.fabric) for m in self.memories}
 
     @property
     def selects(self) -> bool:
@@ -320,92 +328,3 @@ class Stage:
         """The address of the first word of each link."""
         counts = [0 if k.words is None else len(k.words) for k in self.links]
         return tuple(int(n) for n in np.cumsum([0, *counts])[:-1])
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of the hardware: the stream that it carries."""
-
-    name: str
-    label: str
-    stream: Stream
-
-    @property
-    def bytes(self) -> int:
-        """The bytes of a word on AXI4-Stream, where the end of a sample has a wire of its own."""
-        return -(-(self.stream.bits - 1) // 8)
-
-
-@dataclass(frozen=True)
-class Branch:
-    """One reader of a stream, and the buffer in front of it.
-
-    Attributes:
-        reader: the projection or the output.
-        depth: the words that the buffer holds.
-        slot: whether a single register is enough.
-        tokens: so many ends of ticks come first.
-        ends_only: whether it takes ends of ticks only.
-    """
-
-    reader: Link | Port
-    depth: int
-    slot: bool
-    tokens: int = 0
-    ends_only: bool = False
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """A network as hardware.
-
-    Attributes:
-        name: an identifier; comment: its name for people, safe in comments.
-        inputs, outputs: in the order of the graph.
-        stages: its populations, and operators between them that need complete sums.
-        fabric: the FPGA.
-    """
-
-    name: str
-    comment: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    stages: tuple[Stage, ...]
-    fabric: Fabric = XC7
-
-    @property
-    def buffers(self) -> tuple[MemoryUse, ...]:
-        """The memories of buffers between stages; registers are none."""
-        streams = {s.name: s for s in (*(p.stream for p in self.inputs), *(s.stream for s in self.stages))}
-        return tuple(MemoryUse(b.reader.name, streams[name].bits, b.depth)
-                     for name, found in self.branches.items() for b in found if not b.slot)
-
-    @property
-    def blocks(self) -> int:
-        """The memory blocks that it takes, without those of tables."""
-        uses = [(m, s.styles[m.name]) for s in self.stages for m in s.memories]
-        uses += [(m, style_of(self.fabric, m.bits, m.words)) for m in self.buffers]
-        return sum(m.count * blocks_of(self.fabric, m.bits, m.words) for m, style in uses if style == BLOCK)
-
-    @cached_property
-    def branches(self) -> dict[str, tuple[Branch, ...]]:
-        """The readers of each stream, by the name of the stream, which are in front of the stages and outputs.
-
-        A single register is enough in front of a stage that reads nothing else, or an output, where nothing else reads
-        the stream.
-        """
-        names = [*(p.stream.name for p in self.inputs), *(s.stream.name for s in self.stages)]
-        readers: dict[str, list[tuple[Link | Port, bool]]] = {name: [] for name in names}
-        for stage in self.stages:
-            for k in stage.links:
-                readers[k.stream.name].append((k, len(stage.links) == 1 and not k.delay))
-        for port in self.outputs:
-            readers[port.stream.name].append((port, True))
-        return {name: tuple(_branch(reader, alone and len(found) == 1) for reader, alone in found)
-                for name, found in readers.items()}
-
-
-def _branch(reader: Link | Port, slot: bool) -> Branch:
-    if isinstance(reader, Port):
-        return Branch(reader, reader.stream.size + 1, slot)
-    return Branch(reader, reader.depth, slot, reader.delay, reader.words is None)

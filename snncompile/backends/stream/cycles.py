@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from snncompile.backends.plan.layouts import channels_last
-from snncompile.backends.stream.context import Branch, Hardware, Link, Port, Stage, Stream
+from snncompile.backends.stream.context import Link, Stage, Stream
+from snncompile.backends.stream.hardware import Branch, Hardware, Port
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.types import Array

@@ -13,10 +13,11 @@ from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.plan.updates import Update
-from snncompile.backends.stream.context import Fold, Hardware, Link, Port, Stage, State, Stream
+from snncompile.backends.stream.context import Fold, Link, Stage, State, Stream
+from snncompile.backends.stream.hardware import Hardware, Port
 from snncompile.backends.stream.memory import XC7
 from snncompile.backends.stream.neuron_unit import unit_of
-from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, scatter
+from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, Scatter, scatter
 from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.diagnostics import Collector
 from snncompile.ir.graph import Edge, Graph
@@ -46,28 +47,49 @@ def parts(graph: Graph, edge: Edge) -> list[tuple[list[Op], Shape, Shape]]:
     return [*found, (linear, first, graph.shapes[edge.dst])]
 
 
-def lower(graph: Graph, folds: Mapping[str, Fold] | None = None, chains: int = 1,
-          fabric: Fabric = XC7) -> Hardware:
-    """The hardware of an INT or MAPPED graph.
-
-    Args:
-        folds: how each population is folded, by its name in the graph; one lane and one unit otherwise.
-        chains: how many carry chains a value passes between registers of a neuron unit.
-        fabric: the FPGA, by which memories are chosen.
+def lower(graph: Graph, folds: Mapping[str, Fold] | None = None, chains: int = 1, fabric: Fabric = XC7) -> Hardware:
+    """The hardware of an INT or MAPPED graph; for the arguments see `Lowering`.
 
     Raises:
         CompileError: SNN410 for projections that have no form as a stream.
     """
-    return _Lowering(graph, folds or {}, chains, fabric).hardware()
+    return Lowering(graph, chains, fabric).hardware(folds or {})
 
 
-class _Lowering:
-    def __init__(self, graph: Graph, folds: Mapping[str, Fold], chains: int,
-                 fabric: Fabric):
-        self.graph, self.folds, self.chains, self.fabric = graph, folds, chains, fabric
+class Lowering:
+    """Makes hardware of a graph, for one folding after another.
+
+    Attributes:
+        graph: an INT or MAPPED graph.
+        chains: how many carry chains a value passes between registers of a neuron unit.
+        fabric: the FPGA, by which memories are chosen.
+    """
+
+    def __init__(self, graph: Graph, chains: int = 1, fabric: Fabric = XC7):
+        self.graph, self.chains, self.fabric = graph, chains, fabric
         self.plan: Plan = plan(graph, {}, {})
-        self.streams = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
+        self.sources = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
                                         (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
+        self.scatters: dict[str, Scatter | None] = {}
+        self.units: dict[str, NeuronUnit] = {}
+
+    def hardware(self, folds: Mapping[str, Fold]) -> Hardware:
+        """The hardware with a folding.
+
+        Args:
+            folds: how each population is folded, by its name in the graph; one lane and one unit otherwise.
+
+        Raises:
+            CompileError: SNN410 for projections that have no form as a stream.
+        """
+        return _Folded(self, folds).hardware()
+
+
+class _Folded:
+    def __init__(self, lowering: Lowering, folds: Mapping[str, Fold]):
+        self.lowering, self.graph, self.plan = lowering, lowering.graph, lowering.plan
+        self.folds, self.fabric = folds, lowering.fabric
+        self.streams = dict(lowering.sources)
         self.relays: list[Stage] = []
         self.problems = Collector()
 
@@ -95,7 +117,8 @@ class _Lowering:
                  for edge, p in zip(self.graph.edges_into[name], population.projections, strict=True)]
         states = tuple(State(s.buffer.name, label, s.bits, s.initials.values if s.initials else int(s.initial or 0))
                        for label, s in zip(update.op.states, update.states, strict=True))
-        unit = unit_of(update, self.chains)
+        units = self.lowering.units
+        unit = units[name] = units.get(name) or unit_of(update, self.lowering.chains)
         names = identifiers(update.op.params)
         values = {**{names[n]: _channels_last(update, v) for n, v in update.op.params.items()
                      if n not in update.op.tables},
@@ -160,7 +183,8 @@ class _Lowering:
 
     def _link(self, name: str, label: str, stream: Stream, delay: int, accumulator: int, chain: list[Op], into: Shape,
               lanes: int) -> Link:
-        found = scatter(chain, stream.shape, into)
+        known = self.lowering.scatters
+        found = known[name] = known[name] if name in known else scatter(chain, stream.shape, into)
         if found is None:
             self.problems.error("SNN410", f"projection {label}", f"{chain[0].kind()} to {list(into)}",
                                 f"at most {DENSE_WEIGHTS:,} weights of a projection of no simpler form")

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from snncompile.ir.types import Array
 from snncompile.targets.sections import Fabric
 
 XC7 = Fabric("xc7", lut_inputs=6, lut_memory_bits=64, block_widths=(1, 2, 4, 9, 18, 36),
@@ -19,6 +22,8 @@ XC7 = Fabric("xc7", lut_inputs=6, lut_memory_bits=64, block_widths=(1, 2, 4, 9, 
 BLOCK, DISTRIBUTED, LOGIC = "block", "distributed", "logic"
 FEW_BITS = 64
 """The most bits of a memory that becomes flip-flops where look-up tables cannot be memories."""
+SHALLOW, FEW_CONSTANTS = 64, 640
+"""The fewest words of constants that become a block, and the most bits that do not."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +33,47 @@ class MemoryUse:
     Attributes:
         name: what it holds.
         bits, words: its width and depth.
-        count: how many there are of it.
-        constant: whether it is never written.
+        constants: for each bank of a memory that is never written, how many of its bits differ between words; tools
+            leave out the others. Empty for a memory that is written.
     """
 
     name: str
     bits: int
     words: int
-    count: int = 1
-    constant: bool = False
+    constants: tuple[int, ...] = ()
+
+    def style(self, fabric: Fabric) -> str:
+        """What it becomes."""
+        return BLOCK if len(self.constants) > 1 else style_of(fabric, self.bits, self.words, bool(self.constants))
+
+    def blocks(self, fabric: Fabric) -> int:
+        """The blocks that it takes."""
+        if self.style(fabric) != BLOCK:
+            return 0
+        return sum(blocks_of(fabric, bits, self.words) for bits in self.constants or (self.bits,))
 
 
-def style_of(fabric: Fabric, bits: int, words: int) -> str:
-    """What a memory becomes that is read behind a register: blocks, look-up tables, or flip-flops.
+def differing_bits(words: Array, bits: int) -> int:
+    """How many bits of words of several values differ between them.
 
-    Look-up tables are taken for as many as are worth less than the blocks.
+    >>> differing_bits(np.array([[0, 5], [2, 5]]), 4)
+    1
+
+    Args:
+        words: `[word, value]`.
+        bits: of a value.
     """
+    flips = np.bitwise_or.reduce(words ^ words[:1], axis=0) & ((1 << bits) - 1)
+    return sum(int(n).bit_count() for n in flips.tolist())
+
+
+def style_of(fabric: Fabric, bits: int, words: int, constant: bool = False) -> str:
+    """What a memory becomes that is read behind a register: blocks, memories of look-up tables, or logic.
+
+    Look-up tables are taken for as many as are worth less than the blocks. Constants of few words are logic.
+    """
+    if constant:
+        return BLOCK if words >= SHALLOW and bits * words > FEW_CONSTANTS else LOGIC
     if not fabric.lut_memory_bits:
         return LOGIC if bits * words <= FEW_BITS else BLOCK
     return DISTRIBUTED if lut_memories(fabric, bits, words) <= MOST_LUT_MEMORIES[fabric.lut_inputs] * blocks_of(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snncompile.backends.stream.context import Hardware, Stage, bits_below
+from snncompile.backends.stream.context import Stage, bits_below
+from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.verilog.expressions import Line, Register
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.render import render
-from snncompile.backends.stream.context import Hardware
+from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.verilog.lower import lower_stage, lower_top
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Progress
 from snncompile.backends.network_ticks import magnitudes
-from snncompile.backends.stream.context import Hardware, Stage
+from snncompile.backends.stream.context import Stage
+from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.verilog.simulators import Icarus, Verilator, call, simulator
 from snncompile.backends.verilog.words import in_shape, values_of, words

@@ -8,7 +8,8 @@ import numpy as np
 
 from snncompile.backends.names import comment
 from snncompile.backends.stream.circuit import signed_digits
-from snncompile.backends.stream.context import Branch, Hardware, Link, Port, Stage, State, Stream, bits_below
+from snncompile.backends.stream.context import Link, Stage, State, Stream, bits_below
+from snncompile.backends.stream.hardware import Branch, Hardware, Port
 from snncompile.backends.stream.memory import style_of
 from snncompile.backends.verilog.context import BranchCode, ForkCode, LinkCode, StageCode, StateCode, SumCode, Top
 from snncompile.backends.verilog.expressions import lines_of, name_at, registers_of

@@ -59,10 +59,7 @@ class Files(dict[str, str]):
 
     def weights(self, stage: Stage) -> WeightMemory:
         """The weights of a stage, in banks as deep as a block of their width."""
-        words, bits, joined, deep, banks = stage.words, stage.weight_bits, stage.joined, stage.bank_words, stage.banks
-        if joined:
-            rows = words.reshape(-1, stage.groups, stage.lanes)
-            words = np.pad(rows, ((0, 0), (0, (1 << joined) - stage.groups), (0, 0))).reshape(-1, stage.lanes)
+        words, bits, joined, deep, banks = stage.stored, stage.weight_bits, stage.joined, stage.bank_words, stage.banks
         for n in range(banks) if banks > 1 else ():
             part = words[n * deep:(n + 1) * deep]
             self.add(f"weights{n}", np.pad(part, ((0, deep - len(part)), (0, 0))), bits)

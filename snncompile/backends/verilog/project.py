@@ -9,9 +9,11 @@ from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Request
 from snncompile.backends.network_ticks import in_hardware_ticks
 from snncompile.backends.render import render
-from snncompile.backends.stream.context import Hardware, Port
+from snncompile.backends.stream.choose import Choice
+from snncompile.backends.stream.estimate import Activity, Estimate
 from snncompile.backends.stream.fold import folds_of
-from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.hardware import Hardware, Port
+from snncompile.backends.stream.lower import Lowering
 from snncompile.backends.stream.memory import XC7
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.words import words
@@ -34,6 +36,7 @@ class Project:
         sources: the files that are synthesised.
         clock_mhz: the clock that constraints ask for.
         samples: of the golden vectors; 0 without such.
+        estimate: what it takes; None without golden vectors.
     """
 
     hardware: Hardware
@@ -41,6 +44,7 @@ class Project:
     sources: tuple[str, ...]
     clock_mhz: int
     samples: int
+    estimate: Estimate | None
 
     @property
     def top(self) -> str:
@@ -51,19 +55,25 @@ def project(request: Request) -> Artifact:
     """The files of a project.
 
     Raises:
-        CompileError: SNN410 for projections that have no form as a stream, SNN404 for a folding that cannot be.
+        CompileError: SNN410 for projections that have no form as a stream, SNN404 for a folding that cannot be,
+            SNN416 for a network that does not fit, SNN420 for a demand that no folding meets.
     """
     graph, fabric = request.graph, request.target.fabric
+    clock_mhz = request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ
+    golden = in_hardware_ticks(request.golden, graph) if request.golden else None
+    lowering = Lowering(graph, request.folding.chains or 1, fabric if fabric.bank_shapes else XC7)
     folds = folds_of(graph, request.folding, request.folded)
-    hardware = lower(graph, folds, request.folding.chains or 1, fabric if fabric.bank_shapes else XC7)
-    vectors = _vectors(hardware, in_hardware_ticks(request.golden, graph)) if request.golden else {}
-    samples = _samples(in_hardware_ticks(request.golden, graph)) if request.golden else 0
+    hardware, found, vectors, samples = lowering.hardware(folds), None, {}, 0
+    if golden:
+        activity = Activity.of(graph, hardware, golden.inputs)
+        folds, hardware, found = Choice(lowering, request.folding, request.folded, activity, clock_mhz).run()
+        vectors, samples = _vectors(hardware, golden), _samples(golden)
     sources = emit(hardware, max(samples, 1))
     synthesised = sorted(n for n in sources.files if n.endswith(".v") and "TESTBENCH" not in n)
     made = Project(hardware, fabric, tuple(synthesised),
-                   request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ, samples)
+                   clock_mhz, samples, found)
     return Artifact({**sources.files, **vectors, **_scripts(made)}, sources.sizes_bytes,
-                    {name: dataclasses.asdict(fold) for name, fold in folds.items()})
+                    found.to_json() if found else {}, {name: dataclasses.asdict(fold) for name, fold in folds.items()})
 
 
 def _samples(golden: Golden) -> int:

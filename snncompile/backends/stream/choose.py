@@ -1,0 +1,153 @@
+"""Choosing a folding: as few cells as a demand allows, or as fast as the device allows.
+
+The busiest stage is made faster, step by step: it gets more lanes where most of its cycles are for events, and more
+neuron units where they are for sweeps, whichever saves more cycles for each look-up table that it takes more. When a
+demand is met, what turned out to be needless is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from snncompile.backends.plan.layouts import as_image
+from snncompile.backends.stream.context import Fold
+from snncompile.backends.stream.estimate import Activity, Estimate, estimate
+from snncompile.backends.stream.fold import folds_of, legal_units
+from snncompile.backends.stream.hardware import Hardware
+from snncompile.backends.stream.lower import Lowering
+from snncompile.diagnostics import fail, shorten
+from snncompile.targets.folding import Folding
+
+STEPS = 64
+"""The most steps."""
+
+
+class Choice:
+    """The folding of one network.
+
+    Attributes:
+        lowering: makes hardware of it.
+        activity: of recorded samples.
+        clock_mhz: the clock that times are told for.
+    """
+
+    def __init__(self, lowering: Lowering, folding: Folding, own: Mapping[str, Mapping[str, Any]], activity: Activity,
+                 clock_mhz: int):
+        self.lowering, self.folding, self.own = lowering, folding, own
+        self.activity, self.clock_mhz = activity, clock_mhz
+
+    def run(self) -> tuple[dict[str, Fold], Hardware, Estimate]:
+        """The folding, the hardware, and what it takes.
+
+        Raises:
+            CompileError: SNN420 for a demand that no folding meets, SNN416 for a network that does not fit.
+        """
+        folds = folds_of(self.lowering.graph, self.folding, self.own)
+        hardware = self.lowering.hardware(folds)
+        found = self._estimate(hardware)
+        found.expect_fits(self.lowering.graph.name, hardware)
+        wishes = self.folding.fastest or self.folding.latency_us is not None or self.folding.samples_per_s is not None
+        for _ in range(STEPS if wishes else 0):
+            if not self.folding.fastest and self._meets(found):
+                break
+            faster = self._faster(folds, hardware, found)
+            if faster is None:
+                break
+            folds = faster
+            hardware = self.lowering.hardware(folds)
+            found = self._estimate(hardware)
+        self._expect_met(found)
+        if wishes and not self.folding.fastest:
+            folds, hardware, found = self._smaller(folds, hardware, found)
+        return folds, hardware, found
+
+    def _smaller(self, folds: dict[str, Fold], hardware: Hardware, found: Estimate
+                 ) -> tuple[dict[str, Fold], Hardware, Estimate]:
+        """The folding with fewer lanes and units, as long as the demand is met with fewer look-up tables."""
+        for _ in range(STEPS):
+            best = None
+            for name, fold in folds.items():
+                for less in self._previous(name, fold):
+                    trial = {**folds, name: less}
+                    made = self.lowering.hardware(trial)
+                    taken = self._estimate(made)
+                    if self._meets(taken) and _size(taken, trial) < _size(best[2] if best else found,
+                                                                          best[0] if best else folds):
+                        best = trial, made, taken
+            if best is None:
+                break
+            folds, hardware, found = best
+        return folds, hardware, found
+
+    def _estimate(self, hardware: Hardware) -> Estimate:
+        return estimate(hardware, self.activity, self.clock_mhz)
+
+    def _meets(self, found: Estimate) -> bool:
+        latency, rate = self.folding.latency_us, self.folding.samples_per_s
+        return (latency is None or found.latency_us <= latency) and (rate is None or found.samples_per_s >= rate)
+
+    def _expect_met(self, found: Estimate) -> None:
+        latency, rate = self.folding.latency_us, self.folding.samples_per_s
+        place = f"network {shorten(self.lowering.graph.name)}, {{}} at {self.clock_mhz} MHz"
+        help = "use a faster --clock-mhz, a larger device, or a smaller network"
+        if latency is not None and found.latency_us > latency:
+            fail("SNN420", place.format("latency_us"), f"{found.latency_us:.1f} us with the fastest folding that fits",
+                 f"{latency:g} us", help)
+        if rate is not None and found.samples_per_s < rate:
+            fail("SNN420", place.format("samples_per_s"), f"{found.samples_per_s:,.0f} with the fastest folding that "
+                 "fits", f"{rate:g}", help)
+
+    def _faster(self, folds: Mapping[str, Fold], hardware: Hardware, before: Estimate) -> dict[str, Fold] | None:
+        """The folding in which the busiest stage that can be made faster is so; None where none can, or none fits."""
+        busy = self.activity.busy(hardware)
+        names = {s.stream.name: s.stream.label for s in hardware.stages if s.stream.label in folds and not s.relayed}
+        for stream in sorted(names, key=lambda n: -busy[n]):
+            name, best = names[stream], None
+            for fold in self._next(name, folds[name]):
+                trial = {**folds, name: fold}
+                made = self.lowering.hardware(trial)
+                found = self._estimate(made)
+                saved = busy[stream] - self.activity.busy(made)[stream]
+                if saved <= 0 or not found.fits:
+                    continue
+                worth = saved / max(_size(found, trial) - _size(before, folds), 1)
+                if best is None or worth > best[0]:
+                    best = worth, trial
+            if best:
+                return best[1]
+            if stream == max(names, key=lambda n: busy[n]) and not self.folding.fastest and \
+                    self.folding.latency_us is None:
+                return None
+        return None
+
+    def _next(self, name: str, fold: Fold) -> list[Fold]:
+        """Foldings that are one step faster."""
+        own, channels = self.own.get(name, {}), as_image(self.lowering.graph.shapes[name])[0]
+        found = []
+        if "lanes" not in own and fold.lanes < channels:
+            lanes = min(2 * fold.lanes, channels)
+            found.append(Fold(lanes, max(n for n in legal_units(lanes) if n <= fold.units)))
+            if "units" not in own and 2 * fold.units in legal_units(lanes):
+                found.append(Fold(lanes, 2 * fold.units))
+        if "units" not in own and 2 * fold.units in legal_units(fold.lanes):
+            found.append(Fold(fold.lanes, 2 * fold.units))
+        return found
+
+    def _previous(self, name: str, fold: Fold) -> list[Fold]:
+        """Foldings that are one step smaller."""
+        own = self.own.get(name, {})
+        found = []
+        if "units" not in own and fold.units > 1:
+            found.append(Fold(fold.lanes, fold.units // 2))
+        if "lanes" not in own and fold.lanes > (self.folding.lanes or 1):
+            lanes = -(-fold.lanes // 2)
+            units = max(n for n in legal_units(lanes) if n <= fold.units)
+            if "units" not in own or units == fold.units:
+                found.append(Fold(lanes, units))
+        return found
+
+
+def _size(found: Estimate, folds: Mapping[str, Fold]) -> int:
+    """Look-up tables, or lanes and units where those of the device are not known."""
+    return found.cells.luts if found.cells.luts is not None else sum(f.lanes + f.units for f in folds.values())
