@@ -296,14 +296,24 @@ def _bits(table: LayerTable) -> Array:
     return np.asarray(weights + cells.neurons * cells.states * cells.state_bits)
 
 
-@rule("SNN416", "network", "fabric.blocks", "bits of weights and states",
-      "use fewer weights or --weight-bits, smaller frames, or a larger device")
-def device_memory(table: LayerTable, target: Target) -> Measured:
-    """All memory of an FPGA is counted: its blocks, and look-up tables that can be memory."""
+def _memory(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
+    own = np.where(table.populations.network == row, _bits(table), -1)
+    largest = int(own.argmax())
+    used, most = int(own[own >= 0].sum()), device_bits(target)
+    return (f"{used:,} bits of weights and states, {own[largest]:,} of them of population "
+            f"{shorten(table.names[largest])}", f"{most:,} bits of memory")
+
+
+def device_bits(target: Target) -> int:
+    """All memory of an FPGA: its blocks, and look-up tables that can be memory."""
     fabric = target.fabric
-    if fabric.blocks is None:
-        return None
-    return sum_at_most(_bits(table), fabric.blocks * fabric.block_bits + (fabric.luts or 0) * fabric.lut_memory_bits)
+    return (fabric.blocks or 0) * fabric.block_bits + (fabric.luts or 0) * fabric.lut_memory_bits
+
+
+@rule("SNN416", "network", "fabric.blocks", words=_memory,
+      help="use fewer weights or --weight-bits, smaller frames, or a larger device")
+def device_memory(table: LayerTable, target: Target) -> Measured:
+    return None if target.fabric.blocks is None else sum_at_most(_bits(table), device_bits(target))
 
 
 MORE_CHIPS = 'use fewer neurons, weights or --weight-bits, or a target of more chips, as "loihi2 chips=4" is one'

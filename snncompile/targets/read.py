@@ -67,6 +67,10 @@ def _target(reader: FigureReader, table: Mapping[str, Any]) -> Target:
     reader.sources = {k: str(v)[:MAX_TEXT] for k, v in tables.get("sources", {}).items()}
     arithmetic = reader.figures("arithmetic", Arithmetic, tables.get("arithmetic", {}))
     sections = {n: kind(**reader.figures(n, kind, tables.get(n, {}))) for n, kind in SECTIONS.items()}
+    fabric = sections["fabric"]
+    if len(fabric.block_widths or ()) != len(fabric.block_depths or ()):
+        reader.wrong("fabric", "block_depths", f"{len(fabric.block_depths or ())} depths",
+                     f"{len(fabric.block_widths or ())}, one for each of the block_widths")
     costs = {n: Costs(**_profile(reader, n, v)) for n, v in tables.get("costs", {}).items()}
     kernels = reader.numbers("kernels", tables.get("kernels", {}))
     reader.problems.finish()

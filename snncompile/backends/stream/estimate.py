@@ -115,7 +115,7 @@ class Estimate:
 
 def estimate(hardware: Hardware, activity: Activity, clock_mhz: int) -> Estimate:
     """What hardware takes, in recorded samples and on its device."""
-    return Estimate(clock_mhz, tuple(activity.cycles(hardware)), max(activity.busy(hardware).values()),
+    return Estimate(clock_mhz, tuple(activity.cycles(hardware)), max(activity.busy(hardware).values(), default=1),
                     cells_of(hardware), limits_of(hardware.fabric))
 
 

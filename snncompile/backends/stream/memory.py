@@ -20,6 +20,9 @@ XC7 = Fabric("xc7", lut_inputs=6, lut_memory_bits=64, block_widths=(1, 2, 4, 9, 
              block_depths=(16384, 8192, 4096, 2048, 1024, 512))
 """AMD's 7 series, for which a network is lowered where no device is given."""
 BLOCK, DISTRIBUTED, LOGIC = "block", "distributed", "logic"
+LUT_MEMORIES_OF_A_BLOCK = {False: 20, True: 14}
+"""The most memories of look-up tables that are taken rather than a block, by whether those have six inputs, as in
+Yosys."""
 FEW_BITS = 64
 """The most bits of a memory that becomes flip-flops where look-up tables cannot be memories."""
 SHALLOW, FEW_CONSTANTS = 64, 640
@@ -76,12 +79,8 @@ def style_of(fabric: Fabric, bits: int, words: int, constant: bool = False) -> s
         return BLOCK if words >= SHALLOW and bits * words > FEW_CONSTANTS else LOGIC
     if not fabric.lut_memory_bits:
         return LOGIC if bits * words <= FEW_BITS else BLOCK
-    return DISTRIBUTED if lut_memories(fabric, bits, words) <= MOST_LUT_MEMORIES[fabric.lut_inputs] * blocks_of(
-        fabric, bits, words) else BLOCK
-
-
-MOST_LUT_MEMORIES = {4: 20, 6: 14}
-"""The memories of look-up tables that are taken rather than a block, by the inputs of a look-up table, as in Yosys."""
+    worth = LUT_MEMORIES_OF_A_BLOCK[fabric.lut_inputs >= 6] * blocks_of(fabric, bits, words)
+    return DISTRIBUTED if lut_memories(fabric, bits, words) <= worth else BLOCK
 
 
 def lut_memories(fabric: Fabric, bits: int, words: int) -> int:

@@ -47,6 +47,16 @@ class Project:
     estimate: Estimate | None
 
     @property
+    def scripted(self) -> bool:
+        """Whether there are scripts: for devices of a family that they know, with a name."""
+        return self.fabric.family is not None and self.fabric.device is not None
+
+    @property
+    def routes(self) -> bool:
+        """Whether open tools place and route the device."""
+        return self.scripted and self.fabric.family in ("ecp5", "ice40")
+
+    @property
     def top(self) -> str:
         return f"{self.hardware.name}_AXIS"
 
@@ -94,7 +104,7 @@ def _vectors(hardware: Hardware, golden: Golden) -> dict[str, str]:
 
 def _scripts(made: Project) -> dict[str, str]:
     files = {"README.md": render("verilog/README.md.j2", p=made), "Makefile": render("verilog/Makefile.j2", p=made)}
-    match made.fabric.family:
+    match made.fabric.family if made.scripted else None:
         case "ecp5":
             files[f"{made.hardware.name}.lpf"] = f'FREQUENCY PORT "aclk" {made.clock_mhz} MHZ;\n'
         case "xc7" | "xcup":

@@ -103,6 +103,29 @@ def test_only_fpgas_are_folded(options) -> None:
 def test_a_network_larger_than_the_memory_of_a_device_is_refused() -> None:
     verdict = sc.check(small(), sc.load_target("ice40-up5k").with_(blocks=1, block_widths=(1,), block_depths=(8,)))
     assert [v.rule for v in verdict.violations] == ["device-memory"]
+    assert "of population" in verdict.violations[0].diagnostic.found
+
+
+def test_a_device_without_a_name_gets_sources_and_no_scripts(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\nbackend = "verilog"\n[fabric]\nfamily = "ecp5"\nluts = 1000\nlut_inputs = 5\n')
+    files = sc.compile(small(), path, calibration=spikes(), lanes=2).artifact.files
+    assert "synth" not in str(files["Makefile"])
+    assert not any(n.endswith((".lpf", ".tcl")) for n in files)
+
+
+def test_shapes_of_blocks_come_in_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\n[fabric]\nblock_widths = [1, 2]\nblock_depths = [16]\n')
+    with pytest.raises(CompileError) as caught:
+        sc.load_target(path)
+    assert "block_depths" in caught.value.diagnostics[0].place
+
+
+@pytest.mark.parametrize("name", ["a b", "$(rm x)", "-x", "", "x" * 50, 3])
+def test_names_of_devices_cannot_reach_scripts_as_commands(name) -> None:
+    with pytest.raises(CompileError):
+        sc.load_target("ecp5-25f").with_(device=name)
 
 
 @needs("iverilog")
