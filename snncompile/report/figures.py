@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from snncompile.cost.estimate import prefixed
 from snncompile.report.report import Report
-from snncompile.report.steps import percent, size
+from snncompile.report.steps import fpga_cells, percent, size
 
 Shown = Iterator[tuple[str, str]]
 """Figures as they are shown: what each is, and its value with its unit."""
@@ -31,6 +31,14 @@ def cost(report: Report) -> Shown:
         yield f"energy a sample, {report.cost.profile}", f"{prefixed(report.cost.total_pj * 1e-12)}J"
 
 
+def fpga(report: Report) -> Shown:
+    """What a network takes on an FPGA."""
+    if "cycles" in report.figures:
+        yield "clock cycles a sample, at most", f"{max(report.figures['cycles']):,}"
+        yield f"time a sample at {report.figures['clock_mhz']} MHz", f"{report.figures['latency_us']:,.1f} us"
+        yield from fpga_cells(report.figures)
+
+
 def agreement(report: Report) -> Shown:
     """Of the float and the integer network, on the samples of the calibration and on those that were held out."""
     for measured, where in ((report.agreement, ""), (report.validation, ", held out")):
@@ -45,7 +53,7 @@ def agreement(report: Report) -> Shown:
             yield f"correct{where}, float", f"{measured.float_correct:,} of {measured.samples:,}"
 
 
-FIGURES: list[Callable[[Report], Shown]] = [network, memory, cost, agreement]
+FIGURES: list[Callable[[Report], Shown]] = [network, memory, cost, fpga, agreement]
 
 
 def figures(report: Report) -> dict[str, str]:

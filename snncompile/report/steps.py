@@ -150,10 +150,15 @@ def costed(cost: Cost) -> StepReport:
     return StepReport("estimate", first, rest)
 
 
+def fpga_cells(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The cells of an FPGA that a network takes, by kind; what is not known of a device is left out."""
+    return [(words, f"{figures[n]:,} of {figures[f'{n}_of_device']:,}") for n, words in FPGA_CELLS.items()
+            if figures[n] is not None and figures[f"{n}_of_device"]]
+
+
 def on_fpga(figures: Mapping[str, Any]) -> StepReport:
-    """What a network takes on an FPGA, in cycles and cells; what is not known of a device is left out."""
-    cells = [f"{figures[n]:,} of {figures[f'{n}_of_device']:,} {words}" for n, words in FPGA_CELLS.items()
-             if figures[n] is not None and figures[f"{n}_of_device"]]
+    """What a network takes on an FPGA, in cycles and cells."""
+    cells = [f"{used} {words}" for words, used in fpga_cells(figures)]
     return StepReport("estimate", f"{max(figures['cycles']):,} cycles",
                       f"{figures['latency_us']:,.1f} us at {figures['clock_mhz']} MHz; {', '.join(cells)}")
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from snncompile.backends.plan.layouts import as_image
+from snncompile.backends.stream.area import Cells, cells_of
 from snncompile.backends.stream.context import Fold
-from snncompile.backends.stream.estimate import Activity, Estimate, estimate
+from snncompile.backends.stream.estimate import Activity, Estimate, estimate, excess
 from snncompile.backends.stream.fold import folds_of, legal_units
 from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import Lowering
@@ -79,7 +80,7 @@ class Choice:
                 for less in self._previous(name, fold):
                     trial = {**folds, name: less}
                     taken = self._estimate(self.lowering.hardware(trial))
-                    if self._meets(taken) and _size(taken, trial) < _size(best[1], best[0]):
+                    if self._meets(taken) and _size(taken.cells, trial) < _size(best[1].cells, best[0]):
                         best = trial, taken
             if best[0] is folds:
                 break
@@ -113,18 +114,15 @@ class Choice:
             for fold in self._next(name, folds[name]):
                 trial = {**folds, name: fold}
                 made = self.lowering.hardware(trial)
-                found = self._estimate(made)
+                cells = cells_of(made)
                 saved = busy[stream] - self.activity.busy(made)[stream]
-                if saved <= 0 or not found.fits:
+                if saved <= 0 or excess(cells, before.limits):
                     continue
-                worth = saved / max(_size(found, trial) - _size(before, folds), 1)
+                worth = saved / max(_size(cells, trial) - _size(before.cells, folds), 1)
                 if best is None or worth > best[0]:
                     best = worth, trial
             if best:
                 return best[1]
-            if stream == max(names, key=lambda n: busy[n]) and not self.folding.fastest and \
-                    self.folding.latency_us is None:
-                return None
         return None
 
     def _next(self, name: str, fold: Fold) -> list[Fold]:
@@ -154,6 +152,6 @@ class Choice:
         return found
 
 
-def _size(found: Estimate, folds: Mapping[str, Fold]) -> int:
+def _size(cells: Cells, folds: Mapping[str, Fold]) -> int:
     """Look-up tables, or lanes and units where those of the device are not known."""
-    return found.cells.luts if found.cells.luts is not None else sum(f.lanes + f.units for f in folds.values())
+    return cells.luts if cells.luts is not None else sum(f.lanes + f.units for f in folds.values())

@@ -83,17 +83,6 @@ class Estimate:
     def samples_per_s(self) -> float:
         return self.clock_mhz * 1e6 / self.interval_cycles
 
-    @property
-    def fits(self) -> bool:
-        return not self.excess
-
-    @property
-    def excess(self) -> dict[str, tuple[int, int]]:
-        """The cells of which there are too few: how many it takes, and how many there are."""
-        used, most = dataclasses.asdict(self.cells), dataclasses.asdict(self.limits)
-        return {name: (used[name], most[name]) for name in used
-                if used[name] is not None and most[name] is not None and used[name] > most[name]}
-
     def to_json(self) -> dict[str, Any]:
         return {"clock_mhz": self.clock_mhz, "cycles": list(self.cycles), "latency_us": self.latency_us,
                 "samples_per_s": self.samples_per_s, **{f"{n}": v for n, v in dataclasses.asdict(self.cells).items()},
@@ -102,7 +91,7 @@ class Estimate:
     def expect_fits(self, name: str, hardware: Hardware) -> None:
         """Raises SNN416 with each kind of cells of which the device has too few."""
         problems = Collector()
-        for kind, (used, most) in self.excess.items():
+        for kind, (used, most) in excess(self.cells, self.limits).items():
             words = kind.replace("_", " ")
             help = "use fewer lanes and units, fewer weights or --weight-bits, or a larger device"
             if kind == "blocks":
@@ -111,6 +100,13 @@ class Estimate:
                 help = f"population {shorten(most_of.stream.label)} takes {taken:,}; {help}"
             problems.error("SNN416", f"network {shorten(name)}", f"{used:,} {words}", f"{most:,} {words}", help)
         problems.finish()
+
+
+def excess(cells: Cells, limits: Cells) -> dict[str, tuple[int, int]]:
+    """The cells of which a device has too few: how many are taken, and how many there are."""
+    used, most = dataclasses.asdict(cells), dataclasses.asdict(limits)
+    return {name: (used[name], most[name]) for name in used
+            if used[name] is not None and most[name] is not None and used[name] > most[name]}
 
 
 def estimate(hardware: Hardware, activity: Activity, clock_mhz: int) -> Estimate:
