@@ -1,6 +1,6 @@
 """Counts the cells of random networks with Yosys, and fits the weights of `backends/stream/area.py` to them.
 
-    python -m benchmarks.fpga_cells count xc7 0 64    # adds to fpga_cells.jsonl; half a minute a network
+    python -m benchmarks.fpga_cells count xc7 0 96    # adds to fpga_cells.jsonl; half a minute a network
     python -m benchmarks.fpga_cells fit               # writes fitted_cells.json; the last 24 networks are held out
 """
 
@@ -35,8 +35,9 @@ from snncompile.targets.load import load_target
 
 GRID = Path(__file__).parent / "fpga_cells.jsonl"
 FITTED = Path(sc.__file__).parent / "backends" / "stream" / "fitted_cells.json"
-FAMILIES = {"xc7": ("xc7z020", "synth_xilinx -family xc7 -flatten"), "ecp5": ("ecp5-85f", "synth_ecp5")}
-HELD_OUT = 6
+FAMILIES = {"xc7": ("xc7z020", "synth_xilinx -family xc7 -flatten"), "ecp5": ("ecp5-85f", "synth_ecp5"),
+            "ice40": ("ice40-hx8k", "synth_ice40")}
+HELD_OUT = 24
 RULES = ("lif", "if", "lif", "cubalif", "alif")
 PRIOR = {"stages": 30.0, "links": 10.0, "counters": 1.0, "places": 2.0, "tables of axes": 0.03, "sums": 1.0,
          "choice of lanes": 0.5, "products": 1.0, "largest": 0.5, "joined banks": 0.2, "banks": 5.0,
@@ -134,11 +135,17 @@ def synthesised(made: Hardware, family: str) -> dict[str, int]:
 
 
 def counts(cells: dict[str, int], family: str) -> tuple[int, int, int, int]:
-    """Look-up tables, flip-flops, blocks and multipliers. On ECP5, a carry cell is two look-up tables, and a memory of
-    look-up tables four."""
+    """Look-up tables, flip-flops, blocks and multipliers.
+
+    On ECP5, a carry cell is two look-up tables, and a memory of look-up tables four. On iCE40, carries lie beside their
+    look-up tables.
+    """
     if family == "ecp5":
         luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0) + 4 * cells.get("TRELLIS_DPR16X4", 0)
         return luts, cells.get("TRELLIS_FF", 0), cells.get("DP16KD", 0), cells.get("MULT18X18D", 0)
+    if family == "ice40":
+        return (cells.get("SB_LUT4", 0), sum(v for k, v in cells.items() if k.startswith("SB_DFF")),
+                cells.get("SB_RAM40_4K", 0), cells.get("SB_MAC16", 0))
     luts = sum(v for k, v in cells.items() if k.startswith(("LUT", "SRL")))
     luts += sum(n * cells.get(kind, 0) for kind, n in LUT_MEMORIES.items())
     return (luts, sum(v for k, v in cells.items() if k.startswith("FD")),
