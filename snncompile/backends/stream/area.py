@@ -19,7 +19,7 @@ from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.memory import DISTRIBUTED, LOGIC, lut_memories
 from snncompile.backends.stream.wires import CHAINS, LEAVES, NeuronUnit, Wire
 
-FITTED_AS = {"xc7": "xc7", "xcup": "xc7", "ecp5": "ecp5"}
+FITTED_AS = {"xc7": "xc7", "xcup": "xc7", "ecp5": "ecp5", "ice40": "ice40"}
 """The family whose weights stand for a family. UltraScale+ has the look-up tables of the 7 series."""
 MULTIPLIERS: Mapping[str, tuple[int, int]] = {"ecp5": (18, 18), "ice40": (16, 16), "xc7": (25, 18), "xcup": (27, 18)}
 """The widths of the two values that a multiplier takes, by family of devices."""

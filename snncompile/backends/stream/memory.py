@@ -66,7 +66,8 @@ def differing_bits(words: Array, bits: int) -> int:
         words: `[word, value]`.
         bits: of a value.
     """
-    flips = np.bitwise_or.reduce(words ^ words[:1], axis=0) & ((1 << bits) - 1)
+    wide = np.asarray(words, np.int64)
+    flips = np.bitwise_or.reduce(wide ^ wide[:1], axis=0) & ((1 << bits) - 1)
     return sum(int(n).bit_count() for n in flips.tolist())
 
 

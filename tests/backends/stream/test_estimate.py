@@ -11,7 +11,7 @@ import snncompile as sc
 from benchmarks.fpga_cells import FAMILIES, counts, hardware, synthesised
 from snncompile.backends.stream import area
 from snncompile.backends.stream.estimate import limits_of
-from snncompile.backends.stream.memory import XC7, blocks_of, style_of
+from snncompile.backends.stream.memory import XC7, blocks_of, differing_bits, style_of
 from snncompile.backends.verilog.host import simulate
 from snncompile.diagnostics import CompileError
 from snncompile.model import CompiledModel
@@ -71,6 +71,12 @@ def test_blocks_and_multipliers_are_those_of_yosys(family: str, number: int) -> 
     estimated = area.cells_of(made).luts
     assert estimated is not None
     assert abs(estimated / luts - 1) < 0.3
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int64])
+def test_bits_that_differ_are_counted_in_any_type(kind: type) -> None:
+    assert differing_bits(np.array([[255, 0], [0, 0]]).astype(kind), 9) == (8 if kind is not np.int8 else 9)
+    assert differing_bits(np.zeros((3, 1), kind), 9) == 0
 
 
 def test_shapes_of_memories() -> None:
