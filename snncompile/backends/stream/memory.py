@@ -23,6 +23,8 @@ BLOCK, DISTRIBUTED, LOGIC = "block", "distributed", "logic"
 LUT_MEMORIES_OF_A_BLOCK = {False: 20, True: 14}
 """The most memories of look-up tables that are taken rather than a block, by whether those have six inputs, as in
 Yosys."""
+BYTE = 9
+"""The bits that a block writes together."""
 FEW_BITS = 64
 """The most bits of a memory that becomes flip-flops where look-up tables cannot be memories."""
 SHALLOW, FEW_CONSTANTS = 64, 640
@@ -53,7 +55,8 @@ class MemoryUse:
         """The blocks that it takes."""
         if self.style(fabric) != BLOCK:
             return 0
-        return sum(blocks_of(fabric, bits, self.words) for bits in self.constants or (self.bits,))
+        constant = bool(self.constants)
+        return sum(blocks_of(fabric, bits, self.words, constant) for bits in self.constants or (self.bits,))
 
 
 def differing_bits(words: Array, bits: int) -> int:
@@ -94,9 +97,26 @@ def lut_memories(fabric: Fabric, bits: int, words: int) -> int:
     return -(-bits // 6) if words <= 32 else -(-words // 64) * -(-bits // 3)
 
 
-def blocks_of(fabric: Fabric, bits: int, words: int) -> int:
-    """How many blocks a memory takes: of the shape of which it takes fewest."""
+def blocks_of(fabric: Fabric, bits: int, words: int, constant: bool = False) -> int:
+    """How many blocks a memory takes: of the shape of which it takes fewest.
+
+    Where it is deeper than a block, parts of it lie side by side. Constants of 6 bits and 2,560 words fill three parts
+    of 1,024 words, 18 bits together, which is one block:
+
+    >>> blocks_of(XC7, 6, 2560, constant=True)
+    1
+
+    Parts of a memory that is written begin where a byte of 9 bits does, since a block writes whole bytes. iCE40 writes
+    single bits.
+    """
     shapes = [*zip(fabric.block_widths or (), fabric.block_depths or (), strict=False)]
     if fabric.family == "ecp5":  # read and written through one port each, a block is twice as wide
         shapes.append((36, 512))
-    return min((-(-bits // width) * -(-words // depth) for width, depth in shapes), default=0)
+    return min((_of_shape(width, bits, -(-words // depth), constant or fabric.family == "ice40")
+                for width, depth in shapes), default=0)
+
+
+def _of_shape(width: int, bits: int, parts: int, close: bool) -> int:
+    """How many blocks of a width so many parts of a memory take, which lie close together or at whole bytes."""
+    step = 1 if close or parts == 1 else min(BYTE, width)
+    return -(-parts * -(-bits // step) * step // width)
