@@ -8,7 +8,6 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.spike_product import SpikeProduct
-from snncompile.ir.types import Array
 from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
 from snncompile.targets.hardware_rule import (
     HardwareRule,
@@ -23,8 +22,8 @@ from snncompile.targets.hardware_rule import (
     rule,
     sum_at_most,
 )
-from snncompile.targets.layer_table import LayerTable, summed
-from snncompile.targets.memory import core_needs, least_cores, memory_model
+from snncompile.targets.layer_table import LayerTable
+from snncompile.targets.memory import core_needs, device_memory_bits, least_cores, memory_model
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
@@ -257,7 +256,7 @@ def in_axons(table: LayerTable, target: Target) -> Measured:
       "connect fewer, or use fewer --weight-bits")
 def synapse_memory(table: LayerTable, target: Target) -> Measured:
     limit = target.limits.synapse_bits_per_core
-    return None if limit is None else at_most(memory_model(target).neuron_bits(table), limit)
+    return None if limit is None else at_most(memory_model(target).neurondevice_memory_bits(table), limit)
 
 
 @rule("SNN416", "network", "limits.inputs", "elements of the input", "pool or crop the input")
@@ -289,31 +288,18 @@ def synapses(table: LayerTable, target: Target) -> Measured:
     return sum_at_most(table.populations.synapses, target.limits.on_all_chips("synapses"))
 
 
-def _bits(table: LayerTable) -> Array:
-    """Bits of the weights and states of each population, as far as widths are known: kernels are stored once."""
-    cells, links = table.populations, table.projections
-    weights = summed(links.target, links.weights * np.maximum(links.weight_bits, 1), len(cells))
-    return np.asarray(weights + cells.neurons * cells.states * cells.state_bits)
-
-
 def _memory(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
-    own = np.where(table.populations.network == row, _bits(table), -1)
+    own = np.where(table.populations.network == row, device_memory_bits(table), -1)
     largest = int(own.argmax())
-    used, most = int(own[own >= 0].sum()), device_bits(target)
+    used, most = int(own[own >= 0].sum()), target.fabric.memory_bits
     return (f"{used:,} bits of weights and states, {own[largest]:,} of them of population "
             f"{shorten(table.names[largest])}", f"{most:,} bits of memory")
-
-
-def device_bits(target: Target) -> int:
-    """All memory of an FPGA: its blocks, and look-up tables that can be memory."""
-    fabric = target.fabric
-    return (fabric.blocks or 0) * fabric.block_bits + (fabric.luts or 0) * fabric.lut_memory_bits
 
 
 @rule("SNN416", "network", "fabric.blocks", words=_memory,
       help="use fewer weights or --weight-bits, smaller frames, or a larger device")
 def device_memory(table: LayerTable, target: Target) -> Measured:
-    return None if target.fabric.blocks is None else sum_at_most(_bits(table), device_bits(target))
+    return None if target.fabric.blocks is None else sum_at_most(device_memory_bits(table), target.fabric.memory_bits)
 
 
 MORE_CHIPS = 'use fewer neurons, weights or --weight-bits, or a target of more chips, as "loihi2 chips=4" is one'

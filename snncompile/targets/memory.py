@@ -320,3 +320,11 @@ def least_cores(table: LayerTable, target: Target) -> dict[str, Array]:
     """Cores that each network needs at least, `[network]`, by what they run out of."""
     return {name: -(-summed(table.populations.network, need, table.networks) // per_core)
             for name, (need, per_core) in core_needs(table, target).items()}
+
+
+def device_memory_bits(table: LayerTable) -> Array:
+    """Bits of the weights and states of each population on an FPGA, as far as widths are known: kernels are stored
+    once."""
+    cells, links = table.populations, table.projections
+    weights = summed(links.target, links.weights * np.maximum(links.weight_bits, 1), len(cells))
+    return np.asarray(weights + cells.neurons * cells.states * cells.state_bits)

@@ -171,6 +171,11 @@ class Fabric:
         return max((width * depth for width, depth in shapes), default=0)
 
     @property
+    def memory_bits(self) -> int:
+        """All memory: the blocks, and look-up tables that can be memory."""
+        return (self.blocks or 0) * self.block_bits + (self.luts or 0) * self.lut_memory_bits
+
+    @property
     def bank_shapes(self) -> tuple[tuple[int, int], ...]:
         """The widths and depths of two blocks side by side, and of one, the deepest first; nothing without shapes.
 
