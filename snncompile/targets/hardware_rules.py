@@ -256,7 +256,7 @@ def in_axons(table: LayerTable, target: Target) -> Measured:
       "connect fewer, or use fewer --weight-bits")
 def synapse_memory(table: LayerTable, target: Target) -> Measured:
     limit = target.limits.synapse_bits_per_core
-    return None if limit is None else at_most(memory_model(target).neurondevice_memory_bits(table), limit)
+    return None if limit is None else at_most(memory_model(target).neuron_bits(table), limit)
 
 
 @rule("SNN416", "network", "limits.inputs", "elements of the input", "pool or crop the input")
