@@ -17,7 +17,7 @@ import numpy as np
 from snncompile.backends.stream.context import Stage, bits_below
 from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.memory import DISTRIBUTED, LOGIC, lut_memories
-from snncompile.backends.stream.wires import CHAINS, LEAVES, NeuronUnit, Wire
+from snncompile.backends.stream.wires import CHAINS, NeuronUnit, Wire
 
 FITTED_AS = {"xc7": "xc7", "xcup": "xc7", "ecp5": "ecp5", "ice40": "ice40"}
 """The family whose weights stand for a family. UltraScale+ has the look-up tables of the 7 series."""
@@ -86,7 +86,7 @@ def _stage_uses(stage: Stage) -> dict[str, float]:
         "places": spatial * (address + group) * len(weighing), "tables of axes": sum(
             len(a.reached) * a.most * (address + group) for a in axes),
         "sums": stage.lanes * sums, "choice of lanes": stage.selects * stage.lanes * sums,
-        "products": 0 if not values or _multipliers(stage, stage.weight_bits, values) else
+        "products": 0 if not values or stage.floor is not None or _multipliers(stage, stage.weight_bits, values) else
         stage.lanes * stage.weight_bits * values,
         "largest": (stage.floor is not None) * stage.lanes * sums,
         "joined banks": (stage.banks > 1) * stage.banks * stage.lanes * stage.weight_bits,
@@ -117,12 +117,11 @@ def _unit_uses(stage: Stage) -> dict[str, float]:
 
 
 def _products(unit: NeuronUnit) -> list[Wire]:
-    return [w for w in unit.wires if w.op == "mul" and not any(unit.wires[a].op in LEAVES[:1] for a in w.args)]
+    return [w for w in unit.wires if w.op == "mul"]
 
 
 def _buffer_uses(hardware: Hardware) -> dict[str, float]:
-    streams = {s.name: s for s in (*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages))}
-    slots = sum(streams[name].bits for name, found in hardware.branches.items() for b in found if b.slot)
+    slots = sum(hardware.streams[name].bits for name, found in hardware.branches.items() for b in found if b.slot)
     fifos = [(m, m.style(hardware.fabric)) for m in hardware.buffers]
     return {"slots": slots, "buffers": len(fifos),
             "buffer counters": sum(3 * bits_below(m.words + 1) for m, _ in fifos),

@@ -50,8 +50,8 @@ def emissions(graph: Graph, hardware: Hardware, x: Mapping[str, Array]) -> dict[
             for op in stage.relayed:
                 flat = op.apply(flat)
             found[stage.stream.name] = flat.reshape(*values.shape[:2], *stage.stream.shape)
-    shapes = {s.name: s.shape for s in (*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages))}
-    return {n: v.reshape(v.shape[0] * v.shape[1], -1)[:, channels_last(shapes[n])] for n, v in found.items()}
+    return {n: v.reshape(v.shape[0] * v.shape[1], -1)[:, channels_last(hardware.streams[n].shape)]
+            for n, v in found.items()}
 
 
 def cycles_of(hardware: Hardware, emitted: Mapping[str, Array], ticks: int) -> int:

@@ -61,11 +61,15 @@ class Hardware:
     stages: tuple[Stage, ...]
     fabric: Fabric = XC7
 
+    @cached_property
+    def streams(self) -> dict[str, Stream]:
+        """What inputs and stages send, by name."""
+        return {s.name: s for s in (*(p.stream for p in self.inputs), *(s.stream for s in self.stages))}
+
     @property
     def buffers(self) -> tuple[MemoryUse, ...]:
         """The memories of buffers between stages; registers are none."""
-        streams = {s.name: s for s in (*(p.stream for p in self.inputs), *(s.stream for s in self.stages))}
-        return tuple(MemoryUse(b.reader.name, streams[name].bits, b.depth)
+        return tuple(MemoryUse(b.reader.name, self.streams[name].bits, b.depth)
                      for name, found in self.branches.items() for b in found if not b.slot)
 
     @property
@@ -80,8 +84,7 @@ class Hardware:
         A single register is enough in front of a stage that reads nothing else, or an output, where nothing else reads
         the stream.
         """
-        names = [*(p.stream.name for p in self.inputs), *(s.stream.name for s in self.stages)]
-        readers: dict[str, list[tuple[Link | Port, bool]]] = {name: [] for name in names}
+        readers: dict[str, list[tuple[Link | Port, bool]]] = {name: [] for name in self.streams}
         for stage in self.stages:
             for k in stage.links:
                 readers[k.stream.name].append((k, len(stage.links) == 1 and not k.delay))

@@ -117,9 +117,9 @@ def _multiple(name: str, factor: int, more: int) -> str:
 
 def _forks(hardware: Hardware) -> list[ForkCode]:
     """The streams and their readers."""
-    streams = {s.name: s for s in (*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages))}
-    branches = {name: tuple(_branch(hardware, streams[name], b) for b in hardware.branches[name]) for name in streams}
-    return [ForkCode(f"s_{name}", comment(s.label), s.bits, branches[name]) for name, s in streams.items()]
+    return [ForkCode(f"s_{name}", comment(stream.label), stream.bits,
+                     tuple(_branch(hardware, stream, b) for b in hardware.branches[name]))
+            for name, stream in hardware.streams.items()]
 
 
 def _branch(hardware: Hardware, stream: Stream, branch: Branch) -> BranchCode:
