@@ -17,9 +17,6 @@ from snncompile.targets.target import Target
 if TYPE_CHECKING:
     from snncompile.model import CompiledModel
 
-DEFAULT_MHZ = 100
-"""The clock of a target that names none."""
-
 
 @dataclass(frozen=True)
 class Point:
@@ -60,22 +57,13 @@ def explore(model: CompiledModel, target: str | Path | Target, layers: Layers = 
     Raises:
         CompileError: SNN404 for a target that is no FPGA, SNN416 for a network that does not fit.
     """
-    from snncompile.backends.network_ticks import in_hardware_ticks
     from snncompile.backends.stream.choose import Choice
-    from snncompile.backends.stream.estimate import Activity
-    from snncompile.backends.stream.fold import folds_of
-    from snncompile.backends.stream.lower import Lowering
 
     chosen = load_target(target)
     if not chosen.fabric.bank_shapes:
         fail("SNN404", "option target", shorten(chosen.name), "an FPGA", "see `snnc targets`")
     whole, by_layer = split(folding, layers)
-    options, own = Folding(**whole), folded(by_layer)
-    lowering = Lowering(model.mapped, options.chains or 1, chosen.fabric)
-    golden = in_hardware_ticks(model.golden, model.mapped)
-    first = lowering.hardware(folds_of(model.mapped, options, own))
-    choice = Choice(lowering, options, own, Activity.of(model.mapped, first, golden.inputs),
-                    options.clock_mhz or chosen.fabric.clock_mhz or DEFAULT_MHZ)
+    choice = Choice.of(model.mapped, model.golden, chosen.fabric, Folding(**whole), folded(by_layer))
     points = [Point({name: dataclasses.asdict(fold) for name, fold in folds.items()}, found.to_json())
               for folds, found in choice.points()]
     return tuple(p for p in points if not any(_beats(q.takes, p.takes) for q in points))

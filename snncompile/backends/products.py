@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.spike_product import SpikeProduct
+
+
+def expect_no_products(graph: Graph, title: str) -> None:
+    """Raises SNN410 with each product of spikes in a graph; for the arguments see `products`."""
+    found = products(graph, title)
+    if found:
+        raise CompileError(found)
 
 
 def products(graph: Graph, title: str) -> tuple[Diagnostic, ...]:

@@ -96,8 +96,8 @@ class SourceOptions(LibraryOptions):
 
 
 @dataclass(frozen=True)
-class ArithmeticOptions(LibraryOptions):
-    """How numbers become integers: an option for each field of `targets.arithmetic.Arithmetic`, and one for layers.
+class FigureOptions(LibraryOptions):
+    """Options that are made from the fields of a dataclass of figures.
 
     Attributes:
         values: what the user gave for each option, or None.
@@ -106,22 +106,30 @@ class ArithmeticOptions(LibraryOptions):
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Any:
+        return cls(values)
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ArithmeticOptions(FigureOptions):
+    """How numbers become integers: an option for each field of `targets.arithmetic.Arithmetic`, and one for layers."""
+
+    @classmethod
     def options(cls) -> Mapping[str, Option]:
         return {**{name: _arithmetic_option(name, metadata) for name, metadata in _arithmetic_fields().items()},
                 "layers": Option(Annotated[str | None, layers_option()], None)}
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> ArithmeticOptions:
-        return cls(values)
-
     def given(self) -> dict[str, Any]:
-        return {name: value if name == "layers" else arithmetic_value(name, value)
-                for name, value in self.values.items() if value is not None}
+        return {n: value if n == "layers" else arithmetic_value(n, value) for n, value in super().given().items()}
 
 
 def layers_option() -> Any:
     """The option for a file of options by layer."""
-    return _option(INTEGERS, "--layers", "Widths of single layers: a TOML file with a table for each.", "FILE")
+    return _option(INTEGERS, "--layers", "Widths and folding of single layers: a TOML file with a table for each.",
+                   "FILE")
 
 
 def _arithmetic_fields() -> dict[str, Mapping[str, Any]]:
@@ -157,25 +165,12 @@ def arithmetic_value(name: str, value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class FoldingOptions(LibraryOptions):
-    """How a network is folded on an FPGA: an option for each field of `targets.folding.Folding`.
-
-    Attributes:
-        values: what the user gave for each option, or None.
-    """
-
-    values: Mapping[str, Any] = field(default_factory=dict)
+class FoldingOptions(FigureOptions):
+    """How a network is folded on an FPGA: an option for each field of `targets.folding.Folding`."""
 
     @classmethod
     def options(cls) -> Mapping[str, Option]:
         return {f.name: _folding_option(f.name, f.metadata) for f in dataclasses.fields(Folding)}
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> FoldingOptions:
-        return cls(values)
-
-    def given(self) -> dict[str, Any]:
-        return {name: value for name, value in self.values.items() if value is not None}
 
 
 def _folding_option(name: str, metadata: Mapping[str, Any]) -> Option:

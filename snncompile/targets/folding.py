@@ -13,7 +13,9 @@ from typing import Any
 
 from snncompile.diagnostics import Collector
 from snncompile.targets.figures import accepts, flag, real, value_of, whole
+from snncompile.targets.sections import Fabric
 
+DEFAULT_MHZ = 100
 FOLDED_LAYER = ("lanes", "units")
 """The options that a layer can have for itself; see `layer_options`."""
 
@@ -51,6 +53,10 @@ class Folding:
             if value is not None and not accepts(f.metadata, value):
                 problems.error("SNN404", f"option {f.name}", repr(value)[:60], value_of(f.metadata))
         problems.finish()
+
+    def clock_of(self, fabric: Fabric) -> int:
+        """The clock that times are told for, in MHz: as asked, else that of the target, else DEFAULT_MHZ."""
+        return self.clock_mhz or fabric.clock_mhz or DEFAULT_MHZ
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
-from snncompile.backends.products import products
-from snncompile.diagnostics import CompileError, Diagnostic
+from snncompile.backends.products import expect_no_products, products
+from snncompile.diagnostics import Diagnostic
 from snncompile.ir.graph import Graph
 from snncompile.targets.load import kernel_costs
 from snncompile.targets.target import Target
@@ -24,9 +24,7 @@ class CBackend:
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.c.emit import emit
 
-        problems = self.check(request.graph, request.target)
-        if problems:
-            raise CompileError(problems)
+        expect_no_products(request.graph, self.title)
         return emit(request.graph, rates=request.rates, golden=request.golden, costs=kernel_costs(request.target))
 
     def host(self, graph: Graph, artifact: Artifact) -> Host | None:

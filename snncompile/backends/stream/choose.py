@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from snncompile.backends.artifact import Golden
+from snncompile.backends.network_ticks import in_hardware_ticks
 from snncompile.backends.plan.layouts import as_image
 from snncompile.backends.stream.area import Cells, cells_of
 from snncompile.backends.stream.context import Fold
@@ -17,8 +19,11 @@ from snncompile.backends.stream.estimate import Activity, Estimate, estimate, ex
 from snncompile.backends.stream.fold import folds_of, legal_units
 from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import Lowering
+from snncompile.backends.stream.memory import XC7
 from snncompile.diagnostics import fail, shorten
+from snncompile.ir.graph import Graph
 from snncompile.targets.folding import Folding
+from snncompile.targets.sections import Fabric
 
 STEPS = 64
 """The most steps."""
@@ -37,6 +42,22 @@ class Choice:
                  clock_mhz: int):
         self.lowering, self.folding, self.own = lowering, folding, own
         self.activity, self.clock_mhz = activity, clock_mhz
+
+    @classmethod
+    def of(cls, graph: Graph, golden: Golden, fabric: Fabric, folding: Folding, own: Mapping[str, Mapping[str, Any]]
+           ) -> Choice:
+        """The choice for an INT or MAPPED graph.
+
+        Args:
+            golden: recorded samples, in ticks of the network.
+            fabric: the FPGA; one that says nothing of its memory counts as one of AMD's 7 series.
+            folding: of the whole network.
+            own: options of single populations.
+        """
+        lowering = Lowering(graph, folding.chains or 1, fabric if fabric.bank_shapes else XC7)
+        first = lowering.hardware(folds_of(graph, folding, own))
+        activity = Activity.of(graph, first, in_hardware_ticks(golden, graph).inputs)
+        return cls(lowering, folding, own, activity, folding.clock_of(fabric))
 
     def run(self) -> tuple[dict[str, Fold], Hardware, Estimate]:
         """The folding, the hardware, and what it takes.

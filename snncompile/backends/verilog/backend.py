@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
-from snncompile.backends.products import products
-from snncompile.diagnostics import CompileError, Diagnostic
+from snncompile.backends.products import expect_no_products, products
+from snncompile.diagnostics import Diagnostic
 from snncompile.ir.graph import Graph
 from snncompile.targets.target import Target
 
@@ -23,9 +23,7 @@ class VerilogBackend:
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.verilog.project import project
 
-        problems = self.check(request.graph, request.target)
-        if problems:
-            raise CompileError(problems)
+        expect_no_products(request.graph, self.title)
         return project(request)
 
     def host(self, graph: Graph, artifact: Artifact) -> Host | None:

@@ -166,33 +166,21 @@ class StageCode:
     ends_at: str
 
     @property
-    def size(self) -> int:
-        return self.stage.stream.size
-
-    @property
-    def lanes(self) -> int:
-        return self.stage.lanes
-
-    @property
-    def units(self) -> int:
-        return self.stage.units
-
-    @property
     def unit_bits(self) -> int:
         """Bits of the number of a unit."""
-        return max(1, bits_below(self.units))
+        return max(1, bits_below(self.stage.units))
 
     @property
     def spare(self) -> int:
         """The units that have a neuron in the last step of a place; 0 where all have."""
-        return self.stage.stream.image[0] % self.units
+        return self.stage.stream.image[0] % self.stage.units
 
     def neuron(self, unit: int) -> str:
         """The expression of the number of the neuron that leaves a unit, in a simulation."""
-        if self.units == 1:
+        if self.stage.units == 1:
             return "done"
         steps, channels = self.stage.place_steps, self.stage.stream.image[0]
-        return f"done / {steps} * {channels} + done % {steps} * {self.units} + {unit}"
+        return f"done / {steps} * {channels} + done % {steps} * {self.stage.units} + {unit}"
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:
@@ -220,7 +208,7 @@ class StageCode:
     @property
     def row_width(self) -> int:
         """Bits of a group of weights."""
-        return self.lanes * self.stage.weight_bits
+        return self.stage.lanes * self.stage.weight_bits
 
     @property
     def turn_bits(self) -> int:
@@ -232,7 +220,7 @@ class StageCode:
 
     @property
     def lane_bits(self) -> int:
-        return count_bits(self.lanes // self.units)
+        return count_bits(self.stage.lanes // self.stage.units)
 
     @property
     def step_bits(self) -> int:

@@ -10,10 +10,10 @@ from snncompile.backends.backend import Request
 from snncompile.backends.network_ticks import in_hardware_ticks
 from snncompile.backends.render import render
 from snncompile.backends.stream.choose import Choice
-from snncompile.backends.stream.estimate import Activity, Estimate
+from snncompile.backends.stream.estimate import Estimate
 from snncompile.backends.stream.fold import folds_of
 from snncompile.backends.stream.hardware import Hardware, Port
-from snncompile.backends.stream.lower import Lowering
+from snncompile.backends.stream.lower import lower
 from snncompile.backends.stream.memory import XC7
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.words import words
@@ -22,8 +22,6 @@ from snncompile.targets.sections import Fabric
 
 GOLDEN_VALUES = 500_000
 """The most values of inputs and outputs that a test bench compares, unless a single sample has more."""
-CLOCK_MHZ = 100
-"""The clock of a project whose target names none."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +66,19 @@ def project(request: Request) -> Artifact:
         CompileError: SNN410 for projections that have no form as a stream, SNN404 for a folding that cannot be,
             SNN416 for a network that does not fit, SNN420 for a demand that no folding meets.
     """
-    graph, fabric = request.graph, request.target.fabric
-    clock_mhz = request.folding.clock_mhz or fabric.clock_mhz or CLOCK_MHZ
-    golden = in_hardware_ticks(request.golden, graph) if request.golden else None
-    lowering = Lowering(graph, request.folding.chains or 1, fabric if fabric.bank_shapes else XC7)
-    folds = folds_of(graph, request.folding, request.folded)
-    hardware, found, vectors, samples = lowering.hardware(folds), None, {}, 0
-    if golden:
-        activity = Activity.of(graph, hardware, golden.inputs)
-        folds, hardware, found = Choice(lowering, request.folding, request.folded, activity, clock_mhz).run()
+    graph, fabric, folding, own = request.graph, request.target.fabric, request.folding, request.folded
+    found, vectors, samples = None, {}, 0
+    if request.golden:
+        folds, hardware, found = Choice.of(graph, request.golden, fabric, folding, own).run()
+        golden = in_hardware_ticks(request.golden, graph)
         vectors, samples = _vectors(hardware, golden), _samples(golden)
+    else:
+        folds = folds_of(graph, folding, own)
+        hardware = lower(graph, folds, folding.chains or 1, fabric if fabric.bank_shapes else XC7)
     sources = emit(hardware, max(samples, 1))
     synthesised = sorted(n for n in sources.files if n.endswith(".v") and "TESTBENCH" not in n)
     made = Project(hardware, fabric, tuple(synthesised),
-                   clock_mhz, samples, found)
+                   folding.clock_of(fabric), samples, found)
     return Artifact({**sources.files, **vectors, **_scripts(made)}, sources.sizes_bytes,
                     found.to_json() if found else {}, {name: dataclasses.asdict(fold) for name, fold in folds.items()})
 

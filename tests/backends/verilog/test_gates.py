@@ -43,7 +43,7 @@ def test_gates_of_ice40_give_the_recorded_outputs(sizes: tuple[int, ...], tmp_pa
     sources = " ".join(p.name for p in sorted(folder.glob("*.v")) if "TESTBENCH" not in p.name)
     design = ys.Design()
     with silence():
-        for step in (f"read_verilog {sources}", "synth_ice40 -top gates_TOP", "write_verilog -noattr gates.net"):
+        for step in (f"read_verilog {sources}", "synth_ice40 -top gates_AXIS", "write_verilog -noattr gates.net"):
             ys.run_pass(step, design)
     cells = Path(pyosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
     (folder / "gates_net.v").write_text((folder / "gates.net").read_text())
