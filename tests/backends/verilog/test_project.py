@@ -135,6 +135,27 @@ def test_the_command_line_folds_and_verifies(tmp_path: Path) -> None:
     assert "emitted Verilog = reference" in snnc("verify", tmp_path / "build").output
 
 
+@needs("make")
+@pytest.mark.parametrize(("device", "tools"), [("ecp5-25f", ("yosys", "nextpnr-ecp5", "ecppack")),
+                                               ("ice40-up5k", ("yosys", "nextpnr-ice40", "icepack")),
+                                               ("xc7a35t", ("yosys",))])
+@pytest.mark.parametrize("prefix", ["", "yowasp-"])
+def test_the_makefile_finds_tools_by_either_name(device: str, tools: tuple[str, ...], prefix: str, tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tools of these names here say how they were called, and write an empty file for what they should make."""
+    folder = sc.compile(small(), device, calibration=spikes(), lanes=2).save(tmp_path / "build") / "verilog"
+    path = tmp_path / "tools"
+    path.mkdir()
+    for tool in tools:
+        (path / f"{prefix}{tool}").write_text('#!/bin/sh\necho "$0 $*" >> called; touch net.json cells.txt\n')
+        (path / f"{prefix}{tool}").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
+    goal = "bitstream" if len(tools) > 1 else "synth"
+    subprocess.run(["make", "-s", goal], cwd=folder, check=True, capture_output=True)
+    called = [Path(line.split()[0]).name for line in (folder / "called").read_text().splitlines()]
+    assert called == [f"{prefix}{tool}" for tool in tools]
+
+
 @needs("pyosys")
 @pytest.mark.parametrize("device", ["ecp5-25f", "ice40-hx8k", "xc7a35t"])
 def test_yosys_reads_the_sources_without_a_warning_of_its_checks(device: str, tmp_path: Path,
