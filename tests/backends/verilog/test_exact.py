@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 from typing import Any
@@ -9,18 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+import snncompile as sc
 from snncompile.backends.plan.layouts import as_image
 from snncompile.backends.stream.context import Fold
 from snncompile.backends.stream.cycles import cycles_of, emissions
 from snncompile.backends.stream.fold import legal_units
+from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.stream.memory import XC7
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.host import simulate
 from snncompile.diagnostics import CompileError
-from snncompile.ir.graph import Graph
+from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.populations import Population
+from snncompile.ir.ops import Input, Linear, Output, SumPool, Upsample
+from snncompile.ir.populations import Neuron, Population
+from snncompile.ir.rules import Firing
 from snncompile.model import inside_differences
 from snncompile.targets.sections import Fabric
 from tests.backends.exactness import Case, random_case
@@ -119,3 +124,42 @@ def test_empty_and_full_ticks_are_exact(seed: int, fill: int) -> None:
     x = {n: np.full_like(v, fill * int(case.graph.inputs[n].high)) for n, v in case.x.items()}
     wanted = run(case.graph, x, record=True, states=True)
     assert differences(Case(case.graph, x, case.rates, wanted), seed, stall=20) == []
+
+
+def only(*ops: Any, folds: Fold) -> tuple[Case, Hardware]:
+    """Operators one after another into one population, with input that is dense, and the hardware of it."""
+    nodes = {f"op{k}": op for k, op in enumerate(ops)} | {"out": Output()}
+    names = list(nodes)
+    graph = sc.compile(Graph("only", nodes, tuple(itertools.starmap(Edge, itertools.pairwise(names)))),
+                       weight_rounding="nearest").graph
+    x = {"op0": np.random.default_rng(0).integers(0, 2, (2, 5, *ops[0].shape))}
+    wanted = run(graph, x, record=True, states=True)
+    return Case(graph, x, {}, wanted), lower(graph, dict.fromkeys(graph.populations, folds))
+
+
+def wrong_in(case: Case, hardware: Hardware) -> list[str]:
+    found = simulate(case.graph, emit(hardware), case.x, limit=CYCLES)
+    return inside_differences(case.wanted, found.traces) + [
+        n for n, v in case.wanted.outputs.items() if not np.array_equal(v, found.traces.outputs[n])]
+
+
+@needs_simulator
+@pytest.mark.parametrize(("channels", "folds"), [(3, Fold(2, 2)), (5, Fold(4, 4)), (6, Fold(4, 2)), (7, Fold(4, 4))])
+def test_units_without_a_neuron_send_nothing(channels: int, folds: Fold) -> None:
+    """All neurons fire in every tick by their bias, and units to spare have the bias of the last channel."""
+    case, hardware = only(Input((2,)), Linear(np.eye(channels, 2), np.full(channels, 3.0)),
+                          Neuron.of("if", Firing(), threshold=1.0), folds=folds)
+    assert hardware.stages[0].stream.image[0] % folds.units == channels % folds.units
+    assert case.wanted.outputs["out"].all()
+    assert wrong_in(case, hardware) == []
+
+
+@needs_simulator
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_an_event_that_reaches_a_sum_twice_is_added_twice(lanes: int) -> None:
+    """Each element becomes four, of which a pool adds several to the same sum, one straight after the other."""
+    case, hardware = only(Input((2, 4, 4)), Upsample((2, 2)), SumPool((3, 3), (1, 1)),
+                          Neuron.of("if", Firing(), threshold=3.0), folds=Fold(lanes))
+    assert hardware.stages[0].links[0].hold > 0
+    assert case.wanted.outputs["out"].any()
+    assert wrong_in(case, hardware) == []
