@@ -145,10 +145,12 @@ def multipliers_of(hardware: Hardware) -> int:
 
 def _multipliers(stage: Stage, one: int, other: int) -> int:
     """The multipliers of a product of two values of so many bits, signs included; 0 where look-up tables compute it."""
-    wide, narrow = MULTIPLIERS[stage.fabric.family or "xc7"]
-    if min(one, other) < 2 or one + other < LEAST_PRODUCT_BITS or not (stage.fabric.multipliers is None
-                                                                      or stage.fabric.multipliers):
-        return 0
+    return 0 if stage.fabric.multipliers == 0 else multipliers_for(stage.fabric.family or "xc7", one, other)
+
+
+def multipliers_for(family: str, one: int, other: int) -> int:
+    """The multipliers of a family that a product takes: one for each pair of pieces whose product is wide enough."""
+    wide, narrow = MULTIPLIERS[family]
     return min(sum(part + piece >= LEAST_PRODUCT_BITS and min(part, piece) > 1
                    for part in _pieces(one, first) for piece in _pieces(other, second))
                for first, second in ((wide, narrow), (narrow, wide)))

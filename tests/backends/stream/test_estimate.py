@@ -79,6 +79,13 @@ def test_bits_that_differ_are_counted_in_any_type(kind: type) -> None:
     assert differing_bits(np.zeros((3, 1), kind), 9) == 0
 
 
+@pytest.mark.parametrize(("one", "other", "family", "wanted"), [
+    (9, 8, "ecp5", 1), (4, 4, "ecp5", 0), (19, 4, "ecp5", 1), (35, 18, "ecp5", 2), (36, 18, "ecp5", 3),
+    (25, 18, "xc7", 1), (26, 18, "xc7", 2), (30, 30, "xc7", 4), (16, 16, "ice40", 1)])
+def test_wide_products_take_a_multiplier_a_pair_of_pieces(one: int, other: int, family: str, wanted: int) -> None:
+    assert area.multipliers_for(family, one, other) == wanted
+
+
 def test_shapes_of_memories() -> None:
     assert [blocks_of(XC7, *shape) for shape in ((36, 512), (37, 512), (20, 2048), (1, 16385))] == [1, 2, 3, 2]
     assert [style_of(XC7, *shape) for shape in ((8, 32), (32, 128), (8, 4096))] == ["distributed", "block", "block"]

@@ -23,7 +23,7 @@ from snncompile.backends.verilog.host import simulate
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import Input, Linear, Output, SumPool, Upsample
+from snncompile.ir.ops import Input, Linear, MaxPool, Output, SumPool, Upsample
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.model import inside_differences
@@ -132,7 +132,8 @@ def only(*ops: Any, folds: Fold) -> tuple[Case, Hardware]:
     names = list(nodes)
     graph = sc.compile(Graph("only", nodes, tuple(itertools.starmap(Edge, itertools.pairwise(names)))),
                        weight_rounding="nearest").graph
-    x = {"op0": np.random.default_rng(0).integers(0, 2, (2, 5, *ops[0].shape))}
+    low, high = (int(n) for n in (graph.inputs["op0"].low, graph.inputs["op0"].high))
+    x = {"op0": np.random.default_rng(0).integers(low, high + 1, (2, 5, *ops[0].shape))}
     wanted = run(graph, x, record=True, states=True)
     return Case(graph, x, {}, wanted), lower(graph, dict.fromkeys(graph.populations, folds))
 
@@ -162,4 +163,16 @@ def test_an_event_that_reaches_a_sum_twice_is_added_twice(lanes: int) -> None:
                           Neuron.of("if", Firing(), threshold=3.0), folds=Fold(lanes))
     assert hardware.stages[0].links[0].hold > 0
     assert case.wanted.outputs["out"].any()
+    assert wrong_in(case, hardware) == []
+
+
+@needs_simulator
+def test_the_largest_of_values_that_are_all_negative_is_not_zero() -> None:
+    """A maximum needs every element, and begins at the least value that there can be."""
+    case, hardware = only(Input((1, 6, 6), "real", low=-1.0, high=0.25), MaxPool((2, 2), (2, 2)),
+                          Neuron.of("if", Firing(), threshold=1.0), folds=Fold())
+    largest = MaxPool((2, 2), (2, 2)).apply(case.x["op0"].reshape(-1, 1, 6, 6))
+    assert (largest < 0).any()
+    assert (largest > 0).any()
+    assert [s.stream.whole for s in hardware.stages].count(True) == 1
     assert wrong_in(case, hardware) == []

@@ -14,6 +14,11 @@ from snncompile.backends.artifact import Artifact
 from snncompile.backends.verilog import host
 from snncompile.backends.verilog.simulators import Icarus, Verilator, simulator
 from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
+from snncompile.ir.rules import Firing
+from snncompile.ir.types import ShapeOnly
 from tests.cli.running import snnc
 from tests.nets import nir_file, small, spikes
 from tests.tools import needs
@@ -104,6 +109,17 @@ def test_a_network_larger_than_the_memory_of_a_device_is_refused() -> None:
     verdict = sc.check(small(), sc.load_target("ice40-up5k").with_(blocks=1, block_widths=(1,), block_depths=(8,)))
     assert [v.rule for v in verdict.violations] == ["device-memory"]
     assert "of population" in verdict.violations[0].diagnostic.found
+
+
+def test_the_memory_that_is_compared_is_that_of_weights_and_states() -> None:
+    """40 weights of 4 bits, and 4 neurons with one state of 10 bits: 200 bits."""
+    graph = Graph("net", {"in": Input((10,)), "weights": Linear(ShapeOnly((4, 10))),
+                          "lif": Neuron.of("lif", Firing(), decay=0.5), "out": Output()},
+                  (Edge("in", "weights"), Edge("weights", "lif"), Edge("lif", "out")))
+    bits = {"block_widths": (1,), "block_depths": (1,), "lut_memory_bits": 0}
+    devices = [sc.load_target("ecp5-25f").with_(blocks=n, **bits) for n in (199, 200)]
+    verdicts = [sc.check(graph, d, weight_bits=4, membrane_bits=10, cost=False) for d in devices]
+    assert [bool(v.violations) for v in verdicts] == [True, False]
 
 
 def test_a_device_without_a_name_gets_sources_and_no_scripts(tmp_path: Path) -> None:
