@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snncompile.diagnostics import Collector
 from snncompile.targets.figures import accepts, flag, real, value_of, whole
-from snncompile.targets.sections import Fabric
+
+if TYPE_CHECKING:
+    from snncompile.targets.sections import Fabric
 
 DEFAULT_MHZ = 100
 FOLDED_LAYER = ("lanes", "units")
