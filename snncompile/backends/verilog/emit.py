@@ -22,10 +22,8 @@ def emit(hardware: Hardware, samples: int = 1) -> Artifact:
         f"{name}_FIFO.v": render("verilog/fifo.v.j2"), f"{name}_TOP.v": render("verilog/top.v.j2", top=top, h=hardware),
         f"{name}_AXIS.v": render("verilog/axis.v.j2", top=top, h=hardware),
         f"{name}_TESTBENCH.v": render("verilog/testbench.v.j2", h=hardware, samples=samples)}
-    weights = 0
     for number, stage in enumerate(hardware.stages):
         code, memories = lower_stage(name, number, stage)
         files |= {f"{code.module}.v": render("verilog/stage.v.j2", s=code),
                   f"{code.module}_UNIT.v": render("verilog/unit.v.j2", s=code), **memories}
-        weights += stage.words.size * stage.weight_bits
-    return Artifact(files, {"weights": weights // 8})
+    return Artifact(files)

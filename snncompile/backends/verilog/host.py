@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Progress
-from snncompile.backends.network_ticks import magnitudes
-from snncompile.backends.stream.context import Stage
-from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import lower
-from snncompile.backends.verilog.simulators import Icarus, Verilator, call, simulator
-from snncompile.backends.verilog.words import in_shape, values_of, words
-from snncompile.diagnostics import fail
+from snncompile.backends.stream.readings import Simulated, inputs_of, read
+from snncompile.backends.stream.simulation import call
+from snncompile.backends.stream.words import words
+from snncompile.backends.verilog.simulators import Icarus, Verilator, simulator
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array
@@ -57,28 +53,17 @@ class VerilogHost:
         Raises:
             CompileError: SNN607 where the simulator fails.
         """
-        traces = self.trace(x, False, progress)
-        return dict(traces.outputs), {n: magnitudes(traces.emitted[n]) for n in self.graph.populations}
+        return self._simulated(x, False, progress).results(self.graph)
 
     def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
         """Run as `run` does, and record what each population emitted, and with `states` each state after each tick."""
-        found = simulate(self.graph, self.artifact, x, states=states, tool=self.tool).traces
+        return self._simulated(x, states, progress).traces_of(self.graph, states)
+
+    def _simulated(self, x: Mapping[str, Array], states: bool, progress: Progress | None) -> Simulated:
+        found = simulate(self.graph, self.artifact, x, states=states, tool=self.tool)
         if progress:
-            samples = len(next(iter(x.values())))
-            progress(samples, samples)
-        own = {n: found.emitted[n] for n in self.graph.populations}
-        return Traces(found.outputs, own, {n: found.states[n] for n in own} if states else {})
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """What a simulation showed: outputs, emissions and states in each tick, and the clock cycles that it took.
-
-    Beside the populations, what lies between them in hardware is recorded too.
-    """
-
-    traces: Traces
-    cycles: int
+            progress(*[inputs_of(x)[0]] * 2)
+        return found
 
 
 def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], stall: int = 0, limit: int = MAX_CYCLES,
@@ -97,7 +82,7 @@ def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], stall: in
         CompileError: SNN607 where a tool is absent or fails, or where the network has not ended by the limit.
     """
     hardware = lower(graph)
-    samples, ticks = next(iter(x.values())).shape[:2]
+    samples, ticks = inputs_of(x)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, content in artifact.files.items():
@@ -108,38 +93,4 @@ def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], stall: in
         command = (tool or Icarus()).build(folder, [f for f in artifact.files if f.endswith(".v")])
         text = call([*command, f"+STALL={stall}", f"+SAMPLES={samples}", f"+LIMIT={limit}",
                      *(["+STATES"] if states else [])], folder)
-    return _read(hardware, text, samples, ticks)
-
-
-def _read(hardware: Hardware, text: str, samples: int, ticks: int) -> Simulated:
-    stages, every = hardware.stages, samples * ticks
-    emitted = [np.zeros((every, s.stream.size), np.int64) for s in stages]
-    states = [[np.zeros((every, s.stream.size), np.int64) for _ in s.states] for s in stages]
-    sent: list[list[int]] = [[] for _ in hardware.outputs]
-    tick, cycles = [0] * len(stages), -1
-    for line in text.splitlines():
-        kind, *rest = line.split() or [""]
-        if kind == "N":
-            k, neuron, value, *after = map(int, rest)
-            if tick[k] < every:
-                emitted[k][tick[k], neuron] = value
-                for state, v in zip(states[k], after, strict=False):
-                    state[tick[k], neuron] = v
-        elif kind == "C":
-            tick[int(rest[0])] += 1
-        elif kind == "O":
-            sent[int(rest[0])].append(int(rest[1], 16))
-        elif kind == "DONE":
-            cycles = int(rest[0])
-    if cycles < 0:
-        fail("SNN607", "the simulation", f"it did not end; ticks of each stage: {tick}", f"{every} ticks each",
-             "allow more clock cycles")
-    outputs = {p.label: in_shape(p.stream, values_of(p.stream, v, every), samples)
-               for p, v in zip(hardware.outputs, sent, strict=True)}
-    return Simulated(Traces(
-        outputs, {s.stream.label: in_shape(s.stream, v, samples) for s, v in zip(stages, emitted, strict=True)},
-        {s.stream.label: _states(s, of, samples) for s, of in zip(stages, states, strict=True)}), cycles)
-
-
-def _states(stage: Stage, values: list[Array], samples: int) -> dict[str, Array]:
-    return {m.label: in_shape(stage.stream, v, samples) for m, v in zip(stage.states, values, strict=True)}
+    return read(hardware, text, samples, ticks)

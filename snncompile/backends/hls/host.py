@@ -1,0 +1,127 @@
+"""Running emitted C++ for high-level synthesis: compiled by the system's compiler, with threads for tasks."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.backend import Progress
+from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.readings import Simulated, inputs_of, read
+from snncompile.backends.stream.simulation import TRACE, built, call
+from snncompile.backends.stream.words import words
+from snncompile.ir.graph import Graph
+from snncompile.ir.interp import Traces
+from snncompile.ir.types import Array
+
+FLAGS = ("-std=c++14", "-w", TRACE, "-pthread")
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """The C++ compiler.
+
+    Attributes:
+        command: how it is called.
+        headers: the options by which it finds the headers of high-level synthesis.
+        flags: how fast the program has to be.
+    """
+
+    command: str
+    headers: tuple[str, ...]
+    flags: tuple[str, ...] = ("-O1",)
+
+    @classmethod
+    def find(cls) -> Compiler | None:
+        """That of this machine; None where there is no compiler, or no `ap_int.h`.
+
+        The header is that of Vitis HLS, where the variable XILINX_HLS names its folder, or comes with the Python
+        package hls4ml, which is not imported.
+        """
+        command = next((c for c in (os.environ.get("CXX"), "g++", "clang++", "c++") if c and shutil.which(c)), None)
+        vendor = os.environ.get("XILINX_HLS")
+        package = None if vendor else importlib.util.find_spec("hls4ml")
+        places = list(package.submodule_search_locations or []) if package else []
+        found = [Path(vendor) / "include"] if vendor else [Path(p) / "templates/vivado/ap_types" for p in places]
+        folder = next((f for f in found if (f / "ap_int.h").exists()), None)
+        if command is None or folder is None:
+            return None
+        return cls(command, (*(() if vendor else ("-I", "sim")), "-isystem", str(folder)))
+
+    def build(self, folder: Path, name: str) -> str:
+        """Compile the sources in a folder, or find what was compiled from the same ones; gives the program's path."""
+        sources = [p for pattern in ("*.cpp", "*.h", "sim/*.h") for p in folder.glob(pattern)]
+        command = [self.command, *FLAGS, *self.flags, *self.headers, "-o", "net.sim", f"{name}_ALL.cpp"]
+        return built(folder, sorted(str(p.relative_to(folder)) for p in sources), command, "net.sim")
+
+
+def host(graph: Graph, artifact: Artifact) -> HlsHost | None:
+    """A host for these files; None on a machine without a C++ compiler or the headers."""
+    compiler = Compiler.find()
+    return None if compiler is None else HlsHost(graph, artifact, compiler)
+
+
+@dataclass(frozen=True)
+class HlsHost:
+    """Emitted C++, in which each population is a thread.
+
+    Attributes:
+        graph: the graph that it was emitted for.
+        artifact: the emitted files.
+        compiler: of C++.
+    """
+
+    graph: Graph
+    artifact: Artifact
+    compiler: Compiler
+
+    def run(self, x: Mapping[str, Array], progress: Progress | None = None
+            ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Run integer inputs `[sample, tick, *shape]` by name; the samples follow each other without a pause.
+
+        Returns:
+            The outputs, of the same form, and for each population the sum of the magnitudes of what it emitted,
+            `[sample]`.
+
+        Raises:
+            CompileError: SNN607 where the compiler or the program fails.
+        """
+        return self._simulated(x, progress).results(self.graph)
+
+    def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
+        """Run as `run` does, and record what each population emitted, and with `states` each state after each tick."""
+        return self._simulated(x, progress).traces_of(self.graph, states)
+
+    def _simulated(self, x: Mapping[str, Array], progress: Progress | None) -> Simulated:
+        found = simulate(self.graph, self.artifact, x, self.compiler)
+        if progress:
+            progress(*[inputs_of(x)[0]] * 2)
+        return found
+
+
+def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], compiler: Compiler) -> Simulated:
+    """Run samples, and read what each population sent and kept in each tick.
+
+    Args:
+        graph, artifact: what was emitted, and its files.
+        x: integers `[sample, tick, *shape]` by the name of each input.
+
+    Raises:
+        CompileError: SNN607 where the compiler or the program fails, or where the network does not end in time.
+    """
+    hardware = lower(graph)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "sim").mkdir()
+        for file, content in artifact.files.items():
+            if file.endswith((".cpp", ".h")):
+                (folder / file).write_text(content if isinstance(content, str) else content.decode())
+        for port in hardware.inputs:
+            (folder / f"in_{port.name}.hex").write_text(words(port.stream, x[port.label]))
+        return read(hardware, call([compiler.build(folder, hardware.name)], folder), *inputs_of(x))

@@ -1,0 +1,63 @@
+"""Programs that simulate hardware: calling tools, and keeping what they build."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from snncompile.backends.cache import cache_folder
+from snncompile.diagnostics import fail
+
+TIMEOUT_S = 3600
+"""The longest time that a tool may take, in seconds."""
+TRACE = "-DSNNC_TRACE"
+"""The option with which emitted test benches print what `readings` reads."""
+
+
+def call(command: Sequence[str], folder: Path) -> str:
+    """What a tool prints. Raises SNN607 where it is not installed, fails, or takes too long."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+                              check=False)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        fail("SNN607", command[0], str(e)[:300])
+    if done.returncode:
+        fail("SNN607", command[0], (done.stderr + done.stdout).strip()[:600])
+    return done.stdout
+
+
+def built(folder: Path, sources: Sequence[str], command: Sequence[str], result: str) -> str:
+    """The path of a program in the cache, built unless one was built from the same sources by the same command.
+
+    Args:
+        folder: holds the sources.
+        command: makes the program there.
+        result: the path of the program in the folder.
+
+    Raises:
+        CompileError: SNN607 where the tool fails, or where the cache cannot be written.
+    """
+    program = cache_folder() / f"{_key(command, {name: (folder / name).read_bytes() for name in sources})}.sim"
+    if not program.exists():
+        call(command, folder)
+        try:
+            program.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=program.parent) as beside:
+                os.replace(shutil.copy2(folder / result, beside), program)
+        except OSError as e:
+            fail("SNN607", "the cache of built simulations", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
+    return str(program)
+
+
+def _key(command: Sequence[str], contents: Mapping[str, bytes]) -> str:
+    """The name of a program: a hash of its sources, the command, and the machine that it is built for."""
+    key = hashlib.sha256(repr((platform.node(), list(command), sorted(contents))).encode())
+    for _, content in sorted(contents.items()):
+        key.update(hashlib.sha256(content).digest())
+    return key.hexdigest()[:32]
