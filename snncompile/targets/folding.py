@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from snncompile.targets.sections import Fabric
 
 DEFAULT_MHZ = 100
-FOLDED_LAYER = ("lanes", "units")
+FOLDED_LAYER = ("lanes", "units", "queue")
 """The options that a layer can have for itself; see `layer_options`."""
 
 
@@ -29,6 +29,8 @@ class Folding:
     Attributes:
         lanes: how many weights each population adds up in a clock cycle.
         units: how many neurons each population updates in a clock cycle: a power of two that divides the lanes.
+        queue: how many words can wait in front of a population, so that the one before it need not; 1 is a register.
+            Where a whole tick has to have room, so that no network waits for ever, it has.
         chains: how many carry chains a value passes between two registers of a neuron unit: fewer registers and cycles,
             and a slower clock.
         clock_mhz: the clock for which latencies are told, and constraints are written; that of the target otherwise.
@@ -42,6 +44,7 @@ class Folding:
 
     lanes: int | None = whole("Weights that a population adds up in a clock cycle.", 1, high=1024)
     units: int | None = whole("Neurons that a population updates in a clock cycle.", 1, high=64)
+    queue: int | None = whole("Words that wait in front of a population.", 1, high=65536)
     chains: int | None = whole("Carry chains between two registers of a neuron unit.", 1, high=8)
     fastest: bool = flag("Fold for speed, with as much of the device as it takes.", False)
     clock_mhz: int | None = whole("Frequency of the clock, in MHz.", 1, high=2000)

@@ -115,4 +115,4 @@ def _axis(name: str, axis: Axis, groups: int, addresses: int) -> list[Table]:
 
 def _branch(branch: Branch) -> BranchCode:
     name = f"{'o' if isinstance(branch.reader, Port) else 'l'}_{branch.reader.name}"
-    return BranchCode(name, max(2, branch.depth), branch.ends_only)
+    return BranchCode(name, 2 if branch.slot else max(2, branch.depth), branch.ends_only)

@@ -1,13 +1,15 @@
 """Choosing a folding: as few cells as a demand allows, or as fast as the device allows.
 
 The busiest stage is made faster, step by step: it gets more lanes where most of its cycles are for events, and more
-neuron units where they are for sweeps, whichever saves more cycles for each look-up table that it takes more. When a
-demand is met, what turned out to be needless is taken back.
+neuron units where they are for sweeps, whichever saves more cycles for each look-up table that it takes more. Where it
+waits for those that read what it sends, words can queue in front of them instead. When a demand is met, what turned out
+to be needless is taken back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from snncompile.backends.artifact import Golden
@@ -27,6 +29,8 @@ from snncompile.targets.sections import Fabric
 
 STEPS = 64
 """The most steps."""
+QUEUE = 32
+"""Words that wait in the smallest memory of look-up tables of most devices."""
 
 
 class Choice:
@@ -132,11 +136,13 @@ class Choice:
         names = {s.stream.name: s.stream.label for s in hardware.stages if s.stream.label in folds and not s.relayed}
         for stream in sorted(names, key=lambda n: -busy[n]):
             name, best = names[stream], None
-            for fold in self._next(name, folds[name]):
-                trial = {**folds, name: fold}
+            trials = [{**folds, name: fold} for fold in self._next(name, folds[name])]
+            for trial in (*trials, *self._queued(hardware, stream, folds)):
                 made = self.lowering.hardware(trial)
                 cells = cells_of(made)
                 saved = busy[stream] - self.activity.busy(made)[stream]
+                if trial[name] == folds[name]:
+                    saved = max(before.cycles) - max(self.activity.cycles(made))
                 if saved <= 0 or excess(cells, before.limits):
                     continue
                 worth = saved / max(_size(cells, trial) - _size(before.cells, folds), 1)
@@ -146,17 +152,26 @@ class Choice:
                 return best[1]
         return None
 
+    def _queued(self, hardware: Hardware, stream: str, folds: Mapping[str, Fold]) -> Iterator[dict[str, Fold]]:
+        """Foldings in which words of a stream queue in front of its reader."""
+        for branch in hardware.branches[stream]:
+            readers = [s.stream.label for s in hardware.stages if branch.reader in s.links and s.relayed is None]
+            for name in readers:
+                if branch.slot and "queue" not in self.own.get(name, {}) and not self.folding.queue:
+                    for depth in sorted({min(QUEUE, branch.most), branch.most}):
+                        yield {**folds, name: replace(folds[name], queue=depth)}
+
     def _next(self, name: str, fold: Fold) -> list[Fold]:
         """Foldings that are one step faster."""
         own, channels = self.own.get(name, {}), as_image(self.lowering.graph.shapes[name])[0]
         found = []
         if "lanes" not in own and fold.lanes < channels:
             lanes = min(2 * fold.lanes, channels)
-            found.append(Fold(lanes, max(n for n in legal_units(lanes) if n <= fold.units)))
+            found.append(replace(fold, lanes=lanes, units=max(n for n in legal_units(lanes) if n <= fold.units)))
             if "units" not in own and 2 * fold.units in legal_units(lanes):
-                found.append(Fold(lanes, 2 * fold.units))
+                found.append(replace(fold, lanes=lanes, units=2 * fold.units))
         if "units" not in own and 2 * fold.units in legal_units(fold.lanes):
-            found.append(Fold(fold.lanes, 2 * fold.units))
+            found.append(replace(fold, units=2 * fold.units))
         return found
 
     def _previous(self, name: str, fold: Fold) -> list[Fold]:
@@ -164,12 +179,14 @@ class Choice:
         own = self.own.get(name, {})
         found = []
         if "units" not in own and fold.units > 1:
-            found.append(Fold(fold.lanes, fold.units // 2))
+            found.append(replace(fold, units=fold.units // 2))
+        if "queue" not in own and not self.folding.queue and fold.queue > 1:
+            found.append(replace(fold, queue=1))
         if "lanes" not in own and fold.lanes > (self.folding.lanes or 1):
             lanes = -(-fold.lanes // 2)
             units = max(n for n in legal_units(lanes) if n <= fold.units)
             if "units" not in own or units == fold.units:
-                found.append(Fold(lanes, units))
+                found.append(replace(fold, lanes=lanes, units=units))
         return found
 
 

@@ -151,10 +151,12 @@ class Fold:
     Attributes:
         lanes: how many weights are added.
         units: how many neurons are updated: a power of two that divides the lanes.
+        queue: how many words can wait in front of it where a register, which is 1, would do.
     """
 
     lanes: int = 1
     units: int = 1
+    queue: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The folding of a network: how many lanes and neuron units each population has."""
+"""The folding of a network: how many lanes, neuron units and waiting words each population has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snncompile.targets.folding import Folding
 
 
 def folds_of(graph: Graph, folding: Folding, own: Mapping[str, Mapping[str, Any]]) -> dict[str, Fold]:
-    """The lanes and units of each population, by name.
+    """The folding of each population, by name.
 
     Args:
         folding: of the whole network. A population with fewer channels than lanes has as many as channels, and the most
@@ -39,7 +39,7 @@ def folds_of(graph: Graph, folding: Folding, own: Mapping[str, Mapping[str, Any]
             problems.error("SNN404", f"options of population {shorten(name)}, units", f"{units} with {lanes} lanes",
                            ", ".join(map(str, legal)), f"units = {nearest}")
             continue
-        folds[name] = Fold(lanes, units)
+        folds[name] = Fold(lanes, units, given.get("queue") or folding.queue or 1)
     problems.finish()
     return folds
 

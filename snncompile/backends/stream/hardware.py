@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from snncompile.backends.stream.context import Link, Stage, Stream
@@ -41,6 +41,11 @@ class Branch:
     slot: bool
     tokens: int = 0
     ends_only: bool = False
+
+    @property
+    def most(self) -> int:
+        """The words of a whole tick and its delay, of which more never wait."""
+        return self.reader.stream.size + 1 if isinstance(self.reader, Port) else self.reader.depth
 
 
 @dataclass(frozen=True)
@@ -82,19 +87,22 @@ class Hardware:
         """The readers of each stream, by the name of the stream, which are in front of the stages and outputs.
 
         A single register is enough in front of a stage that reads nothing else, or an output, where nothing else reads
-        the stream.
+        the stream; the folding of the stage may ask for more.
         """
-        readers: dict[str, list[tuple[Link | Port, bool]]] = {name: [] for name in self.streams}
+        readers: dict[str, list[tuple[Link | Port, int | None]]] = {name: [] for name in self.streams}
         for stage in self.stages:
             for k in stage.links:
-                readers[k.stream.name].append((k, len(stage.links) == 1 and not k.delay))
+                alone = len(stage.links) == 1 and not k.delay
+                readers[k.stream.name].append((k, stage.fold.queue if alone else None))
         for port in self.outputs:
-            readers[port.stream.name].append((port, True))
-        return {name: tuple(_branch(reader, alone and len(found) == 1) for reader, alone in found)
+            readers[port.stream.name].append((port, 1))
+        return {name: tuple(_branch(reader, queue if len(found) == 1 else None) for reader, queue in found)
                 for name, found in readers.items()}
 
 
-def _branch(reader: Link | Port, slot: bool) -> Branch:
-    if isinstance(reader, Port):
-        return Branch(reader, reader.stream.size + 1, slot)
-    return Branch(reader, reader.depth, slot, reader.delay, reader.words is None)
+def _branch(reader: Link | Port, queue: int | None) -> Branch:
+    """The buffer in front of a reader: of as many words as its queue has, or of all that may wait where there is none.
+    """
+    tokens, ends_only = (0, False) if isinstance(reader, Port) else (reader.delay, reader.words is None)
+    branch = Branch(reader, 1, queue == 1, tokens, ends_only)
+    return replace(branch, depth=branch.most if queue is None else min(queue, branch.most))

@@ -39,11 +39,11 @@ needs_simulator = needs("iverilog")
 
 
 def folding(graph: Graph, seed: int) -> tuple[dict[str, Fold], int]:
-    """Random lanes and units of each population, and carry chains between registers."""
+    """Random lanes, units and queues of each population, and carry chains between registers."""
     rng, folds = np.random.default_rng(seed), {}
     for name in graph.populations:
         lanes = int(rng.integers(1, min(as_image(graph.shapes[name])[0], 8) + 1))
-        folds[name] = Fold(lanes, int(rng.choice(legal_units(lanes))))
+        folds[name] = Fold(lanes, int(rng.choice(legal_units(lanes))), int(rng.choice([1, 1, 2, 5, 64])))
     return folds, int(rng.integers(1, 4))
 
 
