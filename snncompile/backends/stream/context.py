@@ -265,7 +265,7 @@ class Stage:
         is counted, since too much memory would be lost.
         """
         link, *others = self.links
-        if others or link.words is None or not link.plain or self.groups < 2:
+        if others or link.words is None or not link.plain or link.reach < self.groups or self.groups < 2:
             return 0
         padded = (1 << bits_below(self.groups)) / self.groups
         return bits_below(self.groups) if padded == 1 or len(self.words) * padded <= SMALL_MEMORY else 0

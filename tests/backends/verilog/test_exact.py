@@ -23,7 +23,7 @@ from snncompile.backends.verilog.host import simulate
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import Input, Linear, MaxPool, Output, SumPool, Upsample
+from snncompile.ir.ops import Input, Linear, MaxPool, Output, Pad, SumPool, Upsample
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.model import inside_differences
@@ -163,6 +163,17 @@ def test_an_event_that_reaches_a_sum_twice_is_added_twice(lanes: int) -> None:
                           Neuron.of("if", Firing(), threshold=3.0), folds=Fold(lanes))
     assert hardware.stages[0].links[0].hold > 0
     assert case.wanted.outputs["out"].any()
+    assert wrong_in(case, hardware) == []
+
+
+@needs_simulator
+def test_channels_that_no_event_reaches() -> None:
+    """Two channels of six have a source; all six neurons fire by their bias, and are swept."""
+    case, hardware = only(Input((2, 1, 1)), Pad(((0, 4),)), Neuron.of("if", Firing(), threshold=1.0, bias=0.5),
+                          folds=Fold(2))
+    (link,) = hardware.stages[0].links
+    assert (link.reach, hardware.stages[0].groups) == (1, 3)
+    assert case.wanted.outputs["out"].any((0, 1)).all()
     assert wrong_in(case, hardware) == []
 
 
