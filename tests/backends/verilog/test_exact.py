@@ -169,7 +169,7 @@ def test_an_event_that_reaches_a_sum_twice_is_added_twice(lanes: int) -> None:
 @needs_simulator
 def test_channels_that_no_event_reaches() -> None:
     """Two channels of six have a source; all six neurons fire by their bias, and are swept."""
-    case, hardware = only(Input((2, 1, 1)), Pad(((0, 4),)), Neuron.of("if", Firing(), threshold=1.0, bias=0.5),
+    case, hardware = only(Input((2,)), Pad(((0, 4),)), Neuron.of("if", Firing(), threshold=1.0, bias=0.5),
                           folds=Fold(2))
     (link,) = hardware.stages[0].links
     assert (link.reach, hardware.stages[0].groups) == (1, 3)
