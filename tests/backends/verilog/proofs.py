@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,11 +23,19 @@ import z3
 from snncompile.backends.names import identifiers
 from snncompile.backends.plan.updates import Update
 from snncompile.backends.stream.context import Stage
+from snncompile.backends.stream.wires import LEAVES
 from snncompile.backends.verilog.context import StageCode
-from snncompile.ir.operations import Interval, bit_width
+from snncompile.ir.expr import Step, constants
+from snncompile.ir.operations import OPERATIONS, Interval, bit_width
+from snncompile.ir.types import Array
+from tests.backends.stream.evaluate import evaluate
 
 SECONDS = 120
 """How long z3 may look."""
+OUT = "_out"
+"""What the name of a wire ends with where it leaves."""
+SAMPLES = 500
+"""Random values of the leaves, by which steps and wires are found that may be equal."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +49,125 @@ class Proof:
 def prove(code: StageCode, files: Mapping[str, str], update: Update, seconds: int = SECONDS) -> Proof:
     """Prove the unit of a stage against the program of its population.
 
+    The program and the unit are walked side by side. Where a step and a wire had the same values in random samples, z3
+    proves that they always do, knowing of what lies before only which steps and wires are equal, and in which ranges
+    they are proved to be. In the end it proves the same of what leaves. Where that much knowledge is not enough, the
+    whole unit is compared at once, which also finds the values by which it differs.
+
     Args:
         code: the stage as it was printed.
         files: the Verilog of the unit and the files of its memories, by path.
         update: the program, and the ranges of its leaves.
+        seconds: how long z3 may take for the whole unit, or at most a tenth of it for one step.
     """
     name = f"{code.module}_UNIT"
-    ports, defined = _unit(name, files)
+    ports, meant, entering = _unit(name, files)
     known = {line.name: ports[line.name] for line in code.leaves}
     ranges = _ranges(code.stage)
     width = 2 + max(bit_width(interval) for interval in (*update.ranges, *ranges.values(), update.input_range))
     leaves = {leaf: z3.SignExt(width - value.size(), value) for leaf, value in known.items()}
-    wanted = _program(update, leaves, width)
+    inside = [*entering,
+              *(z3.And(value >= ranges[leaf][0], value <= ranges[leaf][1]) for leaf, value in leaves.items())]
     after = dict(update.program.next_state)
     ends = {"emitted": update.program.output,
             **{f"next_{m.name}": after[m.label] for m in code.stage.states}}
-    differ = z3.Or([_wide(ports[port], width) != _wide(wanted[step], ports[port].size())
-                    for port, step in ends.items()])
+
+    def differ(values: list[Any], of: Mapping[str, Any]) -> Any:
+        return z3.Or([_wide(of[port], width) != _wide(values[step], of[port].size()) for port, step in ends.items()])
+
+    walked = _Walk(update, leaves, width, ports, meant, inside, seconds / 10)
+    values = walked.steps(code.stage)
+    if _check([*walked.facts, *walked.defined(), differ(values, meant)], seconds) == z3.unsat:
+        return Proof(True)
     solver = z3.Solver()
     solver.set("timeout", 1000 * seconds)
-    solver.add(defined)
-    solver.add([z3.And(value >= ranges[leaf][0], value <= ranges[leaf][1]) for leaf, value in leaves.items()])
-    solver.add(differ)
+    solver.add([*(ports[port] == expression for port, expression in meant.items()), *inside])
+    solver.add(differ(_program(update, leaves, width), ports))
     result = solver.check()
     if result == z3.sat:
         model = solver.model()
         return Proof(False, {leaf: model.eval(value, True).as_signed_long() for leaf, value in known.items()})
     return Proof(result == z3.unsat)
+
+
+def _check(assertions: list[Any], seconds: float) -> Any:
+    solver = z3.Solver()
+    solver.set("timeout", int(1000 * seconds))
+    solver.add(assertions)
+    return solver.check()
+
+
+class _Walk:
+    """The steps of a program, one after another, each as a wire of the unit where it is proved to be one.
+
+    Attributes:
+        facts: what ties the unit to its leaves and wires, and the ranges in which these are proved to be.
+        equal: the wires that are proved to be equal to steps.
+    """
+
+    def __init__(self, update: Update, leaves: Mapping[str, Any], width: int, ports: Mapping[str, Any],
+                 meant: Mapping[str, Any], inside: list[Any], seconds: float):
+        self.update, self.leaves, self.width, self.seconds = update, leaves, width, seconds
+        self.ports, self.meant, self.facts = ports, meant, list(inside)
+        self.equal: set[str] = set()
+
+    def steps(self, stage: Stage) -> list[Any]:
+        """The value of each step."""
+        wires, wanted = _sampled(stage, self.update)
+        values: list[Any] = []
+        for at, (step, interval) in enumerate(zip(self.update.program.steps, self.update.ranges, strict=True)):
+            values.append(_step(self.update, step, interval, values, self.leaves, self.width))
+            if step.op in ("state", "param") or interval[0] == interval[1]:
+                continue
+            alike = [name for name, found in wires.items() if np.array_equal(found, wanted[at])]
+            for name in alike:
+                wire = _wide(self.ports[name], self.width)
+                differs = _wide(self.meant[name], self.width) != values[at]
+                if _check([*self.facts, *self.defined(name), differs], self.seconds) != z3.unsat:
+                    continue
+                within = z3.And(values[at] >= interval[0], values[at] <= interval[1])
+                if _check([*self.facts, z3.Not(within)], self.seconds) == z3.unsat:
+                    self.facts.append(z3.And(wire >= interval[0], wire <= interval[1]))
+                self.equal.add(name)
+                values[at] = wire
+                break
+        return values
+
+    def defined(self, before: str | None = None) -> list[Any]:
+        """The wires that are not proved to be steps, as what they are computed from; those before one, or all."""
+        last = int(before[1:]) if before else len(self.meant)
+        numbers = {n: int(n[1:]) for n in self.meant if re.fullmatch(r"w\d+", n)}
+        return [self.ports[n] == self.meant[n] for n, at in numbers.items() if n not in self.equal and at < last]
+
+
+def _sampled(stage: Stage, update: Update) -> tuple[dict[str, Array], list[Array]]:
+    """The values of the wires of a unit, by name, and of the steps of its program, for the same random leaves."""
+    rng = np.random.default_rng(0)
+    leaves = {name: np.concatenate([rng.integers(low, high, SAMPLES, endpoint=True), [low, high]])
+              for name, (low, high) in _ranges(stage).items()}
+    prefixes = {"sum": "sum", "state": "state_", "param": "leaf_"}
+    tables = {name: np.asarray(v) for name, v in stage.tables.items()}
+    found = evaluate(stage.unit, lambda kind, value: leaves[f"{prefixes[kind]}{value}"], tables)
+    wires = {f"w{i}": np.broadcast_to(np.asarray(v, object), SAMPLES + 2).astype(np.int64)
+             for i, (v, w) in enumerate(zip(found, stage.unit.wires, strict=True)) if w.op not in LEAVES}
+    steps: list[Array] = []
+    names = identifiers(update.op.params)
+    for step, interval in zip(update.program.steps, update.ranges, strict=True):
+        if interval[0] == interval[1]:
+            value: Any = interval[0]
+        elif step.op == "param":
+            value = leaves[f"leaf_{names[step.value]}"]
+        elif step.op == "state":
+            value = leaves[f"state_{update.state_names[str(step.value)]}"]
+        elif step.op == "input":
+            value = sum((leaves.get(f"sum{k}", np.int64(0)) * (
+                a.factor if a.factors is None else leaves[f"leaf_FACTOR{k}"])
+                for k, a in enumerate(update.accumulators)), np.int64(0))
+        else:
+            value = OPERATIONS[step.op].apply(*(steps[a] for a in step.args), *constants(step, {
+                n: np.asarray(v) for n, v in update.op.params.items()}))
+        steps.append(np.broadcast_to(np.asarray(value, np.int64), SAMPLES + 2))
+    return wires, steps
 
 
 def _wide(value: Any, bits: int) -> Any:
@@ -80,11 +181,14 @@ def _ranges(stage: Stage) -> dict[str, Interval]:
     return {f"{prefixes[w.op]}{w.value}": w.range for w in stage.unit.wires if w.op in prefixes}
 
 
-def _unit(name: str, files: Mapping[str, str]) -> tuple[dict[str, Any], Any]:
-    """The ports of a unit as bit vectors, and what defines them."""
+def _unit(name: str, files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """The ports and wires of a unit as bit vectors, what each wire and output is computed from, and what ties the two.
+
+    yosys gets a unit whose wires come from outside: what a wire is computed from leaves as an output of its own.
+    """
     with tempfile.TemporaryDirectory() as folder, _inside(Path(folder)), _silent():
         for file, content in files.items():
-            Path(file).write_text(content)
+            Path(file).write_text(_apart(content) if file == f"{name}.v" else content)
         design = yosys.Design()
         for command in (f"read_verilog -sv -DSNNC_COMBINATIONAL {name}.v", f"prep -flatten -top {name}", "memory_map",
                         "opt -full", "write_smt2 -bv unit.smt2"):
@@ -97,8 +201,21 @@ def _unit(name: str, files: Mapping[str, str]) -> tuple[dict[str, Any], Any]:
         value = f"(|{name}_n {which}| s)"
         vector = value if wide > 1 else f"(ite {value} #b1 #b0)"
         lines += [f"(declare-const |port {which}| (_ BitVec {wide}))", f"(assert (= |port {which}| {vector}))"]
-    return {which: z3.BitVec(f"port {which}", wide) for which, wide in bits.items()}, \
-        z3.And(list(z3.parse_smt2_string("\n".join(lines))))
+    read = {str(a.arg(0)).removeprefix("port "): a.arg(1) for a in z3.parse_smt2_string("\n".join(lines))}
+    sizes = {which.removesuffix(OUT): wide for which, wide in bits.items()}
+    ports = {which: z3.BitVec(f"port {which}", wide) for which, wide in sizes.items()}
+    computed = [n for n in read if n.endswith(OUT) or n.startswith("next_") or n == "emitted"]
+    entering = [ports[n] == read[n] for n in read if n not in computed]
+    return ports, {n.removesuffix(OUT): read[n] for n in computed}, entering
+
+
+def _apart(text: str) -> str:
+    """The unit with its wires as inputs, and what they are computed from as outputs."""
+    wires = re.findall(r"^    wire signed (\[\d+:0\]) (w\d+);$", text, re.MULTILINE)
+    text = re.sub(r"^    wire signed \[\d+:0\] w\d+;\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^    assign (w\d+) =", rf"    assign \1{OUT} =", text, flags=re.MULTILINE)
+    ports = "".join(f",\n    input signed {bits} {name},\n    output signed {bits} {name}{OUT}" for bits, name in wires)
+    return text.replace(" emitted\n);", f" emitted{ports}\n);", 1)
 
 
 def _ports(text: str) -> Iterator[tuple[str, int]]:
@@ -136,27 +253,32 @@ def _silent() -> Iterator[None]:
 
 def _program(update: Update, leaves: Mapping[str, Any], width: int) -> list[Any]:
     """Each step of a program as a bit vector."""
+    values: list[Any] = []
+    for step, interval in zip(update.program.steps, update.ranges, strict=True):
+        values.append(_step(update, step, interval, values, leaves, width))
+    return values
+
+
+def _step(update: Update, step: Step, interval: Interval, values: list[Any], leaves: Mapping[str, Any], width: int
+          ) -> Any:
+    """One step of a program, given those before."""
     def number(value: int) -> Any:
         return z3.BitVecVal(value, width)
 
-    values: list[Any] = []
-    for step, interval in zip(update.program.steps, update.ranges, strict=True):
-        args = [values[a] for a in step.args]
-        value: Any = step.value
-        if interval[0] == interval[1]:
-            values.append(number(interval[0]))
-        elif step.op == "param":
-            values.append(leaves[f"leaf_{identifiers(update.op.params)[value]}"])
-        elif step.op == "state":
-            values.append(leaves[f"state_{update.state_names[value]}"])
-        elif step.op == "input":
-            values.append(_input(update, leaves, number))
-        elif step.op == "lut":
-            table = np.ravel(update.op.params[value[0]]).tolist()
-            values.append(_looked_up(args[0], table, value[1], value[2], number))
-        else:
-            values.append(MEANING[step.op](args, value, number))
-    return values
+    args, value = [values[a] for a in step.args], step.value
+    if interval[0] == interval[1]:
+        return number(interval[0])
+    match step.op:
+        case "param":
+            return leaves[f"leaf_{identifiers(update.op.params)[str(value)]}"]
+        case "state":
+            return leaves[f"state_{update.state_names[str(value)]}"]
+        case "input":
+            return _input(update, leaves, number)
+        case "lut":
+            name, low, shift = value
+            return _looked_up(args[0], np.ravel(update.op.params[name]).tolist(), low, shift, number)
+    return MEANING[step.op](args, value, number)
 
 
 def _input(update: Update, leaves: Mapping[str, Any], number: Any) -> Any:

@@ -15,9 +15,13 @@ from snncompile.backends.render import render
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.verilog.context import StageCode
 from snncompile.backends.verilog.lower import lower_stage
+from snncompile.ir.library import RULES
+from snncompile.ir.rules import Firing
+from tests.long_proofs import WIDTHS, unit_of
 
 pytest.importorskip("pyosys", reason="no pyosys on this machine")
 pytest.importorskip("z3", reason="no z3 on this machine")
+SLOW = ("cubalif", "alif", "slif", "qlif")
 DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits.nir"
 
 
@@ -42,6 +46,14 @@ def test_a_unit_is_proved(name, chains):
     from tests.backends.verilog.proofs import prove
 
     assert prove(*units(chains)[name]).proved
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if r not in SLOW])
+def test_the_unit_of_a_rule_is_proved(rule):
+    """With the widths of 784-128-10; `python -m tests.long_proofs` proves the others too."""
+    from tests.backends.verilog.proofs import prove
+
+    assert prove(*unit_of(rule, WIDTHS["784-128-10"], Firing())).proved
 
 
 @pytest.mark.parametrize(("written", "broken"), [(" >= ", " > "), (" - ", " + "), ("[9:0]", "[8:0]")])
