@@ -8,6 +8,7 @@ from __future__ import annotations
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.render import render
 from snncompile.backends.stream.hardware import Hardware
+from snncompile.backends.verilog.frames import emit_frames
 from snncompile.backends.verilog.lower import lower_stage, lower_top
 
 
@@ -26,4 +27,4 @@ def emit(hardware: Hardware, samples: int = 1) -> Artifact:
         code, memories = lower_stage(name, number, stage)
         files |= {f"{code.module}.v": render("verilog/stage.v.j2", s=code),
                   f"{code.module}_UNIT.v": render("verilog/unit.v.j2", s=code), **memories}
-    return Artifact(files)
+    return Artifact({**files, **emit_frames(hardware)})

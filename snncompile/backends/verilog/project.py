@@ -9,6 +9,7 @@ from snncompile.backends.backend import Request
 from snncompile.backends.render import render
 from snncompile.backends.stream.design import Design
 from snncompile.backends.verilog.emit import emit
+from snncompile.backends.verilog.frames import Frames, frames
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Project:
     def routes(self) -> bool:
         """Whether open tools place and route the device."""
         return self.design.scripted and self.design.fabric.family in ("ecp5", "ice40")
+
+    @property
+    def frames(self) -> tuple[Frames, ...]:
+        """The packed frames that inputs can be."""
+        return frames(self.design.hardware)
 
     @property
     def top(self) -> str:
