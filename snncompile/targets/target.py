@@ -90,7 +90,9 @@ class Target:
         chosen: dict[str, dict[str, Any]] = {}
         variant: dict[str, Any] = {"origins": {**self.origins}}
         for name, value in changes.items():
-            if name == "backend" and isinstance(value, str):
+            if name == "backend":
+                if not isinstance(value, str):
+                    reader.wrong("", name, repr(value), "the name of a backend")
                 variant["backend"] = value
             elif name in sections:
                 chosen.setdefault(sections[name], {})[name] = value
