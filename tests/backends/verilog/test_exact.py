@@ -32,7 +32,7 @@ from tests.backends.exactness import Case, random_case
 from tests.strategies import random_graph
 from tests.tools import needs
 
-GRAPHS, QUICK = 40, 8
+GRAPHS, QUICK = 20, 6
 CYCLES = 400_000
 """More than any of the networks takes."""
 needs_simulator = needs("iverilog")
