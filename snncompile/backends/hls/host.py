@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snncompile.backends.artifact import Artifact
-from snncompile.backends.backend import Progress
+from snncompile.backends.stream.host import StreamHost
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.stream.readings import Simulated, inputs_of, read
 from snncompile.backends.stream.simulation import TRACE, built, call
 from snncompile.backends.stream.words import words
 from snncompile.ir.graph import Graph
-from snncompile.ir.interp import Traces
 from snncompile.ir.types import Array
 
 FLAGS = ("-std=c++14", "-w", TRACE, "-pthread")
@@ -61,48 +60,10 @@ class Compiler:
         return built(folder, sorted(str(p.relative_to(folder)) for p in sources), command, "net.sim")
 
 
-def host(graph: Graph, artifact: Artifact) -> HlsHost | None:
-    """A host for these files; None on a machine without a C++ compiler or the headers."""
+def host(graph: Graph, artifact: Artifact) -> StreamHost | None:
+    """A host for these files, in which each population is a thread; None without a C++ compiler or the headers."""
     compiler = Compiler.find()
-    return None if compiler is None else HlsHost(graph, artifact, compiler)
-
-
-@dataclass(frozen=True)
-class HlsHost:
-    """Emitted C++, in which each population is a thread.
-
-    Attributes:
-        graph: the graph that it was emitted for.
-        artifact: the emitted files.
-        compiler: of C++.
-    """
-
-    graph: Graph
-    artifact: Artifact
-    compiler: Compiler
-
-    def run(self, x: Mapping[str, Array], progress: Progress | None = None
-            ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Run integer inputs `[sample, tick, *shape]` by name; the samples follow each other without a pause.
-
-        Returns:
-            The outputs, of the same form, and for each population the sum of the magnitudes of what it emitted,
-            `[sample]`.
-
-        Raises:
-            CompileError: SNN607 where the compiler or the program fails.
-        """
-        return self._simulated(x, progress).results(self.graph)
-
-    def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
-        """Run as `run` does, and record what each population emitted, and with `states` each state after each tick."""
-        return self._simulated(x, progress).traces_of(self.graph, states)
-
-    def _simulated(self, x: Mapping[str, Array], progress: Progress | None) -> Simulated:
-        found = simulate(self.graph, self.artifact, x, self.compiler)
-        if progress:
-            progress(*[inputs_of(x)[0]] * 2)
-        return found
+    return None if compiler is None else StreamHost(graph, lambda x, _: simulate(graph, artifact, x, compiler))
 
 
 def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], compiler: Compiler) -> Simulated:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Host, Request
-from snncompile.backends.products import expect_no_products, products
-from snncompile.diagnostics import Diagnostic
+from snncompile.backends.products import expect_no_products
+from snncompile.backends.stream.backend import StreamBackend
 from snncompile.ir.graph import Graph
-from snncompile.targets.target import Target
 
 
-class VerilogBackend:
+class VerilogBackend(StreamBackend):
     """Emits a project for an FPGA: a module for each population, memories, a test bench, and scripts for tools."""
 
     name = "verilog"
     title = "emitted Verilog"
-
-    def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
-        """SNN410 for each product of spikes; what else has no form as a stream shows when it is emitted."""
-        return products(graph, self.title)
 
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.verilog.project import project
@@ -30,6 +25,3 @@ class VerilogBackend:
         from snncompile.backends.verilog.host import host
 
         return host(graph, artifact)
-
-    def start(self, folder: str) -> str:
-        return f"make -C {folder}/{self.name}"
