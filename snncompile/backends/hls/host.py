@@ -14,7 +14,7 @@ from snncompile.backends.artifact import Artifact
 from snncompile.backends.stream.host import StreamHost
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.stream.readings import Simulated, inputs_of, read
-from snncompile.backends.stream.simulation import TRACE, built, call
+from snncompile.backends.stream.simulation import TIMEOUT_S, TRACE, built, call
 from snncompile.backends.stream.words import words
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
@@ -66,12 +66,15 @@ def host(graph: Graph, artifact: Artifact) -> StreamHost | None:
     return None if compiler is None else StreamHost(graph, lambda x, _: simulate(graph, artifact, x, compiler))
 
 
-def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], compiler: Compiler) -> Simulated:
+def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], compiler: Compiler,
+             timeout_s: float = TIMEOUT_S) -> Simulated:
     """Run samples, and read what each population sent and kept in each tick.
 
     Args:
         graph, artifact: what was emitted, and its files.
         x: integers `[sample, tick, *shape]` by the name of each input.
+        compiler: of C++.
+        timeout_s: the longest time that the program may take, in seconds.
 
     Raises:
         CompileError: SNN607 where the compiler or the program fails, or where the network does not end in time.
@@ -85,4 +88,4 @@ def simulate(graph: Graph, artifact: Artifact, x: Mapping[str, Array], compiler:
                 (folder / file).write_text(content if isinstance(content, str) else content.decode())
         for port in hardware.inputs:
             (folder / f"in_{port.name}.hex").write_text(words(port.stream, x[port.label]))
-        return read(hardware, call([compiler.build(folder, hardware.name)], folder), *inputs_of(x))
+        return read(hardware, call([compiler.build(folder, hardware.name)], folder, timeout_s), *inputs_of(x))

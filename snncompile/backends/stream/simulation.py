@@ -20,10 +20,10 @@ TRACE = "-DSNNC_TRACE"
 """The option with which emitted test benches print what `readings` reads."""
 
 
-def call(command: Sequence[str], folder: Path) -> str:
+def call(command: Sequence[str], folder: Path, timeout_s: float = TIMEOUT_S) -> str:
     """What a tool prints. Raises SNN607 where it is not installed, fails, or takes too long."""
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S,
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=timeout_s,
                               check=False)
     except (OSError, subprocess.TimeoutExpired) as e:
         fail("SNN607", command[0], str(e)[:300])

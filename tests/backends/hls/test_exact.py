@@ -25,6 +25,8 @@ from tests.strategies import random_graph
 from tests.tools import needs
 
 GRAPHS, QUICK = 6, 2
+PATIENCE_S = 60
+"""How long a program may take before it is said to wait for ever, in seconds."""
 needs_headers = needs("g++", "hls4ml")
 
 
@@ -32,7 +34,7 @@ def differences(case: Case, hardware: Hardware) -> list[str]:
     """Where the emitted C++ differs from the interpreter."""
     compiler = Compiler.find()
     assert compiler is not None
-    found = simulate(case.graph, emit(hardware), case.x, replace(compiler, flags=("-O0",))).traces
+    found = simulate(case.graph, emit(hardware), case.x, replace(compiler, flags=("-O0",)), PATIENCE_S).traces
     return [*inside_differences(case.wanted, found),
             *(n for n, v in case.wanted.outputs.items() if not np.array_equal(v, found.outputs[n]))]
 
