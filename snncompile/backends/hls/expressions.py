@@ -7,22 +7,12 @@ wire is the result cut to its width, as in hardware. Shifts to the left do not g
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from snncompile.backends.stream.wires import NeuronUnit, Wire
+from snncompile.backends.stream.wires import Line, NeuronUnit, Wire
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "both": "&", "either": "|"}
 COMPARED = {"ge": ">=", "gt": ">"}
 LEAST = -(1 << 63)
-
-
-@dataclass(frozen=True)
-class Line:
-    """`const ap_int<bits> name = text;`"""
-
-    name: str
-    bits: int
-    text: str
 
 
 def lines_of(unit: NeuronUnit) -> list[Line]:

@@ -54,6 +54,15 @@ class Wire:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A wire in the language of a printer: its name, its width, and the expression that it is computed from."""
+
+    name: str
+    bits: int
+    text: str
+
+
+@dataclass(frozen=True)
 class NeuronUnit:
     """The wires of one population.
 

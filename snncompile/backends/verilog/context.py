@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from snncompile.backends.stream.context import Stage, bits_below
 from snncompile.backends.stream.hardware import Hardware
-from snncompile.backends.verilog.expressions import Line, Register
+from snncompile.backends.stream.wires import Line
+from snncompile.backends.verilog.expressions import Register
 
 
 def count_bits(most: int) -> int:

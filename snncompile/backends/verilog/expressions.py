@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snncompile.backends.stream.wires import NeuronUnit, Wire
+from snncompile.backends.stream.wires import Line, NeuronUnit, Wire
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "ge": ">=", "gt": ">"}
-
-
-@dataclass(frozen=True)
-class Line:
-    """`wire signed [bits-1:0] name = text`."""
-
-    name: str
-    bits: int
-    text: str
 
 
 @dataclass(frozen=True)
