@@ -15,7 +15,7 @@ from snncompile.cost.estimate import Cost, cost_of
 from snncompile.cost.work import Messages
 from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.frontends import load
-from snncompile.golden import activity_rates, record_golden
+from snncompile.golden import activity_rates, measured_inputs, record_golden
 from snncompile.inputs import expect_numbers
 from snncompile.ir.graph import Graph
 from snncompile.ir.verify import verify
@@ -86,15 +86,15 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     mapped = run_passes(integer, mapping, observer.note)
     chip = _on_chip(mapped, chosen, observer)
     artifact = observer.timed("emit", lambda: backend.emit(Request(
-        mapped, chosen, chip, rates, golden, order.folding, network.folding)))
+        mapped, chosen, chip, rates, golden, measured_inputs(integer, network.samples, golden, chosen), order.folding,
+        network.folding)))
     described = chosen.costs or chosen.timing.hop_ticks
     cost = observer.timed("estimate", lambda: _cost(mapped, chosen, golden, chip)) if described else None
     report = Report(graph.name, chosen.name, population_reports(integer, network.calibration, network.agreement),
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
                     mapped.schedule.period, cost, CoreUse.of(chip) if chip else None,
-                    merged(network.layers, artifact.layers),
-                    network.validation, artifact.figures)
+                    merged(network.layers, artifact.layers), network.validation, artifact.figures)
     return CompiledModel(integer, mapped, artifact, golden, rates, report, integer.notes, network.legal, backend.name,
                          chip)
 

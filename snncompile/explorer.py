@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +62,9 @@ def explore(model: CompiledModel, target: str | Path | Target, layers: Layers = 
     if not chosen.fabric.bank_shapes:
         fail("SNN404", "option target", shorten(chosen.name), "an FPGA", "see `snnc targets`")
     whole, by_layer = split(folding, layers)
-    choice = Choice.of(model.mapped, model.golden, chosen.fabric, Folding(**whole), folded(by_layer))
-    points = [Point({name: dataclasses.asdict(fold) for name, fold in folds.items()}, found.to_json())
-              for folds, found in choice.points()]
+    choice = Choice.of(model.mapped, model.golden.inputs, chosen.fabric, Folding(**whole), folded(by_layer))
+    points = [Point({name: fold.options for name, fold in folds.items()}, choice.estimated(folds).to_json())
+              for folds, _ in choice.points()]
     return tuple(p for p in points if not any(_beats(q.takes, p.takes) for q in points))
 
 

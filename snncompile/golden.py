@@ -13,11 +13,16 @@ from snncompile.ir.interp import run
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.calibrate import Calibration
 from snncompile.report.report import synapses_into
+from snncompile.targets.target import Target
 
 GOLDEN_VALUES = 2_000_000
 """The largest number of input values that are recorded, unless a single sample has more."""
 GOLDEN_SAMPLES = 4
 """The largest number of calibration samples that are recorded."""
+MEASURED_SAMPLES = 100
+"""The largest number of calibration samples by which a program is measured before it runs."""
+MEASURED_OPERATIONS = 1 << 31
+"""The largest product of the synapses of a network, these samples and their ticks, but for the golden vectors."""
 TRIAL_SAMPLES = 2
 TRIAL_TICKS = (4, 16)
 """The fewest and the most ticks of random input."""
@@ -36,13 +41,29 @@ def record_golden(graph: Graph, samples: Mapping[str, Array] | None) -> Golden:
     Returns:
         The integers of the inputs, and the outputs that the interpreter gives for them.
     """
-    if samples is None:
-        inputs = trial_inputs(graph)
-    else:
-        whole = {n: v[:GOLDEN_SAMPLES] for n, v in samples.items()}
-        values = sum(v[0].size for v in whole.values())
-        inputs = integers(graph, {n: v[:max(1, GOLDEN_VALUES // max(values, 1))] for n, v in whole.items()})
+    inputs = trial_inputs(graph) if samples is None else _first(graph, samples, GOLDEN_SAMPLES)
     return Golden(inputs, run(graph, inputs).outputs)
+
+
+def measured_inputs(graph: Graph, samples: Mapping[str, Array] | None, golden: Golden, target: Target
+                    ) -> Mapping[str, Array]:
+    """The inputs by which an INT graph is measured: those of the golden vectors, and on FPGAs more calibration samples.
+
+    Returns:
+        Integers `[sample, tick, *shape]` by input name.
+    """
+    if samples is None or not target.fabric.bank_shapes:
+        return golden.inputs
+    count, ticks = next(iter(golden.inputs.values())).shape[:2]
+    operations = ticks * sum(synapses_into(graph, n) for n in graph.populations)
+    return _first(graph, samples, max(count, min(MEASURED_SAMPLES, MEASURED_OPERATIONS // max(operations, 1))))
+
+
+def _first(graph: Graph, samples: Mapping[str, Array], most: int) -> dict[str, Array]:
+    """The integers of the first samples: so many, and at most GOLDEN_VALUES values."""
+    values = sum(v[0].size for v in samples.values())
+    count = min(most, max(1, GOLDEN_VALUES // max(values, 1)))
+    return integers(graph, {n: v[:count] for n, v in samples.items()})
 
 
 def trial_inputs(graph: Graph) -> dict[str, Array]:

@@ -23,6 +23,7 @@ from tests.backends.exactness import random_case
 from tests.backends.hls import test_exact as hls
 from tests.backends.verilog.test_exact import differences, folding, lower
 from tests.fpga_networks import NETWORKS
+from tests.image_graphs import image_graph
 from tests.strategies import random_graphs
 
 STALLS = (0, 40, 0)
@@ -39,7 +40,9 @@ def main() -> int:
 
 def _random(options: argparse.Namespace) -> int:
     wrong, compared = 0, 0
-    for done, (seed, graph) in enumerate(random_graphs(options.first, options.networks), start=1):
+    graphs = ((seed, image_graph(seed)) for seed in range(options.first, options.first + options.networks))
+    graphs = graphs if options.images else random_graphs(options.first, options.networks)
+    for done, (seed, graph) in enumerate(graphs, start=1):
         case = random_case(graph, seed)
         for n in range(options.foldings):
             at = seed * options.foldings + n
@@ -83,6 +86,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--networks", type=int, default=200)
     parser.add_argument("--first", type=int, default=2_000_000, help="the first seed")
     parser.add_argument("--foldings", type=int, default=3, help="of each network")
+    parser.add_argument("--images", action="store_true", help="networks on images only")
     parser.add_argument("--backend", default="verilog", help="verilog or hls; with --named, several")
     parser.add_argument("--named", default="", help=f"networks instead: {','.join(NETWORKS)}")
     return parser.parse_args()

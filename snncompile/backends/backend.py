@@ -37,6 +37,8 @@ class Request:
             where it was measured, and 1 for graded populations. It may decide how something is computed, but must not
             change a result.
         golden: vectors in ticks of the network, by which the program can check itself; None for no self-test.
+        measured: inputs in ticks of the network, by which the program is measured before it runs: those of the golden
+            vectors, and more of the same kind.
         folding, folded: how the network is folded, and options of single populations, where the target is an FPGA.
     """
 
@@ -45,6 +47,7 @@ class Request:
     chip: Chip | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     golden: Golden | None = None
+    measured: Mapping[str, Array] = field(default_factory=dict)
     folding: Folding = field(default_factory=Folding)
     folded: ByLayer = field(default_factory=dict)
 

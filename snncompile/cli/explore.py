@@ -27,8 +27,8 @@ def explore(
 ) -> dict[str, Any]:
     """Show how fast a network can be on an FPGA, and what each speed takes of the device.
 
-    Each row is a folding: lanes, neuron units and waiting words of each population. None takes less of everything than
-    another.
+    Each row is a folding: lanes, neuron units, waiting words and lines of each population. None takes less of
+    everything than another.
     """
     from pathlib import Path
 
@@ -46,7 +46,11 @@ def explore(
     shown = [[f"{p.figures['latency_us']:,.1f}", f"{p.cycles:,}", f"{p.figures['samples_per_s']:,.0f}",
               *("" if p.figures[n] is None else f"{p.figures[n]:,}" for n in ("luts", "flip_flops", "blocks",
                                                                               "multipliers")),
-              *("/".join(map(str, p.layers[n].values())) for n in names)] for p in points]
+              *("/".join(map(_shown, p.layers[n].values())) for n in names)] for p in points]
     out.table(("#us", "#cycles", "#samples/s", "#LUT", "#FF", "#blocks", "#multipliers",
-               *(f"#{n} lanes/units/queue" for n in names)), shown)
+               *(f"#{n} lanes/units/queue/lines" for n in names)), shown)
     return {"points": [{"layers": {n: dict(v) for n, v in p.layers.items()}, **p.figures} for p in points]}
+
+
+def _shown(value: object) -> str:
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -174,7 +174,7 @@ class FoldingOptions(FigureOptions):
 
 
 def _folding_option(name: str, metadata: Mapping[str, Any]) -> Option:
-    kind = TYPES[metadata["kind"]]
+    kind = TYPES.get(metadata["kind"], str)
     return Option(Annotated[kind | None, _option(FPGA, flag_of(name), metadata["what"], metavar(metadata))], None)
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from snncompile.diagnostics import Collector
-from snncompile.targets.figures import accepts, flag, real, value_of, whole
+from snncompile.targets.figures import accepts, choice, figure, flag, real, value_of, whole
 
 if TYPE_CHECKING:
     from snncompile.targets.sections import Fabric
 
 DEFAULT_MHZ = 100
-FOLDED_LAYER = ("lanes", "units", "queue")
+FOLDED_LAYER = ("lanes", "units", "queue", "lines", "memory")
 """The options that a layer can have for itself; see `layer_options`."""
 
 
@@ -31,6 +31,11 @@ class Folding:
         units: how many neurons each population updates in a clock cycle: a power of two that divides the lanes.
         queue: how many words can wait in front of a population, so that the one before it need not; 1 is a register.
             Where a whole tick has to have room, so that no network waits for ever, it has.
+        lines: whether populations keep the sums of a few rows only, and update each row as soon as nothing more can
+            reach it (a line buffer), where that is possible: where a population has a single projection that reaches
+            several rows, and each event only some of them. Events have to enter in the order of their rows.
+        memory: what the memories of populations become: blocks, or distributed over look-up tables; what suits their
+            sizes otherwise.
         chains: how many carry chains a value passes between two registers of a neuron unit: fewer registers and cycles,
             and a slower clock.
         clock_mhz: the clock for which latencies are told, and constraints are written; that of the target otherwise.
@@ -45,6 +50,8 @@ class Folding:
     lanes: int | None = whole("Weights that a population adds up in a clock cycle.", 1, high=1024)
     units: int | None = whole("Neurons that a population updates in a clock cycle.", 1, high=64)
     queue: int | None = whole("Words that wait in front of a population.", 1, high=65536)
+    lines: bool | None = figure("flag", "Keep the sums of a few rows only, and update each row early.")
+    memory: str | None = choice("What memories become.", ("block", "distributed"))
     chains: int | None = whole("Carry chains between two registers of a neuron unit.", 1, high=8)
     fastest: bool = flag("Fold for speed, with as much of the device as it takes.", False)
     clock_mhz: int | None = whole("Frequency of the clock, in MHz.", 1, high=2000)

@@ -197,8 +197,12 @@ def to_toml(layers: ByLayer) -> str:
     weight_bits = "ternary"
     <BLANKLINE>
     """
-    return "\n".join(f"[{_text(name)}]\n" + "".join(f"{n} = {_text(v) if isinstance(v, str) else v}\n"
-                                                    for n, v in own.items()) for name, own in layers.items())
+    return "\n".join(f"[{_text(name)}]\n" + "".join(f"{n} = {_value(v)}\n" for n, v in own.items())
+                     for name, own in layers.items())
+
+
+def _value(value: Any) -> str:
+    return _text(value) if isinstance(value, str) else str(value).lower()
 
 
 def _text(text: str) -> str:

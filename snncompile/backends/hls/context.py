@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snncompile.backends.stream.context import Link, Stage, Stream
+from snncompile.backends.stream.context import Stage
 from snncompile.backends.stream.hardware import Hardware, Port
+from snncompile.backends.stream.links import Link, Stream
 from snncompile.backends.stream.wires import Line
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from snncompile.backends.hls.context import BranchCode, Fields, ForkCode, LinkCode, StageCode, Table, Top, Weights
 from snncompile.backends.hls.expressions import lines_of, name_of
 from snncompile.backends.names import comment
-from snncompile.backends.stream.context import Link, Stage, Stream
+from snncompile.backends.stream.context import Stage
 from snncompile.backends.stream.hardware import Branch, Hardware, Port
+from snncompile.backends.stream.links import Link, Stream
 from snncompile.backends.stream.scatter import Axis
 from snncompile.ir.operations import bit_width, extent
 from snncompile.ir.types import Array
@@ -33,6 +34,7 @@ def lower_stage(hardware: Hardware, number: int) -> StageCode:
     links = tuple(_link(network, i, k, base) for i, (k, base) in enumerate(zip(stage.links, stage.bases, strict=True)))
     tables = [stored, *(t for i, k in enumerate(stage.links) if k.words is not None for t in _tables(stage, i, k))]
     tables += [table(f"table_{name}", values) for name, values in stage.tables.items()]
+    tables += [table("due0", np.array(stage.links[0].complete))] if stage.lines else []
     tables += [table(f"all_{name}", _by_step(stage, v)) for name, v in stage.params.items()]
     tables += [table(f"initial_{s.name}", _by_step(stage, s.initial)) for s in stage.states
                if isinstance(s.initial, np.ndarray)]
@@ -94,22 +96,23 @@ def _tables(stage: Stage, i: int, k: Link) -> list[Table]:
     if k.plain:
         return []
     taps = k.stream.image[0] * k.reach
-    found = [*_axis(f"rows{i}", k.rows, stage.stream.image[2] * stage.place_groups, k.columns.taps * taps),
-             *_axis(f"columns{i}", k.columns, stage.place_groups, taps)]
+    found = [*_axis(f"rows{i}", k.rows, stage.kept_rows, stage.row_groups, k.columns.taps * taps),
+             *_axis(f"columns{i}", k.columns, k.columns.size, stage.place_groups, taps)]
     return [*found, table(f"starts{i}", k.starts)] if k.starts.any() else found
 
 
-def _axis(name: str, axis: Axis, groups: int, addresses: int) -> list[Table]:
+def _axis(name: str, axis: Axis, kept: int, groups: int, addresses: int) -> list[Table]:
     """For each coordinate and pair, the first group behind it, or -1, and the address of its weights.
 
     Args:
+        kept: places that have a memory; the next one takes that of the first again.
         groups, addresses: from one place behind to the next, and from one tap to the next.
     """
     group = np.full((len(axis.reached), axis.most), -1)
     address = np.zeros_like(group)
     for at, each in enumerate(axis.reached):
         for n, (place, tap) in enumerate(each):
-            group[at, n], address[at, n] = place * groups, tap * addresses
+            group[at, n], address[at, n] = place % kept * groups, tap * addresses
     return [table(name, group), table(f"{name}_at", address)]
 
 

@@ -14,8 +14,9 @@ from importlib.resources import files
 
 import numpy as np
 
-from snncompile.backends.stream.context import Stage, bits_below
+from snncompile.backends.stream.context import Stage
 from snncompile.backends.stream.hardware import Hardware
+from snncompile.backends.stream.links import bits_below
 from snncompile.backends.stream.memory import DISTRIBUTED, LOGIC, lut_memories
 from snncompile.backends.stream.wires import CHAINS, NeuronUnit, Wire
 

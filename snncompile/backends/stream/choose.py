@@ -1,9 +1,10 @@
 """Choosing a folding: as few cells as a demand allows, or as fast as the device allows.
 
 The busiest stage is made faster, step by step: it gets more lanes where most of its cycles are for events, and more
-neuron units where they are for sweeps, whichever saves more cycles for each look-up table that it takes more. Where it
-waits for those that read what it sends, words can queue in front of them instead. When a demand is met, what turned out
-to be needless is taken back.
+neuron units where they are for sweeps, whichever saves more cycles for each look-up table that it takes more. Where
+others wait for it, or it for them, it can send rows as soon as they are complete, or words can queue in front of those
+that read what it sends. When a demand is met, what turned out to be needless is taken back. Where a network does not
+fit, populations keep the sums of a few rows only.
 """
 
 from __future__ import annotations
@@ -12,23 +13,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from snncompile.backends.artifact import Golden
-from snncompile.backends.network_ticks import in_hardware_ticks
+from snncompile.backends.network_ticks import inputs_in_hardware_ticks
 from snncompile.backends.plan.layouts import as_image
 from snncompile.backends.stream.area import Cells, cells_of
 from snncompile.backends.stream.context import Fold
-from snncompile.backends.stream.estimate import Activity, Estimate, estimate, excess
+from snncompile.backends.stream.estimate import Activity, Estimate, estimate, excess, worst_cycles
 from snncompile.backends.stream.fold import folds_of, legal_units
 from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import Lowering
 from snncompile.backends.stream.memory import XC7
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
+from snncompile.ir.types import Array
 from snncompile.targets.folding import Folding
 from snncompile.targets.sections import Fabric
 
 STEPS = 64
 """The most steps."""
+COMPARED = 4
+"""The samples by which foldings are compared; others that turn out to miss a demand join."""
 QUEUE = 32
 """Words that wait in the smallest memory of look-up tables of most devices."""
 
@@ -38,30 +41,31 @@ class Choice:
 
     Attributes:
         lowering: makes hardware of it.
-        activity: of recorded samples.
+        every: the activity of all recorded samples.
+        activity: of those by which foldings are compared: the slowest ones.
         clock_mhz: the clock that times are told for.
     """
 
-    def __init__(self, lowering: Lowering, folding: Folding, own: Mapping[str, Mapping[str, Any]], activity: Activity,
+    def __init__(self, lowering: Lowering, folding: Folding, own: Mapping[str, Mapping[str, Any]], every: Activity,
                  clock_mhz: int):
         self.lowering, self.folding, self.own = lowering, folding, own
-        self.activity, self.clock_mhz = activity, clock_mhz
+        self.every, self.clock_mhz = every, clock_mhz
+        self.activity = every.slowest(lowering.hardware(folds_of(lowering, folding, own)), COMPARED)
 
     @classmethod
-    def of(cls, graph: Graph, golden: Golden, fabric: Fabric, folding: Folding, own: Mapping[str, Mapping[str, Any]]
-           ) -> Choice:
+    def of(cls, graph: Graph, x: Mapping[str, Array], fabric: Fabric, folding: Folding,
+           own: Mapping[str, Mapping[str, Any]]) -> Choice:
         """The choice for an INT or MAPPED graph.
 
         Args:
-            golden: recorded samples, in ticks of the network.
+            x: recorded inputs `[sample, tick, *shape]` by name, in ticks of the network.
             fabric: the FPGA; one that says nothing of its memory counts as one of AMD's 7 series.
             folding: of the whole network.
             own: options of single populations.
         """
         lowering = Lowering(graph, folding.chains or 1, fabric if fabric.bank_shapes else XC7)
-        first = lowering.hardware(folds_of(graph, folding, own))
-        activity = Activity.of(graph, first, in_hardware_ticks(golden, graph).inputs)
-        return cls(lowering, folding, own, activity, folding.clock_of(fabric))
+        every = Activity.of(graph, lowering.hardware({}), inputs_in_hardware_ticks(x, graph))
+        return cls(lowering, folding, own, every, folding.clock_of(fabric))
 
     def run(self) -> tuple[dict[str, Fold], Hardware, Estimate]:
         """The folding, the hardware, and what it takes.
@@ -69,6 +73,24 @@ class Choice:
         Raises:
             CompileError: SNN420 for a demand that no folding meets, SNN416 for a network that does not fit.
         """
+        while True:
+            folds, hardware = self._chosen()
+            found = self.estimated(folds)
+            if self._meets(found):
+                return folds, hardware, found
+            slower = self.every.slowest(hardware, len(self.activity.samples) + COMPARED)
+            if len(slower.samples) == len(self.activity.samples):
+                self._expect_met(found)
+            self.activity = slower
+
+    def estimated(self, folds: Mapping[str, Fold]) -> Estimate:
+        """What a folding takes, by all recorded samples."""
+        hardware = self.lowering.hardware(folds)
+        found = estimate(hardware, self.every, self.clock_mhz)
+        return replace(found, worst_cycles=worst_cycles(hardware, self.every.ticks))
+
+    def _chosen(self) -> tuple[dict[str, Fold], Hardware]:
+        """The folding that is chosen by some of the samples."""
         wishes = self.folding.fastest or self.folding.latency_us is not None or self.folding.samples_per_s is not None
         for folds, found in self.points():  # noqa: B007
             if not wishes or (not self.folding.fastest and self._meets(found)):
@@ -76,7 +98,7 @@ class Choice:
         self._expect_met(found)
         if wishes and not self.folding.fastest:
             folds, found = self._smaller(folds, found)
-        return folds, self.lowering.hardware(folds), found
+        return folds, self.lowering.hardware(folds)
 
     def points(self) -> Iterator[tuple[dict[str, Fold], Estimate]]:
         """The foldings on the way from the smallest to the fastest that fits.
@@ -84,9 +106,13 @@ class Choice:
         Raises:
             CompileError: SNN416 for a network that does not fit.
         """
-        folds = folds_of(self.lowering.graph, self.folding, self.own)
+        folds = folds_of(self.lowering, self.folding, self.own)
         hardware = self.lowering.hardware(folds)
         found = self._estimate(hardware)
+        if excess(found.cells, found.limits):
+            folds = {name: replace(f, lines=f.lines or self._may_line(name)) for name, f in folds.items()}
+            hardware = self.lowering.hardware(folds)
+            found = self._estimate(hardware)
         found.expect_fits(self.lowering.graph.name, hardware)
         for _ in range(STEPS):
             yield folds, found
@@ -105,7 +131,8 @@ class Choice:
                 for less in self._previous(name, fold):
                     trial = {**folds, name: less}
                     taken = self._estimate(self.lowering.hardware(trial))
-                    if self._meets(taken) and _size(taken.cells, trial) < _size(best[1].cells, best[0]):
+                    fits = self._meets(taken) and not excess(taken.cells, taken.limits)
+                    if fits and _size(taken.cells, trial) < _size(best[1].cells, best[0]):
                         best = trial, taken
             if best[0] is folds:
                 break
@@ -136,12 +163,12 @@ class Choice:
         names = {s.stream.name: s.stream.label for s in hardware.stages if s.stream.label in folds and not s.relayed}
         for stream in sorted(names, key=lambda n: -busy[n]):
             name, best = names[stream], None
-            trials = [{**folds, name: fold} for fold in self._next(name, folds[name])]
-            for trial in (*trials, *self._queued(hardware, stream, folds)):
+            trials = [({**folds, name: fold}, False) for fold in self._next(name, folds[name])]
+            for trial, waits_less in (*trials, *((t, True) for t in self._overlapping(hardware, stream, folds))):
                 made = self.lowering.hardware(trial)
                 cells = cells_of(made)
                 saved = busy[stream] - self.activity.busy(made)[stream]
-                if trial[name] == folds[name]:
+                if waits_less:
                     saved = max(before.cycles) - max(self.activity.cycles(made))
                 if saved <= 0 or excess(cells, before.limits):
                     continue
@@ -152,14 +179,21 @@ class Choice:
                 return best[1]
         return None
 
-    def _queued(self, hardware: Hardware, stream: str, folds: Mapping[str, Fold]) -> Iterator[dict[str, Fold]]:
-        """Foldings in which words of a stream queue in front of its reader."""
+    def _overlapping(self, hardware: Hardware, stream: str, folds: Mapping[str, Fold]) -> Iterator[dict[str, Fold]]:
+        """Foldings in which others wait less for a stream: rows are sent early, or words queue in front of a reader."""
+        name = hardware.streams[stream].label
+        if not folds[name].lines and self._may_line(name):
+            yield {**folds, name: replace(folds[name], lines=True)}
         for branch in hardware.branches[stream]:
             readers = [s.stream.label for s in hardware.stages if branch.reader in s.links and s.relayed is None]
             for name in readers:
                 if branch.slot and "queue" not in self.own.get(name, {}) and not self.folding.queue:
                     for depth in sorted({min(QUEUE, branch.most), branch.most}):
                         yield {**folds, name: replace(folds[name], queue=depth)}
+
+    def _may_line(self, name: str) -> bool:
+        """Whether it is left to this choice that a population keeps the sums of a few rows only."""
+        return name in self.lowering.lineable and self.own.get(name, {}).get("lines", self.folding.lines) is None
 
     def _next(self, name: str, fold: Fold) -> list[Fold]:
         """Foldings that are one step faster."""
@@ -180,6 +214,8 @@ class Choice:
         found = []
         if "units" not in own and fold.units > 1:
             found.append(replace(fold, units=fold.units // 2))
+        if fold.lines and self._may_line(name):
+            found.append(replace(fold, lines=False))
         if "queue" not in own and not self.folding.queue and fold.queue > 1:
             found.append(replace(fold, queue=1))
         if "lanes" not in own and fold.lanes > (self.folding.lanes or 1):

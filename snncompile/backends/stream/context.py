@@ -1,147 +1,25 @@
-"""What printers of streaming hardware read: stages, the streams between them, and the memories inside.
-
-A stream carries words. An event word has the index of an element, channels last, and its value; an end word closes a
-tick, and says whether the tick is the last of its sample. Values that are 1 where they are not 0 take no bits.
-"""
+"""What printers of streaming hardware read: stages and the memories inside."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from snncompile.backends.names import comment
-from snncompile.backends.plan.layouts import as_image
-from snncompile.backends.stream.memory import XC7, MemoryUse, differing_bits
-from snncompile.backends.stream.scatter import Axis
+from snncompile.backends.stream.links import SETTLING, Link, Stream, bits_below
+from snncompile.backends.stream.memory import DISTRIBUTED, XC7, MemoryUse, differing_bits
 from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.ir.op import Op
-from snncompile.ir.operations import Interval, bit_width, extent
-from snncompile.ir.types import Array, Shape
+from snncompile.ir.operations import bit_width, extent
+from snncompile.ir.types import Array
 from snncompile.targets.sections import Fabric
 
 SMALL_MEMORY = 4096
 """The words of a weight memory whose rows are padded to a power of two of groups."""
-SETTLING = 3
-"""Clock cycles from one reading of an accumulator to the next that sees what was added after the first."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """What an input or population sends.
-
-    Attributes:
-        name: its identifier; label: the name of the node in the graph.
-        shape: of the tensor, in the user's order.
-        range: of its values, 0 included.
-        whole: whether each tick brings every element, zeros too.
-    """
-
-    name: str
-    label: str
-    shape: Shape
-    range: Interval
-    whole: bool = False
-
-    @property
-    def image(self) -> tuple[int, int, int]:
-        """Channels, rows and columns."""
-        return as_image(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def channel_bits(self) -> int:
-        return bits_below(self.image[0])
-
-    @property
-    def row_bits(self) -> int:
-        return bits_below(self.image[1])
-
-    @property
-    def column_bits(self) -> int:
-        return bits_below(self.image[2])
-
-    @property
-    def index_bits(self) -> int:
-        """Row, column and channel, one behind another; a bit of 0 for a tensor of one element."""
-        return max(1, self.row_bits + self.column_bits + self.channel_bits)
-
-    @property
-    def value_bits(self) -> int:
-        return 0 if self.range[0] >= 0 and self.range[1] <= 1 and not self.whole else bit_width(self.range)
-
-    @property
-    def bits(self) -> int:
-        """The width of a word: last, end, index, value."""
-        return 2 + self.index_bits + self.value_bits
-
-
-def bits_below(count: int) -> int:
-    """The bits of the numbers below a count: 0 for 1, 3 for 8."""
-    return (count - 1).bit_length()
-
-
-@dataclass(frozen=True, eq=False)
-class Link:
-    """A projection into a stage: each event adds rows of weights to an accumulator.
-
-    Attributes:
-        name: its identifier; label: its name for people.
-        stream: what it reads.
-        delay: how many ticks ago its events were sent.
-        accumulator: the position of the accumulator that it adds to.
-        rows, columns: the places that an event reaches, and its taps; see `scatter`.
-        starts: for each source channel, the first group of a place that it adds to.
-        reach: how many groups it adds to at each place.
-        words: the weights, `[address, lane]`, for each row tap, column tap, source channel, and group; None for a link
-            that brings only the ends of ticks.
-    """
-
-    name: str
-    label: str
-    stream: Stream
-    delay: int
-    accumulator: int
-    rows: Axis
-    columns: Axis
-    starts: Array
-    reach: int
-    words: Array | None
-
-    @property
-    def depth(self) -> int:
-        """Words that the buffer in front of the link holds.
-
-        All elements of a tick, and its end, fit, so that its source can finish a tick whatever else the stage waits
-        for; with a delay, so many ticks more.
-        """
-        return (self.delay + 1) * (self.stream.size + 1) if self.words is not None else self.delay + 2
-
-    @property
-    def single(self) -> bool:
-        """Whether every event reaches the same groups once."""
-        return self.rows.meets and self.columns.meets and not self.starts.any()
-
-    @property
-    def plain(self) -> bool:
-        """Whether the channel of an event alone says which weights it adds, and all events reach the same groups."""
-        return self.single and self.rows.taps == self.columns.taps == 1
-
-    @property
-    def pause(self) -> int:
-        """Idle cycles behind an event, so that the next one finds its sums written."""
-        return max(0, SETTLING - self.reach) if self.single else SETTLING - 1
-
-    @property
-    def hold(self) -> int:
-        """Idle cycles between the taps of an event, where two of them can reach the same place."""
-        return max(0, SETTLING - self.reach) if self.rows.repeats or self.columns.repeats else 0
 
 
 @dataclass(frozen=True)
@@ -152,11 +30,20 @@ class Fold:
         lanes: how many weights are added.
         units: how many neurons are updated: a power of two that divides the lanes.
         queue: how many words can wait in front of it where a register, which is 1, would do.
+        lines: whether it keeps the sums of a few rows only, and updates a row as soon as nothing more can reach it.
+        memory: what its memories become: `BLOCK` or `DISTRIBUTED`; None for what suits their sizes.
     """
 
     lanes: int = 1
     units: int = 1
     queue: int = 1
+    lines: bool = False
+    memory: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of a layer that ask for it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -218,6 +105,46 @@ class Stage:
         return self.fold.units
 
     @property
+    def can_line(self) -> bool:
+        """Whether rows become complete in the course of a tick, of one projection that has no delay.
+
+        Where sums may have to be kept for the next tick, all are.
+        """
+        link, *others = self.links
+        return (not others and link.words is not None and not link.delay and not self.stands
+                and link.rows.size == self.stream.image[1] > self._open_rows)
+
+    @property
+    def lines(self) -> bool:
+        """Whether it keeps sums of the rows only that are not complete."""
+        return self.fold.lines and self.can_line
+
+    @property
+    def kept_rows(self) -> int:
+        """The rows whose sums have a place in memory."""
+        return self._open_rows if self.lines else self.stream.image[1]
+
+    @property
+    def _open_rows(self) -> int:
+        """Rows of sums that are enough: one that is swept is cleared before its place is read for a later row."""
+        return max(self.links[0].open_rows, -(-SETTLING // self.row_groups))
+
+    @property
+    def row_steps(self) -> int:
+        """Steps of a sweep for each row."""
+        return self.stream.image[2] * self.place_steps
+
+    @property
+    def row_groups(self) -> int:
+        """Groups of a row."""
+        return self.stream.image[2] * self.place_groups
+
+    @property
+    def stands(self) -> bool:
+        """Whether it keeps its sums for the next tick where that has the same events."""
+        return self.relayed is None and self.links[0].stream.stands
+
+    @property
     def place_steps(self) -> int:
         """Steps of a sweep for each place."""
         return -(-self.stream.image[0] // self.units)
@@ -225,7 +152,7 @@ class Stage:
     @property
     def steps(self) -> int:
         """Steps of a sweep."""
-        return self.stream.image[1] * self.stream.image[2] * self.place_steps
+        return self.stream.image[1] * self.row_steps
 
     def by_step(self, values: Array) -> Array:
         """Values of neurons, channels last, as `[step, unit]`; units to spare have those of the last channel."""
@@ -247,7 +174,17 @@ class Stage:
     @property
     def groups(self) -> int:
         """Words of an accumulator memory, each of `lanes` sums."""
-        return self.stream.image[1] * self.stream.image[2] * self.place_groups
+        return self.kept_rows * self.row_groups
+
+    @property
+    def constants(self) -> dict[str, tuple[Array, int]]:
+        """What a sweep reads beside sums and states, and the bits of a value, by name.
+
+        These are parameters, and where rows are swept before the end of a tick says whether the sample ends, the first
+        values of states.
+        """
+        first = {f"FIRST_{s.name}": (s.initial, s.bits) for s in self.states if isinstance(s.initial, np.ndarray)}
+        return {**{n: (v, bit_width(extent(v))) for n, v in self.params.items()}, **(first if self.lines else {})}
 
     @cached_property
     def words(self) -> Array:
@@ -287,6 +224,8 @@ class Stage:
     def bank_words(self) -> int:
         """The words of a bank of weights: as many as a block of their width has."""
         shapes = self.fabric.bank_shapes
+        if self.fold.memory == DISTRIBUTED:
+            return self.weight_words
         return next((depth for width, depth in shapes if width >= self.lanes * self.weight_bits), shapes[-1][1])
 
     @property
@@ -297,13 +236,15 @@ class Stage:
     def memories(self) -> tuple[MemoryUse, ...]:
         """The memories that are read behind a register, but for tables of its units."""
         deep = self.bank_words if self.banks > 1 else self.weight_words
+        wanted = self.fold.memory
         weights = MemoryUse("weights", self.lanes * self.weight_bits, deep, tuple(
-            differing_bits(self.stored[n * deep:(n + 1) * deep], self.weight_bits) for n in range(self.banks)))
-        sums = (MemoryUse(f"sums{i}", self.lanes * bits, self.groups) for i, bits in enumerate(self.accumulators))
-        states = (MemoryUse(f"kept_{s.name}", self.units * s.bits, self.steps) for s in self.states)
-        params = (MemoryUse(f"all_{n}", self.units * bit_width(extent(v)), self.steps,
-                            (differing_bits(self.by_step(v), bit_width(extent(v))),)) for n, v in self.params.items())
-        return (weights, *sums, *states, *params)
+            differing_bits(self.stored[n * deep:(n + 1) * deep], self.weight_bits) for n in range(self.banks)), wanted)
+        sums = (MemoryUse(f"sums{i}", self.lanes * bits, self.groups, wanted=wanted)
+                for i, bits in enumerate(self.accumulators))
+        states = (MemoryUse(f"kept_{s.name}", self.units * s.bits, self.steps, wanted=wanted) for s in self.states)
+        constants = (MemoryUse(f"all_{n}", self.units * bits, self.steps, (differing_bits(self.by_step(v), bits),),
+                               wanted) for n, (v, bits) in self.constants.items())
+        return (weights, *sums, *states, *constants)
 
     @property
     def styles(self) -> dict[str, str]:

@@ -8,6 +8,8 @@ before it. Cycles are counted from the first one in which an input can bring a w
 - A buffer offers a word two cycles after it was taken, or one cycle after the word before it has left.
 - A stage is busy with an event for a cycle for each group of sums, and idle for a few where sums could meet. Behind the
   last end of a tick come 5 cycles, a step a cycle, and the length of its pipeline.
+- A stage that keeps the sums of a few rows does the same for the rows that are complete before it takes an event that
+  says so.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from snncompile.backends.plan.layouts import channels_last
-from snncompile.backends.stream.context import Link, Stage, Stream
+from snncompile.backends.stream.context import Stage
 from snncompile.backends.stream.hardware import Branch, Hardware, Port
+from snncompile.backends.stream.links import Link, Stream
+from snncompile.backends.stream.words import sent
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.types import Array
@@ -38,7 +42,8 @@ def emissions(graph: Graph, hardware: Hardware, x: Mapping[str, Array]) -> dict[
     Args:
         x: integers `[sample, tick, *shape]` by the name of each input.
     """
-    emitted = {**x, **run(graph, x, record=True).emitted}
+    frames = {p.label: sent(p.stream, np.asarray(x[p.label])) for p in hardware.inputs}
+    emitted = {**frames, **run(graph, x, record=True).emitted}
     streams = [*(p.stream for p in hardware.inputs), *(s.stream for s in hardware.stages if s.relayed is None)]
     found = {s.name: np.asarray(emitted[s.label]) for s in streams}
     for stage in hardware.stages:
@@ -146,36 +151,52 @@ class _Times:
             buffer.popped.append(cycle)
 
     def _stage(self, stage: Stage) -> Waiting:
-        free, held = 0, 0
+        free, held, swept = 0, 0, 0
         costs = [event_costs(k) for k in stage.links]
         stale = [k.delay for k in stage.links]
+        complete = [rows_before(stage, k) for k in stage.links]
         for tick in range(len(self.emitted[stage.stream.name])):
             last = tick % self.ticks == self.ticks - 1
             for i, k in enumerate(stage.links):
                 read = tick - k.delay
                 events = NOTHING if read < 0 or k.words is None else self._words(k.stream, read)
-                for cost in costs[i][events].tolist():
+                for cost, done in zip(costs[i][events].tolist(), complete[i][events].tolist(), strict=True):
+                    if done > swept:
+                        start = max((yield from self._offered(k)), free) + TO_SWEEP
+                        free, held = yield from self._sweep(stage, tick, max(start, held), swept, done, False)
+                        swept = done
                     cycle = yield from self._take(k, free)
                     free = cycle + (1 if stale[i] else cost)
                 free = yield from self._take(k, free)
                 stale[i] = k.delay if last else max(stale[i] - 1, 0)
                 free += AFTER_END
-            free, held = yield from self._sweep(stage, tick, max(free - AFTER_END + TO_SWEEP, held))
+            start = max(free - AFTER_END + TO_SWEEP, held)
+            free, held = yield from self._sweep(stage, tick, start, swept, stage.stream.image[1], True)
+            swept = 0
 
-    def _take(self, k: Link, free: int) -> Generator[None, None, int]:
+    def _offered(self, k: Link) -> Generator[None, None, int]:
+        """The first cycle in which the next word can be taken."""
         buffer = self.into[id(k)]
         while (cycle := buffer.offered(len(buffer.popped))) is None:
             yield
-        buffer.popped.append(max(cycle, free))
-        return buffer.popped[-1]
+        return cycle
 
-    def _sweep(self, stage: Stage, tick: int, start: int) -> Generator[None, None, tuple[int, int]]:
-        """The cycle from which on the stage takes words again, and the one in which the end of the tick has left."""
+    def _take(self, k: Link, free: int) -> Generator[None, None, int]:
+        cycle = yield from self._offered(k)
+        self.into[id(k)].popped.append(max(cycle, free))
+        return max(cycle, free)
+
+    def _sweep(self, stage: Stage, tick: int, start: int, first: int, stop: int, ends: bool
+               ) -> Generator[None, None, tuple[int, int]]:
+        """A sweep of some rows. Gives the cycle from which on the stage takes words again, and the one in which the end
+        of the tick has left, which follows where the sweep `ends` the tick.
+        """
         stream, units = stage.stream, stage.units
         channels = stream.image[0]
         words = self._words(stream, tick)
         steps = words // channels * stage.place_steps + words % channels // units
-        move, at = start + stage.latency - 1, -1  # the cycle in which step `at` leaves the pipeline
+        steps = steps[(steps >= first * stage.row_steps) & (steps < stop * stage.row_steps)]
+        move, at = start + stage.latency - 1, first * stage.row_steps - 1  # when step `at` leaves the pipeline
         for step, count in zip(*map(np.ndarray.tolist, np.unique(steps, return_counts=True)), strict=True):
             move, at = move + step - at, step
             if units == 1:
@@ -185,7 +206,9 @@ class _Times:
             for _ in range(count):
                 sent = yield from self._send(stream, sent + 1, False)
             move = sent - 1  # the next step leaves the pipeline in the cycle of the last word
-        move += stage.steps - at
+        move += stop * stage.row_steps - at
+        if not ends:
+            return move + 1, 0
         if units == 1:
             move = yield from self._send(stream, move, True)
             return move + 1, 0
@@ -211,6 +234,23 @@ def busiest(hardware: Hardware, emitted: Mapping[str, Array]) -> dict[str, int]:
         ticks = len(emitted[stage.stream.name])
         events = sum(int((emitted[k.stream.name] != 0).sum(0) @ event_costs(k)) for k in stage.links
                      if k.words is not None)
-        return events + ticks * (stage.steps + stage.latency + TO_SWEEP + 1 + AFTER_END * (len(stage.links) - 1))
+        sweep = stage.latency + TO_SWEEP + 1
+        return (events + ticks * (stage.steps + sweep + AFTER_END * (len(stage.links) - 1))
+                + sweep * _early_sweeps(stage, emitted[stage.links[0].stream.name]))
 
     return {s.stream.name: of(s) for s in hardware.stages}
+
+
+def rows_before(stage: Stage, k: Link) -> Array:
+    """How many rows are swept before an event of each element is taken, `[element]`, channels last."""
+    channels, rows, columns = k.stream.image
+    complete = k.complete if stage.lines else (0,) * rows
+    return np.repeat(np.array(complete, np.int64), channels * columns)
+
+
+def _early_sweeps(stage: Stage, values: Array) -> int:
+    """How many sweeps there are before the ends of ticks, for what it reads, `[tick, element]`."""
+    if not stage.lines:
+        return 0
+    before = rows_before(stage, stage.links[0])
+    return sum(int((values[:, before == n] != 0).any(1).sum()) for n in set(before.tolist()) - {0})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from snncompile.backends.stream.context import Fold
 from snncompile.backends.stream.estimate import Estimate
 from snncompile.backends.stream.fold import folds_of
 from snncompile.backends.stream.hardware import Hardware, Port
-from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.lower import Lowering
 from snncompile.backends.stream.memory import XC7
 from snncompile.backends.stream.words import words
 from snncompile.ir.types import Array
@@ -58,10 +57,10 @@ class Design:
         graph, fabric, folding, own = request.graph, request.target.fabric, request.folding, request.folded
         clock = folding.clock_of(fabric)
         if request.golden is None:
-            folds = folds_of(graph, folding, own)
-            hardware = lower(graph, folds, folding.chains or 1, fabric if fabric.bank_shapes else XC7)
-            return cls(hardware, folds, fabric, clock, 0, {}, None)
-        folds, hardware, found = Choice.of(graph, request.golden, fabric, folding, own).run()
+            lowering = Lowering(graph, folding.chains or 1, fabric if fabric.bank_shapes else XC7)
+            folds = folds_of(lowering, folding, own)
+            return cls(lowering.hardware(folds), folds, fabric, clock, 0, {}, None)
+        folds, hardware, found = Choice.of(graph, request.measured, fabric, folding, own).run()
         golden = in_hardware_ticks(request.golden, graph)
         samples = _samples(golden)
         return cls(hardware, folds, fabric, clock, samples, _vectors(hardware, golden, samples), found)
@@ -72,6 +71,17 @@ class Design:
         return sum(s.words.size * s.weight_bits for s in self.hardware.stages) // 8
 
     @property
+    def standing(self) -> tuple[str, ...]:
+        """The inputs whose frames can be sent once while they stand still."""
+        return tuple(p.name for p in self.hardware.inputs if p.stream.stands)
+
+    @property
+    def rows_in_order(self) -> bool:
+        """Whether an input is read by a stage that keeps the sums of a few rows."""
+        names = {p.stream.name for p in self.hardware.inputs}
+        return any(s.lines and s.links[0].stream.name in names for s in self.hardware.stages)
+
+    @property
     def scripted(self) -> bool:
         """Whether there are scripts: for devices of a family that they know, with a name."""
         return self.fabric.family is not None and self.fabric.device is not None
@@ -80,7 +90,7 @@ class Design:
         """What a backend returns for some files."""
         figures: dict[str, Any] = self.estimate.to_json() if self.estimate else {}
         return Artifact({**files, **self.vectors}, {"weights": self.weight_bytes}, figures,
-                        {name: dataclasses.asdict(fold) for name, fold in self.folds.items()})
+                        {name: fold.options for name, fold in self.folds.items()})
 
 
 def _samples(golden: Golden) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from snncompile.backends.stream.area import Cells, cells_of
 from snncompile.backends.stream.cycles import busiest, cycles_of, emissions
 from snncompile.backends.stream.hardware import Hardware
@@ -15,7 +17,9 @@ from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array
 from snncompile.targets.sections import Fabric
 
-WORDS = 300_000
+SHARES = (50, 99)
+"""The percentiles of cycles that are told."""
+WORDS = 100_000
 """The most words whose cycles are predicted, unless a single sample has more."""
 
 
@@ -51,6 +55,12 @@ class Activity:
         """The cycles of each sample alone, from its first word to its last result."""
         return [cycles_of(hardware, sample, self.ticks) for sample in self.samples]
 
+    def slowest(self, hardware: Hardware, count: int) -> Activity:
+        """The activity of so many samples that take most cycles, the slowest first."""
+        cycles = self.cycles(hardware)
+        order = sorted(range(len(cycles)), key=lambda k: -cycles[k])[:count]
+        return Activity(tuple(self.samples[k] for k in order), self.ticks)
+
     def busy(self, hardware: Hardware) -> dict[str, int]:
         """The most cycles of a sample in which each stage is busy, by the name of its stream."""
         each = [busiest(hardware, sample) for sample in self.samples]
@@ -64,12 +74,14 @@ class Estimate:
     Attributes:
         clock_mhz: the clock that times are told for.
         cycles: of each recorded sample alone, from its first word to its last result.
+        worst_cycles: where every element is sent in every tick; None for a network of too many words.
         interval_cycles: from one sample to the next, when they follow each other: those of the busiest stage.
         cells: what it takes; limits: what the device has.
     """
 
     clock_mhz: int
     cycles: tuple[int, ...]
+    worst_cycles: int | None
     interval_cycles: int
     cells: Cells
     limits: Cells
@@ -84,7 +96,9 @@ class Estimate:
         return self.clock_mhz * 1e6 / self.interval_cycles
 
     def to_json(self) -> dict[str, Any]:
-        return {"clock_mhz": self.clock_mhz, "cycles": list(self.cycles), "latency_us": self.latency_us,
+        shares = {f"cycles_p{share}": round(float(np.percentile(self.cycles, share))) for share in SHARES}
+        return {"clock_mhz": self.clock_mhz, "cycles": list(self.cycles), "cycles_mean": round(np.mean(self.cycles)),
+                **shares, "cycles_worst": self.worst_cycles, "latency_us": self.latency_us,
                 "samples_per_s": self.samples_per_s, **{f"{n}": v for n, v in dataclasses.asdict(self.cells).items()},
                 **{f"{n}_of_device": v for n, v in dataclasses.asdict(self.limits).items()}}
 
@@ -111,8 +125,17 @@ def excess(cells: Cells, limits: Cells) -> dict[str, tuple[int, int]]:
 
 def estimate(hardware: Hardware, activity: Activity, clock_mhz: int) -> Estimate:
     """What hardware takes, in recorded samples and on its device."""
-    return Estimate(clock_mhz, tuple(activity.cycles(hardware)), max(activity.busy(hardware).values(), default=1),
+    return Estimate(clock_mhz, tuple(activity.cycles(hardware)), None, max(activity.busy(hardware).values(), default=1),
                     cells_of(hardware), limits_of(hardware.fabric))
+
+
+def worst_cycles(hardware: Hardware, ticks: int) -> int | None:
+    """The cycles of a sample of which every element is sent in every tick; None where that is more than WORDS words.
+
+    A word that is sent can delay others only, so that no sample takes longer.
+    """
+    full = {name: np.ones((ticks, stream.size), np.int64) for name, stream in hardware.streams.items()}
+    return cycles_of(hardware, full, ticks) if sum(v.size for v in full.values()) <= WORDS else None
 
 
 def limits_of(fabric: Fabric) -> Cells:

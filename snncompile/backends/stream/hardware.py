@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from snncompile.backends.stream.context import Link, Stage, Stream
+from snncompile.backends.stream.context import Stage
+from snncompile.backends.stream.links import Link, Stream
 from snncompile.backends.stream.memory import XC7, MemoryUse
 from snncompile.targets.sections import Fabric
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from snncompile.backends.plan.plan import Plan, PopulationPlan, plan, split
 from snncompile.backends.plan.plan import Port as PlannedPort
 from snncompile.backends.plan.projections import chain_range
 from snncompile.backends.plan.updates import Update
-from snncompile.backends.stream.context import Fold, Link, Stage, State, Stream
+from snncompile.backends.stream.context import Fold, Stage, State
 from snncompile.backends.stream.hardware import Hardware, Port
+from snncompile.backends.stream.links import Link, Stream
 from snncompile.backends.stream.memory import XC7
 from snncompile.backends.stream.neuron_unit import unit_of
 from snncompile.backends.stream.scatter import DENSE_WEIGHTS, Axis, Scatter, scatter
@@ -69,7 +71,8 @@ class Lowering:
         self.graph, self.chains, self.fabric = graph, chains, fabric
         self.plan: Plan = plan(graph, {}, {})
         self.sources = {s.label: Stream(s.buffer.name, s.label, graph.shapes[s.label],
-                                        (min(0, s.buffer.low), max(0, s.buffer.high))) for s in self.plan.sources}
+                                        (min(0, s.buffer.low), max(0, s.buffer.high)), stands=self._stands(s.label))
+                        for s in self.plan.sources}
         self.scatters: dict[str, Scatter | None] = {}
         self.units: dict[str, NeuronUnit] = {}
 
@@ -84,22 +87,41 @@ class Lowering:
         """
         return _Folded(self, folds).hardware()
 
+    @cached_property
+    def lineable(self) -> frozenset[str]:
+        """The populations that can keep the sums of a few rows only, or where an operator in front of them can."""
+        folded = _Folded(self, {})
+        folded.hardware()
+        return frozenset(name for name, stages in folded.stages.items() if any(s.can_line for s in stages))
+
+    def _stands(self, name: str) -> bool:
+        """Whether sums of all that read an input can be kept while it stands still: it alone is what they read."""
+        standing = {p.source.label for p in self.plan.populations if p.standing}
+        readers = {e.dst for e in self.graph.edges_from[name]}
+        return name in self.graph.inputs and bool(readers) and readers <= standing and all(
+            e.src == name for reader in readers for e in self.graph.edges_into[reader])
+
 
 class _Folded:
     def __init__(self, lowering: Lowering, folds: Mapping[str, Fold]):
         self.lowering, self.graph, self.plan = lowering, lowering.graph, lowering.plan
         self.folds, self.fabric = folds, lowering.fabric
         self.streams = dict(lowering.sources)
+        self.stages: dict[str, list[Stage]] = {name: [] for name in self.graph.populations}
         self.relays: list[Stage] = []
         self.problems = Collector()
 
     def hardware(self) -> Hardware:
-        stages = tuple(map(self._stage, self.plan.populations))
+        populations = []
+        for population in self.plan.populations:
+            before = len(self.relays)
+            populations.append(self._stage(population))
+            self.stages[population.source.label] = [populations[-1], *self.relays[before:]]
         outputs = tuple(Port(p.name, p.label, self._output(p)) for p in self.plan.outputs)
         self.problems.finish()
         return Hardware(prefix(self.graph.name), comment(self.graph.name),
                         tuple(Port(p.name, p.label, self.streams[p.source.label]) for p in self.plan.inputs), outputs,
-                        (*stages, *self.relays), self.fabric)
+                        (*populations, *self.relays), self.fabric)
 
     def _output(self, port: PlannedPort) -> Stream:
         """What an output carries: the stream that it reads, or a copy that is late."""
@@ -107,13 +129,13 @@ class _Folded:
         if not port.delay:
             return stream
         link = self._link(f"{port.name}_LATE_0", port.label, stream, port.delay, 0, [], stream.shape, 1)
-        return self._relay(f"{port.name}_LATE", port.label, (link,), stream.range, (), stream.shape)
+        return self._relay(f"{port.name}_LATE", port.label, (link,), stream.range, (), stream.shape, Fold())
 
     def _stage(self, population: PopulationPlan) -> Stage:
         update, name = population.update, population.source.label
         numbers = {a.buffer.name: k for k, a in enumerate(update.accumulators)}
         fold = self.folds.get(name, Fold())
-        links = [self._projection(edge, p.name, numbers[p.accumulator.name], fold.lanes)
+        links = [self._projection(edge, p.name, numbers[p.accumulator.name], fold)
                  for edge, p in zip(self.graph.edges_into[name], population.projections, strict=True)]
         states = tuple(State(s.buffer.name, label, s.bits, s.initials.values if s.initials else int(s.initial or 0))
                        for label, s in zip(update.op.states, update.states, strict=True))
@@ -139,17 +161,19 @@ class _Folded:
                                  np.zeros(1, np.int64), 1, None))
         return tuple(links)
 
-    def _projection(self, edge: Edge, name: str, accumulator: int, lanes: int) -> Link:
+    def _projection(self, edge: Edge, name: str, accumulator: int, fold: Fold) -> Link:
         """The link of a projection, with a stage for each operator of its chain that needs complete sums."""
         stream, (first, *later) = self.streams[edge.src], parts(self.graph, edge)
         cuts = [op for op in split(edge)[0] if not op.linear]
         chain, delay = first[0], edge.delay
         for k, (op, (behind, shape, _)) in enumerate(zip(cuts, later, strict=True)):
-            stream, delay = self._cut(f"{name}_RELAY{k}", edge.label, stream, delay, chain, op, shape), 0
+            into = Fold(lines=fold.lines, memory=fold.memory)
+            stream, delay = self._cut(f"{name}_RELAY{k}", edge.label, stream, delay, chain, op, shape, into), 0
             chain = behind
-        return self._link(name, edge.label, stream, delay, accumulator, chain, self.graph.shapes[edge.dst], lanes)
+        return self._link(name, edge.label, stream, delay, accumulator, chain, self.graph.shapes[edge.dst], fold.lanes)
 
-    def _cut(self, name: str, label: str, stream: Stream, delay: int, chain: list[Op], op: Op, shape: Shape) -> Stream:
+    def _cut(self, name: str, label: str, stream: Stream, delay: int, chain: list[Op], op: Op, shape: Shape, fold: Fold
+             ) -> Stream:
         """What a stage sends that adds up a chain and applies an operator to the complete sums.
 
         A maximum of values that may be negative needs every element, silent ones too.
@@ -160,25 +184,25 @@ class _Folded:
             into = one.infer(into)
         if isinstance(op, Rectify):
             link = self._link(f"{name}_0", label, stream, delay, 0, chain, into, 1)
-            return self._relay(name, label, (link,), (low, high), (*chain, op), into)
+            return self._relay(name, label, (link,), (low, high), (*chain, op), into, fold)
         assert isinstance(op, MaxPool)
         if chain or delay or low < 0:
             link = self._link(f"{name}_SUM_0", label, stream, delay, 0, chain, into, 1)
-            stream = self._relay(f"{name}_SUM", label, (link,), (low, high), tuple(chain), into, low < 0)
+            stream = self._relay(f"{name}_SUM", label, (link,), (low, high), tuple(chain), into, fold, low < 0)
         pool = SumPool(op.kernel, op.stride, op.padding)
         link = self._link(f"{name}_0", label, stream, 0, 0, [pool], shape, 1)
-        return self._relay(name, label, (link,), stream.range, (op,), shape, floor=low)
+        return self._relay(name, label, (link,), stream.range, (op,), shape, fold, floor=low)
 
     def _relay(self, name: str, label: str, links: tuple[Link, ...], interval: Interval, relayed: tuple[Op, ...],
-               shape: Shape, whole: bool = False, floor: int | None = None) -> Stream:
+               shape: Shape, fold: Fold, whole: bool = False, floor: int | None = None) -> Stream:
         """What a stage without states sends: its sums or largest values, or the part of them with a sign."""
         low, high = min(0, interval[0]), max(0, interval[1])
         sign = next((op.sign for op in relayed if isinstance(op, Rectify)), None)
         unit = NeuronUnit.passing((low, high), sign)
         low, high = (max(low, 0) if sign == 1 else low), (min(high, 0) if sign == -1 else high)
-        stream = Stream(name, label, shape, (low, high), whole)
-        self.relays.append(Stage(stream, self._timed(name, list(links)), (bit_width(interval),), unit, floor=floor,
-                                 relayed=relayed, fabric=self.fabric))
+        stream = Stream(name, label, shape, (low, high), whole, links[0].stream.stands)
+        self.relays.append(Stage(stream, self._timed(name, list(links)), (bit_width(interval),), unit, fold=fold,
+                                 floor=floor, relayed=relayed, fabric=self.fabric))
         return stream
 
     def _link(self, name: str, label: str, stream: Stream, delay: int, accumulator: int, chain: list[Op], into: Shape,

@@ -40,15 +40,19 @@ class MemoryUse:
         bits, words: its width and depth.
         constants: for each bank of a memory that is never written, how many of its bits differ between words; tools
             leave out the others. Empty for a memory that is written.
+        wanted: what it shall become; None for what suits its size.
     """
 
     name: str
     bits: int
     words: int
     constants: tuple[int, ...] = ()
+    wanted: str | None = None
 
     def style(self, fabric: Fabric) -> str:
-        """What it becomes."""
+        """What it becomes. Constants in look-up tables are logic."""
+        if self.wanted is not None:
+            return LOGIC if self.wanted == DISTRIBUTED and self.constants else self.wanted
         return BLOCK if len(self.constants) > 1 else style_of(fabric, self.bits, self.words, bool(self.constants))
 
     def blocks(self, fabric: Fabric) -> int:

@@ -7,21 +7,39 @@ from collections.abc import Iterable
 import numpy as np
 
 from snncompile.backends.plan.layouts import channels_last
-from snncompile.backends.stream.context import Stream
+from snncompile.backends.stream.links import Stream
 from snncompile.ir.types import Array
 
 
 def words(stream: Stream, x: Array) -> str:
-    """The words of samples `[sample, tick, *shape]`, in hexadecimal: the events of each tick, then its end."""
+    """The words of samples `[sample, tick, *shape]`, in hexadecimal: the events of each tick, then its end.
+
+    A tick that has the events of the one before sends its end only, where the stream can say so.
+    """
     order, index, lines = channels_last(stream.shape), indices(stream).tolist(), []
     mask = (1 << stream.value_bits) - 1
-    for sample in np.asarray(x, np.int64).reshape(*x.shape[:2], -1)[:, :, order]:
+    flat = np.asarray(x, np.int64).reshape(*x.shape[:2], -1)[:, :, order]
+    for sample, again in zip(sent(stream, flat), repeats(stream, flat), strict=True):
         for tick, values in enumerate(sample):
             for i in np.flatnonzero(values):
                 lines.append(index[i] << stream.value_bits | int(values[i]) & mask)
             last = tick == len(sample) - 1
-            lines.append(1 << (stream.bits - 2) | last << (stream.bits - 1))
+            stays = not last and bool(again[tick + 1])
+            lines.append(last << (stream.bits - 1) | 1 << (stream.bits - 2) | stays << stream.value_bits)
     return "".join(f"{word:x}\n" for word in lines)
+
+
+def repeats(stream: Stream, x: Array) -> Array:
+    """Whether each tick of samples `[sample, tick, ...]` is one of which the end alone is sent, `[sample, tick]`."""
+    same = np.zeros(x.shape[:2], bool)
+    if stream.stands:
+        same[:, 1:] = (x[:, 1:] == x[:, :-1]).reshape(len(x), x.shape[1] - 1, -1).all(2)
+    return same
+
+
+def sent(stream: Stream, x: Array) -> Array:
+    """Samples `[sample, tick, ...]` with zeros in ticks of which the end alone is sent."""
+    return np.where(repeats(stream, x).reshape(*x.shape[:2], *(1,) * (x.ndim - 2)), 0, x)
 
 
 def indices(stream: Stream) -> Array:

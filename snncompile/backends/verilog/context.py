@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snncompile.backends.stream.context import Stage, bits_below
+from snncompile.backends.stream.context import Stage
 from snncompile.backends.stream.hardware import Hardware
+from snncompile.backends.stream.links import bits_below
 from snncompile.backends.stream.wires import Line
 from snncompile.backends.verilog.expressions import Register
 
@@ -58,6 +59,7 @@ class LinkCode:
         start: the expression of the first group of a channel.
         starts: the memory behind that, if there is one.
         rows, columns: the tables of the axes.
+        due: where rows are swept early, the memory of the steps that have to be swept before an event of each row.
     """
 
     bits: int
@@ -76,6 +78,7 @@ class LinkCode:
     starts: Memory | None = None
     rows: AxisTable | None = None
     columns: AxisTable | None = None
+    due: Memory | None = None
 
     @property
     def delay_bits(self) -> int:
@@ -94,13 +97,17 @@ class SumCode:
 
 @dataclass(frozen=True)
 class StateCode:
-    """One state: the first word of its memory as a literal or a file, and the wire of its next value."""
+    """One state: the first word of its memory as a literal or a file, and the wire of its next value.
+
+    Where rows are swept early, a neuron starts from `first`, an expression, in the first tick of a sample.
+    """
 
     name: str
     bits: int
     initial: str
     file: str
     next: str
+    first: str
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,11 @@ class StageCode:
     pause: str
     hold: str
     ends_at: str
+
+    @property
+    def read(self) -> str:
+        """How the register that a state is read into begins; where rows are swept early, a choice stands behind it."""
+        return "read" if self.stage.lines else "state"
 
     @property
     def unit_bits(self) -> int:

@@ -13,8 +13,8 @@ import numpy as np
 
 from snncompile.backends.plan.layouts import channels_last
 from snncompile.backends.render import render
-from snncompile.backends.stream.context import Stream, bits_below
 from snncompile.backends.stream.hardware import Hardware, Port
+from snncompile.backends.stream.links import Stream, bits_below
 from snncompile.backends.stream.words import indices
 from snncompile.backends.verilog.context import Memory
 from snncompile.backends.verilog.memories import Files

@@ -8,8 +8,9 @@ import numpy as np
 
 from snncompile.backends.names import comment
 from snncompile.backends.stream.circuit import signed_digits
-from snncompile.backends.stream.context import Link, Stage, State, Stream, bits_below
+from snncompile.backends.stream.context import Stage, State
 from snncompile.backends.stream.hardware import Branch, Hardware, Port
+from snncompile.backends.stream.links import Link, Stream, bits_below
 from snncompile.backends.stream.memory import style_of
 from snncompile.backends.verilog.context import BranchCode, ForkCode, LinkCode, StageCode, StateCode, SumCode, Top
 from snncompile.backends.verilog.expressions import lines_of, name_at, registers_of
@@ -39,7 +40,8 @@ def lower_stage(network: str, number: int, stage: Stage) -> tuple[StageCode, Fil
         module, number, stage.comment, stage, memory, links,
         tuple(_sum(stage, i, bits) for i, bits in enumerate(stage.accumulators)),
         tuple(_state(stage, s, nexts[s.label], files) for s in stage.states),
-        tuple(files.memory(name, stage.by_step(values), file=f"P_{name}") for name, values in stage.params.items()),
+        tuple(files.memory(name, stage.by_step(values), bits, f"P_{name}")
+              for name, (values, bits) in stage.constants.items()),
         tuple(files.memory(f"table_{name}", values) for name, values in stage.tables.items()),
         tuple(lines_of(unit)), tuple(registers_of(unit)), name_at(unit, unit.output, unit.levels),
         max(unit.wires[unit.output].bits, stream.value_bits, 2), index, counts,
@@ -84,9 +86,12 @@ def _sum(stage: Stage, i: int, bits: int) -> SumCode:
 def _state(stage: Stage, state: State, following: str, files: Files) -> StateCode:
     if not isinstance(state.initial, np.ndarray):
         first = f"{state.bits}'d{int(state.initial) & ((1 << state.bits) - 1)}"
-        return StateCode(state.name, state.bits, f"{{{stage.units}{{{first}}}}}", "", following)
+        word = f"{{{stage.units}{{{first}}}}}"
+        return StateCode(state.name, state.bits, word, "", following, word)
+    if stage.lines:
+        return StateCode(state.name, state.bits, "", "", following, f"leaf_FIRST_{state.name}")
     memory = files.memory(f"initial_{state.name}", stage.by_step(state.initial), state.bits)
-    return StateCode(state.name, state.bits, "", memory.file, following)
+    return StateCode(state.name, state.bits, "", memory.file, following, "")
 
 
 def _link(stage: Stage, i: int, k: Link, base: int, files: Files) -> LinkCode:
@@ -99,14 +104,14 @@ def _link(stage: Stage, i: int, k: Link, base: int, files: Files) -> LinkCode:
         low += bits
     channels, rows, columns = stream.image
     taps = channels * k.reach
-    groups = stage.stream.image[2] * stage.place_groups
+    due = files.memory(f"due{i}", np.array(k.complete) * stage.row_steps) if stage.lines else None
     starts = files.memory(f"starts{i}", k.starts, stage.groups.bit_length()) if k.starts.any() else None
     return LinkCode(
         stream.bits, stream.value_bits, name, k.delay, True, fields["row"], fields["column"], fields["channel"],
         f"$signed(in{i}_data[{stream.value_bits - 1}:0])" if stream.value_bits else "1", max(1, stream.channel_bits),
         _multiple(f"channel{i}", k.reach, base), k.reach, f"starts{i}[channel{i}]" if starts else "0", starts,
-        files.axis(f"rows{i}", k.rows, rows, groups, k.columns.taps * taps),
-        files.axis(f"columns{i}", k.columns, columns, stage.place_groups, taps))
+        files.axis(f"rows{i}", k.rows, rows, stage.kept_rows, stage.row_groups, k.columns.taps * taps),
+        files.axis(f"columns{i}", k.columns, columns, k.columns.size, stage.place_groups, taps), due)
 
 
 def _multiple(name: str, factor: int, more: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from snncompile.backends.stream.context import Stage, bits_below
+from snncompile.backends.stream.context import Stage
+from snncompile.backends.stream.links import bits_below
 from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.verilog.context import AxisTable, Memory, WeightMemory, count_bits
 from snncompile.ir.operations import bit_width, extent
@@ -39,19 +40,21 @@ class Files(dict[str, str]):
                              for row in rows.tolist())
         return file
 
-    def axis(self, name: str, axis: Axis, size: int, groups: int, addresses: int) -> AxisTable:
+    def axis(self, name: str, axis: Axis, size: int, kept: int, groups: int, addresses: int) -> AxisTable:
         """The table of an axis.
 
         Args:
             size: of the axis of the source.
+            kept: places that have a memory; the next one takes that of the first again.
             groups, addresses: from one place behind to the next, and from one tap to the next.
         """
-        pairs = [pair for each in axis.reached for pair in each]
+        reached = [[(place % kept, tap) for place, tap in each] for each in axis.reached]
+        pairs = [pair for each in reached for pair in each]
         group_bits = count_bits(max([place * groups for place, _ in pairs] + [1]))
         address_bits = count_bits(max([tap * addresses for _, tap in pairs] + [1]))
         tap_bits, index_bits = max(1, bits_below(axis.most)), max(1, bits_below(size))
         words = np.zeros((1 << index_bits, 1 << tap_bits), np.int64)
-        for i, each in enumerate(axis.reached):
+        for i, each in enumerate(reached):
             for k, (place, tap) in enumerate(each):
                 words[i, k] = 1 << (group_bits + address_bits) | place * groups << address_bits | tap * addresses
         return AxisTable(self.memory(name, words.reshape(-1), 1 + group_bits + address_bits), index_bits, tap_bits,

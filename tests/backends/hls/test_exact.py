@@ -21,6 +21,7 @@ from snncompile.ir.rules import Firing
 from snncompile.model import inside_differences
 from tests.backends.exactness import Case, random_case
 from tests.backends.verilog.test_exact import folding, only
+from tests.image_graphs import image_graph
 from tests.strategies import random_graph
 from tests.tools import needs
 
@@ -45,6 +46,15 @@ def differences(case: Case, hardware: Hardware) -> list[str]:
 def test_hls_equals_the_interpreter_on_random_graphs(seed: int) -> None:
     """Folded at random, with several samples one behind another."""
     case = random_case(random_graph(seed), seed)
+    assert differences(case, lower(case.graph, *folding(case.graph, seed))) == []
+
+
+@needs_headers
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.slow] if n >= QUICK else [])
+                                  for n in (*range(GRAPHS), 12, 25, 30)])
+def test_hls_equals_the_interpreter_on_random_images(seed: int) -> None:
+    """Half of the populations keep the sums of a few rows; frames stand still in every other network."""
+    case = random_case(image_graph(seed), seed)
     assert differences(case, lower(case.graph, *folding(case.graph, seed))) == []
 
 

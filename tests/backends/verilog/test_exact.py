@@ -18,17 +18,19 @@ from snncompile.backends.stream.fold import legal_units
 from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.stream.memory import XC7
+from snncompile.backends.stream.words import words
 from snncompile.backends.verilog.emit import emit
 from snncompile.backends.verilog.host import simulate
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
-from snncompile.ir.ops import Input, Linear, MaxPool, Output, Pad, SumPool, Upsample
+from snncompile.ir.ops import Conv, Input, Linear, MaxPool, Output, Pad, SumPool, Upsample
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.rules import Firing
 from snncompile.model import inside_differences
 from snncompile.targets.sections import Fabric
 from tests.backends.exactness import Case, random_case
+from tests.image_graphs import image_graph
 from tests.strategies import random_graph
 from tests.tools import needs
 
@@ -39,11 +41,12 @@ needs_simulator = needs("iverilog")
 
 
 def folding(graph: Graph, seed: int) -> tuple[dict[str, Fold], int]:
-    """Random lanes, units and queues of each population, and carry chains between registers."""
+    """A random fold of each population, and carry chains between registers."""
     rng, folds = np.random.default_rng(seed), {}
     for name in graph.populations:
         lanes = int(rng.integers(1, min(as_image(graph.shapes[name])[0], 8) + 1))
-        folds[name] = Fold(lanes, int(rng.choice(legal_units(lanes))), int(rng.choice([1, 1, 2, 5, 64])))
+        folds[name] = Fold(lanes, int(rng.choice(legal_units(lanes))), int(rng.choice([1, 1, 2, 5, 64])),
+                           bool(rng.random() < 0.5), (None, "block", "distributed")[rng.choice([0, 0, 1, 2])])
     return folds, int(rng.integers(1, 4))
 
 
@@ -63,6 +66,53 @@ def differences(case: Case, seed: int, stall: int, fabric: Fabric = XC7) -> list
 def test_verilog_equals_the_interpreter_on_random_graphs(seed: int) -> None:
     """Folded at random, and every other one with ends that stall at random."""
     assert differences(random_case(random_graph(seed), seed), seed, stall=40 * (seed % 2)) == []
+
+
+@needs_simulator
+@pytest.mark.parametrize("seed", [pytest.param(n, marks=[pytest.mark.slow] if n >= QUICK else [])
+                                  for n in (*range(GRAPHS), 25, 30)])
+def test_verilog_equals_the_interpreter_on_random_images(seed: int) -> None:
+    """Half of the populations keep the sums of a few rows; frames stand still in every other network."""
+    assert differences(random_case(image_graph(seed), seed), seed, stall=40 * (seed % 3 == 0)) == []
+
+
+def test_random_images_have_lines_and_frames_that_stand() -> None:
+    """What the test above promises, in the networks that always run."""
+    cases = [(random_case(image_graph(seed), seed).graph, seed) for seed in range(GRAPHS)]
+    stages = [s for graph, seed in cases for s in lower(graph, *folding(graph, seed)).stages]
+    assert sum(s.lines for s in stages) > 8
+    assert sum(s.lines and s.floor is not None for s in stages) > 0
+    assert sum(s.lines and any(isinstance(m.initial, np.ndarray) for m in s.states) for s in stages) > 1
+    assert sum(s.stands for s in stages) > 3
+    assert sum(s.stream.stands for s in stages) > 0
+
+
+@needs_simulator
+@pytest.mark.parametrize("rows", [(0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0)])
+def test_a_frame_that_stands_still_is_sent_once(rows: tuple[int, ...]) -> None:
+    """Frames that come again send the end of a tick only, and sums are kept; other frames are added anew."""
+    case, hardware = only(Input((1, 4, 4), "real", low=-1.0, high=1.0), Conv(np.ones((2, 1, 3, 3)), None, (1, 1),
+                                                                            ((1, 1), (1, 1))),
+                          Neuron.of("lif", Firing(), decay=0.5, threshold=1.0), folds=Fold(2))
+    x = {"op0": case.x["op0"][:, list(rows)]}
+    case = Case(case.graph, x, {}, run(case.graph, x, record=True, states=True))
+    events = np.count_nonzero(x["op0"][:, [k for k, row in enumerate(rows) if k == 0 or rows[k - 1] != row]])
+    (port,), samples, ticks = hardware.inputs, len(x["op0"]), len(rows)
+    assert len(words(port.stream, x["op0"]).split()) == events + samples * ticks
+    assert wrong_in(case, hardware) == []
+
+
+@needs_simulator
+def test_lines_keep_as_many_rows_as_a_kernel_reaches() -> None:
+    """Three rows of sums are enough for a kernel of three rows, where all twelve would be kept else."""
+    layers = (Input((1, 12, 6)), Conv(np.ones((2, 1, 3, 3)), None, (1, 1), ((1, 1), (1, 1))),
+              Neuron.of("lif", Firing(), decay=0.5, threshold=4.0))
+    kept = []
+    for lines in (False, True):
+        case, hardware = only(*layers, *(Conv(np.ones((3, 2, 3, 3))), layers[2]), folds=Fold(2, 1, lines=lines))
+        assert wrong_in(case, hardware) == []
+        kept.append([m.words for s in hardware.stages for m in s.memories if m.name == "sums0"])
+    assert kept == [[72, 80], [18, 24]]
 
 
 @needs_simulator

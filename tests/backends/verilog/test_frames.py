@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.backends.stream.context import Stream
 from snncompile.backends.stream.hardware import Hardware, Port
+from snncompile.backends.stream.links import Stream
 from snncompile.backends.stream.lower import lower
 from snncompile.backends.stream.words import words
 from snncompile.backends.verilog.frames import emit_frames, frames, packed
