@@ -13,7 +13,7 @@ from snncompile.ir.graph import Graph
 from tests.backends.exactness import Case, differences, random_case
 from tests.strategies import LIBRARY, graphs, random_graph
 
-GRAPHS, BLOCK, QUICK = 480, 8, 64
+GRAPHS, BLOCK, QUICK = 240, 8, 64
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 

@@ -144,9 +144,9 @@ def test_a_range_has_the_reasons_of_its_candidates(number):
 def test_candidates_that_break_no_rule_are_divided_among_cores_if_asked(margins):
     space = CHAINS[0]
     small = sc.load_target("loihi2").with_(neurons_per_core=64, in_axons_per_core=600, out_axons_per_core=100, cores=24)
-    terms = {"sample": 25, "seed": 2, "budget": {"cores": 22}, "margins": margins}
+    terms = {"sample": 10, "seed": 2, "budget": {"cores": 22}, "margins": margins}
     by_rules = screen(space, small, **terms).targets["loihi2"]
-    packed = screen(space, small, packed=True, checked=25, **terms).targets["loihi2"]
+    packed = screen(space, small, packed=True, checked=10, **terms).targets["loihi2"]
     assert packed.rules == (*by_rules.rules, "packing")
     refused = by_rules.ok & ~packed.ok
     assert packed.ok.sum() < by_rules.ok.sum()

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, eye_array
 
 from snncompile.diagnostics import fail
+from snncompile.ir.matrices import Matrix, operator_matrix
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Reshape
 from snncompile.ir.types import Array, Shape
 from snncompile.ir.windows import places
 
 MAX_SYNAPSES = 1 << 26
 """Synapses of a projection that are written out one by one, at most."""
-
-Matrix = Any
-"""A `csr_array` of int64, `[out, in]`."""
-
 
 def chain_matrix(chain: Iterable[Op], shape: Shape, place: str) -> Matrix:
     """A chain of linear operators as one matrix, which multiplies a tensor of this shape laid out in C order.
@@ -46,18 +41,6 @@ def chain_matrix(chain: Iterable[Op], shape: Shape, place: str) -> Matrix:
 def _expect_few(synapses: int, place: str) -> None:
     if synapses > MAX_SYNAPSES:
         fail("SNN205", place, f"{synapses} synapses", f"at most {MAX_SYNAPSES}, written out one by one")
-
-
-def operator_matrix(op: Op, shape: Shape) -> Matrix:
-    """One linear operator as a matrix; weights of 0 are left out."""
-    if isinstance(op, Reshape):
-        return eye_array(math.prod(shape), dtype=np.int64, format="csr")
-    read = windows(shape, op)
-    taps = [w.taps for w in op.windows(shape)]
-    weights = np.broadcast_to(op.tap_weights(shape), (*op.infer(shape), *taps)).reshape(read.shape)
-    kept = (read >= 0) & (weights != 0)
-    starts = np.concatenate(([0], np.cumsum(kept.sum(1))))
-    return csr_array((weights[kept].astype(np.int64), read[kept], starts), (len(read), math.prod(shape)))
 
 
 def windows(shape: Shape, op: Op) -> Array:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from snncompile.backends.lava.matrices import Matrix, chain_matrix, windows
+from snncompile.backends.lava.matrices import chain_matrix, windows
 from snncompile.diagnostics import shorten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.matrices import Matrix
 from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval, bit_width
 from snncompile.ir.ops import MaxPool, Rectify, Scale

@@ -11,6 +11,7 @@ import numpy as np
 
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.matrices import operator_matrix
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Linear, Reshape, Scale
 from snncompile.ir.types import Shape, ShapeOnly, Stage, Weight
@@ -18,7 +19,8 @@ from snncompile.passes.legalize.fold_scales import times_weights
 from snncompile.passes.quantize.given_weights import is_given
 
 MAX_WEIGHTS = 1 << 22
-"""The largest matrix. A projection that would need a larger one stays as it is, and its operator is refused later."""
+"""The largest matrix, and the most synapses of an operator that becomes part of one. A projection that would need more
+stays as it is, and its operator is refused later."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,12 @@ class MergeChains:
         """Whether a projection has an operator that the hardware lacks, and can be one matrix."""
         if not self._lacks(edge) or not {"linear", "reshape"} <= set(self.operators or ()):
             return False
-        size = math.prod(graph.shapes[edge.src]) * math.prod(graph.arriving(edge))
-        return all(op.linear for op in edge.chain) and size <= MAX_WEIGHTS
+        shape = graph.shapes[edge.src]
+        sizes = [math.prod(shape) * math.prod(graph.arriving(edge))]
+        for op in edge.chain:
+            sizes.append(op.synapses(shape))
+            shape = op.infer(shape)
+        return all(op.linear for op in edge.chain) and max(sizes) <= MAX_WEIGHTS
 
 
 def _in_reals(edge: Edge) -> Edge:
@@ -83,11 +89,14 @@ def _merged(edge: Edge, shape: Shape) -> Edge:
 
 
 def _matrix(chain: tuple[Op, ...], shape: Shape, leaving: Shape) -> Weight:
-    """The weights of the chain, `[out, in]`: what it gives for each input that is 1 where all others are 0."""
+    """The weights of the chain, `[out, in]`: the product of the matrices of its operators, from the last one on."""
     size, out = math.prod(shape), math.prod(leaving)
     if any(isinstance(w, ShapeOnly) for op in chain for w in op.arrays.values()):
         return ShapeOnly((out, size))
-    y = np.eye(size).reshape(size, *shape)
-    for op in chain:
-        y = op.apply(y)
-    return np.ascontiguousarray(y.reshape(size, out).T)
+    entering = [shape]
+    for op in chain[:-1]:
+        entering.append(op.infer(entering[-1]))
+    *before, last = (operator_matrix(op, at, np.float64) for op, at in zip(chain, entering, strict=True))
+    for matrix in reversed(before):
+        last = last @ matrix
+    return np.ascontiguousarray(last.toarray())

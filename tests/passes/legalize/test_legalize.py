@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -189,6 +190,20 @@ def test_operators_that_synapses_have_stay():
     graph = formed(POOLED)
     assert run_passes(graph, (MergeChains(None),)) is graph
     assert run_passes(graph, (MergeChains(("conv", "reshape")),)) is graph
+
+
+def test_a_pool_in_front_of_a_wide_layer_takes_little_memory():
+    """131,072 elements are pooled, and read by ten neurons: no matrix is larger than the result."""
+    weight = RNG.normal(0, 1, (10, 8192))
+    ops = (SumPool((4, 4), (4, 4)), Scale(1 / 16), Reshape((8192,)), Linear(weight))
+    nodes = {"in": Input((128, 32, 32)), "n": LIF, "out": Output()}
+    graph = Graph("g", nodes, (Edge("in", "n", 0, ops), Edge("n", "out")), sc.ir.types.Stage.LEGAL)
+    tracemalloc.start()
+    (_, merged) = run_passes(graph, (MergeChains(("linear", "reshape")),)).edges[0].chain
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    pooled = np.repeat(np.repeat(weight.reshape(10, 128, 8, 8) / 16, 4, 2), 4, 3)
+    assert np.allclose(merged.weight, pooled.reshape(10, -1))
 
 
 def test_a_matrix_that_would_be_too_large_is_not_made():
