@@ -61,8 +61,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
             `{"conv1": {"weight_bits": 8}}`; or the path of a TOML file of them. A build folder holds such a file.
         options: of the integer representation, by the names of the fields of `Arithmetic`; None stands for the choice
             of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer, or "auto": then a width is
-            chosen for each population, which takes some dozens of trials. For an FPGA, options of `Folding` too:
-            `lanes`, which can be a mapping by layer, and others.
+            chosen for each population, which takes some dozens of trials. For an FPGA, options of `Folding` too, such
+            as `lanes`, which can be a mapping by layer; for emitted C, those of `Program`, such as `chunk`.
         budget: the memory for which widths are chosen, by the names of `choose_widths.BUDGETS`, such as
             `{"resident_kib": 64}`.
         max_drop: without a budget, the smallest memory is chosen with which at most this share of the calibration
@@ -86,8 +86,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     mapped = run_passes(integer, mapping, observer.note)
     chip = _on_chip(mapped, chosen, observer)
     artifact = observer.timed("emit", lambda: backend.emit(Request(
-        mapped, chosen, chip, rates, golden, measured_inputs(integer, network.samples, golden, chosen), order.folding,
-        network.folding)))
+        mapped, chosen, chip, rates, golden, measured_inputs(integer, network.samples, golden, chosen), order.program,
+        order.folding, network.folding)))
     described = chosen.costs or chosen.timing.hop_ticks
     cost = observer.timed("estimate", lambda: _cost(mapped, chosen, golden, chip)) if described else None
     report = Report(graph.name, chosen.name, population_reports(integer, network.calibration, network.agreement),

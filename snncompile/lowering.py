@@ -25,6 +25,7 @@ from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, MAX_POWER_BITS, A
 from snncompile.targets.folding import Folding
 from snncompile.targets.layer_options import ByLayer, Layers, by_population, folded, own_of, split
 from snncompile.targets.layer_table import LayerTable, layer_table
+from snncompile.targets.program import Program
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import judge
 
@@ -47,6 +48,7 @@ class Order:
         wish: the widths that are left to the compiler; None for none.
         given: the options of the arithmetic that the user named.
         folding: of the whole network.
+        program: how an emitted C program is made.
         calibration, validation: the samples on which ranges are measured, and those that are held out from that.
     """
 
@@ -55,6 +57,7 @@ class Order:
     wish: Wish | None
     given: tuple[str, ...]
     folding: Folding = field(default_factory=Folding)
+    program: Program = field(default_factory=Program)
     calibration: Samples = Samples()
     validation: Samples = Samples()
 
@@ -65,8 +68,9 @@ class Order:
            ) -> Order:
         """An order of a user; for its arguments see `compile`. Raises SNN404 for options that cannot be."""
         whole, by_layer = split(options, layers)
-        folding = {n: value for n, value in Folding.among(whole).items() if value is not None}
-        whole = {n: value for n, value in whole.items() if n not in Folding.names()}
+        folding, program = ({n: value for n, value in group.among(whole).items() if value is not None}
+                            for group in (Folding, Program))
+        whole = {n: value for n, value in whole.items() if n not in (*Folding.names(), *Program.names())}
         wish = Wish.of([name for name in LAYER_OPTIONS if whole.get(name) == AUTO], budget, max_drop)
         known = {n: None if wish and n in wish.options else value for n, value in whole.items()}
         if wish and "weight_bits" in wish.options and whole.get("weight_grid") == "powers":
@@ -76,7 +80,10 @@ class Order:
         named = *(n for n, value in whole.items() if value is not None), *(["layers"] if widths else [])
         if folded(by_layer) or folding:
             _expect_folded(target)
-        return cls(choices, by_layer, wish, named, Folding(**folding), calibration or Samples(),
+        if program and target.backend != "c":
+            fail("SNN404", f"options {', '.join(program)}", f"target {shorten(target.name)}", "a target for emitted C",
+                 "see `snnc targets`")
+        return cls(choices, by_layer, wish, named, Folding(**folding), Program(**program), calibration or Samples(),
                    validation or Samples())
 
 

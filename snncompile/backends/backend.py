@@ -19,6 +19,7 @@ from snncompile.ir.types import Array
 from snncompile.mapping.chip import Chip
 from snncompile.targets.folding import Folding
 from snncompile.targets.layer_options import ByLayer
+from snncompile.targets.program import Program
 from snncompile.targets.target import Target
 
 Progress = Callable[[int, int], None]
@@ -39,6 +40,7 @@ class Request:
         golden: vectors in ticks of the network, by which the program can check itself; None for no self-test.
         measured: inputs in ticks of the network, by which the program is measured before it runs: those of the golden
             vectors, and more of the same kind.
+        program: how an emitted C program is made.
         folding, folded: how the network is folded, and options of single populations, where the target is an FPGA.
     """
 
@@ -48,6 +50,7 @@ class Request:
     rates: Mapping[str, float] = field(default_factory=dict)
     golden: Golden | None = None
     measured: Mapping[str, Array] = field(default_factory=dict)
+    program: Program = field(default_factory=Program)
     folding: Folding = field(default_factory=Folding)
     folded: ByLayer = field(default_factory=dict)
 

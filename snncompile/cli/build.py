@@ -16,6 +16,7 @@ from snncompile.cli.options import (
     ArithmeticOptions,
     ChoiceOptions,
     FoldingOptions,
+    ProgramOptions,
     SampleOptions,
     SourceOptions,
     TimingOptions,
@@ -186,6 +187,7 @@ def compile_(
     arithmetic: ArithmeticOptions,
     timing: TimingOptions,
     folding: FoldingOptions,
+    program: ProgramOptions,
     limits: ChoiceOptions,
     held_out: HeldOutOptions,
     samples: SampleOptions,
@@ -203,7 +205,7 @@ def compile_(
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.printed(out))
     model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples,
-                         **folding.given(), **limits.given(), **held_out.given(samples))
+                         **folding.given(), **program.given(), **limits.given(), **held_out.given(samples))
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])

@@ -14,6 +14,7 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import LARGEST, value_of
 from snncompile.targets.folding import Folding
+from snncompile.targets.program import Program
 
 SOURCE = "What the file leaves open"
 INTEGERS = "Integers"
@@ -21,6 +22,7 @@ SAMPLES = "Reading samples"
 COST = "What the cost assumes"
 TIMING = "Time on hardware"
 FPGA = "On FPGAs"
+PROGRAM = "The emitted C"
 VERDICT = "What is checked beside the rules"
 TYPES: Mapping[str, Any] = {"whole": int, "real": float, "flag": bool}
 """What the text of an option is converted to, by the kind of the figure; other kinds stay text."""
@@ -170,12 +172,21 @@ class FoldingOptions(FigureOptions):
 
     @classmethod
     def options(cls) -> Mapping[str, Option]:
-        return {f.name: _folding_option(f.name, f.metadata) for f in dataclasses.fields(Folding)}
+        return {f.name: _figure_option(FPGA, f.name, f.metadata) for f in dataclasses.fields(Folding)}
 
 
-def _folding_option(name: str, metadata: Mapping[str, Any]) -> Option:
+@dataclass(frozen=True)
+class ProgramOptions(FigureOptions):
+    """How an emitted C program is made: an option for each field of `targets.program.Program`."""
+
+    @classmethod
+    def options(cls) -> Mapping[str, Option]:
+        return {f.name: _figure_option(PROGRAM, f.name, f.metadata) for f in dataclasses.fields(Program)}
+
+
+def _figure_option(panel: str, name: str, metadata: Mapping[str, Any]) -> Option:
     kind = TYPES.get(metadata["kind"], str)
-    return Option(Annotated[kind | None, _option(FPGA, flag_of(name), metadata["what"], metavar(metadata))], None)
+    return Option(Annotated[kind | None, _option(panel, flag_of(name), metadata["what"], metavar(metadata))], None)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from snncompile.diagnostics import Collector, did_you_mean, shorten
 
@@ -80,6 +80,29 @@ def part(what: str) -> Any:
 def words(what: str, allowed: Sequence[str]) -> Any:
     """A field that holds a list of words, each one of those allowed."""
     return figure("words", what, None, words=allowed)
+
+
+class OptionGroup:
+    """The base class of frozen dataclasses whose fields are options made with the functions of this file."""
+
+    def __post_init__(self) -> None:
+        """Raises SNN404 with every option that has another value than it can have."""
+        problems = Collector()
+        for f in dataclasses.fields(cast(Any, self)):
+            value = getattr(self, f.name)
+            if value is not None and not accepts(f.metadata, value):
+                problems.error("SNN404", f"option {f.name}", repr(value)[:60], value_of(f.metadata))
+        problems.finish()
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of the options."""
+        return tuple(f.name for f in dataclasses.fields(cast(Any, cls)))
+
+    @classmethod
+    def among(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some options that belong to this group."""
+        return {n: v for n, v in options.items() if n in cls.names()}
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,10 @@ and tables of a file of layers are made from it.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from snncompile.diagnostics import Collector
-from snncompile.targets.figures import accepts, choice, figure, flag, real, value_of, whole
+from snncompile.targets.figures import OptionGroup, choice, figure, flag, real, whole
 
 if TYPE_CHECKING:
     from snncompile.targets.sections import Fabric
@@ -23,7 +20,7 @@ FOLDED_LAYER = ("lanes", "units", "queue", "lines", "memory")
 
 
 @dataclass(frozen=True)
-class Folding:
+class Folding(OptionGroup):
     """How a network is folded; None leaves a choice to the compiler.
 
     Attributes:
@@ -58,24 +55,6 @@ class Folding:
     latency_us: float | None = real("Longest time for a sample, in microseconds.")
     samples_per_s: float | None = real("Samples that are taken in a second, at least.")
 
-    def __post_init__(self) -> None:
-        problems = Collector()
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if value is not None and not accepts(f.metadata, value):
-                problems.error("SNN404", f"option {f.name}", repr(value)[:60], value_of(f.metadata))
-        problems.finish()
-
     def clock_of(self, fabric: Fabric) -> int:
         """The clock that times are told for, in MHz: as asked, else that of the target, else DEFAULT_MHZ."""
         return self.clock_mhz or fabric.clock_mhz or DEFAULT_MHZ
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The names of the options."""
-        return tuple(f.name for f in dataclasses.fields(cls))
-
-    @classmethod
-    def among(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of some options that are options of folding."""
-        return {n: v for n, v in options.items() if n in cls.names()}

@@ -76,13 +76,14 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
     return Case(integer, x, rates, run(integer, x, record=True, states=True))
 
 
-def differences(case: Case, built: tuple[str, ...] | None = None) -> list[str]:
+def differences(case: Case, built: tuple[str, ...] | None = None, chunk: int | None = None) -> list[str]:
     """Where the emitted C differs from the interpreter: in whole runs, tick by tick, in states, or in its counts.
 
     Args:
         built: the flags of the C compiler; `flags()` where there are none.
+        chunk: the number of ticks that run layer by layer.
     """
-    host = Host.of(case.graph, case.rates, built or flags())
+    host = Host.of(case.graph, case.rates, built or flags(), chunk)
     traced, (outputs, counts) = host.trace(case.x), host.run(case.x)
     places = inside_differences(case.wanted, traced)
     for name, wanted in case.wanted.outputs.items():

@@ -17,6 +17,7 @@ from snncompile.backends.c.emit import emit
 from snncompile.backends.c.host import FLAGS, Host, compiler
 from snncompile.backends.c.weights import numbers
 from snncompile.backends.names import comment, identifier, identifiers, prefix
+from snncompile.diagnostics import CompileError
 from tests.backends.exactness import Case, differences, random_case
 from tests.nets import small
 from tests.strategies import Features, random_graph
@@ -89,9 +90,29 @@ def test_the_header_can_be_included_from_cpp(model, tmp_path):
 @pytest.mark.parametrize("seed", [3, 11, 42])
 def test_a_chunk_of_one_tick_gives_the_same(seed):
     case = random_case(random_graph(seed), seed)
-    name = prefix(case.graph.name).upper()
-    assert differences(case, (*PLAIN, f"-D{name}_CHUNK=1")) == []
-    assert differences(case, (*PLAIN, f"-D{name}_CHUNK=3")) == []
+    assert differences(case, PLAIN, chunk=1) == []
+    assert differences(case, PLAIN, chunk=3) == []
+
+
+@needs_compiler
+def test_a_chunk_cannot_be_another_one_than_that_of_the_library(tmp_path):
+    """A program that is built for other chunks than its library would write past the end of the network."""
+    written(sc.compile(small(), chunk=2).artifact, tmp_path)
+    (tmp_path / "main.c").write_text('#include "small.h"\nint main(void) { static small_t net; small_init(&net); }\n')
+    command = [*compiler(), "-c", "main.c"]
+    assert "#define SMALL_CHUNK 2\n" in (tmp_path / "small.h").read_text()
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    refused = subprocess.run([*command, "-DSMALL_CHUNK=1"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "compile the network again, with --chunk" in refused.stderr
+
+
+@pytest.mark.parametrize(("target", "chunk"), [("c99", 0), ("c99", 1.5), ("loihi2", 8), ("ecp5-25f", 8)])
+def test_chunks_that_cannot_be_are_refused(target, chunk):
+    with pytest.raises(CompileError) as caught:
+        sc.compile(small(), target, chunk=chunk)
+    assert caught.value.diagnostics[0].code == "SNN404"
+    assert "chunk" in caught.value.diagnostics[0].place
 
 
 @needs_compiler

@@ -11,10 +11,12 @@
 
 #include <stdint.h>
 
-/* Ticks that run layer by layer before the next begin; 1 takes the least memory. */
-#ifndef SMALL_CHUNK
-#define SMALL_CHUNK 64
+/* Ticks that run layer by layer before the next begin. It is part of the layout of small_t, so that it is chosen when the
+ * program is emitted. */
+#ifdef SMALL_CHUNK
+#error "SMALL_CHUNK is fixed in this header: compile the network again, with --chunk"
 #endif
+#define SMALL_CHUNK 64
 
 #define SMALL_IN_IN_SIZE 6
 #define SMALL_OUT_OUT_SIZE 3

@@ -25,7 +25,8 @@ class CBackend:
         from snncompile.backends.c.emit import emit
 
         expect_no_products(request.graph, self.title)
-        return emit(request.graph, rates=request.rates, golden=request.golden, costs=kernel_costs(request.target))
+        return emit(request.graph, rates=request.rates, golden=request.golden, costs=kernel_costs(request.target),
+                    chunk=request.program.chunk)
 
     def host(self, graph: Graph, artifact: Artifact) -> Host | None:
         from snncompile.backends.c.host import host

@@ -23,7 +23,7 @@ SELFTEST_VALUES = 200_000
 
 
 def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Golden | None = None,
-         costs: Mapping[str, float] | None = None) -> Artifact:
+         costs: Mapping[str, float] | None = None, chunk: int | None = None) -> Artifact:
     """Emit an INT or MAPPED graph as C; a step of the program is a tick of the hardware.
 
     Args:
@@ -33,6 +33,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         golden: vectors for the self-test, in ticks of the network. The first samples are used, as many as hold
             SELFTEST_VALUES values together, and at least one. Without vectors there are no self-test and build files.
         costs: what a synapse costs with each kernel, by the kernel's name; see `kernels.table.choose`.
+        chunk: how many ticks run layer by layer; see `targets.program.Program`.
 
     Returns:
         The files, and sizes in bytes: those of `memory`, and "weights", which are all constants.
@@ -40,7 +41,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
     Raises:
         CompileError: SNN204 for an output that reads a sum or an operator.
     """
-    net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule)
+    net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk)
     weights = weight_files(net)
     files: dict[str, str | bytes] = {
         f"{net.prefix}.h": render("net.h.j2", net=net),

@@ -119,9 +119,10 @@ class Host:
     library: ctypes.CDLL
 
     @classmethod
-    def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS) -> Host:
+    def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS,
+           chunk: int | None = None) -> Host:
         """Emit, build and load a graph; the arguments are those of `emit` and `build`."""
-        return cls.load(graph, build(emit(graph, rates=rates).files, flags))
+        return cls.load(graph, build(emit(graph, rates=rates, chunk=chunk).files, flags))
 
     @classmethod
     def load(cls, graph: Graph, library: Path) -> Host:

@@ -35,22 +35,24 @@ FAMILIES = ("add", "dot", "pool", "scan")
 """The families of helper functions that the template `snn.h.j2` prints."""
 
 
-def lower(plan: Plan, prefix: str, schedule: Schedule | None = None) -> Net:
+def lower(plan: Plan, prefix: str, schedule: Schedule | None = None, chunk: int | None = None) -> Net:
     """Lower a plan to the context of the C templates.
 
     Args:
         prefix: a C identifier with which the names of everything that the program exports begin.
         schedule: in which steps of the program the ticks of the network are, for comments in the header. Without it
             they are the steps of the same number.
+        chunk: the number of ticks that run layer by layer; as many as CHUNK_BYTES hold, from 1 to MAX_CHUNK, if none is
+            given.
     """
-    return _Lowering(plan, prefix, schedule or Schedule()).net()
+    return _Lowering(plan, prefix, schedule or Schedule(), chunk).net()
 
 
 class _Lowering:
     """Lowers one plan; the arguments are those of `lower`."""
 
-    def __init__(self, plan: Plan, prefix: str, schedule: Schedule):
-        self.plan, self.prefix, self.schedule = plan, prefix, schedule
+    def __init__(self, plan: Plan, prefix: str, schedule: Schedule, chunk: int | None):
+        self.plan, self.prefix, self.schedule, self.chunk = plan, prefix, schedule, chunk
         self.sources = {s.buffer.name: _source(s) for s in plan.sources}
 
     def net(self) -> Net:
@@ -60,7 +62,7 @@ class _Lowering:
         return Net(self.prefix, comment(self.plan.name), tuple(map(self._input, self.plan.inputs)),
                    tuple(map(self._output, self.plan.outputs)), tuple(self.sources.values()),
                    tuple(populations.values()), groups, tuple(map(self._data, self.plan.constants)),
-                   self._helpers(populations), self._chunk())
+                   self._helpers(populations), self.chunk or self._chunk())
 
     def _data(self, constant: Constant) -> Data:
         """A constant with its name in C: the prefix of the network, `_N_`, and the name in the plan.
@@ -89,7 +91,7 @@ class _Lowering:
         return f"{value} t of the network in step {step}" if self.schedule else ""
 
     def _chunk(self) -> int:
-        """The number of ticks that run layer by layer: as many as CHUNK_BYTES hold, from 1 to MAX_CHUNK."""
+        """As many ticks as CHUNK_BYTES hold, from 1 to MAX_CHUNK."""
         row = sum(s.size * DTYPES[s.type].itemsize for s in self.sources.values())
         return max(1, min(MAX_CHUNK, CHUNK_BYTES // max(row, 1)))
 

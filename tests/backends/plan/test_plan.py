@@ -12,7 +12,6 @@ import snncompile.backends.plan as package
 from snncompile.backends.c.emit import emit, memory
 from snncompile.backends.c.host import Host, compiler
 from snncompile.backends.c.lower import lower
-from snncompile.backends.names import prefix
 from snncompile.backends.plan.buffers import Buffer, Lifetime, storage
 from snncompile.backends.plan.plan import plan
 from snncompile.ir.interp import run
@@ -77,8 +76,7 @@ def test_the_memory_that_is_told_is_that_of_the_emitted_struct(seed):
     case = case_of(seed)
     net = lower(plan(case.graph, case.rates, {}), "t")
     told = memory(net)["total_one_tick"]
-    host = Host.of(case.graph, case.rates, ("-std=c99", "-O0", "-fPIC", "-shared", "-DSNN_COUNT", *(
-        f"-D{prefix(case.graph.name).upper()}_CHUNK=1",)))
+    host = Host.of(case.graph, case.rates, ("-std=c99", "-O0", "-fPIC", "-shared", "-DSNN_COUNT"), chunk=1)
     size = getattr(host.library, f"{host.interface.prefix}_size")()
     counters = 8 * max(len(net.populations), 1)
     members = 4 * (len(net.sources) + sum(len(p.states) + len(p.accumulators) for p in net.populations) + 4)
