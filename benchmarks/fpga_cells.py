@@ -1,7 +1,7 @@
 """Counts the cells of random networks with Yosys, and fits the weights of `backends/stream/area.py` to them.
 
     python -m benchmarks.fpga_cells count xc7 0 96    # adds to fpga_cells.jsonl; half a minute a network
-    python -m benchmarks.fpga_cells fit               # writes fitted_cells.json; the last 24 networks are held out
+    python -m benchmarks.fpga_cells fit               # writes fitted_cells.json; 24 networks are held out
 """
 
 from __future__ import annotations
@@ -21,30 +21,43 @@ from scipy.optimize import nnls
 
 import snncompile as sc
 from snncompile.backends.plan.layouts import as_image
-from snncompile.backends.stream import area
 from snncompile.backends.stream.context import Fold
 from snncompile.backends.stream.fold import legal_units
 from snncompile.backends.stream.hardware import Hardware
 from snncompile.backends.stream.lower import lower
+from snncompile.backends.stream.multipliers import multipliers_of
+from snncompile.backends.stream.uses import uses as uses_of
 from snncompile.backends.verilog.emit import emit
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Conv, Input, Linear, Output, Reshape, SumPool
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
+from snncompile.ir.types import Array
 from snncompile.targets.load import load_target
 
 GRID = Path(__file__).parent / "fpga_cells.jsonl"
 FITTED = Path(sc.__file__).parent / "backends" / "stream" / "fitted_cells.json"
 FAMILIES = {"xc7": ("xc7z020", "synth_xilinx -family xc7 -flatten"), "ecp5": ("ecp5-85f", "synth_ecp5"),
             "ice40": ("ice40-hx8k", "synth_ice40")}
-HELD_OUT = 24
+HELD_OUT, BUFFERED = range(96, 120), 1000
+"""The designs that no fit sees, and the first one with buffers between stages."""
+QUEUES = (4, 16, 40, 150, 600)
 RULES = ("lif", "if", "lif", "cubalif", "alif")
-PRIOR = {"stages": 30.0, "links": 10.0, "counters": 1.0, "places": 2.0, "tables of axes": 0.03, "sums": 1.0,
-         "choice of lanes": 0.5, "products": 1.0, "largest": 0.5, "joined banks": 0.2, "banks": 5.0,
-         "several units": 3.0, "distributed memories": 4.0, "constants": 0.02, "flip-flop memories": 1.0,
-         "initial states": 0.02, "carry chains": 1.0, "choices": 0.7, "comparisons": 0.5, "registers": 0.0,
-         "tables": 0.02, "small products": 1.0, "slots": 0.5, "buffers": 10.0, "buffer counters": 1.0}
-"""What a look-up table is worth for each use, where the networks say little; registers likewise take a bit each."""
+PRIOR: dict[str, dict[str, float]] = {
+    "luts": {
+        "stages": 30, "links": 10, "counters": 2, "places": 3, "several units": 4, "tables of axes": 1.5,
+        "constants": 1, "sums": 1, "choices of words": 1, "products": 1, "small products": 1, "largest": 1, "banks": 1,
+        "joined banks": 1, "gated banks": 0.5, "states": 0.5, "distributed memories": 4, "flip-flop memories": 1,
+        "carry chains": 1, "comparisons": 1, "third addends": 2, "further addends": 3, "choices": 0.7,
+        "shift registers": 1, "buffers": 10, "buffer counters": 1},
+    "flip_flops": {
+        "stages": 40, "links": 5, "counters": 2, "places": 1, "several units": 2, "levels": 2, "sums": 1,
+        "words read": 1, "banks": 0, "joined banks": 1, "registers": 1, "shift registers": 1, "flip-flop memories": 1,
+        "slots": 1, "buffers": 3, "buffer counters": 1, "buffer words": 1}}
+"""About how many look-up tables, or flip-flops, a bit of each use takes by itself, where the networks say little."""
+EXACT = ("distributed memories",)
+"""The uses whose cells are counted as what PRIOR says."""
+FOLDS = 10
 LUT_MEMORIES = {"RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4}
 
 
@@ -83,7 +96,8 @@ def design(number: int) -> tuple[Graph, dict[str, Fold], int]:
     for name in graph.populations:
         channels = as_image(graph.shapes[name])[0]
         lanes = int(rng.choice([v for v in (1, 2, 3, 4, 6, 8, 12, 16) if v <= channels]))
-        folds[name] = Fold(lanes, int(rng.choice(legal_units(lanes)[:3])))
+        units = int(rng.choice(legal_units(lanes)[:3]))
+        folds[name] = Fold(lanes, units, int(rng.choice(QUEUES)) if number >= BUFFERED else 1)
     return graph, folds, int(rng.integers(1, 4))
 
 
@@ -160,34 +174,50 @@ def count(family: str, first: int, last: int) -> None:
 
 
 def fit() -> None:
-    """Non-negative least squares of relative errors, drawn a little towards PRIOR."""
+    """Fits the weights of each family, and prints how wrong they are, on networks that took part in the fit or not."""
     rows = {(r["family"], r["design"]): r["cells"] for r in map(json.loads, GRID.read_text().splitlines())}
     weights: dict[str, Any] = {}
     for family in FAMILIES:
-        numbers = sorted(n for f, n in rows if f == family)
-        made = [hardware(n, family) for n in numbers]
+        numbers = np.array(sorted(n for f, n in rows if f == family))
+        made = [hardware(int(n), family) for n in numbers]
         wanted = np.array([counts(rows[family, n], family) for n in numbers], float)
-        exact = [(h.blocks, area.multipliers_of(h)) == tuple(w[2:]) for h, w in zip(made, wanted, strict=True)]
+        exact = [(h.blocks, multipliers_of(h)) == tuple(w[2:]) for h, w in zip(made, wanted, strict=True)]
         print(f"{family}: blocks and multipliers equal in {sum(exact)} of {len(exact)};",
-              "not in", [n for n, same in zip(numbers, exact, strict=True) if not same])
-        uses = [area.uses(h) for h in made]
-        names = sorted({name for each in uses for name in each})
-        bits = np.array([[each.get(name, 0.0) for name in names] for each in uses])
-        split = len(numbers) - HELD_OUT
-        weights[family] = {}
-        for column, kind in enumerate(("luts", "flip_flops")):
-            y = wanted[:, column]
-            scale = np.maximum(bits[:split].mean(0), 1.0) / y[:split].mean() / 4
-            prior = np.array([PRIOR.get(name, 0.0) if kind == "luts" or name in ("registers", "slots", "sums") else 0.0
-                              for name in names])
-            left = np.vstack([bits[:split] / y[:split, None], np.diag(scale)])
-            found, _ = nnls(left, np.concatenate([np.ones(split), scale * prior]), maxiter=100_000)
-            wrong = np.abs(bits @ found / y - 1)
-            for told, part in (("fitted to", wrong[:split]), ("held out", wrong[split:])):
-                print(f"  {kind}, {told} {len(part)}: median {np.median(part):.1%}, worst {part.max():.1%}")
-            weights[family][kind] = {n: round(float(v), 4) for n, v in zip(names, found, strict=True) if v > 1e-4}
+              "not in", [int(n) for n, same in zip(numbers, exact, strict=True) if not same])
+        held = np.isin(numbers, HELD_OUT)
+        uses, weights[family] = [uses_of(h) for h in made], {}
+        for column, (kind, prior) in enumerate(PRIOR.items()):
+            bits, y = np.array([[each.get(name, 0.0) for name in prior] for each in uses]), wanted[:, column]
+            found = weighed(bits[~held], y[~held], prior)
+            tell(f"{kind}, fitted to", bits[~held] @ found / y[~held] - 1)
+            tell(f"{kind}, left out of the fit in turn", left_out(bits[~held], y[~held], prior))
+            tell(f"{kind}, held out", bits[held] @ found / y[held] - 1)
+            weights[family][kind] = {n: round(float(v), 4) for n, v in zip(prior, found, strict=True) if v > 1e-4}
     FITTED.write_text(json.dumps({
         "made_by": "benchmarks/fpga_cells.py, from fpga_cells.jsonl; Yosys 0.70", "weights": weights}, indent=1) + "\n")
+
+
+def weighed(bits: Array, y: Array, prior: dict[str, float]) -> Array:
+    """Non-negative least squares of relative errors, drawn a little towards `prior`."""
+    scale = np.maximum(bits.mean(0), 1.0) / y.mean() / 4
+    scale = np.where([name in EXACT for name in prior], 1e3, scale)
+    left = np.vstack([bits / y[:, None], np.diag(scale)])
+    found: Array = nnls(left, np.concatenate([np.ones(len(y)), scale * [*prior.values()]]), maxiter=100_000)[0]
+    return found
+
+
+def left_out(bits: Array, y: Array, prior: dict[str, float]) -> Array:
+    """The relative error of each network where the weights are fitted to networks without it."""
+    groups = np.random.default_rng(0).permutation(len(y)) % FOLDS
+    wrong = np.zeros(len(y))
+    for n in range(FOLDS):
+        wrong[groups == n] = bits[groups == n] @ weighed(bits[groups != n], y[groups != n], prior) / y[groups == n] - 1
+    return wrong
+
+
+def tell(what: str, errors: Array) -> None:
+    if len(errors):
+        print(f"  {what} {len(errors)}: median {np.median(np.abs(errors)):.1%}, worst {np.abs(errors).max():.1%}")
 
 
 if __name__ == "__main__":

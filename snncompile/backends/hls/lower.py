@@ -96,23 +96,22 @@ def _tables(stage: Stage, i: int, k: Link) -> list[Table]:
     if k.plain:
         return []
     taps = k.stream.image[0] * k.reach
-    found = [*_axis(f"rows{i}", k.rows, stage.kept_rows, stage.row_groups, k.columns.taps * taps),
-             *_axis(f"columns{i}", k.columns, k.columns.size, stage.place_groups, taps)]
+    found = [*_axis(f"rows{i}", stage.rows_of(k), stage.row_groups, k.columns.taps * taps),
+             *_axis(f"columns{i}", k.columns, stage.place_groups, taps)]
     return [*found, table(f"starts{i}", k.starts)] if k.starts.any() else found
 
 
-def _axis(name: str, axis: Axis, kept: int, groups: int, addresses: int) -> list[Table]:
+def _axis(name: str, axis: Axis, groups: int, addresses: int) -> list[Table]:
     """For each coordinate and pair, the first group behind it, or -1, and the address of its weights.
 
     Args:
-        kept: places that have a memory; the next one takes that of the first again.
         groups, addresses: from one place behind to the next, and from one tap to the next.
     """
     group = np.full((len(axis.reached), axis.most), -1)
     address = np.zeros_like(group)
     for at, each in enumerate(axis.reached):
         for n, (place, tap) in enumerate(each):
-            group[at, n], address[at, n] = place % kept * groups, tap * addresses
+            group[at, n], address[at, n] = place * groups, tap * addresses
     return [table(name, group), table(f"{name}_at", address)]
 
 

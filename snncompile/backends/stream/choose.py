@@ -42,7 +42,7 @@ class Choice:
     Attributes:
         lowering: makes hardware of it.
         every: the activity of all recorded samples.
-        activity: of those by which foldings are compared: the slowest ones.
+        activity: of those by which foldings are compared: the ones of most events, and others that are slow.
         clock_mhz: the clock that times are told for.
     """
 
@@ -50,7 +50,7 @@ class Choice:
                  clock_mhz: int):
         self.lowering, self.folding, self.own = lowering, folding, own
         self.every, self.clock_mhz = every, clock_mhz
-        self.activity = every.slowest(lowering.hardware(folds_of(lowering, folding, own)), COMPARED)
+        self.activity = every.most(every.words, COMPARED)
 
     @classmethod
     def of(cls, graph: Graph, x: Mapping[str, Array], fabric: Fabric, folding: Folding,
@@ -78,7 +78,7 @@ class Choice:
             found = self.estimated(folds)
             if self._meets(found):
                 return folds, hardware, found
-            slower = self.every.slowest(hardware, len(self.activity.samples) + COMPARED)
+            slower = self.every.most(found.cycles, len(self.activity.samples) + COMPARED)
             if len(slower.samples) == len(self.activity.samples):
                 self._expect_met(found)
             self.activity = slower

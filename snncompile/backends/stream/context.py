@@ -12,6 +12,7 @@ import numpy as np
 from snncompile.backends.names import comment
 from snncompile.backends.stream.links import SETTLING, Link, Stream, bits_below
 from snncompile.backends.stream.memory import DISTRIBUTED, XC7, MemoryUse, differing_bits
+from snncompile.backends.stream.scatter import Axis
 from snncompile.backends.stream.wires import NeuronUnit
 from snncompile.ir.op import Op
 from snncompile.ir.operations import bit_width, extent
@@ -128,6 +129,10 @@ class Stage:
     def _open_rows(self) -> int:
         """Rows of sums that are enough: one that is swept is cleared before its place is read for a later row."""
         return max(self.links[0].open_rows, -(-SETTLING // self.row_groups))
+
+    def rows_of(self, link: Link) -> Axis:
+        """The rows of sums that the rows of the source of a link reach."""
+        return link.rows.wrapped(self.kept_rows)
 
     @property
     def row_steps(self) -> int:

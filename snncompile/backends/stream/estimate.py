@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from snncompile.targets.sections import Fabric
 
 SHARES = (50, 99)
 """The percentiles of cycles that are told."""
-WORDS = 100_000
+WORDS = 60_000
 """The most words whose cycles are predicted, unless a single sample has more."""
 
 
@@ -55,10 +55,14 @@ class Activity:
         """The cycles of each sample alone, from its first word to its last result."""
         return [cycles_of(hardware, sample, self.ticks) for sample in self.samples]
 
-    def slowest(self, hardware: Hardware, count: int) -> Activity:
-        """The activity of so many samples that take most cycles, the slowest first."""
-        cycles = self.cycles(hardware)
-        order = sorted(range(len(cycles)), key=lambda k: -cycles[k])[:count]
+    @property
+    def words(self) -> list[int]:
+        """The events of each sample."""
+        return [sum(int(np.count_nonzero(v)) for v in sample.values()) for sample in self.samples]
+
+    def most(self, cost: Sequence[int], count: int) -> Activity:
+        """The activity of so many samples that cost most, the first of them foremost."""
+        order = sorted(range(len(cost)), key=lambda k: -cost[k])[:count]
         return Activity(tuple(self.samples[k] for k in order), self.ticks)
 
     def busy(self, hardware: Hardware) -> dict[str, int]:

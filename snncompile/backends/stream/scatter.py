@@ -91,6 +91,24 @@ class Axis:
         """Whether an event can reach the same place twice."""
         return any(len({out for out, _ in each}) < len(each) for each in self.reached)
 
+    def wrapped(self, kept: int) -> Axis:
+        """The axis where so many places have a memory, and the next one takes that of the first again."""
+        reached = tuple(tuple((place % kept, tap) for place, tap in each) for each in self.reached)
+        return replace(self, reached=reached)
+
+    def table(self, groups: int, addresses: int) -> tuple[Array, Array, Array]:
+        """For each coordinate and pair, up to powers of two, whether there is one, its group, and its address.
+
+        Args:
+            groups, addresses: from one place behind to the next, and from one tap to the next.
+        """
+        shape = 1 << max(1, (len(self.reached) - 1).bit_length()), 1 << max(1, (self.most - 1).bit_length())
+        there, group, address = (np.zeros(shape, np.int64) for _ in range(3))
+        for i, each in enumerate(self.reached):
+            for k, (place, tap) in enumerate(each):
+                there[i, k], group[i, k], address[i, k] = 1, place * groups, tap * addresses
+        return there, group, address
+
 
 @dataclass(frozen=True, eq=False)
 class Scatter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from snncompile.ir.operations import Interval, bit_width
@@ -90,12 +91,24 @@ class NeuronUnit:
         return cls((total, Wire("const", (), 0, (0, 0), 0), Wire("negative", (0,), None, LOGIC, 0),
                     Wire("choose", args, None, part, 0)), 3, (), 1)
 
-    def last_use(self) -> dict[int, int]:
-        """For each wire, the last level in which it is read; `levels` for one that is read behind the last."""
-        used = {i: wire.level for i, wire in enumerate(self.wires)}
-        for wire in self.wires:
+    @property
+    def ends(self) -> frozenset[int]:
+        """The wires that are read behind the last level."""
+        return frozenset((self.output, *(i for _, i in self.next_state)))
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """For each wire, the wires that are computed from it; one that reads it twice is there twice."""
+        found: list[list[int]] = [[] for _ in self.wires]
+        for i, wire in enumerate(self.wires):
             for a in wire.args:
-                used[a] = max(used[a], wire.level)
-        for i in (self.output, *(i for _, i in self.next_state)):
-            used[i] = self.levels
-        return used
+                found[a].append(i)
+        return tuple(map(tuple, found))
+
+    def read_in(self, i: int) -> set[int]:
+        """The levels in which a wire is read; `levels` for one that is read behind the last."""
+        return {*(self.wires[k].level for k in self.readers[i]), *([self.levels] if i in self.ends else ())}
+
+    def last_use(self) -> dict[int, int]:
+        """For each wire, the last level in which it is read, or its own."""
+        return {i: max({wire.level} | self.read_in(i)) for i, wire in enumerate(self.wires)}

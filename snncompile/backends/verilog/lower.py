@@ -102,16 +102,15 @@ def _link(stage: Stage, i: int, k: Link, base: int, files: Files) -> LinkCode:
     for field, bits in (("channel", stream.channel_bits), ("column", stream.column_bits), ("row", stream.row_bits)):
         fields[field] = f"in{i}_data[{low + bits - 1}:{low}]" if bits else "0"
         low += bits
-    channels, rows, columns = stream.image
-    taps = channels * k.reach
+    taps = stream.image[0] * k.reach
     due = files.memory(f"due{i}", np.array(k.complete) * stage.row_steps) if stage.lines else None
     starts = files.memory(f"starts{i}", k.starts, stage.groups.bit_length()) if k.starts.any() else None
     return LinkCode(
         stream.bits, stream.value_bits, name, k.delay, True, fields["row"], fields["column"], fields["channel"],
         f"$signed(in{i}_data[{stream.value_bits - 1}:0])" if stream.value_bits else "1", max(1, stream.channel_bits),
         _multiple(f"channel{i}", k.reach, base), k.reach, f"starts{i}[channel{i}]" if starts else "0", starts,
-        files.axis(f"rows{i}", k.rows, rows, stage.kept_rows, stage.row_groups, k.columns.taps * taps),
-        files.axis(f"columns{i}", k.columns, columns, k.columns.size, stage.place_groups, taps), due)
+        files.axis(f"rows{i}", stage.rows_of(k), stage.row_groups, k.columns.taps * taps),
+        files.axis(f"columns{i}", k.columns, stage.place_groups, taps), due)
 
 
 def _multiple(name: str, factor: int, more: int) -> str:

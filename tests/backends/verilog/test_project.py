@@ -87,7 +87,7 @@ def test_lanes_by_layer_are_written_and_given_back(tmp_path: Path) -> None:
     again = sc.compile(small(), "ecp5-25f", calibration=spikes(), layers=path)
     assert again.report.layers[name]["lanes"] == 1
     integers = sc.compile(model.graph, "ecp5-25f", lanes={name: 2})
-    assert integers.report.layers[name] == {"lanes": 2, "units": 1, "queue": 1}
+    assert integers.report.layers[name] == {"lanes": 2, "units": 1, "queue": 1, "lines": False}
 
 
 def test_a_folding_that_cannot_be_names_the_nearest_that_can() -> None:
