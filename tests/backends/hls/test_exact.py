@@ -20,7 +20,7 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.model import inside_differences
 from tests.backends.exactness import Case, random_case
-from tests.backends.verilog.test_exact import folding, only
+from tests.backends.verilog.test_exact import FRAMES, LINED, folding, only, standing
 from tests.image_graphs import image_graph
 from tests.strategies import random_graph
 from tests.tools import needs
@@ -56,6 +56,18 @@ def test_hls_equals_the_interpreter_on_random_images(seed: int) -> None:
     """Half of the populations keep the sums of a few rows; frames stand still in every other network."""
     case = random_case(image_graph(seed), seed)
     assert differences(case, lower(case.graph, *folding(case.graph, seed))) == []
+
+
+@needs_headers
+@pytest.mark.parametrize("frames", FRAMES[1:3])
+def test_a_frame_that_stands_still_is_sent_once(frames: tuple[int, ...]) -> None:
+    assert differences(*standing(frames)) == []
+
+
+@needs_headers
+@pytest.mark.parametrize(("ops", "fold"), LINED)
+def test_rows_take_the_place_of_others_when_those_are_done(ops: tuple[Any, ...], fold: Fold) -> None:
+    assert differences(*only(*ops, Neuron.of("if", Firing(), threshold=2.0), folds=fold)) == []
 
 
 @needs_headers

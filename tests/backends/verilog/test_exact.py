@@ -87,18 +87,42 @@ def test_random_images_have_lines_and_frames_that_stand() -> None:
     assert sum(s.stream.stands for s in stages) > 0
 
 
+LINED = [
+    ((Input((2, 6, 1)), Conv(np.ones((2, 2, 1, 1)))), Fold(2, 2, lines=True)),
+    ((Input((1, 7, 4)), Conv(np.ones((2, 1, 1, 1)), None, (2, 1), ((0, 0), (0, 0)))), Fold(1, lines=True))]
+"""A row of one group, which has to be cleared before a later one takes its place; and rows that reach nothing."""
+
+
 @needs_simulator
-@pytest.mark.parametrize("rows", [(0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0)])
-def test_a_frame_that_stands_still_is_sent_once(rows: tuple[int, ...]) -> None:
-    """Frames that come again send the end of a tick only, and sums are kept; other frames are added anew."""
-    case, hardware = only(Input((1, 4, 4), "real", low=-1.0, high=1.0), Conv(np.ones((2, 1, 3, 3)), None, (1, 1),
-                                                                            ((1, 1), (1, 1))),
+@pytest.mark.parametrize(("ops", "fold"), LINED)
+def test_rows_take_the_place_of_others_when_those_are_done(ops: tuple[Any, ...], fold: Fold) -> None:
+    case, hardware = only(*ops, Neuron.of("if", Firing(), threshold=2.0), folds=fold)
+    (stage,) = hardware.stages
+    assert stage.lines
+    assert case.wanted.outputs["out"].any()
+    assert wrong_in(case, hardware) == []
+
+
+def standing(frames: tuple[int, ...]) -> tuple[Case, Hardware]:
+    """A convolution of real-valued frames, of which these are shown in turn."""
+    conv = Conv(np.ones((2, 1, 3, 3)), None, (1, 1), ((1, 1), (1, 1)))
+    case, hardware = only(Input((1, 4, 4), "real", low=-1.0, high=1.0), conv,
                           Neuron.of("lif", Firing(), decay=0.5, threshold=1.0), folds=Fold(2))
-    x = {"op0": case.x["op0"][:, list(rows)]}
-    case = Case(case.graph, x, {}, run(case.graph, x, record=True, states=True))
-    events = np.count_nonzero(x["op0"][:, [k for k, row in enumerate(rows) if k == 0 or rows[k - 1] != row]])
-    (port,), samples, ticks = hardware.inputs, len(x["op0"]), len(rows)
-    assert len(words(port.stream, x["op0"]).split()) == events + samples * ticks
+    x = {"op0": case.x["op0"][:, list(frames)]}
+    return Case(case.graph, x, {}, run(case.graph, x, record=True, states=True)), hardware
+
+
+FRAMES = [(0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0)]
+
+
+@needs_simulator
+@pytest.mark.parametrize("frames", FRAMES)
+def test_a_frame_that_stands_still_is_sent_once(frames: tuple[int, ...]) -> None:
+    """Frames that come again send the end of a tick only, and sums are kept; other frames are added anew."""
+    case, hardware = standing(frames)
+    x, (port,) = case.x["op0"], hardware.inputs
+    new = [k for k, frame in enumerate(frames) if k == 0 or frames[k - 1] != frame]
+    assert len(words(port.stream, x).split()) == np.count_nonzero(x[:, new]) + len(x) * len(frames)
     assert wrong_in(case, hardware) == []
 
 
