@@ -17,8 +17,7 @@ from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.inputs import Data, integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
-from snncompile.ir.ops import Input
-from snncompile.ir.populations import Population
+from snncompile.ir.ranges import source_unit
 from snncompile.ir.types import Array
 from snncompile.mapping.chip import Chip
 from snncompile.report.report import Report, decide
@@ -180,15 +179,8 @@ class CompiledModel:
 
     def _result(self, outputs: Mapping[str, Array], counts: Mapping[str, Array],
                 backend: str) -> Result:
-        units = {n: self._unit(n) for n in self.graph.outputs}
+        units = {n: source_unit(self.graph, self.graph.edges_into[n][0].src) for n in self.graph.outputs}
         return Result(outputs, decide(self.graph, outputs), counts, backend, units)
-
-    def _unit(self, output: str) -> float:
-        """The real value of the integer 1 of an output."""
-        op = self.graph.nodes[self.graph.edges_into[output][0].src]
-        if isinstance(op, Population):
-            return float(op.unit) if op.graded else 1.0
-        return op.unit if isinstance(op, Input) else 1.0
 
     def _repr_html_(self) -> str:
         from snncompile.report.html import summary

@@ -33,7 +33,7 @@ PREFIXES = words("""
     alloca assert complex ctype endian fcntl features fenv float inttypes iso646 limits malloc math memory setjmp
     signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings tgmath threads
     uchar unistd
-    all clean depend edit_cache help install list_install_components package package_source rebuild_cache test
+    all clean depend edit_cache example help install list_install_components package package_source rebuild_cache test
     project run total update
 """)
 """Words that the files, type and functions of a network must not begin with, because `WORD_t` is a type of C, `WORD.h`
@@ -56,7 +56,7 @@ def identifier(name: str) -> str:
 def prefix(name: str) -> str:
     """An identifier with which the names of a network's files, type, functions and constants can begin."""
     text = _resembling(name, "net")
-    return f"{text}_net" if text in PREFIXES or text.endswith("_selftest") else text
+    return f"{text}_net" if text in PREFIXES or text.endswith(("_selftest", "_example")) else text
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:

@@ -37,6 +37,14 @@ class PopulationRanges:
     states: Mapping[str, Interval]
 
 
+def source_unit(graph: Graph, name: str) -> float:
+    """The real value of the integer 1 of what an input or population of an INT graph emits; 1 for spikes."""
+    op = graph.nodes[name]
+    if isinstance(op, Population):
+        return float(op.unit) if op.graded else 1.0
+    return op.unit if isinstance(op, Input) else 1.0
+
+
 def source_range(graph: Graph, name: str) -> Interval:
     """The range of what an input or population emits. It holds 0, which delayed edges deliver in their first ticks."""
     op = graph.nodes[name]

@@ -18,6 +18,8 @@ from snncompile.backends.c.host import FLAGS, Host, compiler
 from snncompile.backends.c.weights import numbers
 from snncompile.backends.names import comment, identifier, identifiers, prefix
 from snncompile.diagnostics import CompileError
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
 from tests.backends.exactness import Case, differences, random_case
 from tests.nets import small
 from tests.strategies import Features, random_graph
@@ -65,14 +67,66 @@ def test_make_test_passes_and_fails_when_a_weight_is_altered(model, tmp_path):
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="CMake is not here")
 def test_cmake_builds_and_tests_it(model, tmp_path):
     written(model.artifact, tmp_path)
-    for command in (["cmake", "-S", ".", "-B", "b"], ["cmake", "--build", "b"], ["ctest", "--test-dir", "b"]):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    for option in ("OFF", "ON"):
+        for command in (["cmake", "-S", ".", "-B", "b", f"-DSMALL_SELFTEST={option}"], ["cmake", "--build", "b"]):
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert (tmp_path / "b" / "small_selftest").exists() == (option == "ON")
+    done = subprocess.run(["ctest", "--test-dir", "b"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def by_example(folder: Path, x: np.ndarray) -> np.ndarray:
+    """What the emitted example prints for one sample `[tick, *shape]`, `[tick, output]`."""
+    assert make(folder, "example").returncode == 0
+    text = "\n".join(" ".join(f"{v!r}" for v in frame.ravel().tolist()) for frame in x)
+    done = subprocess.run(["./example"], cwd=folder, input=text, capture_output=True, text=True, check=True)
+    return np.array([[float(v) for v in line.split()] for line in done.stdout.splitlines()])
+
+
+@needs_compiler
+def test_the_example_takes_real_numbers_and_gives_them(tmp_path):
+    """Real input becomes steps as `run` makes them, ties and values out of range too; readouts are real again."""
+    nodes = {"in": Input((3,), "real", low=-2.0, high=2.0),
+             "fc": Linear(np.array([[0.5, -0.25, 1.0], [1.0, 0.5, 0.25]])), "v": Neuron.of("li", decay=0.5),
+             "out": Output()}
+    graph = sc.Graph("real", nodes, (sc.Edge("in", "fc"), sc.Edge("fc", "v"), sc.Edge("v", "out")))
+    x = np.random.default_rng(0).uniform(-2, 2, (4, 6, 3))
+    model = sc.compile(graph, calibration=x)
+    unit = model.graph.inputs["in"].unit
+    x[0, :2] = [[0.5 * unit, 1.5 * unit, -2.5 * unit], [9, -9, 0]]
+    written(model.artifact, tmp_path)
+    result = model.run(x[:1])
+    wanted = result.outputs[0] * result.units["out"]
+    assert np.allclose(by_example(tmp_path, x[0]), wanted, rtol=1e-8)
+    header = (tmp_path / "real.h").read_text()
+    assert f"in steps of {unit:.9g}" in header
+    assert f"#define REAL_IN_IN_UNIT {unit:.17g}\n" in header
+
+
+@needs_compiler
+def test_the_example_takes_and_gives_spikes(model, tmp_path):
+    written(model.artifact, tmp_path)
+    x = model.golden.inputs["in"][0]
+    assert np.array_equal(by_example(tmp_path, x), model.golden.outputs["out"][0])
+
+
+@needs_compiler
+@pytest.mark.parametrize("chunk", [1, 7, None])
+def test_the_header_says_how_much_memory_the_network_takes(chunk, tmp_path):
+    """What alignment adds is less than a word for each array."""
+    written(sc.compile(small(), chunk=chunk).artifact, tmp_path)
+    (tmp_path / "size.c").write_text('#include "small.h"\n#include <stdio.h>\n'
+                                     'int main(void) { printf("%zu\\n", sizeof(small_t)); return 0; }\n')
+    subprocess.run([*compiler(), "-I.", "size.c", "-o", "size"], cwd=tmp_path, check=True)
+    size = int(subprocess.run(["./size"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout)
+    told = int(re.search(r"takes about ([\d,]+) bytes", (tmp_path / "small.h").read_text())[1].replace(",", ""))
+    assert told <= size <= told + 64
 
 
 def test_the_network_includes_nothing_but_stdint_and_string(model):
     own = [str(t) for n, t in model.artifact.files.items() if n.endswith((".c", ".h")) and "selftest" not in n
-           and "probe" not in n]
+           and "probe" not in n and "example" not in n]
     assert set(re.findall(r"#include <(.*?)>", "\n".join(own))) == {"stdint.h", "string.h"}
     assert not re.search(r"\b(malloc|float|double|printf)\b", "\n".join(own))
 

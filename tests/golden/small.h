@@ -5,6 +5,10 @@
  * Call small_init once and small_reset between samples. Arguments are row-major, in the shapes of the source:
  *   in_in: uint8_t[6], 0 to 1
  *   out_out: uint8_t[3], 0 to 1
+ *
+ * small_t takes about 1,184 bytes, and 113 if compiled with --chunk 1.
+ *
+ * SPDX-License-Identifier: 0BSD
  */
 #ifndef SMALL_H
 #define SMALL_H

@@ -165,6 +165,7 @@ class PortCode:
         source: the rows that an input fills, or that an output reads.
         delay: how many ticks ago an output's row was emitted.
         low, high: the range of its values.
+        unit: the real value of the integer 1.
         steps: says in which steps of the program the ticks of the network are; empty where both are the same.
     """
 
@@ -175,7 +176,13 @@ class PortCode:
     shape: Shape
     low: int
     high: int
+    unit: float
     steps: str = ""
+
+    @property
+    def scaled(self) -> bool:
+        """Whether an integer stands for a number other than itself."""
+        return self.unit != 1
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
     net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk)
     weights = weight_files(net)
     files: dict[str, str | bytes] = {
-        f"{net.prefix}.h": render("net.h.j2", net=net),
+        f"{net.prefix}.h": render("net.h.j2", net=net, bytes=memory(net)),
         f"{net.prefix}.c": render("net.c.j2", net=net),
         f"{net.prefix}_snn.h": render("snn.h.j2", net=net),
         f"{net.prefix}_weights.h": render("weights.h.j2", net=net),
@@ -55,6 +55,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         golden = in_hardware_ticks(golden, graph)
         source = next(f for f in weights if f.endswith((".c", ".S")))
         files[f"{net.prefix}_selftest.c"] = _selftest(graph, net, golden)
+        files[f"{net.prefix}_example.c"] = render("example.c.j2", net=net)
         files["Makefile"] = render("Makefile.j2", net=net, weights=source)
         files["CMakeLists.txt"] = render("CMakeLists.txt.j2", net=net, weights=source)
     return Artifact(files, {"weights": net.weight_bytes, **memory(net)})

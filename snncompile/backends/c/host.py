@@ -63,7 +63,7 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
     command = compiler()
     if command is None:
         fail("SNN601", "this machine", "no C compiler", "cc, gcc or clang", "install one, or set CC")
-    sources = [n for n in sorted(files) if n.endswith((".c", ".S")) and not n.endswith("_selftest.c")]
+    sources = [n for n in sorted(files) if n.endswith((".c", ".S")) and not n.endswith(("_selftest.c", "_example.c"))]
     contents = {n: f.encode() if isinstance(f, str) else f for n, f in sorted(files.items())}
     library = cache_folder() / f"{_key(command, flags, contents)}.so"
     if not library.exists():

@@ -82,7 +82,7 @@ class _Lowering:
 
     def _port(self, word: str, port: planned.Port, steps: str) -> PortCode:
         return PortCode(f"{word}_{port.name}", comment(port.label), self.sources[port.source.buffer.name], port.delay,
-                    port.shape, port.low, port.high, steps)
+                    port.shape, port.low, port.high, port.unit, steps)
 
     def _steps(self, first: int, value: str) -> str:
         """Says in which steps of the program, which are ticks of the hardware, a port carries the network's tick t."""

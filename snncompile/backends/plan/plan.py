@@ -19,7 +19,7 @@ from snncompile.ir.op import Op
 from snncompile.ir.operations import Interval
 from snncompile.ir.ops import Input, Scale
 from snncompile.ir.populations import Population
-from snncompile.ir.ranges import intervals, population_ranges, simplified, source_range
+from snncompile.ir.ranges import intervals, population_ranges, simplified, source_range, source_unit
 from snncompile.ir.types import Shape
 
 UNKNOWN_RATE = 0.1
@@ -105,6 +105,7 @@ class Port:
         delay: how many ticks ago an output's values were emitted; 0 for an input.
         shape: of its values in one tick, in the user's order.
         low, high: the range of its values.
+        unit: the real value of the integer 1.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Port:
     shape: Shape
     low: int
     high: int
+    unit: float
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ class _Planner:
             isinstance(op, Input) and op.values == "real" and delay == 0 for op, delay in sources)
 
     def _input(self, name: str, op: Input) -> Port:
-        return Port(self.names[name], name, self.sources[name], 0, op.shape, int(op.low), int(op.high))
+        return Port(self.names[name], name, self.sources[name], 0, op.shape, int(op.low), int(op.high),
+                    source_unit(self.graph, name))
 
     def _output(self, name: str) -> Port:
         edge, *others = self.graph.edges_into[name]
@@ -205,7 +208,7 @@ class _Planner:
             fail("SNN204", f"output {shorten(name)}", "a sum or an operator in front of it",
                  "the unchanged values of one population")
         return Port(self.names[name], name, self.sources[edge.src], edge.delay, self.graph.shapes[name],
-                    *source_range(self.graph, edge.src))
+                    *source_range(self.graph, edge.src), source_unit(self.graph, edge.src))
 
     def _loops(self, populations: dict[str, PopulationPlan]) -> tuple[tuple[bool, tuple[PopulationPlan, ...]], ...]:
         groups = []
