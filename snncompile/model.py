@@ -59,7 +59,7 @@ class Verification:
     Attributes:
         samples, ticks: the size of the golden vectors.
         populations: how many populations were compared inside.
-        backend: what ran; see `Result.backend`.
+        backend: what ran; see `Result.backend`. Where it is the interpreter, the emitted program was not compared.
         differences: each output, population and state that differed, with the first sample and tick where it did.
     """
 
@@ -71,8 +71,8 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was equal."""
-        return not self.differences
+        """Whether the emitted program ran, and everything was equal."""
+        return self.backend != INTERPRETER and not self.differences
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ class CompiledModel:
 
     @cached_property
     def host(self) -> NetworkTicks | None:
-        """The emitted program, built to run on this machine; None for C where there is no C compiler."""
+        """The emitted program, built to run on this machine; None where the tools for that are absent."""
         host = BACKENDS[self.backend].host(self.mapped, self.artifact)
         return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
     def run(self, x: Data, progress: Progress | None = None) -> Result:
-        """Run the emitted program, or the interpreter where this machine has no C compiler.
+        """Run the emitted program, or the interpreter where this machine lacks the tools for that.
 
         Args:
             x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name: whole numbers for inputs of

@@ -91,10 +91,12 @@ class Backend(Protocol):
     Attributes:
         name: the word by which target files name the backend, and the folder of its files in a build.
         title: what its programs are called in messages, such as "emitted C".
+        tools: what a machine needs to run its programs, in words.
     """
 
     name: str
     title: str
+    tools: str
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
         """The reasons why the backend cannot emit a program for this graph and target; empty where it can."""

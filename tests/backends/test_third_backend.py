@@ -53,6 +53,7 @@ class Interpreted:
 class TextBackend:
     name = "text"
     title = "the text form"
+    tools = "nothing"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
         return (Diagnostic("SNN205", "graph", "a name that this backend refuses"),) if graph.name == "refused" else ()

@@ -45,11 +45,11 @@ def test_run_can_be_told_to_use_the_reference(files):
 def test_run_says_so_where_the_interpreter_takes_over(files, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     result = snnc("run", files / "build", files / "data.npz")
-    assert result.stderr.startswith("note[SNN601]")
-    assert "no C compiler was found" in result.stderr
+    assert result.stderr.startswith("note[SNN608]")
+    assert "a C compiler: cc, gcc or clang, or what CC names" in result.stderr
     assert re.search(r"^ run +interpreter", result.stdout, re.M)
     found = answer("run", files / "build", files / "data.npz")
-    assert found["diagnostics"][0]["code"] == "SNN601"
+    assert found["diagnostics"][0]["code"] == "SNN608"
     assert snnc("run", files / "build", files / "data.npz", "--reference").stderr == ""
 
 
@@ -103,11 +103,14 @@ def test_verify_fails_with_the_differences(files, tmp_path):
     assert {d["code"] for d in answer("verify", tmp_path / "build", code=1)["diagnostics"]} == {"SNN603"}
 
 
-def test_verify_says_so_where_only_the_interpreter_ran(files, monkeypatch):
+def test_verify_fails_where_only_the_interpreter_could_run(files, monkeypatch):
+    """Comparing the interpreter with itself verifies nothing."""
     monkeypatch.setenv("CC", "no-such-compiler")
-    result = snnc("verify", files / "build")
-    assert "no C compiler was found" in result.stderr
-    assert "interpreter = reference" in result.stdout
+    result = snnc("verify", files / "build", code=1)
+    assert result.stderr.startswith("error[SNN608]")
+    assert "nothing was verified" in result.stderr
+    assert "a C compiler" in result.stderr
+    assert "reference" not in result.stdout
 
 
 def test_names_with_line_breaks_stay_in_their_row(tmp_path):

@@ -16,6 +16,7 @@ class CBackend:
 
     name = "c"
     title = "emitted C"
+    tools = "a C compiler: cc, gcc or clang, or what CC names"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
         """SNN410 for each product of spikes. Every other INT and MAPPED graph can be emitted as C."""

@@ -14,6 +14,7 @@ class HlsBackend(StreamBackend):
 
     name = "hls"
     title = "emitted HLS C++"
+    tools = "a C++ compiler, and ap_int.h of Vitis HLS (XILINX_HLS) or of the Python package hls4ml"
 
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.hls.project import project

@@ -15,6 +15,7 @@ class LavaBackend:
 
     name = "lava"
     title = "Lava"
+    tools = "Lava in a Python 3.10: uv, or a python3.10, by which it can be installed"
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
         """SNN410 for products of spikes; SNN404 for a target without ticks for a hop, which Lava's synapses take."""

@@ -12,11 +12,12 @@ class StreamBackend:
     """The part of a backend that does not depend on the language.
 
     Attributes:
-        name, title: see `backends.backend.Backend`.
+        name, title, tools: see `backends.backend.Backend`.
     """
 
     name: str
     title: str
+    tools: str
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
         """SNN410 for each product of spikes; what else has no form as a stream shows when it is emitted."""

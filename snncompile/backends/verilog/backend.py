@@ -14,6 +14,7 @@ class VerilogBackend(StreamBackend):
 
     name = "verilog"
     title = "emitted Verilog"
+    tools = "Verilator or Icarus Verilog"
 
     def emit(self, request: Request) -> Artifact:
         from snncompile.backends.verilog.project import project
