@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from snncompile.frontends.torch.cells import neuron_module as neuron_module
     from snncompile.ir.graph import Edge as Edge
     from snncompile.ir.graph import Graph as Graph
-    from snncompile.ir.interp import run as run
     from snncompile.loss_sources import losses as losses
     from snncompile.model import CompiledModel as CompiledModel
     from snncompile.observer import Observer as Observer
+    from snncompile.reference import run as run
     from snncompile.saved_build import open_build as open_build
     from snncompile.targets.load import load_target as load_target
     from snncompile.targets.target import Target as Target
@@ -41,7 +41,7 @@ _HOMES = {
     "Graph": "ir.graph", "Observer": "observer", "Target": "targets.target", "check": "checker", "compile": "driver",
     "estimate": "estimator", "explore": "explorer", "export_nir": "frontends.nir.export",
     "export_onnx": "frontends.onnx", "load": "frontends", "load_target": "targets.load", "losses": "loss_sources",
-    "neuron_module": "frontends.torch.cells", "open_build": "saved_build", "run": "ir.interp",
+    "neuron_module": "frontends.torch.cells", "open_build": "saved_build", "run": "reference",
 }
 """The module of each public name. No module has a public name itself: importing it would replace the function."""
 __all__ = [*_HOMES, "__version__"]

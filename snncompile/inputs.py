@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from snncompile.ir.types import Array, ShapeOnly, Stage
 
 Data: TypeAlias = Array | Mapping[str, Array]
 """Samples `[sample, tick, *shape]`, or a mapping of such arrays by input name."""
+Outside: TypeAlias = Literal["cut", "error"]
+"""What becomes of values outside of the range that a network was compiled for."""
+WIDER = "compile with samples that hold the largest values, or with input_high=N (--input-high N)"
+"""What helps where data leaves the range that a network was compiled for."""
 
 
 def expect_numbers(graph: Graph) -> Graph:
@@ -70,18 +74,55 @@ def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibratio
 
 
 def integers(graph: Graph, x: Data) -> dict[str, Array]:
+    """The integers that the inputs of an INT graph take, as `taken` gives them, `[sample, tick, *shape]` by input."""
+    return taken(graph, x)[0]
+
+
+def taken(graph: Graph, x: Data, outside: Outside = "cut") -> tuple[dict[str, Array], dict[str, int]]:
     """Convert data to the integers that the inputs of an INT graph take.
 
-    Real values are divided by the unit of the input, rounded, and clipped to its range. Spike counts must be whole
-    already.
+    Real values are divided by the unit of the input and rounded. Spike counts must be whole already.
+
+    Args:
+        outside: what becomes of values outside of the range that the network was compiled for: "cut" to the range, or
+            "error".
 
     Returns:
-        `[sample, tick, *shape]` by input name.
+        `[sample, tick, *shape]` by input name, and how many values were cut, by the names of inputs with such values.
 
     Raises:
-        CompileError: SNN501 for data of the wrong shape, outside the compiled range, not finite or not whole.
+        CompileError: SNN501 for data of the wrong shape, not finite or not whole, or as `outside` says.
     """
-    return {n: _whole(n, op, v) for (n, v), op in zip(by_name(graph, x).items(), graph.inputs.values(), strict=True)}
+    found, cut = {}, {}
+    for name, value in by_name(graph, x).items():
+        op = graph.inputs[name]
+        whole = _whole(name, op, value)
+        if whole.size and (whole.min() < op.low or whole.max() > op.high):
+            if outside == "error":
+                fail("SNN501", f"input {shorten(name)}", f"values from {value.min():g} to {value.max():g}",
+                     range_of(op), f"{WIDER}; or leave out outside=\"error\" (--outside error)")
+            cut[name] = int(np.count_nonzero((whole < op.low) | (whole > op.high)))
+            whole = np.clip(whole, op.low, op.high)
+        found[name] = whole.astype(np.int64)
+    return found, cut
+
+
+def range_of(op: Input) -> str:
+    """The range of an input in the network's own units, in words."""
+    return f"{op.low * op.unit:g} to {op.high * op.unit:g}, as compiled"
+
+
+def expect_within(graph: Graph, given: Mapping[str, Array]) -> None:
+    """Refuse integers of an INT or MAPPED graph that are fractions, or outside of the range of their input."""
+    for name, op in graph.inputs.items():
+        value = given[name]
+        if value.dtype.kind == "f" and np.any(value != np.rint(value)):
+            fail("SNN501", f"input {shorten(name)}", "fractions", "integers, as the graph computes in them",
+                 "CompiledModel.run converts real values")
+        low, high = (value.min(), value.max()) if value.size else (0, 0)
+        if low < op.low or high > op.high:
+            fail("SNN501", f"input {shorten(name)}", f"integers from {low:g} to {high:g}",
+                 f"{op.low:g} to {op.high:g}, as compiled")
 
 
 def by_name(graph: Graph, x: Data) -> dict[str, Array]:
@@ -115,14 +156,9 @@ def by_name(graph: Graph, x: Data) -> dict[str, Array]:
 
 
 def _whole(name: str, op: Input, value: Array) -> Array:
-    """The values `[sample, tick, *shape]` of one input as integers."""
+    """The values of an input as whole numbers, of any size."""
     if op.values == "real":
-        whole = np.clip(np.rint(value / op.unit), op.low, op.high)
-        return whole.astype(np.int64)
+        return np.asarray(np.rint(value / op.unit))
     if value.dtype.kind == "f" and np.any(value != np.rint(value)):
         fail("SNN501", f"input {shorten(name)}", "fractions", "whole spike counts", "encode the data first")
-    low, high = (value.min(), value.max()) if value.size else (0, 0)
-    if low < op.low or high > op.high:
-        fail("SNN501", f"input {shorten(name)}", f"values from {low:g} to {high:g}",
-             f"{op.low:g} to {op.high:g}, as compiled", "calibrate with samples that hold the largest counts")
-    return value.astype(np.int64)
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,8 +14,8 @@ from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Progress
 from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
-from snncompile.diagnostics import Diagnostic, shorten
-from snncompile.inputs import Data, integers
+from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.inputs import WIDER, Data, Outside, range_of, taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
 from snncompile.ir.ranges import source_unit
@@ -38,6 +39,8 @@ class Result:
             magnitudes that it emitted.
         backend: what ran: the backend of the emitted program ("c" or "lava"), or "interpreter".
         units: the real value of the integer 1, by output name.
+        cut: how many values of an input lay outside of the range that the network was compiled for, and were cut to it,
+            by input, where there were any.
     """
 
     all_outputs: Mapping[str, Array]
@@ -45,6 +48,7 @@ class Result:
     spike_counts: Mapping[str, Array]
     backend: str
     units: Mapping[str, float]
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def outputs(self) -> Array:
@@ -112,34 +116,37 @@ class CompiledModel:
         host = BACKENDS[self.backend].host(self.mapped, self.artifact)
         return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
-    def run(self, x: Data, progress: Progress | None = None) -> Result:
+    def run(self, x: Data, progress: Progress | None = None, outside: Outside = "cut") -> Result:
         """Run the emitted program, or the interpreter where this machine lacks the tools for that.
 
         Args:
             x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name: whole numbers for inputs of
                 spikes, real numbers for real inputs.
             progress: called with how many samples are done and how many there are.
+            outside: what becomes of values outside of the range that the network was compiled for: "cut" to the range,
+                with a warning, and counted in the result; or "error".
 
         Raises:
             CompileError: SNN501 for samples that do not fit the network.
         """
-        given = integers(self.graph, x)
+        given, cut = self._taken(x, outside)
         if self.host is None:
-            return self._interpret(given, progress)
+            return self._interpret(given, progress, cut)
         outputs, counts = self.host.run(given, progress)
-        return self._result(outputs, counts, self.backend)
+        return self._result(outputs, counts, self.backend, cut)
 
-    def reference(self, x: Data, progress: Progress | None = None) -> Result:
+    def reference(self, x: Data, progress: Progress | None = None, outside: Outside = "cut") -> Result:
         """Run the integer interpreter on the samples; arguments and result are those of `run`."""
-        return self._interpret(integers(self.graph, x), progress)
+        given, cut = self._taken(x, outside)
+        return self._interpret(given, progress, cut)
 
-    def trace(self, x: Data) -> Traces:
+    def trace(self, x: Data, outside: Outside = "cut") -> Traces:
         """What every population emits and every state after each tick, computed by the emitted program.
 
         Args:
-            x: samples, as for `run`.
+            x, outside: as for `run`.
         """
-        given = integers(self.graph, x)
+        given, _ = self._taken(x, outside)
         return self.host.trace(given) if self.host else run(self.graph, given, record=True, states=True)
 
     def verify(self) -> Verification:
@@ -166,7 +173,17 @@ class CompiledModel:
 
         return save(self, folder)
 
-    def _interpret(self, given: Mapping[str, Array], progress: Progress | None) -> Result:
+    def _taken(self, x: Data, outside: Outside) -> tuple[dict[str, Array], dict[str, int]]:
+        """The integers of samples, and how many values were cut, by input."""
+        if outside not in ("cut", "error"):
+            fail("SNN404", "option outside", shorten(outside), "cut, or error")
+        given, cut = taken(self.graph, x, outside)
+        for name, count in cut.items():
+            warnings.warn(f"input {shorten(name)}: {count:,} values outside of {range_of(self.graph.inputs[name])}, "
+                          f"were cut; {WIDER}", stacklevel=3)
+        return given, cut
+
+    def _interpret(self, given: Mapping[str, Array], progress: Progress | None, cut: Mapping[str, int]) -> Result:
         samples, ticks = next(iter(given.values())).shape[:2]
         parts = []
         for part in sample_chunks(self.graph, samples, ticks):
@@ -175,12 +192,12 @@ class CompiledModel:
             if progress:
                 progress(part.stop, samples)
         outputs, counts = ({n: np.concatenate([p[i][n] for p in parts]) for n in parts[0][i]} for i in (0, 1))
-        return self._result(outputs, counts, INTERPRETER)
+        return self._result(outputs, counts, INTERPRETER, cut)
 
-    def _result(self, outputs: Mapping[str, Array], counts: Mapping[str, Array],
-                backend: str) -> Result:
+    def _result(self, outputs: Mapping[str, Array], counts: Mapping[str, Array], backend: str,
+                cut: Mapping[str, int]) -> Result:
         units = {n: source_unit(self.graph, self.graph.edges_into[n][0].src) for n in self.graph.outputs}
-        return Result(outputs, decide(self.graph, outputs), counts, backend, units)
+        return Result(outputs, decide(self.graph, outputs), counts, backend, units, cut)
 
     def _repr_html_(self) -> str:
         from snncompile.report.html import summary

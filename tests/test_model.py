@@ -181,8 +181,6 @@ BAD = {
     "no samples": np.zeros((0, 3, 6)),
     "fractions": np.full((1, 3, 6), 0.5),
     "not finite": np.full((1, 3, 6), np.nan),
-    "too many spikes": np.full((1, 3, 6), 2),
-    "negative": np.full((1, 3, 6), -1),
     "text": np.full((1, 3, 6), "1"),
     "objects": np.full((1, 3, 6), None),
     "complex": np.zeros((1, 3, 6), complex),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,8 @@ def run(
     labels: Labels = None,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write outputs, decisions and spike counts.",
                                                metavar="FILE.npz", show_default=False)] = None,
+    outside: Annotated[str, typer.Option("--outside", help="What becomes of values outside of the range that the "
+                                         "network was compiled for.", metavar="cut|error")] = "cut",
     reference: Annotated[bool, typer.Option("--reference", help="Run the integer interpreter.")] = False,
     target: TargetName = "c99",
     calibrate: Calibrate = None,
@@ -54,13 +57,13 @@ def run(
                              samples)
     given = samples_for(model.graph, data, samples)
     classes = labels_of(labels, data)
-    result, seconds = _timed(out, model, given, reference)
+    result, seconds = _timed(out, model, given, reference, outside)
     correct = None if classes is None else _correct(result, classes)
     if output is not None:
         _write(output, result)
     _show(out, result, next(iter(given.values())).shape, seconds, correct)
     return {"backend": result.backend, "samples": len(result.decisions), "seconds": seconds, "correct": correct,
-            "decisions": result.decisions.tolist(), "output": output,
+            "cut": dict(result.cut), "decisions": result.decisions.tolist(), "output": output,
             "spike_counts": {n: v.tolist() for n, v in result.spike_counts.items()}}
 
 
@@ -74,7 +77,8 @@ def _opened(folder: str, compiling: tuple[LibraryOptions, ...], calibrate: str |
     return open_build(folder)
 
 
-def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool) -> tuple[Result, float]:
+def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool, outside: Any
+           ) -> tuple[Result, float]:
     from snncompile.backends.table import BACKENDS
 
     if not reference and model.host is None:
@@ -84,8 +88,19 @@ def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: b
     start = time.perf_counter()
     with out.counting() as counter:
         work = model.reference if reference else model.run
-        result = work(given, lambda done, whole: counter("run", done, whole))
-    return result, time.perf_counter() - start
+        with warnings.catch_warnings():  # what was cut is told as a note
+            warnings.simplefilter("ignore", UserWarning)
+            result = work(given, lambda done, whole: counter("run", done, whole), outside)
+    seconds = time.perf_counter() - start
+    out.note([_note_on_cut(model, name, count) for name, count in result.cut.items()])
+    return result, seconds
+
+
+def _note_on_cut(model: CompiledModel, name: str, count: int) -> Diagnostic:
+    from snncompile.inputs import WIDER, range_of
+
+    return Diagnostic("SNN501", f"input {shorten(name)}", f"{count:,} values outside, which were cut",
+                      range_of(model.graph.inputs[name]), WIDER, "note")
 
 
 def _title(backend: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from snncompile.diagnostics import Collector, fail
-from snncompile.targets.figures import accepts, figure, value_of, whole, word
+from snncompile.targets.figures import accepts, figure, real, value_of, whole, word
 
 if TYPE_CHECKING:
     from snncompile.ir.operations import Rounding  # the command line reads these fields, and must not load NumPy for it
@@ -47,6 +47,8 @@ class Arithmetic:
             the whole population.
         spike_bits: the width of a spike count, where a neuron may fire several times in a tick.
         input_bits: the width of real-valued inputs.
+        input_high: the largest value that inputs can take at run time, where samples do not reach it; None for what the
+            samples reach, and for counts the next power of two.
         table_bits: look-up tables have at most 2**table_bits entries.
         graded_bits: the width of graded outputs.
         neuron: the neuron that the hardware has. "loihi" puts neurons of Loihi's form into the registers of that
@@ -71,6 +73,7 @@ class Arithmetic:
                                             ("channel", "layer"))
     spike_bits: int = whole("Width of spike counts.", 1, 8, 16)
     input_bits: int = whole("Width of real inputs.", 1, 8, 16)
+    input_high: float | None = real("Largest value of inputs, where samples do not reach it.")
     table_bits: int = whole("Look-up tables have up to 2^n entries.", 2, 10, 16)
     graded_bits: int = whole("Width of graded outputs.", 8, 32, 32)
     neuron: Literal["any", "loihi"] = word(

@@ -183,6 +183,19 @@ static void advance(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t 
     memmove(net->rows.lif1, net->rows.lif1 + (size_t)ticks * 8, 8 * sizeof net->rows.lif1[0]);
 }
 
+uint32_t small_cut(uint32_t ticks, uint8_t *in_in)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < (size_t)ticks * 6u; i++) {
+        if (in_in[i] > 1) {
+            in_in[i] = 1;
+            count++;
+        }
+    }
+    (void)ticks;
+    return count;
+}
+
 void small_step(small_t *net, const uint8_t *in_in, uint8_t *out_out)
 {
     advance(net, 1, in_in, out_out);

@@ -69,6 +69,8 @@ extern "C" {
 void small_init(small_t *net);
 void small_reset(small_t *net);
 void small_step(small_t *net, const uint8_t *in_in, uint8_t *out_out);
+/* Cuts the values of `ticks` frames to the ranges above, outside of which the arithmetic is not exact. Returns how many lay outside. */
+uint32_t small_cut(uint32_t ticks, uint8_t *in_in);
 void small_run(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out);
 
 #ifdef __cplusplus

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from snncompile.backends.c.expressions import Line
+from snncompile.backends.c.types import DTYPES
 from snncompile.backends.plan.kernels.kernel import Kernel, Scratch
 from snncompile.ir.types import Array, Shape
 
@@ -178,6 +181,12 @@ class PortCode:
     high: int
     unit: float
     steps: str = ""
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The least and the largest value of its type."""
+        info = np.iinfo(DTYPES[self.source.type])
+        return int(info.min), int(info.max)
 
     @property
     def scaled(self) -> bool:

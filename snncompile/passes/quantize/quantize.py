@@ -124,7 +124,7 @@ class Quantize:
         low, high = (ends.get(name, 0.0) for ends in (self.calibration.input_low, self.calibration.input_high))
         if low == high:  # no samples, or samples without spikes
             low, high = op.low, max(op.high, 1e-12)
-        low, high = min(low, 0.0), max(high, 0.0)
+        low, high = min(low, 0.0), max(high, self.arithmetic.input_high or 0.0, 0.0)
         if op.values == "spike":
             below, above = math.ceil(-low).bit_length(), max(1, math.ceil(high).bit_length())
             return dataclasses.replace(op, low=-(1 << below) if below else 0, high=(1 << above) - 1, unit=1.0)
