@@ -16,7 +16,7 @@ from snncompile.cost.work import Messages
 from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.frontends import load
 from snncompile.golden import activity_rates, measured_inputs, record_golden
-from snncompile.inputs import expect_numbers
+from snncompile.inputs import LAYOUTS, expect_numbers
 from snncompile.ir.graph import Graph
 from snncompile.ir.verify import verify
 from snncompile.lowering import Order, Samples, lower
@@ -40,8 +40,8 @@ from snncompile.targets.target import Target
 def compile(source: Any, target: str | Path | Target = "c99", *, calibration: Any = None, labels: Any = None,
             observer: Observer | None = None, load_options: Mapping[str, Any] | None = None,
             dilate: int | Literal["auto"] = 1, layers: Layers = None, budget: Mapping[str, float] | None = None,
-            max_drop: float | None = None, validation: Any = None, validation_labels: Any = None, **options: Any
-            ) -> CompiledModel:
+            max_drop: float | None = None, validation: Any = None, validation_labels: Any = None,
+            layout: str = LAYOUTS[0], **options: Any) -> CompiledModel:
     """Compile a network for a target.
 
     Args:
@@ -53,6 +53,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
             graph (for a graph of stage INT, that graph) and returns such samples.
         labels: the class of each sample, whole numbers `[sample]`, with which correct decisions are counted.
         validation, validation_labels: samples not used for anything else, on which the networks are compared too.
+        layout: "time-first" for samples `[tick, sample, *shape]`.
         observer: callbacks for the end of each pass and for progress.
         load_options: options of the reader, for what the source leaves open; see `load`.
         dilate: hardware ticks for each tick of the network, on targets where a hop takes ticks; "auto" takes as many as
@@ -63,8 +64,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
             of the target. `weight_bits` and `membrane_bits` can also be mappings, by layer, or "auto": then a width is
             chosen for each population, which takes some dozens of trials. For an FPGA, options of `Folding` too, such
             as `lanes`, which can be a mapping by layer; for emitted C, those of `Program`, such as `chunk`.
-        budget: the memory for which widths are chosen, by the names of `choose_widths.BUDGETS`, such as
-            `{"resident_kib": 64}`.
+        budget: the memory for which widths are chosen, such as `{"resident_kib": 64}`; see `choose_widths.BUDGETS`.
         max_drop: without a budget, the smallest memory is chosen with which at most this share of the calibration
             samples loses its decision; 0.01 if it is not given.
 
@@ -75,7 +75,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     chosen = load_target(target)
     backend = _backend(chosen)
     order = Order.of(chosen, options, layers, dilate=dilate, budget=budget, max_drop=max_drop,
-                     calibration=Samples(calibration, labels), validation=Samples(validation, validation_labels))
+                     calibration=Samples(calibration, labels, layout),
+                     validation=Samples(validation, validation_labels, layout))
     mapping = passes_of(order.choices, "retime")  # made before the source is read, since wrong options are refused here
     graph = observer.timed("read", lambda: expect_numbers(verify(load(source, **(load_options or {})))))
     _expect_able(backend, graph, chosen)
@@ -88,8 +89,7 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
     artifact = observer.timed("emit", lambda: backend.emit(Request(
         mapped, chosen, chip, rates, golden, measured_inputs(integer, network.samples, golden, chosen), order.program,
         order.folding, network.folding)))
-    described = chosen.costs or chosen.timing.hop_ticks
-    cost = observer.timed("estimate", lambda: _cost(mapped, chosen, golden, chip)) if described else None
+    cost = _cost(mapped, chosen, golden, chip, observer)
     report = Report(graph.name, chosen.name, population_reports(integer, network.calibration, network.agreement),
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
@@ -120,11 +120,14 @@ def _on_chip(mapped: Graph, target: Target, observer: Observer) -> Chip | None:
     return Chip(pieces, observer.timed("place", lambda: place(pieces, target)))
 
 
-def _cost(mapped: Graph, target: Target, golden: Golden, chip: Chip | None) -> Cost:
-    """The estimated cost of the golden vectors on the target."""
-    activity = measure(mapped, golden.inputs)
-    messages = Messages.of(*chip, activity.firings) if chip else None
-    return cost_of(mapped, layer_table(mapped), target, activity, messages=messages)
+def _cost(mapped: Graph, target: Target, golden: Golden, chip: Chip | None, observer: Observer) -> Cost | None:
+    """The estimated cost of the golden vectors on the target; None where its description has no costs."""
+    def estimated() -> Cost:
+        activity = measure(mapped, golden.inputs)
+        messages = Messages.of(*chip, activity.firings) if chip else None
+        return cost_of(mapped, layer_table(mapped), target, activity, messages=messages)
+
+    return observer.timed("estimate", estimated) if target.costs or target.timing.hop_ticks else None
 
 
 def _options(reading: Mapping[str, Any], arithmetic: Arithmetic | None) -> dict[str, Any]:

@@ -37,7 +37,28 @@ def expect_numbers(graph: Graph) -> Graph:
     return graph
 
 
-def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibration"
+LAYOUTS = ("sample-first", "time-first")
+
+
+def sample_first(x: Any, layout: str) -> Any:
+    """Data `[sample, tick, ...]`, or a mapping of such data, from data in a layout: `[tick, sample, ...]` time-first.
+
+    Raises:
+        CompileError: SNN404 for a layout of another name, SNN501 for data without both axes.
+    """
+    if layout not in LAYOUTS:
+        fail("SNN404", "option layout", shorten(layout), " or ".join(LAYOUTS))
+    if layout == "sample-first":
+        return x
+    if isinstance(x, Mapping):
+        return {n: sample_first(v, layout) for n, v in x.items()}
+    value = np.asarray(x)
+    if value.ndim < 2:
+        fail("SNN501", "input data", f"shape {list(value.shape)}", "[tick, sample, ...], as layout says")
+    return value.swapaxes(0, 1)
+
+
+def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibration", layout: str = LAYOUTS[0]
                   ) -> tuple[Mapping[str, Array] | None, Array | None]:
     """Check samples and labels.
 
@@ -45,6 +66,7 @@ def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibratio
         given: samples as `Data`, a function that gives them for the graph, or None.
         labels: the class of each sample, `[sample]`, or None.
         kind: the word for the samples in messages.
+        layout: the order of their leading axes, one of LAYOUTS.
 
     Returns:
         The samples by input name, and the labels; None for what was not given.
@@ -57,7 +79,7 @@ def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibratio
         if labels is not None:
             fail("SNN501", "labels", "labels without samples", f"{kind} samples that they belong to")
         return None, None
-    samples = by_name(graph, given(graph) if callable(given) else given)
+    samples = by_name(graph, sample_first(given(graph) if callable(given) else given, layout))
     if next(iter(samples.values())).shape[1] == 0:
         fail("SNN501", f"{kind} samples", "samples of 0 ticks", "at least one tick")
     if labels is None:
@@ -68,8 +90,10 @@ def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibratio
              "model.run(x).decisions are its decisions")
     classes, count = np.asarray(labels), len(next(iter(samples.values())))
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
+        ticks = next(iter(samples.values())).shape[1]
+        swapped = 'give layout="time-first" (--layout time-first) if the samples are [tick, sample, ...]'
         fail("SNN501", "labels", f"shape {list(classes.shape)} of type {classes.dtype}",
-             f"[{count}] whole numbers, one for each {kind} sample")
+             f"[{count}] whole numbers, one for each {kind} sample", swapped if classes.shape == (ticks,) else "")
     return samples, classes
 
 

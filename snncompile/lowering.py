@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.frontends import load
-from snncompile.inputs import given_samples, integers
+from snncompile.inputs import LAYOUTS, given_samples, integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.stand_ins import with_stand_ins
 from snncompile.ir.types import Array, Stage
@@ -32,10 +32,11 @@ from snncompile.targets.verdict import judge
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of a user, and the class of each; None for what was not given. See `compile`."""
+    """Samples of a user, the class of each, and the order of their axes; None for what was not given. See `compile`."""
 
     x: Any = None
     labels: Any = None
+    layout: str = LAYOUTS[0]
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def lower(graph: Graph, order: Order, observer: Observer) -> Lowered:
     if graph.stage == Stage.INT:
         return _given_integers(graph, order, observer)
     found = calibrated(graph, order, observer)
-    held_out, classes = given_samples(found.legal, order.validation.x, order.validation.labels, "validation")
+    held_out, classes = given_samples(found.legal, order.validation.x, order.validation.labels, "validation",
+                                      order.validation.layout)
     if order.wish is not None:
         wish = order.wish
         found = observer.timed("choose", lambda: _with_widths(found, wish, observer))
@@ -175,7 +177,8 @@ def calibrated(graph: Graph, order: Order, observer: Observer) -> Calibrated:
     choices = dataclasses.replace(order.choices, own=own_of(order.choices.arithmetic, options))
     if order.wish is None:  # widths that are still to be chosen may be what fits
         judge(_table(legal, choices), choices.target, graph.name).expect_ok()
-    samples, classes = given_samples(legal, order.calibration.x, order.calibration.labels)
+    samples, classes = given_samples(legal, order.calibration.x, order.calibration.labels,
+                                     layout=order.calibration.layout)
     if samples is None:
         if order.wish is not None:
             fail("SNN404", f"option {order.wish.options[0]}", f"{AUTO}, and no samples",
@@ -231,8 +234,8 @@ def _given_integers(graph: Graph, order: Order, observer: Observer) -> Lowered:
         fail("SNN404", f"options {', '.join(order.given)}", "a network that arrives in integers keeps them",
              "none of these")
     judge(_table(graph, order.choices), order.choices.target, graph.name).expect_ok()
-    samples, _ = given_samples(graph, order.calibration.x, order.calibration.labels)
-    given_samples(graph, order.validation.x, order.validation.labels, "validation")
+    samples, _ = given_samples(graph, order.calibration.x, order.calibration.labels, layout=order.calibration.layout)
+    given_samples(graph, order.validation.x, order.validation.labels, "validation", order.validation.layout)
     folding = by_population(order.by_layer, graph, graph)
     return Lowered(run_passes(graph, passes_of(order.choices, "ranges"), observer.note), samples, Calibration(),
                    folding=folding)

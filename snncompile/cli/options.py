@@ -267,5 +267,7 @@ class SampleOptions(LibraryOptions):
     seed: Annotated[int | None, _option(SAMPLES, "--seed", "Seed of the rate encoding (0).", "N")] = None
     scale: Annotated[float | None, _option(SAMPLES, "--scale", "Number by which arrays are divided first.",
                                            "X")] = None
+    layout: Annotated[str | None, _option(SAMPLES, "--layout", "The order of the leading axes of arrays.",
+                                          "sample-first|time-first")] = None
     key: Annotated[str | None, _option(SAMPLES, "--key", "The array of an .npz file that holds the input.",
                                        "NAME")] = None

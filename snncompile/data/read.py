@@ -24,6 +24,7 @@ from snncompile.data.events import (
 )
 from snncompile.data.files import check_room, npz_names, place_of, read_bytes, read_npy, read_npz
 from snncompile.diagnostics import fail, shorten
+from snncompile.inputs import LAYOUTS, sample_first
 from snncompile.ir.types import Array, Shape
 
 Source = str | os.PathLike[str]
@@ -34,7 +35,8 @@ LABEL_KEYS = ("y", "label", "labels", "target", "targets")
 
 
 def read_input(path: Source | Sequence[Source], shape: Shape, *, key: str | None = None, ticks: int | None = None,
-               tick_us: int = 1000, encode: str | None = None, seed: int = 0, scale: float | None = None) -> Array:
+               tick_us: int = 1000, encode: str | None = None, seed: int = 0, scale: float | None = None,
+               layout: str = LAYOUTS[0]) -> Array:
     """Read input `[sample, tick, *shape]` from a file, from a folder of recordings, or from a list of either.
 
     - An `.npz` or `.npy` file holds a tensor `[sample, tick, *shape]`, or with `encode` static frames
@@ -53,6 +55,7 @@ def read_input(path: Source | Sequence[Source], shape: Shape, *, key: str | None
         encode: the encoding of static frames: `rate`, `latency` or `direct`.
         seed: of the rate encoding.
         scale: a number by which arrays are divided first, such as 16 for frames from 0 to 16.
+        layout: "time-first" for an array `[tick, sample, *shape]`.
 
     Raises:
         CompileError: SNN404 for options, SNN501 for data that do not fit the network, SNN502 for a file that cannot be
@@ -60,7 +63,7 @@ def read_input(path: Source | Sequence[Source], shape: Shape, *, key: str | None
     """
     paths = [Path(path)] if isinstance(path, (str, os.PathLike)) else [Path(p) for p in path]
     if len(paths) == 1 and paths[0].suffix.lower() in ARRAY_SUFFIXES:
-        return _from_array(paths[0], shape, key, ticks, encode, seed, scale)
+        return _from_array(paths[0], shape, key, ticks, encode, seed, scale, layout)
     if encode is not None:
         fail("SNN404", "option encode", shorten(encode), "an encoding of frames in .npz or .npy files only",
              "leave the option out; events have times already")
@@ -96,8 +99,8 @@ def read_labels(path: Source, *, key: str | None = None, inputs: Source | None =
 
 
 def _from_array(path: Path, shape: Shape, key: str | None, ticks: int | None, encode: str | None, seed: int,
-                scale: float | None) -> Array:
-    raw = _read_array(path, key, INPUT_KEYS)
+                scale: float | None, layout: str) -> Array:
+    raw = sample_first(_read_array(path, key, INPUT_KEYS), layout)
     x = _fit(raw, shape, 2 if encode is None else 1, place_of(path))
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         fail("SNN501", place_of(path), f"{int((~np.isfinite(x)).sum())} of {x.size} values are NaN or infinite",

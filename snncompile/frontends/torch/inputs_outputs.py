@@ -91,13 +91,23 @@ def notes_on_half_precision(module: nn.Module) -> tuple[Diagnostic, ...]:
         "float32 or float64", "compare with module.float()", "note") for kind in sorted(kinds))
 
 
-def notes_on_assumed_values(input_nodes: Mapping[str, Input]) -> tuple[Diagnostic, ...]:
-    """A note for every input that carries real values because its example does."""
-    return tuple(Diagnostic(
-        "SNN105", f"input {shorten(name)}", "the example input holds other values than spikes: real values from "
-        f"{node.low:g} to {node.high:g} were assumed", "the module does not define the values of its input",
-        "--values (values=...) sets it: spike | real", "note")
-        for name, node in input_nodes.items() if node.values == "real")
+def notes_on_assumed_values(input_nodes: Mapping[str, Input], examples: Mapping[str, Tensor]
+                            ) -> tuple[Diagnostic, ...]:
+    """A note for every input that carries real values because its example does, or spikes because of an example whose
+    elements are all equal, which may stand for anything.
+    """
+    notes = []
+    for name, node in input_nodes.items():
+        if node.values == "real":
+            found = (f"the example input holds other values than spikes: real values from {node.low:g} to "
+                     f"{node.high:g} were assumed")
+        elif bool((examples[name] == examples[name].flatten()[:1]).all()):
+            found = f"all elements of the example input are {float(examples[name].flatten()[0]):g}: spikes were assumed"
+        else:
+            continue
+        notes.append(Diagnostic("SNN105", f"input {shorten(name)}", found, "the module does not define the values of "
+                                "its input", "--values (values=...) sets it: spike | real", "note"))
+    return tuple(notes)
 
 
 def add_outputs(builder: GraphBuilder, outputs: Sequence[tuple[str, Value]],

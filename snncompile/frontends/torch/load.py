@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
-from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.diagnostics import Collector, Diagnostic, fail, shorten
 from snncompile.frontends.torch.bare import META, has_bare_tensors, to_memory
 from snncompile.frontends.torch.build import ArrayCache
 from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
@@ -85,8 +85,13 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     notes = interpreter.problems.finish() + notes_on_half_precision(own)
     decode = cast("Decode | None", choices.get("decode"))
     notes += add_outputs(interpreter.builder, interpreter.outputs, decode)
+    if interpreter.leading_axes == ("T", "B"):
+        notes += (Diagnostic("SNN105", "the network", "it takes [tick, sample, ...]",
+                             "samples [sample, tick, ...] for compile and run",
+                             'give layout="time-first" (--layout time-first) with samples in the order of the module',
+                             "note"),)
     if "values" not in choices:
-        notes += notes_on_assumed_values(input_nodes)
+        notes += notes_on_assumed_values(input_nodes, inputs)
     graph = Graph(type(module).__name__, *interpreter.builder.used_nodes_and_edges())
     Collector(list(findings(graph))).finish()
     return graph.noting(notes)

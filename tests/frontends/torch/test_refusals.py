@@ -299,7 +299,7 @@ def test_inputs_of_different_batches_are_refused():
 
 
 def test_weights_of_16_bits_are_noted():
-    notes = sc.load(nn.Linear(4, 3).to(torch.bfloat16), example_input=EXAMPLE).notes
+    notes = sc.load(nn.Linear(4, 3).to(torch.bfloat16), example_input=EXAMPLE, values="spike").notes
     assert [n.code for n in notes] == ["SNN105"]
     assert "bfloat16" in notes[0].found
 

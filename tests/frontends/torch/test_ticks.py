@@ -154,7 +154,7 @@ def test_neurons_that_are_changed_between_ticks_are_refused(loop):
 
 def test_a_single_tick_that_resets_its_states_gets_a_note():
     net = Loop(lambda m, x: m.given(m.fc(x), torch.zeros(1))[0], given=Lif(explicit=True))
-    notes = sc.load(net, example_input=torch.ones(2, 4)).notes
+    notes = sc.load(net, example_input=torch.ones(2, 4), values="spike").notes
     assert [n.code for n in notes] == ["SNN105"]
     assert "gives it its initial states again" in notes[0].found
 
