@@ -44,9 +44,10 @@ types: $(READY)  ## mypy, strictly
 	$(BIN)/mypy
 
 .PHONY: test
-test: lint types  ## lint, types, the whole suite, and a quick run under Python 3.10
+test: lint types  ## lint, types, the whole suite, and quick runs of the wheel under the oldest and the newest Python
 	$(BIN)/python -m pytest -n auto
 	.ci/oldest
+	.ci/newest
 
 .PHONY: docs
 docs: $(READY)  ## regenerate the pages that are made from the code
