@@ -16,8 +16,9 @@ from snncompile.cost.work import Messages
 from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.frontends import load
 from snncompile.golden import activity_rates, measured_inputs, record_golden
-from snncompile.inputs import LAYOUTS, expect_numbers
+from snncompile.inputs import expect_numbers
 from snncompile.ir.graph import Graph
+from snncompile.ir.layouts import LAYOUTS
 from snncompile.ir.verify import verify
 from snncompile.lowering import Order, Samples, lower
 from snncompile.mapping.chip import Chip, CoreUse

@@ -9,6 +9,7 @@ import numpy as np
 
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.ir.graph import Graph
+from snncompile.ir.layouts import LAYOUTS, sample_first
 from snncompile.ir.ops import Input
 from snncompile.ir.types import Array, ShapeOnly, Stage
 
@@ -35,27 +36,6 @@ def expect_numbers(graph: Graph) -> Graph:
                 problems.error("SNN203", f"{place}, {name}", "a shape without numbers", "weights, to compile them")
     problems.finish()
     return graph
-
-
-LAYOUTS = ("sample-first", "time-first")
-
-
-def sample_first(x: Any, layout: str) -> Any:
-    """Data `[sample, tick, ...]`, or a mapping of such data, from data in a layout: `[tick, sample, ...]` time-first.
-
-    Raises:
-        CompileError: SNN404 for a layout of another name, SNN501 for data without both axes.
-    """
-    if layout not in LAYOUTS:
-        fail("SNN404", "option layout", shorten(layout), " or ".join(LAYOUTS))
-    if layout == "sample-first":
-        return x
-    if isinstance(x, Mapping):
-        return {n: sample_first(v, layout) for n, v in x.items()}
-    value = np.asarray(x)
-    if value.ndim < 2:
-        fail("SNN501", "input data", f"shape {list(value.shape)}", "[tick, sample, ...], as layout says")
-    return value.swapaxes(0, 1)
 
 
 def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibration", layout: str = LAYOUTS[0]

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.frontends import load
-from snncompile.inputs import LAYOUTS, given_samples, integers
+from snncompile.inputs import given_samples, integers
 from snncompile.ir.graph import Graph
+from snncompile.ir.layouts import LAYOUTS
 from snncompile.ir.stand_ins import with_stand_ins
 from snncompile.ir.types import Array, Stage
 from snncompile.ir.verify import verify

@@ -24,7 +24,7 @@ from snncompile.data.events import (
 )
 from snncompile.data.files import check_room, npz_names, place_of, read_bytes, read_npy, read_npz
 from snncompile.diagnostics import fail, shorten
-from snncompile.inputs import LAYOUTS, sample_first
+from snncompile.ir.layouts import LAYOUTS, sample_first
 from snncompile.ir.types import Array, Shape
 
 Source = str | os.PathLike[str]
