@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from snncompile.backends.artifact import Golden
-from snncompile.inputs import integers
+from snncompile.inputs import taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
 from snncompile.ir.types import Array
@@ -63,7 +63,7 @@ def _first(graph: Graph, samples: Mapping[str, Array], most: int) -> dict[str, A
     """The integers of the first samples: so many, and at most GOLDEN_VALUES values."""
     values = sum(v[0].size for v in samples.values())
     count = min(most, max(1, GOLDEN_VALUES // max(values, 1)))
-    return integers(graph, {n: v[:count] for n, v in samples.items()})
+    return taken(graph, {n: v[:count] for n, v in samples.items()}, "error")[0]
 
 
 def trial_inputs(graph: Graph) -> dict[str, Array]:

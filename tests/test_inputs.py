@@ -71,6 +71,14 @@ def test_ranges_can_be_widened_ahead(values: Any, low: float, most: float) -> No
     assert model.verify().ok or compiler() is None
 
 
+def test_samples_of_a_network_in_integers_are_not_cut_unseen() -> None:
+    """Golden vectors would else be recorded for other samples than were given."""
+    graph = sc.compile(small(), calibration=spikes()).graph
+    with pytest.raises(sc.CompileError) as caught:
+        sc.compile(graph, calibration=spikes() * 3)
+    assert caught.value.diagnostics[0].code == "SNN501"
+
+
 def test_what_outside_says_is_one_of_two() -> None:
     with pytest.raises(sc.CompileError) as caught:
         sc.compile(small(), calibration=spikes()).run(spikes(), outside="saturate")  # type: ignore[arg-type]
@@ -90,7 +98,7 @@ def test_emitted_c_cuts_the_same(values: Any, low: float, most: float) -> None:
     kind = np.uint8 if op.low >= 0 and op.high < 256 else np.int8 if op.high < 128 else np.uint16
     info = np.iinfo(kind)
     frames = np.random.default_rng(1).integers(info.min, info.max + 1, (40, 3)).astype(kind)
-    frames[0] = [info.min, info.max, 0]
+    frames[:2] = [[info.min, info.max, 0], [op.low, op.high, 0]]
     wanted = np.clip(frames, op.low, op.high)
     given = frames.copy()
     count = library.cut_cut(ctypes.c_uint32(len(given)), given.ctypes.data_as(ctypes.c_void_p))

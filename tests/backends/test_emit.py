@@ -98,7 +98,11 @@ def test_the_example_takes_real_numbers_and_gives_them(tmp_path):
     written(model.artifact, tmp_path)
     result = model.run(x[:1])
     wanted = result.outputs[0] * result.units["out"]
-    assert np.allclose(by_example(tmp_path, x[0]), wanted, rtol=1e-8)
+    printed = by_example(tmp_path, x[0])
+    assert np.allclose(printed, wanted, rtol=1e-8)
+    real = sc.run(graph, np.clip(x[:1], -unit * model.graph.inputs["in"].high, unit * model.graph.inputs["in"].high))
+    assert np.allclose(printed, real.outputs["out"][0], atol=0.1)
+    assert np.abs(printed).max() > 1
     header = (tmp_path / "real.h").read_text()
     assert f"in steps of {unit:.9g}" in header
     assert f"#define REAL_IN_IN_UNIT {unit:.17g}\n" in header
