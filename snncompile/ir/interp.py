@@ -87,15 +87,7 @@ class RunningPopulation:
 
 def run(graph: Graph, x: Array | Mapping[str, Array], *, record: bool | Iterable[str] = False,
         states: bool = False, dtype: npt.DTypeLike = np.float64) -> Traces:
-    """Run a graph.
-
-    Args:
-        x: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name. INT and MAPPED graphs take
-            integers, and a MAPPED graph takes ticks of the hardware (`Schedule.present`).
-        record: the populations whose emissions are returned: True for all, False for none, or names.
-        states: whether the states of the recorded populations are returned too.
-        dtype: the arithmetic of FLOAT and LEGAL graphs; the others compute in int64.
-    """
+    """Run a graph on data that is known to fit it; the arguments are those of `reference.run`, which checks data."""
     kind = np.dtype(np.int64) if graph.stage >= Stage.INT else np.dtype(dtype)
     given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, x)
     names = set(graph.populations) if record is True else set() if record is False else set(record)

@@ -26,15 +26,7 @@ class StreamHost:
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Run integer inputs `[sample, tick, *shape]` by name.
-
-        Returns:
-            The outputs, of the same form, and for each population the sum of the magnitudes of what it emitted,
-            `[sample]`.
-
-        Raises:
-            CompileError: SNN607 where the simulation fails.
-        """
+        """Run samples; see `backends.backend.Host`. Raises SNN607 where the simulation fails."""
         return self._simulated(x, False, progress).results(self.graph)
 
     def trace(self, x: Mapping[str, Array], states: bool = True, progress: Progress | None = None) -> Traces:
