@@ -145,11 +145,11 @@ class Lines:
 
 def compile_with(out: Out, lines: Lines, source: str, target: str, calibrate: str | None, labels: str | None,
                  reading: SourceOptions, arithmetic: ArithmeticOptions, timing: TimingOptions, samples: SampleOptions,
-                 **more: Any) -> CompiledModel:
+                 /, **more: Any) -> CompiledModel:
     """Compile a source, print its steps on the way, and return the model.
 
     Args:
-        more: further arguments of `compile`.
+        more: further arguments of `compile`, of any name.
     """
     from snncompile import driver
     from snncompile.observer import Observer

@@ -7,6 +7,8 @@ import inspect
 import json
 import re
 
+import pytest
+
 import snncompile as sc
 from snncompile.cli.app import app
 from snncompile.cli.build import PassOptions
@@ -17,8 +19,10 @@ from snncompile.ir.operations import ROUNDINGS
 from snncompile.passes.table import PASSES
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.figures import LARGEST
+from snncompile.targets.folding import Folding
+from snncompile.targets.program import Program
 from tests.cli.running import ROOT, answer, snnc, tidy
-from tests.nets import SAMPLES
+from tests.nets import SAMPLES, nir_file
 
 
 def shown_options(group):
@@ -172,3 +176,17 @@ def test_samples_held_out_have_lines_of_their_own(files):
     assert f"of {SAMPLES} held out" in shown
     refusal = answer("compile", files / "small.nir", "--validate-labels", data, code=2)
     assert refusal["diagnostics"][0]["place"] == "option --validate-labels"
+
+
+VALUES = {"lines": (), "fastest": (), "memory": ("block",), "latency_us": ("1000",), "samples_per_s": ("10",)}
+"""What options of folding take on the command line; the others take a number."""
+
+
+@pytest.mark.parametrize("name", [*Folding.names(), *Program.names()])
+def test_every_option_of_folding_and_of_programs_reaches_the_compiler(tmp_path, name):
+    """An option may be called like a parameter on the way."""
+    target = "c99" if name in Program.names() else "ecp5-25f"
+    flag = f"--{name.replace('_', '-')}"
+    result = snnc("compile", nir_file(tmp_path), "--target", target, flag, *VALUES.get(name, ("1",)))
+    assert "defect" not in result.output
+    assert "nothing written" in result.output
