@@ -71,9 +71,9 @@ class Design:
         return sum(s.words.size * s.weight_bits for s in self.hardware.stages) // 8
 
     @property
-    def standing(self) -> tuple[str, ...]:
+    def standing(self) -> tuple[Port, ...]:
         """The inputs whose frames can be sent once while they stand still."""
-        return tuple(p.name for p in self.hardware.inputs if p.stream.stands)
+        return tuple(p for p in self.hardware.inputs if p.stream.stands)
 
     @property
     def rows_in_order(self) -> bool:

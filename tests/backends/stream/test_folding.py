@@ -105,5 +105,14 @@ def test_no_sample_takes_longer_than_the_worst(seed: int) -> None:
     assert max(each) <= worst
 
 
+def test_the_page_says_which_bit_tells_that_a_frame_stands() -> None:
+    """Just above the value of 9 bits, signed, of a real-valued input; networks of spikes have no such bit."""
+    graph = two_layers().replace(nodes={**two_layers().nodes, "in": Input((1, 6, 6), "real")})
+    x = np.random.default_rng(1).random((2, 5, 1, 6, 6))
+    page = str(sc.compile(graph, "xc7a35t", calibration=x).artifact.files["README.md"])
+    assert "bit 9 of `s_axis_in` says that the next tick has the" in page
+    assert "stands still" not in str(compiled().artifact.files["README.md"])
+
+
 def test_options_of_a_fold_are_those_of_layers() -> None:
     assert Fold(2, lines=True).options == {"lanes": 2, "units": 1, "queue": 1, "lines": True}
