@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def _golden(golden: Golden) -> bytes:
 
 
 def save(model: CompiledModel, folder: str | Path) -> Path:
-    """Write a build folder; an earlier build in its place is replaced.
+    """Write a build folder; an earlier build in its place is replaced, and a link to a folder is followed.
 
     Returns:
         The path of the folder.
@@ -73,20 +74,20 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
     Raises:
         CompileError: SNN602 where the folder exists and holds anything else, or cannot be written.
     """
-    target = Path(folder)
-    expect_free(target)
+    expect_free(Path(folder))
     files = contents(model)
     try:
+        target = Path(folder).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         with _beside(target) as fresh:
             for name, content in files.items():
                 path = Path(fresh) / "build" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            _exchange(Path(fresh) / "build", target, Path(fresh) / "old")
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"folder {shorten(target)}", reason(e))
-    return target
+            _exchange(Path(fresh) / "build", target, target.with_name(f"{target.name}.previous{Path(fresh).name}"))
+    except (OSError, RuntimeError, ValueError) as e:
+        fail("SNN602", f"folder {shorten(folder)}", reason(e))
+    return Path(folder)
 
 
 def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
@@ -95,15 +96,20 @@ def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _exchange(fresh: Path, target: Path, old: Path) -> None:
-    """Move the folder `fresh` to `target`. What was there is moved to `old`, and back again if that fails."""
-    if target.exists():
-        os.replace(target, old)
+    """Move the folder `fresh` to `target`.
+
+    What was there is moved to `old`, and back again if that fails or if the process is told to end. A process that is
+    killed in between leaves it in `old`, beside `target`.
+    """
     try:
+        if target.exists():
+            os.replace(target, old)
         os.replace(fresh, target)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if old.exists() and not target.exists():
             os.replace(old, target)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def expect_free(target: Path) -> None:
@@ -139,21 +145,21 @@ def _expect_build(target: Path, present: list[str], place: str, allowed: str) ->
 
 
 def write_file(path: str | Path, content: bytes) -> Path:
-    """Write a file; if that fails, an earlier file stays as it was.
+    """Write a file; if that fails, an earlier file stays as it was. A link is followed.
 
     Raises:
         CompileError: SNN602 where it cannot be written.
     """
-    target = Path(path)
     try:
+        target = Path(path).resolve()
         if target.exists() and not target.is_file():
-            fail("SNN602", f"file {shorten(target)}", "it exists and is not a file")
+            fail("SNN602", f"file {shorten(path)}", "it exists and is not a file")
         with _beside(target) as fresh:
             (Path(fresh) / "file").write_bytes(content)
             os.replace(Path(fresh) / "file", target)
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"file {shorten(target)}", reason(e))
-    return target
+    except (OSError, RuntimeError, ValueError) as e:
+        fail("SNN602", f"file {shorten(path)}", reason(e))
+    return Path(path)
 
 
 def reason(e: Exception) -> str:
