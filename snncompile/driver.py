@@ -13,7 +13,7 @@ from snncompile.backends.table import BACKENDS
 from snncompile.cost.activity import measure
 from snncompile.cost.estimate import Cost, cost_of
 from snncompile.cost.work import Messages
-from snncompile.diagnostics import CompileError, fail, shorten
+from snncompile.diagnostics import CompileError, expect_known, fail, shorten
 from snncompile.frontends import load
 from snncompile.golden import activity_rates, measured_inputs, record_golden
 from snncompile.inputs import expect_numbers
@@ -101,9 +101,11 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
 
 
 def _backend(target: Target) -> Backend:
-    if target.backend not in BACKENDS:
-        given = shorten(target.backend) if target.backend else "none: networks can only be checked for it"
-        fail("SNN404", f"target {shorten(target.name)}, backend", given, ", ".join(BACKENDS))
+    place = f"target {shorten(target.name)}, backend"
+    if not target.backend:
+        fail("SNN404", place, "none: networks can only be checked for it", ", ".join(BACKENDS),
+             "use `check`, or a target that has one; `snnc targets` lists them")
+    expect_known(target.backend, BACKENDS, place)
     return BACKENDS[target.backend]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from snncompile.cli.group import Option, OptionGroup
+from snncompile.cli.group import Option, OptionGroup, flag_of
 from snncompile.diagnostics import fail, shorten
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import LARGEST, value_of
@@ -58,11 +58,6 @@ class LibraryOptions(OptionGroup):
         """
         for name in self.given():
             fail("SNN701", f"option {flag_of(name)}", found, limit)
-
-
-def flag_of(name: str) -> str:
-    """The flag of an option, `--reset-when` for `reset_when`; `as_` stands for a word that Python reserves."""
-    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from snncompile.diagnostics.diagnostic import (
     Diagnostic,
     Severity,
     did_you_mean,
+    expect_known,
     fail,
     printable,
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "fail", "printable", "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "expect_known", "fail", "printable",
+           "shorten"]

@@ -14,6 +14,8 @@ from typing import Any, Literal, NoReturn
 from snncompile.diagnostics.codes import CODES
 
 Severity = Literal["error", "warning", "note"]
+NEARLY = 0.1
+"""How much less alike than the best suggestion another one may be, as a share of the characters."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,33 @@ def shorten(name: object, limit: int = 60) -> str:
     return f'"{text}"'
 
 
-def did_you_mean(name: str, known: Iterable[str], most: int = 2) -> str:
-    """A question that names some of the known names that look alike; empty where none does."""
-    import difflib
+def expect_known(name: object, known: Iterable[str], place: str, help: str = "") -> None:
+    """Refuse a name that is not among those known.
 
-    near = difflib.get_close_matches(name, list(known), most)
-    return f"did you mean {' or '.join(near)}?" if near else ""
+    Args:
+        place: where the name was given.
+        help: what to do where no known name looks alike; otherwise the help names those that do.
+
+    Raises:
+        CompileError: SNN404, with the known names.
+    """
+    names = list(known)
+    if name not in names:
+        fail("SNN404", place, shorten(name), ", ".join(names), did_you_mean(str(name), names) or help)
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 2) -> str:
+    """A question that names the known name that looks most alike, and those nearly as much alike; or an empty text.
+
+    >>> did_you_mean("loihi", ["c99", "loihi1", "loihi2"])
+    'did you mean loihi1 or loihi2?'
+    """
+    from difflib import SequenceMatcher, get_close_matches
+
+    near = get_close_matches(name, list(known), most)
+    alike = {n: SequenceMatcher(None, n, name).ratio() for n in near}
+    best = sorted(n for n in near if alike[n] > max(alike.values()) - NEARLY)
+    return f"did you mean {' or '.join(best)}?" if best else ""
 
 
 def printable(text: object) -> str:
