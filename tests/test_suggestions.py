@@ -26,7 +26,7 @@ MISSPELT = {
     "outside": (lambda: sc.compile(small()).run(X, outside="err"), "error"),
     "population to record": (lambda: sc.run(small(), X, record=["lif3"]), "lif1 or lif2"),
     "encoding": (lambda: read_input("frames.npy", (4,), encode="latancy", ticks=3), "latency"),
-    "rule": (lambda: Net((1, 4, 4)).neuron("cubalfi"), "cubalif"),
+    "rule": (lambda: Net((1, 4, 4)).neuron("thresold"), "threshold"),
     "pool": (lambda: Net((1, 4, 4)).pool(2, kind="agv"), "avg"),
     "family of candidates": (lambda: candidate("autosnnn:x"), "autosnn"),
 }
