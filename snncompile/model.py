@@ -90,8 +90,7 @@ class CompiledModel:
         artifact: the emitted files.
         golden: inputs and outputs that were recorded when the network was compiled, in ticks of the network.
         rates: the share of elements that are not 0, by name of input or population, which the backend used.
-        report: what was measured and proved.
-        notes: the warnings of the reader and of all passes.
+        report: what was measured and proved, and the warnings of the reader and of all passes.
         float_graph: the LEGAL graph that was quantized; None for a network that arrived in integers, and for a model
             that was opened from a folder.
         backend: the name of the backend that emitted it, a key of `backends.table.BACKENDS`.
@@ -105,10 +104,14 @@ class CompiledModel:
     golden: Golden
     rates: Mapping[str, float]
     report: Report
-    notes: tuple[Diagnostic, ...] = ()
     float_graph: Graph | None = field(default=None, repr=False)
     backend: str = "c"
     chip: Chip | None = field(default=None, repr=False)
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """The warnings of the reader and of all passes."""
+        return self.report.notes
 
     @cached_property
     def host(self) -> NetworkTicks | None:

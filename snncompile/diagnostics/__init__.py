@@ -5,10 +5,12 @@ from snncompile.diagnostics.diagnostic import (
     CompileError,
     Diagnostic,
     Severity,
+    alike,
     did_you_mean,
     fail,
     printable,
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "fail", "printable", "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "fail", "printable",
+           "shorten"]
