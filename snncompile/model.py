@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from snncompile.ir.types import Array
 from snncompile.mapping.chip import Chip
 from snncompile.report.report import Report, decide
 
+MAX_SHOWN = 20
+"""The most samples that are shown of a result."""
 INTERPRETER = "interpreter"
 """What `Result.backend` is where the integer interpreter ran instead of an emitted program."""
 
@@ -54,6 +57,24 @@ class Result:
     def outputs(self) -> Array:
         """The first output, integers `[sample, tick, *shape]`."""
         return next(iter(self.all_outputs.values()))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each sample, as a data frame takes them: its decision, and the spikes of each population."""
+        return [{"sample": i, "decision": int(decision), **{f"spikes.{n}": int(v[i]) for n, v in
+                 self.spike_counts.items()}} for i, decision in enumerate(self.decisions)]
+
+    def __repr__(self) -> str:
+        samples, ticks = self.outputs.shape[:2]
+        first = " ".join(map(str, self.decisions[:MAX_SHOWN])) + (" ..." if samples > MAX_SHOWN else "")
+        spikes = ", ".join(f"{shorten(n)} {np.mean(v):,.1f}" for n, v in self.spike_counts.items())
+        cut = f"\n  values cut        {sum(self.cut.values()):,}" if self.cut else ""
+        return (f"Result of {samples:,} samples of {ticks:,} ticks, run by {self.backend}\n"
+                f"  decisions         {first}\n  spikes a sample   {spikes}{cut}")
+
+    def _repr_html_(self) -> str:
+        from snncompile.report.html import table
+
+        return table(self.rows(), MAX_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -203,9 +224,7 @@ class CompiledModel:
         return Result(outputs, decide(self.graph, outputs), counts, backend, units, cut)
 
     def _repr_html_(self) -> str:
-        from snncompile.report.html import summary
-
-        return summary(self.report)
+        return self.report._repr_html_()
 
     def __repr__(self) -> str:
         populations = len(self.graph.populations)

@@ -5,6 +5,7 @@ Names come from the user's files, so every value is escaped, and characters that
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,13 @@ def summary(report: Report) -> str:
     return environment().get_template("report/summary.html.j2").render(
         name=report.name, target=report.target, rows=[_row(p) for p in report.populations],
         figures=figures(report), measured=report.agreement is not None)
+
+
+def table(rows: Sequence[Mapping[str, object]], most: int) -> str:
+    """The first rows of some, by the names of their columns, as an HTML fragment."""
+    return environment().get_template("report/table.html.j2").render(
+        names=list(rows[0]) if rows else [], rows=[list(row.values()) for row in rows[:most]],
+        more=max(len(rows) - most, 0))
 
 
 def _row(p: PopulationReport) -> Row:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.cost.estimate import Cost
-from snncompile.diagnostics import Diagnostic
+from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
@@ -233,6 +233,43 @@ class Report:
             data[name] = measured and measured.to_json()
         data["notes"] = [note.to_json() for note in self.notes]
         return data
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each population, as a data frame takes them: `pandas.DataFrame(report.rows())`.
+
+        Mappings become columns of their own, such as `state_bits.v`; ranges become `output_range.low` and
+        `output_range.high`.
+        """
+        return [_flat({**dataclasses.asdict(p), "neurons": p.neurons}) for p in self.populations]
+
+    def __repr__(self) -> str:
+        from snncompile.report.figures import figures
+
+        shown = figures(self)
+        width = max(map(len, shown), default=0)
+        head = f"Report of {shorten(self.name)} for {self.target}, {len(self.notes)} warnings"
+        return "\n".join([head, *(f"  {what:<{width}}  {figure}" for what, figure in shown.items())])
+
+    def _repr_html_(self) -> str:
+        from snncompile.report.html import summary
+
+        return summary(self)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name, without any that consist of several."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name.endswith("_range") and isinstance(value, tuple):
+            value = dict(zip(("low", "high"), value, strict=True))
+        elif name.endswith("_range"):
+            value = _flat({f"{state}_range": ends for state, ends in value.items()})
+            value = {key.replace("_range", ""): end for key, end in value.items()}
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": part for key, part in value.items()}
+        else:
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def decide(graph: Graph, outputs: Mapping[str, Array]) -> Array:

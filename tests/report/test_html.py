@@ -172,8 +172,9 @@ def test_a_notebook_shows_the_summary(model):
     assert model._repr_html_() == summary(model.report)
     cells = row(Page(model._repr_html_()), "lif2")
     assert cells[1] == "lif"
-    assert cells[-2:] == [percent(model.report.populations[1].spikes_shared),
-                          percent(model.report.populations[1].counts_shared)]
+    assert cells[-3:] == [percent(model.report.populations[1].spikes_shared),
+                          percent(model.report.populations[1].counts_shared), "–"]
+    assert model.report._repr_html_() == model._repr_html_()
 
 
 def test_an_opened_build_has_a_page_too(model, tmp_path):
@@ -206,3 +207,23 @@ def test_an_error_never_reads_as_none(share, text):
                                              (1_310_000, "1.3 MB")])
 def test_sizes_are_read_at_a_glance(count, text):
     assert size(count) == text
+
+
+def test_a_terminal_shows_the_figures_of_a_report(model):
+    shown = repr(model.report).splitlines()
+    assert shown[0] == 'Report of "small" for c99, 0 warnings'
+    assert f"neurons{' ' * 10}" in shown[2]
+    assert any(line.split()[:2] == ["spikes", "equal"] and line.endswith(percent(model.report.agreement.spikes_equal))
+               for line in shown)
+    assert max(map(len, shown)) < 80
+
+
+def test_a_report_gives_rows_for_a_data_frame(model):
+    rows = model.report.rows()
+    assert [row["name"] for row in rows] == ["lif1", "lif2"]
+    first = model.report.populations[0]
+    assert rows[0]["state_bits.v"] == first.state_bits["v"]
+    assert (rows[0]["state_range.v.low"], rows[0]["state_range.v.high"]) == first.state_range["v"]
+    assert (rows[0]["output_range.low"], rows[0]["output_range.high"]) == (0, 1)
+    assert (rows[0]["neurons"], rows[0]["synapses"], rows[0]["shape"]) == (8, 112, [8])
+    assert all(not isinstance(v, (dict, tuple)) for row in rows for v in row.values())
