@@ -95,9 +95,8 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
                     mapped.schedule.period, cost, CoreUse.of(chip) if chip else None,
-                    merged(network.layers, artifact.layers), network.validation, artifact.figures)
-    return CompiledModel(integer, mapped, artifact, golden, rates, report, integer.notes, network.legal, backend.name,
-                         chip)
+                    merged(network.layers, artifact.layers), network.validation, artifact.figures, integer.notes)
+    return CompiledModel(integer, mapped, artifact, golden, rates, report, network.legal, backend.name, chip)
 
 
 def _backend(target: Target) -> Backend:

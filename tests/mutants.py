@@ -61,7 +61,8 @@ def main() -> int:
             copies.put(_copy(Path(folder) / str(i)))
         with ThreadPoolExecutor(options.processes) as pool:
             for fault, killer in pool.map(lambda f: _tried(f, copies), faults):
-                print(f"{'seen' if killer else 'SURVIVED'}  {fault}  {killer or f'{len(fault.tests)} tests'}", flush=True)
+                told = f"seen      {fault}  {killer}" if killer else f"SURVIVED  {fault}  {len(fault.tests)} tests"
+                print(told, flush=True)
                 seen[fault.file.rpartition("/")[0], bool(killer)] += 1
                 survived += [] if killer else [fault]
     print(f"\n{'folder':<40}{'seen':>6}{'of':>6}")

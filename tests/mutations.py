@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=",
                                            ast.NotEq: "==", ast.In: "not in", ast.NotIn: "in", ast.Is: "is not",
@@ -80,7 +81,7 @@ def _of(node: ast.AST, lines: list[str]) -> Iterator[Mutation]:
         case ast.BinOp(left=a, op=op, right=b) if not isinstance(a, ast.Constant) or not isinstance(a.value, str):
             yield from _between(a, b, lines, OPERATORS.get(type(op)))
         case ast.BoolOp(op=op, values=values):
-            for a, b in zip(values, values[1:], strict=False):
+            for a, b in pairwise(values):
                 yield from _between(a, b, lines, "or" if isinstance(op, ast.And) else "and")
         case ast.UnaryOp(op=ast.Not() | ast.USub() as op):
             width = len("not ") if isinstance(op, ast.Not) else len("-")

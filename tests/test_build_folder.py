@@ -430,3 +430,11 @@ def test_verification_notices_a_program_that_was_forged_with_its_manifest(build)
     if model.host is None:
         pytest.skip("no C compiler")
     assert not model.verify().ok
+
+
+def test_two_builds_are_equal_byte_for_byte_and_hold_the_warnings():
+    builds = [contents(sc.compile(small(), calibration=None, weight_bits=3)) for _ in range(2)]
+    assert builds[0] == builds[1]
+    notes = json.loads(builds[0]["report.json"])["notes"]
+    assert [n["code"] for n in notes] == ["SNN405"]
+    assert set(notes[0]) == {"severity", "code", "title", "place", "found", "limit", "help"}

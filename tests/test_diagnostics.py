@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import snncompile
-from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
+from snncompile.diagnostics import Collector, CompileError, Diagnostic, alike, fail, shorten
 from snncompile.diagnostics.codes import CODES
 
 FULL = Diagnostic("SNN301", 'edge "b -> a"', "3 edges of delay 0 form a loop", "at least one delay", "give it a delay")
@@ -91,3 +91,19 @@ def test_a_long_name_keeps_its_beginning_and_a_long_path_its_end():
     assert shorten("a" * 50 + "b" * 50) == f'"{"a" * 50}{"b" * 7}..."'
     assert shorten(Path("x" * 100) / "net.nir").endswith('xx/net.nir"')
     assert len(shorten(Path("x" * 100))) == len(shorten("x" * 100)) == 62
+
+
+@pytest.mark.parametrize(("places", "told"), [
+    (['node "a"'], 'node "a"'), (['node "a"', 'node "b"'], 'node "a" and "b"'),
+    (['node "a"', 'node "b"', 'node "a"', 'node "c"'], 'node "a", "b" and "c"'),
+    ([f'node "{c}"' for c in "abcde"], 'node "a", "b", "c" and 2 more'),
+    (['node "a"', 'edge "b"'], 'node "a" and edge "b"'), (["quantize", "quantize"], "quantize"),
+])
+def test_findings_that_differ_in_their_place_only_are_told_as_one(places, told):
+    found = alike([Diagnostic("SNN105", place, "x", severity="warning") for place in places])
+    assert [d.place for d in found] == [told]
+
+
+def test_findings_that_differ_elsewhere_stay_apart_and_in_order():
+    given = [Diagnostic("SNN105", "a", "x"), Diagnostic("SNN105", "a", "y"), Diagnostic("SNN105", "b", "x", "z")]
+    assert alike(given) == given

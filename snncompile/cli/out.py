@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snncompile.cli.group import OptionGroup
-from snncompile.diagnostics import Diagnostic, printable
+from snncompile.diagnostics import Diagnostic, alike, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,7 +104,7 @@ class Out(OptionGroup):
         new = [d for d in map(self._as_typed, diagnostics) if d not in self.noted]
         self.noted += new
         if not self.json:
-            for diagnostic in new:
+            for diagnostic in alike(new):
                 self._diagnose(diagnostic)
 
     def answer(self, result: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from snncompile.diagnostics.diagnostic import (
     CompileError,
     Diagnostic,
     Severity,
+    alike,
     did_you_mean,
     expect_known,
     fail,
@@ -12,5 +13,5 @@ from snncompile.diagnostics.diagnostic import (
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "expect_known", "fail", "printable",
-           "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail",
+           "printable", "shorten"]

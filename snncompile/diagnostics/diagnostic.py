@@ -6,6 +6,7 @@ reported together: build a `Collector`, add to it, and call `Collector.finish`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -96,6 +97,28 @@ class Collector:
         if self.errors:
             raise CompileError(self.errors)
         return self.notes
+
+
+def alike(diagnostics: Iterable[Diagnostic], most: int = 3) -> list[Diagnostic]:
+    """The findings as people are told them: those that differ in their place only are one, which names the places.
+
+    Args:
+        most: how many places are named; the others are counted.
+    """
+    places: dict[Diagnostic, list[str]] = {}
+    for d in diagnostics:
+        places.setdefault(dataclasses.replace(d, place=""), []).append(d.place)
+    return [dataclasses.replace(d, place=_places(list(dict.fromkeys(found)), most)) for d, found in places.items()]
+
+
+def _places(found: list[str], most: int) -> str:
+    kinds = {place.partition('"')[0] for place in found}
+    named = found[:most]
+    if len(kinds) == 1:
+        named = [found[0], *(place.removeprefix(*kinds) for place in named[1:])]
+    if len(found) > most:
+        return f"{', '.join(named)} and {len(found) - most:,} more"
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
 def shorten(name: object, limit: int = 60) -> str:
