@@ -18,7 +18,7 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding.
+    """One finding. Its texts do nothing to a terminal: what is not printable in them was replaced.
 
     Attributes:
         code: stable code, a key of `CODES`.
@@ -38,6 +38,9 @@ class Diagnostic:
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise KeyError(f"{self.code} is not a diagnostic code; add it to snncompile/diagnostics/codes.py")
+        for name in ("place", "found", "limit", "help"):
+            if not getattr(self, name).isprintable():
+                object.__setattr__(self, name, printable(getattr(self, name)))
 
     @property
     def title(self) -> str:
