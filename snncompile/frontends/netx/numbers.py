@@ -93,6 +93,7 @@ class Numbers:
         values = self.whole(name, low, high).reshape(-1)
         if values.size not in (1, shape[0]):
             self.problem(name, f"{values.size} numbers", f"one number, or {shape[0]}")
+            values = values[:1] if values.size else np.zeros(1, np.int64)
         return int(values[0]) if values.size != shape[0] else values.reshape(-1, *(1,) * (len(shape) - 1))
 
     def pair(self, name: str, low: int, high: int) -> tuple[int, int]:
