@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +142,7 @@ def expect_free(target: Path) -> None:
 def _expect_build(target: Path, present: list[str], place: str, allowed: str) -> None:
     """Check that a folder holds an earlier build and none of the user's own files, which would be lost."""
     try:
-        written = {Path(n).parts[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
+        written = {n.partition("/")[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
     except CompileError:
         fail("SNN602", place, f"it exists and is not a build folder: it holds {shorten(present[0])}", allowed)
     strange = [n for n in present if n not in written]
@@ -190,9 +191,16 @@ def manifest_of(root: Path, place: str) -> dict[str, Any]:
         fail("SNN604", place, f"{MANIFEST}: {reason(e)}", "a folder that `snnc compile -o` wrote")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         fail("SNN604", place, f"{MANIFEST} is not of format {FORMAT}", help="compile again with this version")
-    fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
-    whole = all(isinstance(manifest.get(n), dict) and all(isinstance(v, kind) for v in manifest[n].values())
-                for n, kind in fields.items())
-    if not whole or not isinstance(manifest.get("target"), str) or manifest.get("backend") not in BACKENDS:
+    fields: dict[str, Callable[[Any], bool]] = {"files": lambda v: isinstance(v, str), "rates": _is_amount,
+                                                "sizes_bytes": lambda v: _is_amount(v) and isinstance(v, int)}
+    whole = all(isinstance(manifest.get(n), dict) and all(map(fits, manifest[n].values()))
+                for n, fits in fields.items())
+    words = all(isinstance(manifest.get(n), str) for n in ("target", "backend"))
+    if not whole or not words or manifest["backend"] not in BACKENDS:
         fail("SNN604", place, f"{MANIFEST} lacks a target, a backend, files, rates or sizes", help="compile again")
     return manifest
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether this is a number from 0 to 2**63."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1 << 63

@@ -90,6 +90,15 @@ class SourceOptions(LibraryOptions):
     decode: Annotated[str | None, _option(SOURCE, "--decode", "How outputs are decoded.", "rate|last|max")] = None
     states: Annotated[str | None, _option(SOURCE, "--states", "ONNX: the output that is an input's next value.",
                                           "IN=OUT,...")] = None
+    skip_layers: Annotated[int | None, _option(SOURCE, "--skip-layers", ".net: leave out the first layers.",
+                                               "N")] = None
+    num_layers: Annotated[int | None, _option(SOURCE, "--num-layers", ".net: read the first layers only.", "N")] = None
+    input_shape: Annotated[str | None, _option(SOURCE, "--input-shape", ".net: the data's shape where a convolution is "
+                                               "the first layer.", "WIDTH,HEIGHT,CHANNELS")] = None
+    reset_interval: Annotated[int | None, _option(SOURCE, "--reset-interval", ".net: ticks between two resets of all "
+                                                  "states.", "N")] = None
+    reset_offset: Annotated[int | None, _option(SOURCE, "--reset-offset", ".net: tick of the first layer's first "
+                                                "reset.", "N")] = None
 
 
 @dataclass(frozen=True)

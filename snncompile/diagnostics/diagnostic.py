@@ -21,7 +21,7 @@ NEARLY = 0.1
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding.
+    """One finding. Its texts do nothing to a terminal: what is not printable in them was replaced.
 
     Attributes:
         code: stable code, a key of `CODES`.
@@ -41,6 +41,9 @@ class Diagnostic:
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise KeyError(f"{self.code} is not a diagnostic code; add it to snncompile/diagnostics/codes.py")
+        for name in ("place", "found", "limit", "help"):
+            if not getattr(self, name).isprintable():
+                object.__setattr__(self, name, printable(getattr(self, name)))
 
     @property
     def title(self) -> str:

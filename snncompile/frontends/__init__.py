@@ -22,7 +22,7 @@ def load(source: Any, **options: Any) -> Graph:
             own text form, with the weights in a `.safetensors` file of the same name beside it). A module is a
             `torch.nn.Module`, or `model.py:build`, a function of a Python file that returns one.
         options: what the source does not define itself. NIR: dt, discretization, reset, ... (docs/nir.md). ONNX:
-            states, initial, values (docs/onnx.md). `.net`: skip_layers, reset_interval, reset_offset (docs/netx.md).
+            states, initial, values (docs/onnx.md). `.net`: num_layers, input_shape, skip_layers, ... (docs/netx.md).
             PyTorch: example_input, values, decode (docs/pytorch.md). Graphs and the text form have none.
 
     Raises:
