@@ -79,17 +79,21 @@ class GraphBuilder:
         return unique
 
     def node_of(self, value: Value) -> str:
-        """The node that holds a value in the value's own shape. Adds a Reshape where the shape of the node differs."""
+        """The node that holds a value in the value's own shape. Adds a Reshape where the shape of the node differs.
+
+        A value without feature axes is held in the shape (1,), since every node has one.
+        """
         if value.node in self.optional:
             op, source = self.optional.pop(value.node)
             self.nodes[value.node] = op
             self.connect(source, value.node, 0)
-        if self.shapes[value.node] == value.shape:
+        shape = value.shape or (1,)
+        if self.shapes[value.node] == shape:
             return value.node
-        key = value.node, value.shape
+        key = value.node, shape
         if key not in self._reshapes:
             name = value.reshape_name or f"{value.node}.reshape"
-            self._reshapes[key] = self.add(name, Reshape(value.shape), [value.node])
+            self._reshapes[key] = self.add(name, Reshape(shape), [value.node])
         return self._reshapes[key]
 
     def depends_on_neuron(self, name: str) -> bool:
@@ -209,6 +213,8 @@ class CallContext:
         """
         if isinstance(given, (bool, int, float)):
             return np.asarray(float(given))
+        if isinstance(given, Value):
+            self.refuse_behind_end(given)
         if not isinstance(given, Tensor):
             self.refuse(f"{self.call.name} with a {role} that depends on the network's input",
                         "the weights of a layer must be constant; a graph cannot multiply two signals")
@@ -239,6 +245,7 @@ class CallContext:
         Raises:
             Refused: the operator does not accept the shape, or may not follow a reduction over time.
         """
+        self.refuse_behind_end(x)
         self._check_commutes(x, op)
         reshaped = x if shape is None else dataclasses.replace(x, shape=shape)
         try:
@@ -246,8 +253,16 @@ class CallContext:
         except ShapeError as e:
             self.refuse(f"{self.call.name} of a tensor {described(x)}: {e.expected}")
         out = self.builder.shapes[node]
+        if not x.shape and shape is None:
+            return dataclasses.replace(x, node=node, reshape_name="")
         axes: tuple[Axis, ...] = x.axes if len(out) == len(x.shape) else (*x.leading, *("F",) * len(out))
         return dataclasses.replace(x, node=node, shape=out, axes=axes, reshape_name="")
+
+    def refuse_behind_end(self, x: Value) -> None:
+        """Refuse to compute with the result of a function that is left out at the end of a network."""
+        if x.left_out:
+            self.refuse(f"{self.call.name} behind {x.left_out}", f"{x.left_out} may only end a network: a graph leaves "
+                        "it out; return what it is given")
 
     def _check_commutes(self, x: Value, op: Op) -> None:
         """Refuse an operator behind a reduction over time that would give something else in front of it.
@@ -271,6 +286,7 @@ class CallContext:
         """
         first = max(values, key=lambda v: len(v.axes))
         for v in values:
+            self.refuse_behind_end(v)
             self._check_commutes(v, Identity())
             if v.shape != first.shape or not v.same_ticks_as(first) or not _broadcasts_over_time(v.axes, first.axes):
                 self.refuse(f"{self.call.name} of tensors {described(first)} and {described(v)}",

@@ -16,6 +16,7 @@ from snncompile.diagnostics import Collector, CompileError, shorten
 from snncompile.frontends.torch.bare import MixedDevices
 from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
+from snncompile.frontends.torch.constants import CONSTANT_FUNCTIONS, LAYERS, RANDOM_FUNCTIONS
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_reader
@@ -27,14 +28,6 @@ from snncompile.ir.ops import Input
 from snncompile.ir.types import ShapeOnly
 from torch import Tensor, nn
 
-# Functions whose results are refused, since they would be other numbers in every call of the network.
-RANDOM_FUNCTIONS = frozenset((
-    "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal", "poisson", "uniform",
-    "exponential", "randperm", "multinomial", "random"))
-# Functions whose results are constants even where an argument depends on the input.
-CONSTANT_FUNCTIONS = frozenset((
-    "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
-LAYERS = frozenset(("linear", "conv1d", "conv2d", "batch_norm"))
 LAYOUT_AXES: Mapping[Layout, tuple[Axis, ...]] = {
     "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
 UNSUPPORTED_HELP = ("write it with layers that a graph has, or make the module that calls it a neuron module "
@@ -174,10 +167,22 @@ class Interpreter:
             return list(call.results)
         if all(v.state for v in values):
             return [replace(values[0], tick=None)] * len(call.results)
-        ticks = {v.tick for v in values if v.summed_ticks is None}
-        if len(ticks) == 1 and None not in ticks and len(values) == 1 and call.name not in ("setitem", "stack", "cat"):
-            return self.apply_to_one_tick(folded_call, arguments, ticks.pop())
+        if call.name != "setitem" and (tick := self.tick_of(values)) is not None:
+            return self.apply_to_one_tick(folded_call, arguments, tick)
         return self.apply_function(folded_call, arguments)
+
+    def tick_of(self, values: Sequence[Value]) -> int | None:
+        """The tick of values that all belong to one tick; None for others.
+
+        Beside a value of a tick, one that is the same in every tick belongs to it too.
+        """
+        if all(v.tick is None for v in values) or any(v.summed_ticks is not None or v.decode for v in values):
+            return None
+        ticks = {v.tick for v in values if v.tick is not None or self.varies_over_time(v)}
+        return ticks.pop() if len(ticks) == 1 else None
+
+    def varies_over_time(self, value: Value) -> bool:
+        return any("T" in axis for axis in value.axes) or self.builder.depends_on_neuron(value.node)
 
     def apply_to_one_tick(self, folded_call: FoldedCall, arguments: Any, tick: int | None) -> list[Any]:
         """Apply a call after the loop to one tick. The same call for other ticks uses the same nodes."""
@@ -224,7 +229,10 @@ class Interpreter:
         """
         match argument:
             case Ref():
-                return self.values.get(argument, RefusedResult())
+                value = self.values.get(argument, RefusedResult())
+                if isinstance(value, Refused):
+                    raise value
+                return value
             case Const():
                 return argument.value
             case Untracked():
@@ -234,11 +242,19 @@ class Interpreter:
                 value = self.values.get(argument.ref, RefusedResult())
                 return replace(value, tick=argument.tick) if isinstance(value, Value) else value
             case PerTickRef():
-                value = self.values.get(Ref(argument.call), RefusedResult())
-                return replace(value, tick=None) if isinstance(value, Value) else value
+                return self.tick_of_each([self.values.get(ref, RefusedResult()) for ref in argument.refs])
             case DelayedRef():
                 return self.placeholder_of(argument)
         return argument
+
+    def tick_of_each(self, values: Sequence[Any]) -> Any:
+        """What a loop takes in every tick, from the values that it takes in its first tick, its second, and so on."""
+        if any(isinstance(v, RefusedResult) for v in values):
+            return RefusedResult()
+        if not are_ticks_in_order(values):
+            raise Refused("an argument that changes from tick to tick and is not the tick's part of one tensor",
+                          "a loop over time takes the ticks of its input in order, all of them", "SNN110")
+        return replace(values[0], tick=None)
 
     def placeholder_of(self, delayed: DelayedRef) -> Value:
         """A placeholder for the result of an earlier tick, whose node is not known yet."""
@@ -307,14 +323,14 @@ class Interpreter:
         """
         call = folded_call.call
         path = call.where.path or call.where.kind
-        if not isinstance(x, Value) or x.state or x.decode or x.tick is not None:
+        if not isinstance(x, Value) or x.state or x.decode or x.left_out or x.tick is not None:
             raise Refused("a neuron whose input is a constant, a state, or reduced over time already",
                           "a neuron's input depends on the network's input and has all ticks")
         module = self.neurons[call.where.path]
         read = cell_reader(module)
         assert read is not None
         with MixedDevices():
-            cell = read(module, x.shape, path)
+            cell = read(module, x.shape or (1,), path)
         expected = LAYOUT_AXES[cell.layout]
         contradicts = any(n > 0 and self.axis_sizes.get(a, n) != n for a, n in zip("BT", cell.merged, strict=True))
         if x.leading != expected or not x.features_last or contradicts:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 from snncompile.diagnostics import Collector, Diagnostic, fail, shorten
 from snncompile.frontends.torch.bare import META, has_bare_tensors, to_memory
 from snncompile.frontends.torch.build import ArrayCache
+from snncompile.frontends.torch.constants import with_constants
 from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
 from snncompile.frontends.torch.inputs_outputs import (
     add_outputs,
@@ -75,7 +76,7 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     neurons = {path: part for path, part in own.named_modules() if cell_reader(part) is not None}
     described = neurons if not has_bare_tensors(own) else _moved_to_meta(neurons)
 
-    tape = record(own, inputs, neurons, _reporter(problems))
+    tape = with_constants(record(own, inputs, neurons, _reporter(problems)))
     problems.finish()
     input_nodes = {name: input_node(tensor, choices.get("values")) for name, tensor in inputs.items()}
     if has_loop(tape):

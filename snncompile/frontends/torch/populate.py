@@ -26,7 +26,7 @@ def add_cell(builder: GraphBuilder, cell: Cell, x: Value, path: str, entries: Se
     Raises:
         Refused: the module returned more entries than the cell describes, or the input has a wrong shape (SNN202).
     """
-    if any(i >= len(cell.returns) for i in entries):
+    if cell.over_time != "listed" and any(i >= len(cell.returns) for i in entries):
         raise Refused(f"a neuron module that returns {max(entries) + 1} entries; the compiler knows "
                       f"{len(cell.returns)} of them")
     try:
@@ -36,8 +36,13 @@ def add_cell(builder: GraphBuilder, cell: Cell, x: Value, path: str, entries: Se
         _add_recurrence(builder, cell, node, out, path)
     except ShapeError as e:
         raise Refused(f"the input of a neuron is {described(x)}: {e.expected}", code="SNN202") from None
-    shape = builder.shapes[out]
+    shape = builder.shapes[out] if x.shape else ()
     emitted = Value(out, shape, (*x.leading, *("F",) * len(shape)))
+    if cell.over_time != "all":
+        one_tick = replace(emitted, axes=tuple(a for a in emitted.axes if a != "T"))
+        if cell.over_time == "listed":
+            return [replace(one_tick, tick=tick) for tick in entries]
+        return [replace(one_tick, decode=cell.over_time)]
     returned = [emitted if kind == "output" else replace(emitted, state=path) for kind in cell.returns]
     if cell.readout is not None and cell.returns[-1] == "state":
         returned[-1] = replace(emitted, node=builder.add_optional(f"{path}.membrane", cell.readout, source))

@@ -177,6 +177,8 @@ class Recorder(TorchFunctionMode):
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
         self._untrack_views(written, name)
         results = list(tensors_in(result)) or written
+        if results and not written and all(isinstance(self.origins.get(id(t)), Const) for t in results):
+            return result  # constants themselves, such as the flattened form of a matrix
         if results:
             self._add_call(_call_name(name, given, results), refs, results)
         elif result is not None and self._depends_on_input(refs):

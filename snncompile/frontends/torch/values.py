@@ -32,6 +32,8 @@ class Value:
         decode: where the ticks were reduced to one tensor, how.
         is_sum: for `decode="rate"`, whether the ticks were summed. Otherwise their mean was taken.
         state: for the state of a neuron module, the module's path; empty for an output.
+        left_out: the function that was left out at the end of the network, such as `softmax`; empty for none. The
+            value is what the function was given.
     """
 
     node: str
@@ -43,6 +45,7 @@ class Value:
     decode: Decode | None = None
     is_sum: bool = False
     state: str = ""
+    left_out: str = ""
 
     @property
     def leading(self) -> tuple[Axis, ...]:

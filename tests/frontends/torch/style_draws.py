@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +56,11 @@ class Draw:
 
     def case(self) -> Case:
         pick = self.pick
-        self.example = pick.one(EXAMPLES) if pick.chance(15) else ""
+        self.example = pick.one(EXAMPLES) if pick.chance(20) else ""
+        if self.example == "bfloat16" and self.style.framework != "spikingjelly":
+            self.example = ""  # the spikes of the other frameworks are float32, which torch does not multiply with it
+        if self.example == "meta network" and self.style.framework == "snntorch":
+            self.example = ""  # whether there is a graded_spikes_factor is not known without numbers
         self.forms += [self.example] if self.example else []
         image = self.style.framework != "norse" and pick.chance(35)
         channels = 1 if pick.chance(30) else int(pick.rng.integers(2, 4))
@@ -76,6 +79,9 @@ class Draw:
         final = pick.one(FINAL_FORMS) if self.may_decide(head, over) and pick.chance(25) else ""
         self.forms += [final] if final else []
         net = Net(self.style, self.ticks, parts, head, over, final).double().eval()
+        for part in net.modules():
+            if hasattr(part, "fake_quant_enabled"):  # torch wants scales in float32
+                part.scale = part.scale.float()
         if isinstance(parts[-1], Block) and parts[-1].kind in ("sew", "branch") and head.kind == "spikes":
             self.forms.append("a sum last")
         return self.finish(net, given)
@@ -88,8 +94,7 @@ class Draw:
             x = np.repeat(x[:, :1], self.ticks, 1)
         network: nn.Module = net
         if self.example == "bfloat16":
-            network = net.bfloat16()
-            net = copy.deepcopy(net).double()
+            net = network = net.bfloat16()
         if pick.chance(15):
             wrapper = pick.one(list(WRAPPERS))
             self.forms.append(wrapper)
@@ -107,7 +112,7 @@ class Draw:
     def dense(self, size: int, out: int) -> nn.Module:
         if self.example == "bfloat16" or self.pick.chance(50):  # weights that are computed would be rounded to 16 bits
             return plain(self.pick, size, out)
-        kind = self.pick.one(list(DENSE))
+        kind = self.pick.one([k for k in DENSE if self.example != "meta network" or not k.startswith("torch.ao")])
         self.forms.append(kind)
         return DENSE[kind](self.pick, size, out)
 
