@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 import torch
-from snncompile.diagnostics import shorten
+from snncompile.diagnostics import Collector, shorten
+from snncompile.frontends.torch.grids import Grid, grid_of
+from snncompile.frontends.torch.neurons.support import as_array
 from snncompile.frontends.torch.numberless import shape_only
 from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.tape import RecordedCall
@@ -19,7 +21,7 @@ from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Input, Output, Reshape
 from snncompile.ir.populations import Neuron
-from snncompile.ir.types import Shape, Weight, frozen
+from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, frozen
 from torch import Tensor
 
 AXIS_NAMES = {"T": "tick", "B": "batch", "TB": "tick*batch", "BT": "batch*tick"}
@@ -134,10 +136,16 @@ class GraphBuilder:
 
 @dataclass(eq=False)
 class ArrayCache:
-    """Converts constant tensors to arrays, each tensor only once, so that shared weights stay one array."""
+    """Converts constant tensors to arrays, each tensor only once, so that shared weights stay one array.
 
+    Attributes:
+        rounded: as in `Tape`.
+    """
+
+    rounded: Mapping[int, Tensor | None] = field(default_factory=dict)
     # The tensor is kept with its array: its id must not be reused while the cache exists.
     _arrays: dict[int, tuple[Tensor, Weight]] = field(default_factory=dict)
+    _grids: dict[tuple[int, int], Grid | None] = field(default_factory=dict)
 
     def __call__(self, tensor: Tensor) -> Weight:
         """The tensor as an array in its own precision, 16-bit floats as float32; quantized weights as integers.
@@ -152,6 +160,20 @@ class ArrayCache:
             self._arrays[id(tensor)] = tensor, frozen(np.array(plain.numpy()))
         return self._arrays[id(tensor)][1]
 
+    def grid(self, tensor: Tensor, outputs: int) -> Grid | None:
+        """The integers of a weight that the forward pass rounds; None where it lies on no grid of equal steps.
+
+        Args:
+            outputs: the axis of the outputs; the grid has them first, and the other axes behind in order.
+        """
+        key = id(tensor), outputs
+        if key not in self._grids:
+            step = self.rounded[id(tensor)]
+            weight = np.moveaxis(np.asarray(self(tensor)), outputs, 0)
+            known = None if step is None or (outputs and step.numel() > 1) else as_array(step)
+            self._grids[key] = grid_of(weight, known)
+        return self._grids[key]
+
 
 @dataclass(eq=False)
 class CallContext:
@@ -161,6 +183,7 @@ class CallContext:
         call: the recorded call; its results are used for their shapes only.
         axis_sizes: sizes of the axes of time and batch, by their letters.
         loop_ticks: how many ticks the loop over time has; 0 where there is no loop.
+        problems: collects the warnings.
     """
 
     call: RecordedCall
@@ -168,6 +191,7 @@ class CallContext:
     arrays: ArrayCache
     axis_sizes: dict[str, int]
     loop_ticks: int
+    problems: Collector
 
     @property
     def ticks(self) -> int:
@@ -219,6 +243,37 @@ class CallContext:
             self.refuse(f"{self.call.name} with a {role} that depends on the network's input",
                         "the weights of a layer must be constant; a graph cannot multiply two signals")
         return self.arrays(given)
+
+    def weight(self, given: Any, role: str, outputs: int = 0) -> tuple[Weight, Array | None]:
+        """A constant weight `[out, ...]` and its step, as in `Grid`; without a step where the weight is not rounded.
+
+        Args:
+            outputs: the axis of the outputs in the given weight.
+
+        Raises:
+            Refused: the argument depends on the input of the network.
+        """
+        array = self.array(given, role)
+        if not isinstance(given, Tensor) or id(given) not in self.arrays.rounded:
+            return turned(array, outputs), None
+        grid = None if isinstance(array, ShapeOnly) else self.arrays.grid(given, outputs)
+        if grid is None:
+            self._warn_of_rounding()
+            return turned(array, outputs), None
+        return grid.codes, grid.step
+
+    def plain_weight(self, given: Any, role: str) -> Weight:
+        """A constant weight whose integers are not kept if it is rounded: a warning says so."""
+        if isinstance(given, Tensor) and id(given) in self.arrays.rounded:
+            self._warn_of_rounding()
+        return self.array(given, role)
+
+    def _warn_of_rounding(self) -> None:
+        self.problems.warn(
+            "SNN105", self.call.place, "its weights are rounded in the forward pass, and are taken as real numbers: "
+            "they are rounded again when the network is quantized", "weights that are integers times one step for the "
+            "layer, or one for each output",
+            "give the layer a method quant_weight() that returns the integers and their scale; see docs/quantized.md")
 
     def layer_input(self, given: Any, features: int) -> Value:
         """An argument with a single axis of time and batch, followed by this number of feature axes.
@@ -298,6 +353,16 @@ class CallContext:
 def _broadcasts_over_time(axes: tuple[Axis, ...], other: tuple[Axis, ...]) -> bool:
     """Whether a tensor has the axes of another one, or lacks only a first axis of time."""
     return axes == other or ("T", *axes) == other
+
+
+def turned(weight: Weight, outputs: int) -> Weight:
+    """A weight with the axis of its outputs first."""
+    if not outputs:
+        return weight
+    if isinstance(weight, ShapeOnly):
+        rest = [n for i, n in enumerate(weight.shape) if i != outputs]
+        return ShapeOnly((weight.shape[outputs], *rest), weight.dtype)
+    return np.moveaxis(weight, outputs, 0)
 
 
 def described(x: Value) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from snncompile.frontends.torch.grids import given_step, rounds
 from snncompile.frontends.torch.tape import Const, RecordedCall, Ref, Tape, Untracked, leaves_of, map_leaves
 from torch import Tensor
 
@@ -35,6 +36,7 @@ def with_constants(tape: Tape) -> Tape:
     """
     varying = _varying_calls(tape)
     constants: dict[Ref, Const] = {}
+    rounded: dict[int, Tensor | None] = {}
     known: dict[Any, list[Tensor]] = {}
 
     def replaced(leaf: Any) -> Any:
@@ -43,13 +45,16 @@ def with_constants(tape: Tape) -> Tape:
     calls = []
     for at, call in enumerate(tape.calls):
         args, kwargs = map_leaves((call.args, call.kwargs), replaced)
-        calls.append(dataclasses.replace(call, args=args, kwargs=kwargs))
+        call = dataclasses.replace(call, args=args, kwargs=kwargs)
+        calls.append(call)
         if at not in varying:
             key = call.name, call.where, repr(map_leaves((args, kwargs), _by_identity))
             first = known.setdefault(key, call.results)
             results = first if _equal(first, call.results) else call.results
             constants |= {Ref(at, slot): Const(tensor) for slot, tensor in enumerate(results)}
-    return Tape(calls, map_leaves(tape.returned, replaced))
+            if rounds(call) or any(isinstance(c, Const) and id(c.value) in rounded for c in leaves_of((args, kwargs))):
+                rounded |= {id(tensor): given_step(call) for tensor in results}
+    return Tape(calls, map_leaves(tape.returned, replaced), rounded)
 
 
 def _varying_calls(tape: Tape) -> set[int]:

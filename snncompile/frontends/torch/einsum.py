@@ -71,7 +71,7 @@ def einsum(ctx: CallContext, equation: Any, *operands: Any) -> Value:
     x = ctx.value(given[at])
     c = Contraction.of(equation, at, len(x.axes)) if isinstance(equation, str) and len(given) == 2 else None
     if c is not None:
-        array = ctx.array(given[1 - at], "operand")
+        array = ctx.plain_weight(given[1 - at], "operand")
         features = {c.value[i] for i, axis in enumerate(x.axes) if axis == "F"}
         if set(c.constant) & set(c.value) <= features:
             result = _as_layer(ctx, x, c, array)

@@ -31,32 +31,42 @@ from torch import Tensor
 
 
 def linear(ctx: CallContext, x: Any, weight: Any, bias: Any = None) -> Value:
-    """`weight`: `[out, in]`. Behind other axes of features, the layer mixes the entries of the last one."""
+    """`weight`: `[out, in]`."""
+    w, step = ctx.weight(weight, "weight")
+    return _linear(ctx, x, w, step, bias)
+
+
+def _linear(ctx: CallContext, x: Any, w: Weight, step: Array | None, bias: Any) -> Value:
+    """A linear layer with weights `[out, in]`. Behind other axes of features, it mixes the entries of the last one."""
     x = ctx.value(x)
-    w = ctx.array(weight, "weight")
     if len(w.shape) != 2 or not x.shape or x.axes[-1] != "F":
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "features as the last axis")
     b = None if bias is None else ctx.array(bias, "bias")
+    own_bias = b if step is None else None  # that of weights with a step is added behind it
     if math.prod(x.shape) != x.shape[-1]:
-        return token_mix(ctx, x, TokenMix(_one_head(w), None if b is None else _one_head(b)))
-    out = ctx.add_node(x, Linear(w, b), x.shape[-1:])
-    return replace(out, axes=x.axes, shape=(*x.shape[:-1], w.shape[0]), reshape_name=ctx.name)
+        out = token_mix(ctx, x, TokenMix(_one_head(w), None if own_bias is None else _one_head(own_bias)))
+    else:
+        out = ctx.add_node(x, Linear(w, own_bias), x.shape[-1:])
+        out = replace(out, axes=x.axes, shape=(*x.shape[:-1], w.shape[0]), reshape_name=ctx.name)
+    return out if step is None else ctx.add_node(out, Scale(step, b), name=f"{ctx.name}.step")
 
 
 def _one_head(values: Weight) -> Weight:
     return ShapeOnly((1, *values.shape), values.dtype) if isinstance(values, ShapeOnly) else values[None]
 
 
-def matmul(ctx: CallContext, x: Any, other: Any) -> Value:
+def matmul(ctx: CallContext, x: Any, other: Any, bias: Any = None) -> Value:
     """`x @ other` with a constant `other`: a matrix, or one for each head of `x` `[..., heads, channels, tokens]`."""
-    weight = ctx.array(other, "second factor")
-    if len(weight.shape) == 2:
-        return linear(ctx, x, other.t())
+    shape = ctx.array(other, "second factor").shape
+    if len(shape) == 2:
+        w, step = ctx.weight(other, "second factor", outputs=1)
+        return _linear(ctx, x, w, step, bias)
+    weight = ctx.plain_weight(other, "second factor")
     x = ctx.value(x)
-    if len(weight.shape) != 3 or len(x.shape) < 3 or math.prod(x.shape[:-3]) != 1 or x.shape[-3] != weight.shape[0]:
-        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} with a factor of shape {list(weight.shape)}",
+    if len(shape) != 3 or len(x.shape) < 3 or math.prod(x.shape[:-3]) != 1 or x.shape[-3] != shape[0]:
+        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} with a factor of shape {list(shape)}",
                    "a matrix, or a matrix for each entry of the third last axis")
-    heads, tokens, out = weight.shape
+    heads, tokens, out = shape
     turned = ShapeOnly((heads, out, tokens), weight.dtype) if isinstance(weight, ShapeOnly) else np.ascontiguousarray(
         weight.transpose(0, 2, 1))
     return token_mix(ctx, x, TokenMix(turned))
@@ -65,15 +75,14 @@ def matmul(ctx: CallContext, x: Any, other: Any) -> Value:
 def addmm(ctx: CallContext, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:
     if (beta, alpha) != (1, 1):
         ctx.refuse(f"addmm with beta {beta} and alpha {alpha}")
-    ctx.array(weight, "second factor")
-    return linear(ctx, x, weight.t(), bias)
+    return matmul(ctx, x, weight, bias)
 
 
 def _conv(axes: int) -> Handler:
     """The handler of a convolution over this number of axes."""
     def conv(ctx: CallContext, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
              dilation: Any = 1, groups: int = 1) -> Value:
-        w = ctx.array(weight, "weight")
+        w, step = ctx.weight(weight, "weight")
         x = ctx.layer_input(input, axes + 1)
         dilations = per_axis(dilation, axes)
         if isinstance(padding, str):
@@ -82,7 +91,12 @@ def _conv(axes: int) -> Handler:
         else:
             pads = tuple((p, p) for p in per_axis(padding, axes))
         b = None if bias is None else ctx.array(bias, "bias")
-        return ctx.add_node(x, Conv(w, b, per_axis(stride, axes), pads, dilations, groups))
+        out = ctx.add_node(x, Conv(w, b if step is None else None, per_axis(stride, axes), pads, dilations, groups))
+        if step is None:
+            return out
+        per_channel = (-1, *(1,) * axes)
+        factor, shift = (None if v is None else np.asarray(v).reshape(per_channel) for v in (step, b))
+        return ctx.add_node(out, Scale(factor, shift), name=f"{ctx.name}.step")
     return conv
 
 

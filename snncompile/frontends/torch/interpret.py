@@ -199,7 +199,8 @@ class Interpreter:
         handler = FUNCTIONS.get(call.name)
         if handler is None:
             raise Refused(f"the operation {shorten(call.name)}", UNSUPPORTED_HELP)
-        context = CallContext(call, self.builder, self.arrays, self.axis_sizes, self.folded.ticks)
+        context = CallContext(call, self.builder, self.arrays, self.axis_sizes, self.folded.ticks,
+                              self.problems)
         args, kwargs = arguments
         try:
             inspect.signature(handler).bind(context, *args, **kwargs)

@@ -187,7 +187,7 @@ def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input],
 
     If all give errors, the result is the interpreter with the fewest.
     """
-    arrays = ArrayCache()
+    arrays = ArrayCache(tape.rounded)
     failed: list[Interpreter] = []
     dimensions = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
     for leading_axes in candidate_axes(tape, folded.ticks > 0):

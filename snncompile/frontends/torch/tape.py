@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,10 +101,13 @@ class Tape:
     Attributes:
         calls: the calls in the order in which they were made.
         returned: what `forward` returned, with references in place of tensors.
+        rounded: the constants that the pass rounds, by the `id` of the tensor, with the step of the rounding where a
+            call says it.
     """
 
     calls: list[RecordedCall]
     returned: Any
+    rounded: Mapping[int, Tensor | None] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> list[tuple[int, ...]]:

@@ -15,6 +15,7 @@ from tests.frontends.torch.random_cells import FRAMEWORKS, Merged, Pick
 from tests.frontends.torch.style_forms import (
     DENSE,
     IMAGES,
+    ON_GRID,
     POOLS,
     WRAPPERS,
     convolution,
@@ -112,7 +113,7 @@ class Draw:
     def dense(self, size: int, out: int) -> nn.Module:
         if self.example == "bfloat16" or self.pick.chance(50):  # weights that are computed would be rounded to 16 bits
             return plain(self.pick, size, out)
-        kind = self.pick.one([k for k in DENSE if self.example != "meta network" or not k.startswith("torch.ao")])
+        kind = self.pick.one([k for k in DENSE if self.example != "meta network" or k not in ON_GRID])
         self.forms.append(kind)
         return DENSE[kind](self.pick, size, out)
 

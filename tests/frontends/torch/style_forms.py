@@ -162,6 +162,8 @@ DENSE: Mapping[str, Layer] = {
     "torch.ao per channel": torch_ao_per_channel,
 }
 """Ways to write a linear layer, besides the usual one."""
+ON_GRID = ("straight-through", "grid parametrization", "torch.ao per tensor", "torch.ao per channel")
+"""Those whose weights are integers times a step."""
 
 
 # --- layers of images --------------------------------------------------------------------------------------
