@@ -46,12 +46,14 @@ class GraphBuilder:
     Attributes:
         shapes: the output shape of every node, the optional ones included.
         optional: nodes that are added to the graph only when another node reads them, with their sources.
+        sums: the summands of the nodes that sum values.
     """
 
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     optional: dict[str, tuple[Op, str]] = field(default_factory=dict)
+    sums: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     _reshapes: dict[tuple[str, Shape], str] = field(default_factory=dict)
 
     def add(self, name: str, op: Op, sources: Sequence[str], delay: int = 0) -> str:
@@ -97,6 +99,11 @@ class GraphBuilder:
             name = value.reshape_name or f"{value.node}.reshape"
             self._reshapes[key] = self.add(name, Reshape(shape), [value.node])
         return self._reshapes[key]
+
+    def summands_of(self, values: Sequence[Value]) -> list[Value]:
+        """The values with the summands of each in its place, where it is a sum."""
+        return [part for v in values for part in
+                (self.sums.get(v.node, (v,)) if self.shapes[v.node] == (v.shape or (1,)) else (v,))]
 
     def depends_on_neuron(self, name: str) -> bool:
         """Whether a node is a neuron, or a path leads from a neuron to it."""
@@ -325,7 +332,7 @@ class CallContext:
         In a graph the reduction happens at the outputs. So `fc(spikes.sum(0))` becomes `fc(spikes)` with a sum at the
         output, which is the same only if `fc` is linear and, for a sum, has no bias.
         """
-        if x.summed_ticks is not None:
+        if x.summed:
             self.refuse(f"{self.call.name} of a sum over some of the ticks", "sum over all ticks first")
         commutes = x.decode in (None, "last") or (x.decode == "rate" and op.linear and not (
             x.is_sum and getattr(op, "bias", None) is not None))
@@ -347,6 +354,7 @@ class CallContext:
                 self.refuse(f"{self.call.name} of tensors {described(first)} and {described(v)}",
                             "a graph adds tensors of equal shape")
         node = self.builder.add(self.name, Identity(), [self.builder.node_of(v) for v in values])
+        self.builder.sums[node] = tuple(values)
         return dataclasses.replace(first, node=node, reshape_name="")
 
 

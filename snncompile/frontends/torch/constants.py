@@ -18,6 +18,8 @@ RANDOM_FUNCTIONS = frozenset((
 # Functions whose results are constants even where their first argument depends on the input.
 CONSTANT_FUNCTIONS = frozenset((
     "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
+# Functions that take only the type or the shape from their other arguments.
+LIKE_FUNCTIONS = frozenset(("to", "type_as", "view_as", "reshape_as", "expand_as"))
 LAYERS = frozenset(("linear", "conv1d", "conv2d", "batch_norm"))
 """Layers of a network, which read a constant only where it stands for the first tick of a recurrence."""
 
@@ -78,15 +80,20 @@ def _varying_calls(tape: Tape) -> set[int]:
 
 def _varies(call: RecordedCall) -> bool:
     """Whether the results of a call are no constants, whatever its arguments are."""
-    fixed = (call.args[1:], call.kwargs) if call.name in CONSTANT_FUNCTIONS else (call.args, call.kwargs)
     return (call.neuron is not None or call.name == "input" or call.name in RANDOM_FUNCTIONS or call.name in LAYERS
-            or any(isinstance(leaf, Untracked) for leaf in leaves_of(fixed)))
+            or any(isinstance(leaf, Untracked) for leaf in _read(call)))
+
+
+def _read(call: RecordedCall) -> list[Any]:
+    """The arguments on whose numbers the results of a call depend."""
+    if call.name in LIKE_FUNCTIONS:
+        return leaves_of(call.args[:1])
+    return leaves_of((call.args[call.name in CONSTANT_FUNCTIONS:], call.kwargs))
 
 
 def _sources(call: RecordedCall) -> Iterator[int]:
     """The positions of the calls on whose results those of a call depend."""
-    fixed = (call.args[1:], call.kwargs) if call.name in CONSTANT_FUNCTIONS else (call.args, call.kwargs)
-    return (leaf.call for leaf in leaves_of(fixed) if isinstance(leaf, Ref))
+    return (leaf.call for leaf in _read(call) if isinstance(leaf, Ref))
 
 
 def _by_identity(leaf: Any) -> Any:

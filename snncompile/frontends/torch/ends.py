@@ -28,7 +28,7 @@ def left_out(ctx: CallContext, x: Value, dim: int | None) -> Value:
                    "over all features of one sample: they are in one axis, and the dimension is named")
     if x.left_out not in ("", "softmax", "log_softmax"):
         ctx.refuse(f"{ctx.call.name} behind {x.left_out}")
-    return replace(x, left_out=ctx.call.name)
+    return replace(x, left_out=ctx.call.name, classes=x.shape)
 
 
 def softmax(ctx: CallContext, input: Any, dim: int | None = None, *_: Any, **__: Any) -> Value:
@@ -38,7 +38,8 @@ def softmax(ctx: CallContext, input: Any, dim: int | None = None, *_: Any, **__:
 
 
 def argmax(ctx: CallContext, input: Any, dim: int | None = None, keepdim: bool = False) -> Value:
-    return left_out(ctx, ctx.value(input), dim)
+    x = left_out(ctx, ctx.value(input), dim)
+    return x if keepdim else replace(x, axes=tuple(a for a in x.axes if a != "F"), shape=())
 
 
 ENDS: Mapping[str, Handler] = {**dict.fromkeys(("softmax", "log_softmax"), softmax), "argmax": argmax}

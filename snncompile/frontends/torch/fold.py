@@ -213,7 +213,7 @@ def are_states_of(tape: Tape, at: int, states: Any) -> bool:
     earlier = tape.calls[at]
     if all(state is None for state in given):
         return earlier.keeps_state
-    returned = earlier.results[-len(given):]
+    returned = earlier.results[:len(earlier.entries)][-len(given):]
     return len(returned) == len(given) and all(
         state is None or (isinstance(state, Ref) and state.call == at and earlier.results[state.slot] is tensor)
         for state, tensor in zip(given, returned, strict=True))

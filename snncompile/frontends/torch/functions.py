@@ -168,6 +168,10 @@ def _broadcast(ctx: CallContext, x: Value, constant: Weight, role: str) -> Weigh
     axes = len(constant.shape)
     features = len(x.shape)
     lead, tail = constant.shape[:max(axes - features, 0)], constant.shape[-features:] if features else ()
+    if math.prod(lead) > 1 and not isinstance(constant, ShapeOnly) and x.features_last and axes <= len(x.axes):
+        first = constant[(slice(1),) * len(lead)]
+        if np.all(constant == first):  # such as torch.zeros(batch, features), to which a loop adds
+            constant, lead = first, (1,) * len(lead)
     if not x.features_last or math.prod(lead) != 1 or axes > len(x.axes):
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} and a {role} of shape {list(constant.shape)}",
                    "a constant is the same for every sample and tick")
@@ -196,27 +200,42 @@ def add(ctx: CallContext, x: Any, other: Any, *, alpha: float = 1) -> Value:
         summand = summand if isinstance(summand, ShapeOnly) else summand * alpha
         return _scaled(ctx, x, 1.0, _broadcast(ctx, x, summand, "summand"))
     y = ctx.value(other)
-    if x.tick != y.tick or x.summed_ticks is not None:
+    if x.summed or y.summed or x.tick != y.tick:
         return _add_next_tick(ctx, x, y, alpha)
     return ctx.add_sum([x, _scaled(ctx, y, float(alpha))])
 
 
 def _add_next_tick(ctx: CallContext, x: Value, y: Value, alpha: float) -> Value:
-    """A step of a sum over ticks: the sum of the first n ticks of a value, plus its tick n.
+    """A step of a sum over ticks: the sum of the first ticks of some values, plus the next tick of one of them.
 
-    With the last tick it is the sum over all ticks, which becomes `decode="rate"`.
+    With the last tick of all it is the sum over all ticks, which becomes `decode="rate"`.
     """
-    if x.summed_ticks is None and x.tick is not None and y.summed_ticks is not None:
+    if (y.summed and not x.summed) or (y.tick == 0 and not x.summed):
         x, y = y, x
+    ctx.refuse_behind_end(x)
     ctx.refuse_behind_end(y)
-    summed = x.summed_ticks if x.summed_ticks is not None else 1 if x.tick == 0 else None
-    all_ticks = replace(y, tick=None)
-    if summed is None or y.tick != summed or alpha != 1 or replace(x, tick=None, summed_ticks=None) != all_ticks:
-        ctx.refuse(f"{ctx.call.name} of different ticks of {described(x)}", "after the loop the ticks may be stacked, "
-                   "summed in order, or the last one taken")
-    if summed + 1 == ctx.ticks:
-        return replace(all_ticks, decode="rate", is_sum=True)
-    return replace(all_ticks, summed_ticks=summed + 1)
+    sums = dict(x.summed or _first_tick(ctx, x, replace(y, tick=None)))
+    for value, count in (y.summed or ((replace(y, tick=None), 1),)):
+        same_tick = y.summed or y.tick == sums.get(value, 0)
+        if alpha != 1 or not sums or not same_tick or (y.summed and value in sums):
+            ctx.refuse(f"{ctx.call.name} of different ticks of {described(x)}", "after the loop the ticks may be "
+                       "stacked, summed in order, or the last one taken")
+        sums[value] = sums.get(value, 0) + count
+    if any(count < ctx.ticks for count in sums.values()):
+        return replace(x, tick=None, summed=tuple(sums.items()))
+    whole = [replace(value, decode="rate", is_sum=True) for value in sums]
+    return whole[0] if len(whole) == 1 else ctx.add_sum(whole)
+
+
+def _first_tick(ctx: CallContext, x: Value, next_value: Value) -> tuple[tuple[Value, int], ...]:
+    """The values whose first tick is summed in `x`: `x` itself, or its summands if the next value is one of them."""
+    if x.tick != 0:
+        return ()
+    whole = [replace(x, tick=None)]
+    parts, more = whole, ctx.builder.summands_of(whole)
+    while next_value not in parts and more != parts:
+        parts, more = more, ctx.builder.summands_of(more)
+    return tuple((v, 1) for v in (parts if next_value in parts else whole))
 
 
 def sub(ctx: CallContext, x: Any, other: Any, *, alpha: float = 1) -> Value:
@@ -257,21 +276,21 @@ def neg(ctx: CallContext, x: Any) -> Value:
 def assign_tick(ctx: CallContext, base: Any, index: Any, value: Any) -> Any:
     """`record[t] = spikes`: a tensor of zeros to which a loop assigns one tick after the other.
 
-    While it is incomplete, the value's `summed_ticks` counts the assigned ticks.
+    While it is incomplete, the value's `summed` counts the assigned ticks.
     """
-    assigned = base.summed_ticks if isinstance(base, Value) else 0
+    assigned = sum(count for _, count in base.summed) if isinstance(base, Value) else 0
     y = ctx.value(value)
     indices = list(index) if isinstance(index, tuple) else [index]
     axis = next((i for i, c in enumerate(indices) if isinstance(c, int)), None)
     rest = [c for i, c in enumerate(indices) if i != axis]
     axes = y.axes if axis is None else (*y.axes[:axis], "T", *y.axes[axis:])
     all_ticks = replace(y, tick=None, axes=axes)
-    fits = isinstance(base, Tensor) or replace(base, summed_ticks=None) == all_ticks
+    fits = isinstance(base, Tensor) or replace(base, summed=()) == all_ticks
     if axis is None or any(c != slice(None) for c in rest) or y.tick is None or not fits \
             or not assigned == y.tick == indices[axis] or ctx.call.args[0] is None:
         ctx.refuse("an assignment to part of a tensor", "collect the ticks in a list and stack it")
     ctx.axis_sizes.setdefault("T", ctx.ticks)
-    return all_ticks if y.tick + 1 == ctx.ticks else replace(all_ticks, summed_ticks=y.tick + 1)
+    return all_ticks if y.tick + 1 == ctx.ticks else replace(all_ticks, summed=((all_ticks, y.tick + 1),))
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {

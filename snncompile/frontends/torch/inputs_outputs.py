@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,7 @@ def add_outputs(builder: GraphBuilder, outputs: Sequence[tuple[str, Value]],
     Raises:
         CompileError: SNN110 where no output is left.
     """
+    outputs = [(name, replace(v, shape=v.classes) if v.left_out else v) for name, v in outputs]
     states = list(dict.fromkeys(v.state for _, v in outputs if v.state))
     kept: dict[Any, tuple[str, Value]] = {}
     for name, value in outputs:

@@ -16,7 +16,7 @@ from snncompile.diagnostics import Collector, CompileError, shorten
 from snncompile.frontends.torch.bare import MixedDevices
 from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
-from snncompile.frontends.torch.constants import CONSTANT_FUNCTIONS, LAYERS, RANDOM_FUNCTIONS
+from snncompile.frontends.torch.constants import CONSTANT_FUNCTIONS, LAYERS, LIKE_FUNCTIONS, RANDOM_FUNCTIONS
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.neurons import cell_reader
@@ -119,7 +119,7 @@ class Interpreter:
     def over_all_ticks(self, name: str, value: Value) -> Value:
         """A returned value without a tick: the last tick becomes `decode="last"`. Other single ticks are a problem."""
         ticks = self.folded.ticks or self.axis_sizes.get("T", 0)
-        if value.summed_ticks is not None or value.tick not in (None, ticks - 1):
+        if value.summed or value.tick not in (None, ticks - 1):
             self.problem(f"output {shorten(name)}", "it holds some of the ticks of a loop over time",
                          "return all ticks, their sum, or the last tick", "SNN110")
         return value if value.tick is None else replace(value, tick=None, decode="last")
@@ -163,7 +163,8 @@ class Interpreter:
             raise Refused("a layer reads a constant: the first tick of a recurrence, of which there is no second tick",
                           "give an example input of 2 ticks or more, and let every tick of the loop make the same "
                           "calls", "SNN110")
-        if not values or call.name in CONSTANT_FUNCTIONS:
+        like_a_value = call.name in LIKE_FUNCTIONS and not isinstance(arguments[0][0], Value)
+        if not values or call.name in CONSTANT_FUNCTIONS or like_a_value:
             return list(call.results)
         if all(v.state for v in values):
             return [replace(values[0], tick=None)] * len(call.results)
@@ -176,7 +177,7 @@ class Interpreter:
 
         Beside a value of a tick, one that is the same in every tick belongs to it too.
         """
-        if all(v.tick is None for v in values) or any(v.summed_ticks is not None or v.decode for v in values):
+        if all(v.tick is None for v in values) or any(v.summed or v.decode for v in values):
             return None
         ticks = {v.tick for v in values if v.tick is not None or self.varies_over_time(v)}
         return ticks.pop() if len(ticks) == 1 else None
@@ -339,7 +340,7 @@ class Interpreter:
                           "the axes of the example input: [batch, ...] for one tick, [tick, batch, ...] or "
                           "[batch, tick, ...] for several, with 2 ticks or more", "SNN110")
         self.check_initial_states(folded_call, cell)
-        return add_cell(self.builder, cell, x, path, call.entries)
+        return add_cell(self.builder, cell, x, path, call)
 
     def check_initial_states(self, folded_call: FoldedCall, cell: Cell) -> None:
         """Refuse states in the first tick that differ from the initial states of the neuron itself."""

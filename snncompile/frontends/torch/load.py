@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
 from snncompile.diagnostics import Collector, Diagnostic, fail, shorten
-from snncompile.frontends.torch.bare import META, has_bare_tensors, to_memory
+from snncompile.frontends.torch.bare import META, has_bare_tensors, in_whole_floats, to_memory
 from snncompile.frontends.torch.build import ArrayCache
 from snncompile.frontends.torch.constants import with_constants
 from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
@@ -83,7 +83,7 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
         interpreter = _interpret_loop(tape, input_nodes, described)
     else:
         interpreter = _interpret(tape, unfolded(tape), input_nodes, described)
-    notes = interpreter.problems.finish() + notes_on_half_precision(own)
+    notes = interpreter.problems.finish() + notes_on_half_precision(module)
     decode = cast("Decode | None", choices.get("decode"))
     notes += add_outputs(interpreter.builder, interpreter.outputs, decode)
     if interpreter.leading_axes == ("T", "B"):
@@ -121,22 +121,33 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, on the CPU as far as it has numbers.
+    """A copy in evaluation mode, on the CPU as far as it has numbers, with 16-bit floats as float32.
 
     copy.deepcopy refuses tensors with a gradient history; such tensors are copied without it.
     """
     memo: dict[int, Any] = {}
     with UserCode(lambda: "the network, as it is copied", "modules must hold only what copy.deepcopy can copy"):
-        whole = getattr(module, "_orig_mod", module)  # of torch.compile, the module itself
+        whole = _unwrapped(module)
         for part in whole.modules():
             for tensor in tensors_in(vars(part)):
                 if tensor.grad_fn is not None:
                     memo[id(tensor)] = tensor.detach().clone()
         _copy_by_attributes(whole, memo)
-        copied = to_memory(copy.deepcopy(whole, memo))
+        copied = in_whole_floats(to_memory(copy.deepcopy(whole, memo)))
         copied.eval()
+        for part in list(copied.modules()):
+            for name, child in part.named_children():
+                setattr(part, name, _unwrapped(child))
     assert isinstance(copied, nn.Module)
     return copied
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The module itself, of the wrappers of torch that compile it or divide its batch among devices."""
+    held = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+    while type(module).__module__.startswith("torch.") and type(module).__name__ in held:
+        module = getattr(module, held[type(module).__name__])
+    return module
 
 
 def _copy_by_attributes(module: nn.Module, memo: dict[int, Any]) -> None:

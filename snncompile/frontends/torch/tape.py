@@ -73,7 +73,8 @@ class RecordedCall:
         results: the tensors that the call returned, in order.
         neuron: the neuron module, None for other calls.
         keeps_state: whether the neuron module changed its own state, so that it keeps it for its next call.
-        entries: for a neuron module, for each tensor in `results` the entry of the returned tuple that holds it.
+        entries: for a neuron module, for each tensor that it returned the entry of the returned tuple that holds it.
+        kept: for a neuron module, the attributes that hold its states after the call, which are the last `results`.
     """
 
     name: str
@@ -85,6 +86,7 @@ class RecordedCall:
     neuron: nn.Module | None = None
     keeps_state: bool = False
     entries: tuple[int, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from snncompile.ir.types import Shape
+from tests.frontends.torch.modules import in_doubles
 from tests.frontends.torch.random_cells import FRAMEWORKS, Merged, Pick
 from tests.frontends.torch.style_forms import (
     DENSE,
@@ -31,12 +32,16 @@ from tests.frontends.torch.style_networks import (
     Head,
     Net,
     Pooled,
+    Running,
     Style,
 )
 
+M = TypeVar("M", bound=nn.Module)
 HEADS = ("heads added", "heads subtracted", "neurons added", "neurons subtracted", "readout", "squeeze", "first",
          "difference of entries")
 FINAL_FORMS = ("softmax", "log_softmax", "argmax", "max with indices", "softmax and argmax")
+ONE_VALUE = ("squeeze", "first", "difference of entries")
+"""Heads that return one value a sample."""
 EXAMPLES = ("bfloat16", "asks for gradients", "meta example", "meta network")
 
 
@@ -58,8 +63,8 @@ class Draw:
     def case(self) -> Case:
         pick = self.pick
         self.example = pick.one(EXAMPLES) if pick.chance(20) else ""
-        if self.example == "bfloat16" and self.style.framework != "spikingjelly":
-            self.example = ""  # the spikes of the other frameworks are float32, which torch does not multiply with it
+        if self.example == "bfloat16" and self.style.framework in ("sinabs", "norse"):
+            self.example = ""  # they compute the parameters of neurons from others, which would be rounded to 16 bits
         if self.example == "meta network" and self.style.framework == "snntorch":
             self.example = ""  # whether there is a graded_spikes_factor is not known without numbers
         self.forms += [self.example] if self.example else []
@@ -76,13 +81,15 @@ class Draw:
             block, shape = self.block(shape)
             parts.append(block)
         head = self.head(shape)
-        over = self.over(head)
-        final = pick.one(FINAL_FORMS) if self.may_decide(head, over) and pick.chance(25) else ""
+        over = self.over(head, given)
+        final = pick.one(FINAL_FORMS) if head.kind not in ONE_VALUE and pick.chance(25) else ""
         self.forms += [final] if final else []
-        net = Net(self.style, self.ticks, parts, head, over, final).double().eval()
-        for part in net.modules():
-            if hasattr(part, "fake_quant_enabled"):  # torch wants scales in float32
-                part.scale = part.scale.float()
+        second = None
+        if over == "two a tick":
+            self.forms.append(over)
+            out = self.width(parts, head, given)
+            second = Block("plain", plain(pick, given[0], out), self.neuron((out,)))
+        net = _doubled(Net(self.style, self.ticks, parts, head, over, final, second))
         if isinstance(parts[-1], Block) and parts[-1].kind in ("sew", "branch") and head.kind == "spikes":
             self.forms.append("a sum last")
         return self.finish(net, given)
@@ -169,6 +176,8 @@ class Draw:
         pick, size = self.pick, shape[0]
         kinds = [*HEADS]
         jelly = self.style.framework == "spikingjelly" and self.style.form == "steps"
+        if self.style.framework == "spikingjelly" and self.style.form != "merged":
+            kinds += ["infinite threshold"] * 2
         if jelly:
             kinds += ["non-spiking"] * 4
         if self.style.framework == "snntorch" and self.style.form == "loop":
@@ -178,18 +187,31 @@ class Draw:
             self.forms.append(kind)
         out = 1 if kind == "squeeze" else int(pick.rng.integers(2, 5))
         count = {"heads added": 2, "heads subtracted": 2, "neurons added": 2, "neurons subtracted": 2, "readout": 1,
-                 "squeeze": 1, "non-spiking": 1, "membrane": 1}.get(kind, 0)
+                 "squeeze": 1, "non-spiking": 1, "membrane": 1, "infinite threshold": 1}.get(kind, 0)
         layers = [self.dense(size, out) for _ in range(count)]
         neurons: list[nn.Module] = []
         if kind.startswith("neurons"):
             neurons = [self.neuron((out,)), self.neuron((out,))]
         if kind == "non-spiking":
             neurons = [self.non_spiking()]
+        if kind == "infinite threshold":
+            neurons = [self.silent()]
         if kind == "membrane":
             import snntorch as snn
 
             neurons = [snn.Leaky(beta=pick.number(0.25, 0.875), reset_mechanism="none")]
         return Head(kind, layers, neurons)
+
+    def silent(self) -> nn.Module:
+        """A neuron that never fires, whose membrane the network reads."""
+        from spikingjelly.activation_based import neuron
+
+        pick, multi = self.pick, self.style.form == "steps"
+        options: dict[str, Any] = {"v_threshold": float("inf"), "v_reset": 0.0,
+                                   "step_mode": "m" if multi else "s"}
+        kind = pick.one([neuron.IFNode, neuron.LIFNode, neuron.ParametricLIFNode])
+        node: nn.Module = kind(**options, store_v_seq=multi)
+        return node
 
     def non_spiking(self) -> nn.Module:
         from spikingjelly.activation_based import neuron
@@ -202,17 +224,39 @@ class Draw:
             node = neuron.NonSpikingLIFNode(self.pick.one([2.0, 3.0]), mode)
         return node
 
-    def over(self, head: Head) -> str:
+    def over(self, head: Head, given: Shape) -> str:
         """What is done with the ticks."""
         if self.style.form == "tick":
             return "all"
         if head.kind == "non-spiking" and getattr(head.neurons[0], "decode", None):
             return "decoded"
         options = ["all", "sum", "mean", "last", "max"]
-        return self.pick.one([*options, "running sum", "running mean", "list"] if self.style.form == "loop" else options)
+        if self.style.form == "loop":
+            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", "two a tick"]
+        chosen = self.pick.one(options)
+        if chosen == "two a tick" and (len(given) > 1 or head.kind in ONE_VALUE):
+            return "in place"
+        return chosen
 
-    def may_decide(self, head: Head, over: str) -> bool:
-        return head.kind not in ("squeeze", "first", "difference of entries")
+    def width(self, parts: list[nn.Module], head: Head, given: Shape) -> int:
+        """How many values a tick returns."""
+        now = Running(FRAMEWORKS[self.style.framework])
+        with in_doubles():
+            x = torch.zeros(1, *given, dtype=torch.float64)
+            for part in parts:
+                x = _doubled(part)(x, now)
+            width = int(_doubled(head)(x, now).shape[-1])
+        FRAMEWORKS[self.style.framework].reset(nn.ModuleList([*parts, head]))
+        return width
+
+
+def _doubled(module: M) -> M:
+    """A module in float64 and in evaluation mode; the scales of torch.ao stay in float32, which it asks for."""
+    module.double().eval()
+    for part in module.modules():
+        if hasattr(part, "fake_quant_enabled"):
+            part.scale = part.scale.to(torch.float32)
+    return module
 
 
 def random_case(name: str, seed: int) -> Case:

@@ -26,6 +26,8 @@ from tests.frontends.torch.random_cells import FRAMEWORKS, Framework, Pick
 from tests.frontends.torch.style_forms import FINALS, ON_GRID
 
 SAMPLES = 3
+ALL_TICKS = ("all", "list", "joined", "prefilled")
+"""Ways to return all ticks."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def _styles() -> Iterator[tuple[str, Style]]:
             order = "batch first" if batch_first else "time first"
             yield f"{framework}, loop, {time}, {order}", Style(framework, "loop", time, batch_first)
     yield "spikingjelly, multi-step", Style("spikingjelly", "steps")
+    yield "spikingjelly, multi-step, static frame", Style("spikingjelly", "steps", "static")
     yield "spikingjelly, multi-step, batch first", Style("spikingjelly", "steps", "", True)
     yield "sinabs, batch first", Style("sinabs", "steps", "", True)
     yield "sinabs, merged", Style("sinabs", "merged", "", True)
@@ -163,6 +166,9 @@ class Head(nn.Module):
                 return x[..., 0] - x[..., 1]
             case "non-spiking":
                 return self.neurons[0](y[0])
+            case "infinite threshold":
+                self.neurons[0](y[0])
+                return self.neurons[0].v_seq if self.neurons[0].step_mode == "m" else self.neurons[0].v
             case "membrane":
                 _, membrane = self.neurons[0](y[0], now.late.get(id(self), torch.zeros(1, dtype=x.dtype)))
                 now.late[id(self)] = membrane
@@ -171,18 +177,22 @@ class Head(nn.Module):
 
 
 class Net(nn.Module):
-    """A network of a style; `over` says what it does with the ticks, and `final` with the result."""
+    """A network of a style; `over` says what it does with the ticks, and `final` with the result.
 
-    def __init__(self, style: Style, ticks: int, parts: list[nn.Module], head: Head, over: str, final: str):
+    The spikes of `second`, a block that reads the input, are added to the result in every tick.
+    """
+
+    def __init__(self, style: Style, ticks: int, parts: list[nn.Module], head: Head, over: str, final: str,
+                 second: Block | None = None):
         super().__init__()
         self.style, self.ticks, self.parts, self.head = style, ticks, nn.ModuleList(parts), head
-        self.over, self.final = over, final
+        self.over, self.final, self.second = over, final, second
 
     def tick(self, x: Tensor, now: Running) -> Tensor:
         for part in self.parts:
             x = part(x, now)
         y: Tensor = self.head(x, now)
-        return FINALS[self.final](y) if self.final and self.over in ("all", "list") else y
+        return FINALS[self.final](y) if self.final and self.over in ALL_TICKS else y
 
     def forward(self, x: Tensor) -> Any:
         now = Running(FRAMEWORKS[self.style.framework])
@@ -192,12 +202,14 @@ class Net(nn.Module):
             result = self.loop(x, now)
         else:
             result = self.at_once(x, now)
-        return FINALS[self.final](result) if self.final and self.over not in ("all", "list") else result
+        return FINALS[self.final](result) if self.final and self.over not in ALL_TICKS else result
 
     def at_once(self, x: Tensor, now: Running) -> Any:
         axis = 1 if self.style.batch_first else 0
         if self.style.time == "inside":
             x = x.flatten(0, 1)
+        if self.style.time == "static":
+            x = x.unsqueeze(0).repeat(self.ticks, *(1 for _ in x.shape))
         if self.style.framework == "spikingjelly" and self.style.batch_first:
             x, axis = x.transpose(0, 1), 0
         y: Any = self.tick(x, now)
@@ -226,6 +238,8 @@ class Net(nn.Module):
             for step in ticks:
                 total = total + self.tick(step, now)
             return total
+        if self.over in ("in place", "two a tick", "prefilled"):
+            return self.in_place(ticks, now, x)
         ys = [self.tick(step, now) for step in ticks]
         match self.over:
             case "sum":
@@ -240,13 +254,33 @@ class Net(nn.Module):
                 return torch.stack(ys, -1).amax(-1)
             case "list":
                 return ys
+            case "joined":
+                return torch.cat([y.unsqueeze(axis) for y in ys], axis)
         return torch.stack(ys, axis)
+
+
+    def in_place(self, ticks: Iterable[Tensor], now: Running, x: Tensor) -> Tensor:
+        """Ticks that are added to a tensor, or written into it, made before the loop where its shape is known."""
+        record: Any = None
+        for t, step in enumerate(ticks):
+            y = self.tick(step, now)
+            if record is None:
+                record = torch.zeros(len(y), self.ticks, *y.shape[1:]) if self.over == "prefilled" else torch.zeros(
+                    y.shape)
+                record = record.to(x)
+            if self.over == "prefilled":
+                record[:, t] = y
+            else:
+                record += y
+            if self.over == "two a tick":
+                record += self.second(step, now)
+        return record if self.over != "prefilled" or self.style.batch_first else record.transpose(0, 1)
 
 
 DECODINGS = {"last": "last", "max": "max"}
 REDUCED: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "all": lambda y: y, "list": lambda y: y, "decoded": lambda y: y,
-    **dict.fromkeys(("sum", "running sum", "running mean"), lambda y: y.sum(1)),  # a quotient of a sum is in the graph
+    **dict.fromkeys(("all", "list", "joined", "prefilled"), lambda y: y),
+    **dict.fromkeys(("sum", "running sum", "running mean", "in place", "two a tick"), lambda y: y.sum(1)),  # a quotient of a sum is in the graph
     "mean": lambda y: y.mean(1),
     "last": lambda y: y[:, -1], "max": lambda y: y.amax(1),
 }
@@ -311,7 +345,7 @@ class Case:
             how.reset(self.net)
         if isinstance(returned, list):
             return torch.stack(returned, 1)
-        if self.reduced != "all" or self.style.form == "tick":
+        if self.reduced not in ("all", "joined", "prefilled") or self.style.form == "tick":
             return returned
         if self.style.form == "merged" and self.style.time != "inside":
             return returned.unflatten(0, (SAMPLES, -1))
