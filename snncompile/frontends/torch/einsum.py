@@ -11,6 +11,7 @@ import numpy as np
 
 from snncompile.frontends.torch.axis_maps import along_axis, token_mix
 from snncompile.frontends.torch.build import CallContext, described
+from snncompile.frontends.torch.shapes import permute
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import Linear, Scale
 from snncompile.ir.token_mix import TokenMix
@@ -91,8 +92,12 @@ def _as_layer(ctx: CallContext, x: Value, c: Contraction, array: Weight) -> Valu
         return None
     if not summed:
         return _factor(ctx, x, c, array) if not new and c.result == c.value else None
-    if c.result != c.value.replace(summed, new) or not x.features_last:
+    natural = c.value.replace(summed, new)
+    if natural == c.value or sorted(c.result) != sorted(natural) or not x.features_last:
         return None
+    if c.result != natural:
+        inner = _as_layer(ctx, x, replace(c, result=natural), array)
+        return inner and permute(ctx, inner, [natural.index(a) for a in c.result])
     if not shared:
         return _linear(ctx, x, c.value.index(summed), len(summed), new, _ordered(array, c.constant, new + summed))
     heads = len(x.shape) > 1 and c.value.endswith(shared + summed) and len(shared + summed) == len(x.shape)

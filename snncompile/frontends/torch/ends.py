@@ -42,4 +42,10 @@ def argmax(ctx: CallContext, input: Any, dim: int | None = None, keepdim: bool =
     return x if keepdim else replace(x, axes=tuple(a for a in x.axes if a != "F"), shape=())
 
 
-ENDS: Mapping[str, Handler] = {**dict.fromkeys(("softmax", "log_softmax"), softmax), "argmax": argmax}
+def sigmoid(ctx: CallContext, input: Any) -> Value:
+    x = ctx.value(input)
+    ctx.refuse_behind_end(x)
+    return replace(x, left_out=ctx.call.name, classes=x.shape)
+
+
+ENDS: Mapping[str, Handler] = {"sigmoid": sigmoid, **dict.fromkeys(("softmax", "log_softmax"), softmax), "argmax": argmax}

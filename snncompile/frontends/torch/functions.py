@@ -295,7 +295,7 @@ def assign_tick(ctx: CallContext, base: Any, index: Any, value: Any) -> Any:
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **SHAPES, **REDUCTIONS, **POOLS, **ENDS, "einsum": einsum,
-    "linear": linear, **dict.fromkeys(("matmul", "mm"), matmul), "addmm": addmm,
+    "linear": linear, **dict.fromkeys(("matmul", "mm"), matmul), "addmm": addmm, "inner": linear,
     "conv1d": _conv(1), "conv2d": _conv(2), "batch_norm": batch_norm,
     **dict.fromkeys(("interpolate", "upsample"), interpolate),
     "relu": relu, **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_dropout"), dropout),

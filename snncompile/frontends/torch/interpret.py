@@ -30,17 +30,19 @@ from torch import Tensor, nn
 
 LAYOUT_AXES: Mapping[Layout, tuple[Axis, ...]] = {
     "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
-UNSUPPORTED_HELP = ("write it with layers that a graph has, or make the module that calls it a neuron module "
-                    "(snncompile.neuron_module)")
-LeadingAxes: TypeAlias = tuple[Axis, ...]
-"""The axes of time and batch at the beginning of every input, such as `("T", "B")`."""
+UNSUPPORTED_HELP = ("docs/pytorch.md lists the functions that a graph has; a module that is a neuron of your own can be "
+                    "described with snncompile.neuron_module")
+InputAxes: TypeAlias = tuple[Axis, ...]
+"""The axes of time and batch at the beginning of every input, such as `("T", "B")`, or `TIME_LAST`."""
+TIME_LAST: InputAxes = ("B", "F", "T")
+"""The axes of inputs `[batch, ..., tick]`."""
 
 
 class RefusedResult:
     """The result of a call that was refused. Calls that use it are skipped, since the cause is reported already."""
 
 
-def candidate_axes(tape: Tape, looped: bool) -> tuple[LeadingAxes, ...]:
+def candidate_axes(tape: Tape, looped: bool) -> tuple[InputAxes, ...]:
     """What the leading axes of the inputs may be, the most usual first.
 
     Args:
@@ -48,7 +50,7 @@ def candidate_axes(tape: Tape, looped: bool) -> tuple[LeadingAxes, ...]:
     """
     if all(call.neuron is None for call in tape.calls):  # nothing in the pass depends on time
         return (("B",),)
-    return (("T", "B"), ("B", "T"), ("B",)) if looped else (("B",), ("T", "B"), ("B", "T"), ("BT",))
+    return (("T", "B"), ("B", "T"), ("B",), TIME_LAST) if looped else (("B",), ("T", "B"), ("B", "T"), ("BT",), TIME_LAST)
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Interpreter:
 
     tape: Tape
     folded: FoldedPass
-    leading_axes: LeadingAxes
+    input_axes: InputAxes
     inputs: Mapping[str, Input]
     neurons: Mapping[str, nn.Module]
     arrays: ArrayCache
@@ -212,14 +214,16 @@ class Interpreter:
 
     def add_input(self, name: str, tensor: Tensor) -> Value:
         """Add an Input node for an example input. All inputs must have the same ticks and samples."""
-        axes = self.leading_axes
-        shape = tuple(tensor.shape[len(axes):])
-        for letter, size in zip(axes, tensor.shape, strict=False):
-            if self.axis_sizes.setdefault(letter, size) != size:
-                raise Refused(f"an input [{_axis_names(axes)}, ...] of other sizes than the first: "
+        known = len(self.input_axes) - self.input_axes.count("F")
+        features = ("F",) * (tensor.dim() - known)
+        axes = ("B", *features, "T") if self.input_axes == TIME_LAST else (*self.input_axes, *features)
+        shape = tuple(n for letter, n in zip(axes, tensor.shape, strict=True) if letter == "F")
+        for letter, size in zip(axes, tensor.shape, strict=True):
+            if letter != "F" and self.axis_sizes.setdefault(letter, size) != size:
+                raise Refused(f"an input [{_axis_names(self.input_axes)}, ...] of other sizes than the first: "
                               f"{list(tensor.shape)}", "all inputs have the same ticks and samples", "SNN110")
         node = self.builder.add(name, replace(self.inputs[name], shape=shape), [])
-        return Value(node, shape, (*axes, *("F",) * len(shape)))
+        return Value(node, shape, axes)
 
     # --- arguments -------------------------------------------------------------------------------------------
 

@@ -211,6 +211,10 @@ def _indexed(ctx: CallContext, x: Value, axis: int, item: Any) -> Value:
     without = replace(x, axes=(*x.axes[:axis], *x.axes[axis + 1:]))
     if letter == "T" and item == TickNumber():
         return without
+    if isinstance(item, TickNumber):
+        ctx.refuse(f"a loop that in its tick t takes entry t{item.plus:+} of a tensor {described(x)}"
+                   if item.plus else f"entry t of a tensor {described(x)} in tick t", "a loop over time begins with the "
+                   "first tick and takes every tick in turn")
     if not isinstance(item, int):
         ctx.refuse(f"an index into a tensor {described(x)} that is not a number", "numbers and slices")
     place = item % x.sizes(ctx.axis_sizes)[axis]

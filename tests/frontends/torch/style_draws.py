@@ -15,6 +15,7 @@ from tests.frontends.torch.modules import in_doubles
 from tests.frontends.torch.random_cells import FRAMEWORKS, Merged, Pick
 from tests.frontends.torch.style_forms import (
     DENSE,
+    FINALS,
     IMAGES,
     ON_GRID,
     POOLS,
@@ -39,7 +40,6 @@ from tests.frontends.torch.style_networks import (
 M = TypeVar("M", bound=nn.Module)
 HEADS = ("heads added", "heads subtracted", "neurons added", "neurons subtracted", "readout", "squeeze", "first",
          "difference of entries")
-FINAL_FORMS = ("softmax", "log_softmax", "argmax", "max with indices", "softmax and argmax")
 ONE_VALUE = ("squeeze", "first", "difference of entries")
 """Heads that return one value a sample."""
 EXAMPLES = ("bfloat16", "asks for gradients", "meta example", "meta network")
@@ -82,7 +82,7 @@ class Draw:
             parts.append(block)
         head = self.head(shape)
         over = self.over(head, given)
-        final = pick.one(FINAL_FORMS) if head.kind not in ONE_VALUE and pick.chance(25) else ""
+        final = pick.one(list(FINALS)) if head.kind not in ONE_VALUE and pick.chance(25) else ""
         self.forms += [final] if final else []
         second = None
         if over == "two a tick":

@@ -208,7 +208,7 @@ POOLS: Mapping[str, Callable[[Pick], nn.Module]] = {
 
 FINALS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda y: y.softmax(-1), "log_softmax": lambda y: F.log_softmax(y, dim=-1),
-    "argmax": lambda y: y.argmax(-1), "max with indices": lambda y: y.max(-1)[1],
+    "sigmoid": torch.sigmoid, "argmax": lambda y: y.argmax(-1), "max with indices": lambda y: y.max(-1)[1],
     "softmax and argmax": lambda y: F.softmax(y, -1).argmax(-1),
 }
 """What a network does with its result of classes at the end."""

@@ -50,6 +50,7 @@ class Style:
 TICKS: Mapping[str, Callable[[Tensor, int], Iterable[Tensor]]] = {
     "index": lambda x, a: (x.select(a, t) if a else x[t] for t in range(x.shape[a])),
     "batch index": lambda x, a: (x[:, t] for t in range(x.shape[1])),
+    "last index": lambda x, a: (x[..., t] for t in range(x.shape[-1])),
     "iterate": lambda x, a: x, "unbind": lambda x, a: x.unbind(a),
     "indexed before": lambda x, a: [x[:, t] if a else x[t] for t in range(x.shape[a])],
     "moved": lambda x, a: x.transpose(0, 1) if a else x.clone(),
@@ -68,7 +69,7 @@ def _styles() -> Iterator[tuple[str, Style]]:
         yield f"{framework}, loop with a static frame", Style(framework, "loop", "static")
     loops = [(f, t) for f in ("snntorch", "spikingjelly", "norse") for t in TICKS if f != "norse" or t == "iterate"]
     for framework, time in loops:
-        for batch_first in {"iterate": [False], "batch index": [True]}.get(time, [False, True]):
+        for batch_first in {"iterate": [False], "batch index": [True], "last index": [True]}.get(time, [False, True]):
             order = "batch first" if batch_first else "time first"
             yield f"{framework}, loop, {time}, {order}", Style(framework, "loop", time, batch_first)
     yield "spikingjelly, multi-step", Style("spikingjelly", "steps")
@@ -316,6 +317,8 @@ class Case:
             return x[:, 0]
         if self.style.form == "merged" and self.style.time != "inside":
             return x.flatten(0, 1)
+        if self.style.time == "last index":
+            return x.movedim(1, -1).contiguous()
         return x if self.style.batch_first else x.transpose(0, 1).contiguous()
 
     def graph(self) -> Graph:
