@@ -26,7 +26,7 @@ ONNX: Mapping[str, str] = {"states": "Mapping[str, str] | str | None", "initial"
 
 def reading() -> dict[str, str]:
     """The options of all readers, with their types."""
-    from snncompile.frontends.netx.graph import Options
+    from snncompile.frontends.netx.options import Options
     from snncompile.frontends.nir.conventions import OPTIONS
 
     nir = {n: _words(o.accepts.split(" | ")) if " | " in o.accepts else "float | str | None"

@@ -27,21 +27,21 @@ class Diagnostic:
         code: stable code, a key of `CODES`.
         place: where, in the user's own names (`node "conv1"`, `file net.nir`).
         found: what was found there.
-        limit: what would have been accepted, and where that comes from.
+        expected: what would have been accepted, and where that comes from: a bound, a form, or the reason of a note.
         help: what the user can do about it.
     """
 
     code: str
     place: str
     found: str
-    limit: str = ""
+    expected: str = ""
     help: str = ""
     severity: Severity = "error"
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise KeyError(f"{self.code} is not a diagnostic code; add it to snncompile/diagnostics/codes.py")
-        for name in ("place", "found", "limit", "help"):
+        for name in ("place", "found", "expected", "help"):
             if not getattr(self, name).isprintable():
                 object.__setattr__(self, name, printable(getattr(self, name)))
 
@@ -51,14 +51,13 @@ class Diagnostic:
 
     def __str__(self) -> str:
         lines = [f"{self.severity}[{self.code}]: {self.title}", f"  --> {self.place}"]
-        for label in ("found", "limit", "help"):
-            text = getattr(self, label)
-            if text:
-                lines.append(f"  {label + ':':<7}{text}")
+        told = {"found": self.found, CODES[self.code].wanted: self.expected, "help": self.help}
+        width = max((len(label) for label, text in told.items() if text), default=0) + 2
+        lines += [f"  {label + ':':<{width}}{text}" for label, text in told.items() if text]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        keys = ("severity", "code", "title", "place", "found", "limit", "help")
+        keys = ("severity", "code", "title", "place", "found", "expected", "help")
         return {k: getattr(self, k) for k in keys}
 
 
@@ -70,9 +69,9 @@ class CompileError(Exception):
         self.diagnostics = diagnostics
 
 
-def fail(code: str, place: str, found: str, limit: str = "", help: str = "") -> NoReturn:
+def fail(code: str, place: str, found: str, expected: str = "", help: str = "") -> NoReturn:
     """Raise a `CompileError` with this single diagnostic."""
-    raise CompileError((Diagnostic(code, place, found, limit, help),))
+    raise CompileError((Diagnostic(code, place, found, expected, help),))
 
 
 @dataclass
@@ -81,11 +80,11 @@ class Collector:
 
     found: list[Diagnostic] = field(default_factory=list)
 
-    def error(self, code: str, place: str, found: str, limit: str = "", help: str = "") -> None:
-        self.found.append(Diagnostic(code, place, found, limit, help))
+    def error(self, code: str, place: str, found: str, expected: str = "", help: str = "") -> None:
+        self.found.append(Diagnostic(code, place, found, expected, help))
 
-    def warn(self, code: str, place: str, found: str, limit: str = "", help: str = "") -> None:
-        self.found.append(Diagnostic(code, place, found, limit, help, "warning"))
+    def warn(self, code: str, place: str, found: str, expected: str = "", help: str = "") -> None:
+        self.found.append(Diagnostic(code, place, found, expected, help, "warning"))
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

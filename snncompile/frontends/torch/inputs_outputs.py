@@ -91,7 +91,7 @@ def notes_on_half_precision(module: nn.Module) -> tuple[Diagnostic, ...]:
              if p.is_floating_point() and p.dtype.itemsize == 2}
     return tuple(Diagnostic(
         "SNN105", "the network", f"weights in {kind}: torch rounds every result to 16 bits, the graph does not",
-        "float32 or float64", "compare with module.float()", "note") for kind in sorted(kinds))
+        "a graph computes in 64 bits", "compare with module.float()", "note") for kind in sorted(kinds))
 
 
 def notes_on_assumed_values(input_nodes: Mapping[str, Input], examples: Mapping[str, Tensor]

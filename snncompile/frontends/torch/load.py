@@ -103,7 +103,7 @@ def _notes_on_order(input_axes: InputAxes) -> tuple[Diagnostic, ...]:
     if input_axes not in orders:
         return ()
     order, help = orders[input_axes]
-    return (Diagnostic("SNN105", "the network", f"it takes {order}", "samples [sample, tick, ...] for compile and run",
+    return (Diagnostic("SNN105", "the network", f"it takes {order}", "compile and run take samples [sample, tick, ...]",
                        help, "note"),)
 
 
