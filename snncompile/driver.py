@@ -49,12 +49,10 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         source: a graph, or anything that `load` takes. A graph of stage INT keeps its integers: it is not legalized,
             calibrated or quantized, and samples are used for golden vectors only.
         target: the name of a target, the path of its TOML file, or a `Target`.
-        calibration: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which ranges are
-            measured and the integer network is compared with the float network; a data loader of such batches, or a
-            dataset of samples `[tick, *shape]`, with or without labels; or a function that takes the LEGAL graph (for a
-            graph of stage INT, that graph) and returns such samples.
-        labels: the class of each sample, whole numbers `[sample]`, with which correct decisions are counted; by default
-            those of the data loader or dataset.
+        calibration: samples `[sample, tick, *shape]`, by input name for several, on which ranges are measured and the
+            integer network is compared with the float network; a data loader of such batches, or a dataset of samples
+            `[tick, *shape]`; or a function that takes the LEGAL (or INT) graph and returns any of these.
+        labels: the class of each sample, whole numbers `[sample]`, or those of the loader or dataset.
         validation, validation_labels: samples not used for anything else, on which the networks are compared too.
         layout: "time-first" for samples `[tick, sample, *shape]`.
         observer: callbacks for the end of each pass and for progress.

@@ -56,7 +56,9 @@ def along_axis(ctx: CallContext, x: Value, axis: int, matrix: Weight) -> Value:
 def _for_groups(matrix: Weight, groups: int) -> Weight:
     """The weights `[groups * out, in, 1, 1]` of a convolution in which every group has the matrix `[out, in]`."""
     shape = (groups * matrix.shape[0], matrix.shape[1], 1, 1)
-    return ShapeOnly(shape, matrix.dtype) if isinstance(matrix, ShapeOnly) else np.tile(matrix, (groups, 1)).reshape(shape)
+    if isinstance(matrix, ShapeOnly):
+        return ShapeOnly(shape, matrix.dtype)
+    return np.tile(matrix, (groups, 1)).reshape(shape)
 
 
 def take(ctx: CallContext, x: Value, axis: int, places: Sequence[int] | Array) -> Value:

@@ -39,8 +39,8 @@ class Cell:
             several states is the membrane.
         over_time: what `forward` returns of the ticks, where it takes all of them: `all` of them in one tensor,
             `listed` one by one, or one tensor, decoded as an output is: `last`, `rate` for the mean, `max`.
-        silent: whether the module never fires, as with an infinite threshold. Its `neuron` emits the membrane, which the
-            network reads from an attribute of the module; the spikes that `forward` returns cannot be used.
+        silent: whether the module never fires, as with an infinite threshold. Its `neuron` emits the membrane, which
+            the network reads from an attribute of the module; the spikes that `forward` returns cannot be used.
     """
 
     neuron: Neuron

@@ -1,7 +1,7 @@
 """Handlers of the functions with which a network turns its outputs into probabilities or into a class (`ENDS`).
 
-A graph has none of them. At the end of a network they are left out, with a note: the order of the outputs stays the same,
-and the largest output is the decision.
+A graph has none of them. At the end of a network they are left out, with a note: the order of the outputs stays the
+same, and the largest output is the decision.
 """
 
 from __future__ import annotations
@@ -48,4 +48,6 @@ def sigmoid(ctx: CallContext, input: Any) -> Value:
     return replace(x, left_out=ctx.call.name, classes=x.shape)
 
 
-ENDS: Mapping[str, Handler] = {"sigmoid": sigmoid, **dict.fromkeys(("softmax", "log_softmax"), softmax), "argmax": argmax}
+ENDS: Mapping[str, Handler] = {
+    "softmax": softmax, "log_softmax": softmax, "sigmoid": sigmoid, "argmax": argmax,
+}

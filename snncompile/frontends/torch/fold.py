@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from snncompile.frontends.torch.constants import signature
+from snncompile.frontends.torch.constants import same_numbers, signature
 from snncompile.frontends.torch.tape import (
     Const,
     RecordedCall,
@@ -370,7 +370,7 @@ def _merge_constants(parts: Sequence[Any]) -> tuple[Any] | None:
     """An argument without references: the same in every tick, or the number of the tick. None for any other."""
     first = parts[0]
     if all(isinstance(p, Const) for p in parts):
-        if all(_equal_constants(p, first) for p in parts):
+        if all(same_numbers(p.value, first.value) for p in parts):
             return (first,)
         parts = [_whole_number(p.value) for p in parts]
     elif all(type(p) is type(first) and p == first for p in parts):
@@ -383,9 +383,3 @@ def _whole_number(index: torch.Tensor) -> int | None:
     """The number in a tensor of one whole number, as in `index_select(0, torch.tensor([t]))`."""
     known = index.numel() == 1 and not index.is_meta and not index.is_floating_point()
     return int(index) if known else None
-
-
-def _equal_constants(a: Const, b: Const) -> bool:
-    if a.value is b.value or a.value.is_meta or b.value.is_meta:
-        return a.value is b.value
-    return a.value.shape == b.value.shape and bool(torch.equal(a.value, b.value))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.frontends.torch.axis_maps import along_axis, token_mix
+from snncompile.frontends.torch.axis_maps import token_mix
 from snncompile.frontends.torch.build import CallContext, described
 from snncompile.frontends.torch.einsum import einsum
 from snncompile.frontends.torch.ends import ENDS
@@ -23,9 +23,8 @@ from snncompile.frontends.torch.shapes import SHAPES, Handler
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import Conv, Linear, Rectify, Scale, Upsample
 from snncompile.ir.token_mix import TokenMix
-from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
+from snncompile.ir.types import Array, ShapeOnly, Weight
 from torch import Tensor
-
 
 # --- layers ------------------------------------------------------------------------------------------------
 
@@ -95,7 +94,8 @@ def _conv(axes: int) -> Handler:
         if step is None:
             return out
         per_channel = (-1, *(1,) * axes)
-        factor, shift = (None if v is None else np.asarray(v).reshape(per_channel) for v in (step, b))
+        factor = step.reshape(per_channel) if step.size > 1 else step
+        shift = None if b is None else np.asarray(b).reshape(per_channel)
         return ctx.add_node(out, Scale(factor, shift), name=f"{ctx.name}.step")
     return conv
 

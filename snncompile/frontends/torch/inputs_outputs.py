@@ -153,6 +153,6 @@ def add_outputs(builder: GraphBuilder, outputs: Sequence[tuple[str, Value]],
 
 def _note_on_end(name: str, function: str) -> Diagnostic:
     return Diagnostic(
-        "SNN105", f"output {shorten(name)}", f"{function} at the end of the network was left out: the graph's output is "
-        f"what {function} is given", "a graph's outputs are what its nodes emit",
+        "SNN105", f"output {shorten(name)}", f"{function} at the end of the network was left out: the graph's output "
+        f"is what {function} is given", "a graph's outputs are what its nodes emit",
         "the decisions of a result are the positions of the largest outputs, as argmax has them", "note")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
@@ -19,6 +19,7 @@ from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.constants import CONSTANT_FUNCTIONS, LAYERS, LIKE_FUNCTIONS, RANDOM_FUNCTIONS
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
+from snncompile.frontends.torch.input_axes import InputAxes, axes_of
 from snncompile.frontends.torch.neurons import cell_reader
 from snncompile.frontends.torch.numberless import is_bare
 from snncompile.frontends.torch.populate import add_cell
@@ -30,27 +31,12 @@ from torch import Tensor, nn
 
 LAYOUT_AXES: Mapping[Layout, tuple[Axis, ...]] = {
     "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
-UNSUPPORTED_HELP = ("docs/pytorch.md lists the functions that a graph has; a module that is a neuron of your own can be "
-                    "described with snncompile.neuron_module")
-InputAxes: TypeAlias = tuple[Axis, ...]
-"""The axes of time and batch at the beginning of every input, such as `("T", "B")`, or `TIME_LAST`."""
-TIME_LAST: InputAxes = ("B", "F", "T")
-"""The axes of inputs `[batch, ..., tick]`."""
+UNSUPPORTED_HELP = ("docs/pytorch.md lists the functions that a graph has; a module that is a neuron of your own can "
+                    "be described with snncompile.neuron_module")
 
 
 class RefusedResult:
     """The result of a call that was refused. Calls that use it are skipped, since the cause is reported already."""
-
-
-def candidate_axes(tape: Tape, looped: bool) -> tuple[InputAxes, ...]:
-    """What the leading axes of the inputs may be, the most usual first.
-
-    Args:
-        looped: whether the forward pass loops over time.
-    """
-    if all(call.neuron is None for call in tape.calls):  # nothing in the pass depends on time
-        return (("B",),)
-    return (("T", "B"), ("B", "T"), ("B",), TIME_LAST) if looped else (("B",), ("T", "B"), ("B", "T"), ("BT",), TIME_LAST)
 
 
 @dataclass
@@ -214,9 +200,7 @@ class Interpreter:
 
     def add_input(self, name: str, tensor: Tensor) -> Value:
         """Add an Input node for an example input. All inputs must have the same ticks and samples."""
-        known = len(self.input_axes) - self.input_axes.count("F")
-        features = ("F",) * (tensor.dim() - known)
-        axes = ("B", *features, "T") if self.input_axes == TIME_LAST else (*self.input_axes, *features)
+        axes = axes_of(self.input_axes, tensor.dim())
         shape = tuple(n for letter, n in zip(axes, tensor.shape, strict=True) if letter == "F")
         for letter, size in zip(axes, tensor.shape, strict=True):
             if letter != "F" and self.axis_sizes.setdefault(letter, size) != size:

@@ -6,11 +6,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
-from snncompile.diagnostics import Collector, Diagnostic, fail, shorten
+from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.frontends.torch.bare import META, has_bare_tensors, in_whole_floats, to_memory
 from snncompile.frontends.torch.build import ArrayCache
 from snncompile.frontends.torch.constants import with_constants
 from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
+from snncompile.frontends.torch.input_axes import TIME_LAST, candidate_axes, leading_count, notes_on_order
 from snncompile.frontends.torch.inputs_outputs import (
     add_outputs,
     example_inputs,
@@ -18,7 +19,7 @@ from snncompile.frontends.torch.inputs_outputs import (
     notes_on_assumed_values,
     notes_on_half_precision,
 )
-from snncompile.frontends.torch.interpret import TIME_LAST, UNSUPPORTED_HELP, InputAxes, Interpreter, candidate_axes
+from snncompile.frontends.torch.interpret import UNSUPPORTED_HELP, Interpreter
 from snncompile.frontends.torch.neurons import cell_reader, snntorch
 from snncompile.frontends.torch.quantizers import keep_integers
 from snncompile.frontends.torch.record import record
@@ -86,25 +87,12 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     notes = interpreter.problems.finish() + notes_on_half_precision(module)
     decode = cast("Decode | None", choices.get("decode"))
     notes += add_outputs(interpreter.builder, interpreter.outputs, decode)
-    notes += _notes_on_order(interpreter.input_axes)
+    notes += notes_on_order(interpreter.input_axes)
     if "values" not in choices:
         notes += notes_on_assumed_values(input_nodes, inputs)
     graph = Graph(type(module).__name__, *interpreter.builder.used_nodes_and_edges())
     Collector(list(findings(graph))).finish()
     return graph.noting(notes)
-
-
-def _notes_on_order(input_axes: InputAxes) -> tuple[Diagnostic, ...]:
-    """A note where samples for compile and run have another order of axes than the module's own input."""
-    orders = {("T", "B"): ("[tick, sample, ...]", 'give layout="time-first" (--layout time-first) with samples in the '
-                           "order of the module"),
-              TIME_LAST: ("[sample, ..., tick]", "move the last axis of samples behind the first: "
-                          "numpy.moveaxis(x, -1, 1)")}
-    if input_axes not in orders:
-        return ()
-    order, help = orders[input_axes]
-    return (Diagnostic("SNN105", "the network", f"it takes {order}", "compile and run take samples [sample, tick, ...]",
-                       help, "note"),)
 
 
 def _reporter(problems: Collector) -> Report:
@@ -212,7 +200,7 @@ def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input],
     failed: list[Interpreter] = []
     dimensions = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
     for input_axes in candidate_axes(tape, folded.ticks > 0):
-        if dimensions > len(input_axes) - input_axes.count("F"):
+        if dimensions > leading_count(input_axes):
             interpreter = Interpreter(tape, folded, input_axes, input_nodes, neurons, arrays)
             interpreter.run()
             if not interpreter.problems.errors:

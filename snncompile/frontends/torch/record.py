@@ -26,8 +26,8 @@ def record(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str
 
     If the module has parameters without numbers, no numbers are computed, and results have shapes only.
 
-    If the pass leaves results in attributes of the module, a second pass shows whether the module also reads them. Before
-    it, containers of SpikingJelly that the pass calls in every tick are reset, as they are before a sample.
+    If the pass leaves results in attributes of the module, a second pass shows whether the module also reads them.
+    Before it, containers of SpikingJelly that the pass calls in every tick are reset, as they are before a sample.
 
     Args:
         module: a copy that nothing else uses.

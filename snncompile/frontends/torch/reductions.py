@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from snncompile.frontends.torch.axis_maps import sizes_around
 from snncompile.frontends.torch.build import CallContext, Refused, described
 from snncompile.frontends.torch.ends import argmax
-from snncompile.frontends.torch.axis_maps import sizes_around
 from snncompile.frontends.torch.shapes import Handler, add_feature_axis, remove_feature_axis
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import AvgPool, MaxPool, SumPool

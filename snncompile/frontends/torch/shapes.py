@@ -6,7 +6,6 @@ need a node.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -212,9 +211,9 @@ def _indexed(ctx: CallContext, x: Value, axis: int, item: Any) -> Value:
     if letter == "T" and item == TickNumber():
         return without
     if isinstance(item, TickNumber):
-        ctx.refuse(f"a loop that in its tick t takes entry t{item.plus:+} of a tensor {described(x)}"
-                   if item.plus else f"entry t of a tensor {described(x)} in tick t", "a loop over time begins with the "
-                   "first tick and takes every tick in turn")
+        entry = f"t{item.plus:+}" if item.plus else "t"
+        ctx.refuse(f"a loop that in its tick t takes entry {entry} of a tensor {described(x)}",
+                   "a loop over time begins with the first tick and takes every tick in turn")
     if not isinstance(item, int):
         ctx.refuse(f"an index into a tensor {described(x)} that is not a number", "numbers and slices")
     place = item % x.sizes(ctx.axis_sizes)[axis]
@@ -331,21 +330,22 @@ def pad(ctx: CallContext, x: Any, pad: Sequence[int], mode: str = "constant", va
 
     `pad` has the amounts before and after each axis, the last axis first.
     """
-    x = ctx.value(x)
-    amounts = [(0, 0)] * len(x.axes)
+    padded = ctx.value(x)
+    amounts = [(0, 0)] * len(padded.axes)
     for i, pair in enumerate(zip(pad[::2], pad[1::2], strict=True)):
         amounts[-1 - i] = pair
-    not_features = [a for a, letter in zip(amounts, x.axes, strict=True) if letter != "F"]
+    axes = list(zip(amounts, padded.axes, strict=True))
+    not_features = [a for a, letter in axes if letter != "F"]
     if (mode == "constant" and value) or np.any(not_features) or min(map(min, amounts)) < 0:
-        ctx.refuse(f"pad of a tensor {described(x)} by {list(pad)}, mode {mode}, value {value}",
+        ctx.refuse(f"pad of a tensor {described(padded)} by {list(pad)}, mode {mode}, value {value}",
                    "around features, zeros or entries of the tensor")
     if mode == "constant":
-        return ctx.add_node(x, Pad(tuple(a for a, letter in zip(amounts, x.axes, strict=True) if letter == "F")))
+        return ctx.add_node(padded, Pad(tuple(a for a, letter in axes if letter == "F")))
     for axis, amount in enumerate(amounts):
         if any(amount):
-            size = x.sizes(ctx.axis_sizes)[axis]
-            x = take(ctx, x, axis, np.pad(np.arange(size), amount, mode=PAD_MODES[mode]))  # type: ignore[call-overload]
-    return x
+            places = np.arange(padded.sizes(ctx.axis_sizes)[axis])
+            padded = take(ctx, padded, axis, np.pad(places, amount, mode=PAD_MODES[mode]))  # type: ignore[call-overload]
+    return padded
 
 
 SHAPES: Mapping[str, Handler] = {

@@ -22,7 +22,7 @@ from snncompile.ir.interp import run
 from snncompile.ir.ops import Linear
 from snncompile.ir.types import Array
 from tests.frontends.torch.modules import in_doubles
-from tests.frontends.torch.random_cells import FRAMEWORKS, Framework, Pick
+from tests.frontends.torch.random_cells import FRAMEWORKS, Framework
 from tests.frontends.torch.style_forms import FINALS, ON_GRID
 
 SAMPLES = 3
@@ -281,7 +281,8 @@ class Net(nn.Module):
 DECODINGS = {"last": "last", "max": "max"}
 REDUCED: Mapping[str, Callable[[Tensor], Tensor]] = {
     **dict.fromkeys(("all", "list", "joined", "prefilled"), lambda y: y),
-    **dict.fromkeys(("sum", "running sum", "running mean", "in place", "two a tick"), lambda y: y.sum(1)),  # a quotient of a sum is in the graph
+    **dict.fromkeys(("sum", "running sum", "running mean", "in place", "two a tick"),
+                    lambda y: y.sum(1)),  # a quotient of a sum is in the graph
     "mean": lambda y: y.mean(1),
     "last": lambda y: y[:, -1], "max": lambda y: y.amax(1),
 }

@@ -101,14 +101,15 @@ _REFUSED = (
             "set_spiking_mode(True) makes it spike", _has_graded_output),
     Refusal("a precision of its own", "the neuron computes in another precision than the network",
             lambda m: getattr(m, "_neuron_precision", None) is not None),
-    Refusal("v_threshold=inf with v_reset=None", "SpikingJelly itself computes 0 times infinity, and its membrane is NaN",
+    Refusal("v_threshold=inf with v_reset=None", "SpikingJelly itself computes 0 times infinity: its membrane is NaN",
             _becomes_nan),
     Refusal("a tensor as the reset value of v", "it is valid for one batch size only",
             lambda m: not isinstance(m.get_reset_value("v"), (int, float))),
 )
 _SOFT = Refusal("v_reset=None", "SpikingJelly itself raises a TypeError", lambda m: m.v_reset is None)
-_COMMON = ("v_threshold, v_reset: None or a number", "v_threshold=inf with a number as v_reset, for a readout of v or v_seq", "step_mode: s, m", "store_v_seq, detach_reset",
-           "any spiking surrogate_function")
+_COMMON = ("v_threshold, v_reset: None or a number",
+           "v_threshold=inf with a number as v_reset, for a readout of v or v_seq", "step_mode: s, m",
+           "store_v_seq, detach_reset", "any spiking surrogate_function")
 _FURTHEST = Refusal("decode max-abs-mem", "no decoding of an output takes the membrane that is furthest from 0",
                     lambda m: m.decode == "max-abs-mem")
 _DECODE = ("decode: None, last_mem, mean-mem, max-mem",)
