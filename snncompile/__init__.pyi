@@ -50,6 +50,8 @@ def load(
     states: Mapping[str, str] | str | None = None,
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
+    num_layers: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Graph: ...
@@ -85,6 +87,8 @@ def check(
     states: Mapping[str, str] | str | None = None,
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
+    num_layers: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Verdict: ...
@@ -117,6 +121,8 @@ def estimate(
     states: Mapping[str, str] | str | None = None,
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
+    num_layers: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Cost: ...
