@@ -143,7 +143,7 @@ class Out(OptionGroup):
             reported = [d.to_json() for d in (*diagnostics, *self.noted)]
             self._print_json({"ok": False, **(result or {}), "diagnostics": reported})
         else:
-            for diagnostic in diagnostics:
+            for diagnostic in alike(diagnostics):
                 self._diagnose(diagnostic)
             if len(diagnostics) > 1:
                 self.errors.print(_text(f"{len(diagnostics)} problems"), soft_wrap=True)
