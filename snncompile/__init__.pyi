@@ -15,6 +15,7 @@ from snncompile.frontends.torch.cells import neuron_module as neuron_module
 from snncompile.inputs import Data as Data
 from snncompile.ir.graph import Edge as Edge
 from snncompile.ir.graph import Graph as Graph
+from snncompile.ir.types import Shape as Shape
 from snncompile.loss_sources import Loss as Loss
 from snncompile.mapping.partitioned import Partition as Partition
 from snncompile.mapping.place import Placement as Placement
@@ -50,6 +51,8 @@ def load(
     states: Mapping[str, str] | str | None = None,
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
+    num_layers: int | None = None,
+    input_shape: Shape | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Graph: ...
@@ -85,6 +88,8 @@ def check(
     states: Mapping[str, str] | str | None = None,
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
+    num_layers: int | None = None,
+    input_shape: Shape | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Verdict: ...
@@ -117,6 +122,8 @@ def estimate(
     states: Mapping[str, str] | str | None = None,
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
+    num_layers: int | None = None,
+    input_shape: Shape | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Cost: ...

@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +73,7 @@ def _golden(golden: Golden) -> bytes:
 
 
 def save(model: CompiledModel, folder: str | Path) -> Path:
-    """Write a build folder; an earlier build in its place is replaced.
+    """Write a build folder; an earlier build in its place is replaced, and a link to a folder is followed.
 
     Returns:
         The path of the folder.
@@ -79,20 +81,20 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
     Raises:
         CompileError: SNN602 where the folder exists and holds anything else, or cannot be written.
     """
-    target = Path(folder)
-    expect_free(target)
+    expect_free(Path(folder))
     files = contents(model)
     try:
+        target = Path(folder).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         with _beside(target) as fresh:
             for name, content in files.items():
                 path = Path(fresh) / "build" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            _exchange(Path(fresh) / "build", target, Path(fresh) / "old")
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"folder {shorten(target)}", reason(e))
-    return target
+            _exchange(Path(fresh) / "build", target, target.with_name(f"{target.name}.previous{Path(fresh).name}"))
+    except (OSError, RuntimeError, ValueError) as e:
+        fail("SNN602", f"folder {shorten(folder)}", reason(e))
+    return Path(folder)
 
 
 def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
@@ -101,15 +103,20 @@ def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _exchange(fresh: Path, target: Path, old: Path) -> None:
-    """Move the folder `fresh` to `target`. What was there is moved to `old`, and back again if that fails."""
-    if target.exists():
-        os.replace(target, old)
+    """Move the folder `fresh` to `target`.
+
+    What was there is moved to `old`, and back again if that fails or if the process is told to end. A process that is
+    killed in between leaves it in `old`, beside `target`.
+    """
     try:
+        if target.exists():
+            os.replace(target, old)
         os.replace(fresh, target)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if old.exists() and not target.exists():
             os.replace(old, target)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def expect_free(target: Path) -> None:
@@ -135,7 +142,7 @@ def expect_free(target: Path) -> None:
 def _expect_build(target: Path, present: list[str], place: str, allowed: str) -> None:
     """Check that a folder holds an earlier build and none of the user's own files, which would be lost."""
     try:
-        written = {Path(n).parts[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
+        written = {n.partition("/")[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
     except CompileError:
         fail("SNN602", place, f"it exists and is not a build folder: it holds {shorten(present[0])}", allowed)
     strange = [n for n in present if n not in written]
@@ -145,21 +152,21 @@ def _expect_build(target: Path, present: list[str], place: str, allowed: str) ->
 
 
 def write_file(path: str | Path, content: bytes) -> Path:
-    """Write a file; if that fails, an earlier file stays as it was.
+    """Write a file; if that fails, an earlier file stays as it was. A link is followed.
 
     Raises:
         CompileError: SNN602 where it cannot be written.
     """
-    target = Path(path)
     try:
+        target = Path(path).resolve()
         if target.exists() and not target.is_file():
-            fail("SNN602", f"file {shorten(target)}", "it exists and is not a file")
+            fail("SNN602", f"file {shorten(path)}", "it exists and is not a file")
         with _beside(target) as fresh:
             (Path(fresh) / "file").write_bytes(content)
             os.replace(Path(fresh) / "file", target)
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"file {shorten(target)}", reason(e))
-    return target
+    except (OSError, RuntimeError, ValueError) as e:
+        fail("SNN602", f"file {shorten(path)}", reason(e))
+    return Path(path)
 
 
 def reason(e: Exception) -> str:
@@ -184,9 +191,16 @@ def manifest_of(root: Path, place: str) -> dict[str, Any]:
         fail("SNN604", place, f"{MANIFEST}: {reason(e)}", "a folder that `snnc compile -o` wrote")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         fail("SNN604", place, f"{MANIFEST} is not of format {FORMAT}", help="compile again with this version")
-    fields: dict[str, type | tuple[type, ...]] = {"files": str, "rates": (int, float), "sizes_bytes": int}
-    whole = all(isinstance(manifest.get(n), dict) and all(isinstance(v, kind) for v in manifest[n].values())
-                for n, kind in fields.items())
-    if not whole or not isinstance(manifest.get("target"), str) or manifest.get("backend") not in BACKENDS:
+    fields: dict[str, Callable[[Any], bool]] = {"files": lambda v: isinstance(v, str), "rates": _is_amount,
+                                                "sizes_bytes": lambda v: _is_amount(v) and isinstance(v, int)}
+    whole = all(isinstance(manifest.get(n), dict) and all(map(fits, manifest[n].values()))
+                for n, fits in fields.items())
+    words = all(isinstance(manifest.get(n), str) for n in ("target", "backend"))
+    if not whole or not words or manifest["backend"] not in BACKENDS:
         fail("SNN604", place, f"{MANIFEST} lacks a target, a backend, files, rates or sizes", help="compile again")
     return manifest
+
+
+def _is_amount(value: Any) -> bool:
+    """Whether this is a number from 0 to 2**63."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1 << 63

@@ -15,7 +15,7 @@ from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Progress
 from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
-from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.diagnostics import Diagnostic, expect_known, shorten
 from snncompile.inputs import WIDER, Data, Outside, range_of, taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
@@ -199,8 +199,7 @@ class CompiledModel:
 
     def _taken(self, x: Data, outside: Outside) -> tuple[dict[str, Array], dict[str, int]]:
         """The integers of samples, and how many values were cut, by input."""
-        if outside not in ("cut", "error"):
-            fail("SNN404", "option outside", shorten(outside), "cut, or error")
+        expect_known(outside, ("cut", "error"), "option outside")
         given, cut = taken(self.graph, x, outside)
         for name, count in cut.items():
             warnings.warn(f"input {shorten(name)}: {count:,} values outside of {range_of(self.graph.inputs[name])}, "

@@ -26,7 +26,7 @@ ONNX: Mapping[str, str] = {"states": "Mapping[str, str] | str | None", "initial"
 
 def reading() -> dict[str, str]:
     """The options of all readers, with their types."""
-    from snncompile.frontends.netx.graph import Options
+    from snncompile.frontends.netx.options import Options
     from snncompile.frontends.nir.conventions import OPTIONS
 
     nir = {n: _words(o.accepts.split(" | ")) if " | " in o.accepts else "float | str | None"
@@ -109,7 +109,8 @@ def stub(homes: Mapping[str, str]) -> str:
 _NAMED = [("snncompile.cost.estimate", "Cost"), ("snncompile.cost.estimate", "Rate"), ("snncompile.explorer", "Point"),
           ("snncompile.inputs", "Data"), ("snncompile.loss_sources", "Loss"), ("snncompile.targets.verdict", "Verdict"),
           ("snncompile.mapping.partitioned", "Partition"), ("snncompile.mapping.place", "Placement"),
-          ("snncompile.targets.layer_options", "Layers"), ("snncompile.targets.layer_options", "Widths")]
+          ("snncompile.targets.layer_options", "Layers"), ("snncompile.targets.layer_options", "Widths"),
+          ("snncompile.ir.types", "Shape")]
 """Types that the signatures name and that are not public names themselves."""
 
 

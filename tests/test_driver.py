@@ -42,7 +42,7 @@ def test_an_option_out_of_range_is_named(name, value):
 def test_an_option_that_does_not_exist_is_refused():
     (found,) = refused(small(), weight_bit=8)
     assert (found.code, found.place) == ("SNN404", "option weight_bit")
-    assert "weight_bits" in found.limit
+    assert "weight_bits" in found.expected
 
 
 def test_every_bad_option_is_reported_at_once():
@@ -114,7 +114,7 @@ def test_samples_held_out_are_compared_apart():
 
 def test_samples_held_out_have_to_fit():
     assert [d.place for d in refused(small(), validation=spikes()[:, :0])] == ["validation samples"]
-    assert "validation" in refused(small(), validation_labels=[1])[0].limit
+    assert "validation" in refused(small(), validation_labels=[1])[0].expected
 
 
 @pytest.mark.parametrize("labels", [

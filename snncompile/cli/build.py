@@ -211,7 +211,8 @@ def compile_(
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])
-    return {"folder": output, "files": emitted, **model.report.to_json()}
+    return {"folder": output, "files": emitted, "seconds": dict(model.report.seconds),
+            **model.report.to_json()}
 
 
 def _emit(out: Out, model: CompiledModel, output: str | None, lines: Lines) -> list[str]:

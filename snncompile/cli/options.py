@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from snncompile.cli.complete import beginning
-from snncompile.cli.group import Option, OptionGroup
+from snncompile.cli.group import Option, OptionGroup, flag_of
 from snncompile.diagnostics import fail, shorten
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import LARGEST, value_of
@@ -64,11 +64,6 @@ class LibraryOptions(OptionGroup):
             fail("SNN701", f"option {flag_of(name)}", found, limit)
 
 
-def flag_of(name: str) -> str:
-    """The flag of an option, `--reset-when` for `reset_when`; `as_` stands for a word that Python reserves."""
-    return f"--{name.rstrip('_').replace('_', '-')}"
-
-
 @dataclass(frozen=True)
 class SourceOptions(LibraryOptions):
     """What the file does not say: for NIR the names of `frontends.nir.conventions.OPTIONS`, for ONNX its states."""
@@ -99,6 +94,15 @@ class SourceOptions(LibraryOptions):
     decode: Annotated[str | None, _option(SOURCE, "--decode", "How outputs are decoded.", "rate|last|max")] = None
     states: Annotated[str | None, _option(SOURCE, "--states", "ONNX: the output that is an input's next value.",
                                           "IN=OUT,...")] = None
+    skip_layers: Annotated[int | None, _option(SOURCE, "--skip-layers", ".net: leave out the first layers.",
+                                               "N")] = None
+    num_layers: Annotated[int | None, _option(SOURCE, "--num-layers", ".net: read the first layers only.", "N")] = None
+    input_shape: Annotated[str | None, _option(SOURCE, "--input-shape", ".net: the data's shape where a convolution is "
+                                               "the first layer.", "WIDTH,HEIGHT,CHANNELS")] = None
+    reset_interval: Annotated[int | None, _option(SOURCE, "--reset-interval", ".net: ticks between two resets of all "
+                                                  "states.", "N")] = None
+    reset_offset: Annotated[int | None, _option(SOURCE, "--reset-offset", ".net: tick of the first layer's first "
+                                                "reset.", "N")] = None
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,8 @@ STEP_INDENT = 12
 BETWEEN = 3
 """Blanks between two columns of a table."""
 REFRESH_S = 0.05
+OPTIONS = re.compile(r'(\boptions? )("?[a-z_]+"?(?:, "?[a-z_]+"?)*)')
+"""Where the place of a diagnostic names options."""
 BLOCKS_OF_INPUT = ("SNN1", "SNN5", "SNN7")
 CODES_OF_INPUT = frozenset({"SNN404", "SNN405", "SNN602", "SNN604"})
 
@@ -48,11 +51,13 @@ class Out(OptionGroup):
 
     Attributes:
         noted: the warnings that were printed, or that will be part of the JSON.
+        flags: the flag of each option of the command, by the name that the library has for the option.
     """
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False
     noted: list[Diagnostic] = field(default_factory=list)
+    flags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def talks(self) -> bool:
@@ -122,7 +127,7 @@ class Out(OptionGroup):
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print warnings on stderr, or keep them for the JSON; each is printed once however often it is given."""
-        new = [d for d in diagnostics if d not in self.noted]
+        new = [d for d in map(self._as_typed, diagnostics) if d not in self.noted]
         self.noted += new
         if not self.json:
             for diagnostic in alike(new):
@@ -139,6 +144,7 @@ class Out(OptionGroup):
         Args:
             result: what the command knows all the same, for `--json`.
         """
+        diagnostics = tuple(map(self._as_typed, diagnostics))
         if self.json:
             reported = [d.to_json() for d in (*diagnostics, *self.noted)]
             self._print_json({"ok": False, **(result or {}), "diagnostics": reported})
@@ -157,6 +163,13 @@ class Out(OptionGroup):
             yield counter
         finally:
             counter.stop()
+
+    def _as_typed(self, diagnostic: Diagnostic) -> Diagnostic:
+        """The diagnostic with its options named as the user types them: `option --weight-bits` for `weight_bits`."""
+        def flags(match: re.Match[str]) -> str:
+            return match[1] + ", ".join(self.flags.get(name.strip('"'), name) for name in match[2].split(", "))
+
+        return replace(diagnostic, place=OPTIONS.sub(flags, diagnostic.place))
 
     def _print_json(self, value: dict[str, Any]) -> None:
         typer.echo(json.dumps(value))

@@ -110,7 +110,8 @@ def _from_array(path: Path, shape: Shape, key: str | None, ticks: int | None, en
     if encode is None:
         return x if ticks is None else _of_length(x, check_ticks(ticks), place_of(path))
     if ticks is None:
-        fail("SNN404", "option ticks", "no number of ticks", "the number of ticks for which an encoding shows a frame")
+        fail("SNN404", "option ticks", "nothing", "the number of ticks for which an encoding shows a frame",
+             "give --ticks 16 (ticks=16), or as many as the network was trained with")
     return encode_frames(x, encode, ticks, seed=seed, place=place_of(path))
 
 
@@ -137,7 +138,7 @@ def _fit(x: Array, shape: Shape, lead: int, place: str) -> Array:
     if not fits:
         axes = "sample, tick" if lead == 2 else "sample"
         fail("SNN501", place, f"an array {list(x.shape)}", f"[{', '.join([axes, *map(str, shape)])}]",
-             "static frames need an encoding" if lead == 2 else "for an array with a tick axis, leave out the encoding")
+             "static frames need an encoding, such as --encode direct --ticks 16 (encode=..., ticks=...)" if lead == 2 else "for an array with a tick axis, leave out the encoding")
     check_room(x.shape, place)
     if 0 in x.shape[:lead]:
         fail("SNN501", place, f"an array {list(x.shape)}", "at least one sample and one tick")

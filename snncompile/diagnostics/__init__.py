@@ -7,10 +7,11 @@ from snncompile.diagnostics.diagnostic import (
     Severity,
     alike,
     did_you_mean,
+    expect_known,
     fail,
     printable,
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "fail", "printable",
-           "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail",
+           "printable", "shorten"]

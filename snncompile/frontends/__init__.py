@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.ir.graph import Graph
 
 MAX_TEXT_BYTES = 1 << 28
@@ -22,7 +22,7 @@ def load(source: Any, **options: Any) -> Graph:
             own text form, with the weights in a `.safetensors` file of the same name beside it). A module is a
             `torch.nn.Module`, or `model.py:build`, a function of a Python file that returns one.
         options: what the source does not define itself. NIR: dt, discretization, reset, ... (docs/nir.md). ONNX:
-            states, initial, values (docs/onnx.md). `.net`: skip_layers, reset_interval, reset_offset (docs/netx.md).
+            states, initial, values (docs/onnx.md). `.net`: num_layers, input_shape, skip_layers, ... (docs/netx.md).
             PyTorch: example_input, values, decode (docs/pytorch.md). Graphs and the text form have none.
 
     Raises:
@@ -45,11 +45,20 @@ def load(source: Any, **options: Any) -> Graph:
         suffix = shorten(Path(source).suffix)[1:-1]
         if suffix in NOT_NETWORKS:
             fail("SNN107", f"source {shorten(source)}", NOT_NETWORKS[suffix], ", ".join(READERS),
-                 "write a function build() that makes the module and loads the weights, and give model.py:build")
+                 "write a function build() in model.py that makes the module, loads its weights and returns it with an "
+                 "example input, and give model.py:build")
         fail("SNN107", f"source {shorten(source)}", f"a file with the suffix {suffix}" if suffix
-             else "a file name without a suffix", ", ".join(READERS))
+             else "a file name without a suffix", ", ".join(READERS), _meant(str(source)))
     fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}",
          "a file name, a torch.nn.Module, or a Graph")
+
+
+def _meant(source: str) -> str:
+    """Help for a name that is not that of a file: `model:Net` for `model.py:Net`, or a suffix that is misspelt."""
+    path, colon, name = source.rpartition(":")
+    if colon and path and name.isidentifier():
+        return f"for a network of a Python file, give its path: {shorten(path.replace('.', '/') + '.py:' + name)[1:-1]}"
+    return did_you_mean(Path(source).suffix.lower(), READERS)
 
 
 def _is_module(source: object) -> bool:

@@ -50,7 +50,8 @@ class LoihiLif:
     """The registers of a population: numbers, or arrays that broadcast against its shape.
 
     Attributes:
-        threshold: the mantissa of the threshold; a neuron fires where its membrane exceeds `threshold << 6`.
+        threshold: the mantissa of the threshold; a neuron fires where its membrane exceeds `threshold << 6`. None for
+            neurons that never fire, and emit their membrane instead (the readout of NetX).
         current_decay, voltage_decay: the share of the state that is lost in a tick, in parts of 1/4096: 0 for nothing,
             4096 for everything.
         bias: the value that is added to the membrane in every tick: the mantissa of the register, shifted left by its
@@ -58,7 +59,7 @@ class LoihiLif:
         resets: the ticks in which all states return to 0 besides the resets by spikes; None for no such ticks.
     """
 
-    threshold: int | Array
+    threshold: int | Array | None
     current_decay: int | Array = NO_MEMORY
     voltage_decay: int | Array = 0
     bias: int | Array = 0
@@ -83,8 +84,13 @@ class LoihiLif:
         v = u if before is None else before + u
         v = v + registers.named(BIAS, self.bias) if np.any(np.asarray(self.bias)) else v
         v = clip(v, -MAX_STATE, MAX_STATE)
+        states["v"] = IntState(STATE_BITS)
+        if self.threshold is None:
+            nexts["v"] = v
+            return Population(flatten(v, nexts), registers.values, states, output_low=-MAX_STATE, output_high=MAX_STATE,
+                              graded=True, rule=LOIHI)
         spike = v > registers.named(THRESHOLD, np.asarray(self.threshold, np.int64) << INPUT_SHIFT)
-        nexts["v"], states["v"] = select(spike, 0, v), IntState(STATE_BITS)
+        nexts["v"] = select(spike, 0, v)
         return Population(flatten(spike, nexts), registers.values, states, rule=LOIHI)
 
 

@@ -228,7 +228,9 @@ class Report:
     notes: tuple[Diagnostic, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """The report as JSON has it, without times, so that it is the same whenever the network is compiled."""
         data = dataclasses.asdict(self)
+        del data["seconds"]
         data["cost"] = self.cost.to_json() if self.cost else None
         for name, measured in (("agreement", self.agreement), ("validation", self.validation)):
             data[name] = measured and measured.to_json()

@@ -93,7 +93,7 @@ def read(path: str | Path) -> dict[str, dict[str, Any]]:
         fail("SNN103", place, f"more than {MAX_BYTES:,} bytes", f"at most {MAX_BYTES:,}")
     try:
         tables = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as e:
+    except (ValueError, RecursionError) as e:
         fail("SNN102", place, str(e)[:200], "a TOML table for each population")
     for name, own in tables.items():
         if not isinstance(own, dict):

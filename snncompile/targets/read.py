@@ -38,7 +38,7 @@ def parse(text: str, name: str, file: str = "") -> Target:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as e:
+    except (ValueError, RecursionError) as e:  # also of integers of more digits than Python converts
         fail("SNN102", f"file {file}" if file else f"target {shorten(name)}", str(e)[:200], "TOML")
     return _target(FigureReader(text, name, file), table)
 
@@ -51,7 +51,7 @@ def figure_value(text: str) -> Any:
     """
     try:
         return None if text.lower() == "none" else tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 

@@ -14,6 +14,7 @@ from snncompile.cli.app import app
 from snncompile.cli.build import PassOptions
 from snncompile.cli.options import ArithmeticOptions, SampleOptions, SourceOptions, TimingOptions, metavar
 from snncompile.data import read_input
+from snncompile.frontends.netx.options import LIMITS
 from snncompile.frontends.nir.conventions import OPTIONS
 from snncompile.ir.operations import ROUNDINGS
 from snncompile.passes.table import PASSES
@@ -105,7 +106,8 @@ def test_the_flags_are_the_options_of_the_library():
     def flags(group):
         return {n: flag for n, (flag, _) in shown_options(group).items()}
 
-    assert flags(SourceOptions) == {**{n: o.flag for n, o in OPTIONS.items()}, "states": "--states"}
+    assert flags(SourceOptions) == {**{n: o.flag for n, o in OPTIONS.items()}, "states": "--states",
+                                     **{n: f"--{n.replace('_', '-')}" for n in (*LIMITS, "input_shape")}}
     assert set(flags(ArithmeticOptions)) == {f.name for f in dataclasses.fields(Arithmetic)} | {"layers"}
     assert set(flags(SampleOptions)) == set(inspect.signature(read_input).parameters) - {"path", "shape"}
     for name, (_, shown) in shown_options(SourceOptions).items():

@@ -73,6 +73,7 @@ def _arguments(registers: LoihiLif) -> dict[str, Any] | None:
     bias = np.asarray(registers.bias, np.int64)
     exponent = next((e for e in LAVAS_NEURON.exponents if np.all(bias % (1 << e) == 0)
                      and np.abs(bias).max(initial=0) >> e <= LAVAS_NEURON.max_mantissa), None)
+    assert registers.threshold is not None  # `_registers` reads populations that have one
     threshold, decay = int(np.max(registers.threshold)), int(np.max(registers.current_decay))
     if exponent is None or not 0 <= threshold <= LAVAS_NEURON.max_threshold:
         return None

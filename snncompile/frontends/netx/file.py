@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.frontends.hdf5.dataset import Dataset
+from snncompile.frontends.hdf5.file import File
 from snncompile.frontends.hdf5.groups import Group, open_object
 from snncompile.frontends.hdf5.values import Value, Values, read_hdf5
+from snncompile.frontends.netx.numbers import LayerProblems
 from snncompile.ir.types import Array
 
 MAX_LAYERS = 2_000
@@ -44,7 +46,8 @@ LAYERS: Mapping[str, Fields] = {
     "dense": Fields(("shape", "weight"), ("bias", "delay"), ("inFeatures", "outFeatures")),
     "dense_rec": Fields(("shape", "weight", "weight_rec"), ("bias", "delay"), ("inFeatures", "outFeatures")),
 }
-NEEDS_NEURON = {"conv", "dense", "dense_rec"}
+NEEDS_NEURON = {"conv"}
+"""The layers that NetX reads with a neuron only; a dense layer without one gets an integrator."""
 NEURONS: Mapping[str, Fields] = dict.fromkeys(("CUBA", "LOIHI"), Fields(
     ("iDecay", "vDecay", "vThMant"), ("refDelay", "gradedSpike", "wgtExp"),
     ("messageBits", "theta", "tauRho", "scaleRho")))
@@ -74,7 +77,8 @@ class NetLayer:
         number: its position, from 0.
         kind: its type, a key of `LAYERS`.
         fields: its arrays by name.
-        neuron: None for layers without neurons.
+        neuron: None where the file has none: in input and flatten layers, and in dense layers, which NetX gives an
+            integrator that never fires.
     """
 
     number: int
@@ -87,20 +91,27 @@ class NetLayer:
         return f"layer {self.number} ({self.kind})"
 
 
-def read_net(path: Path) -> tuple[NetLayer, ...]:
+def read_net(path: Path, most: int | None = None) -> tuple[NetLayer, ...]:
     """Read the layers of a NetX file, in order.
+
+    Args:
+        most: how many layers to read, from the first on; None for all of them.
 
     Raises:
         CompileError: SNN101 where the file is not a readable HDF5 file, SNN102 where its structure is wrong,
             SNN103 where a limit is exceeded, SNN104 for types of layers and neurons that cannot be compiled.
     """
-    return read_hdf5(path, lambda place, source: _Reader(place, source).file(), "lava-dl", NO_HDF5)
+    return read_hdf5(path, lambda place, source: _Reader(place, source).file(most), "lava-dl", NO_HDF5)
 
 
 class _Reader(Values):
     """Reads one NetX file."""
 
-    def file(self) -> tuple[NetLayer, ...]:
+    def __init__(self, place: str, source: File):
+        super().__init__(place, source)
+        self.problems = LayerProblems()
+
+    def file(self, most: int | None) -> tuple[NetLayer, ...]:
         root = open_object(self.source, self.source.root)
         group = self.members(root, self.place).get("layer") if isinstance(root, Group) else None
         if not isinstance(group, Group):
@@ -110,7 +121,7 @@ class _Reader(Values):
         if not groups or set(groups) != set(numbers):
             fail("SNN102", f"{self.place}, /layer", f"the names {', '.join(map(shorten, list(groups)[:8]))}",
                  "groups named 0, 1, 2, ... without a gap")
-        layers = [self.layer(int(n), groups[n]) for n in numbers]
+        layers = [self.layer(int(n), groups[n]) for n in numbers[:most]]
         self.problems.finish()
         return tuple(layer for layer in layers if layer is not None)
 
@@ -151,7 +162,8 @@ class _Reader(Values):
             return None
         if value not in known:
             why = f": {REFUSED[value]}" if value in REFUSED else ""
-            self.problem("SNN104", f"{place}, type", f"{shorten(value)}{why}", ", ".join(known))
+            self.problems.error("SNN104", f"{place}, type", f"{shorten(value)}{why}", ", ".join(known),
+                                did_you_mean(value, known))
             return None
         return value
 

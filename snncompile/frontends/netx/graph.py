@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.netx.file import NetLayer, read_net
-from snncompile.frontends.netx.numbers import Numbers
+from snncompile.frontends.netx.numbers import LayerProblems, Numbers
+from snncompile.frontends.netx.options import Options
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.loihi import INPUT_SHIFT, MAX_STATE, NO_MEMORY, LoihiLif, Periodic
 from snncompile.ir.op import Op, ShapeError
@@ -38,55 +38,20 @@ HOP = 1
 """The number of ticks from a spike to the membranes that it reaches."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options that NetX takes beside the file.
-
-    Attributes:
-        skip_layers: how many layers to leave out, from the first on. The graph's input then is the spikes of the last
-            layer that was left out.
-        reset_interval: the number of ticks between two resets of a layer; None for no resets.
-        reset_offset: the tick of the first layer's first reset. Each further layer is reset one tick later.
-    """
-
-    skip_layers: int = 0
-    reset_interval: int | None = None
-    reset_offset: int = 0
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Options:
-        """The options as the caller gave them. Raises SNN404 for unknown names and for values out of range."""
-        limits = {"skip_layers": (0, 1 << 16), "reset_interval": (1, 1 << 30), "reset_offset": (0, 1 << 30)}
-        chosen = {n: v for n, v in given.items() if v is not None}
-        problems = Collector()
-        for name, value in chosen.items():
-            low, high = limits.get(name, (0, 0))
-            if name not in limits:
-                problems.error("SNN404", f"option {shorten(name)}", "there is no option of this name",
-                               ", ".join(limits))
-            elif type(value) is not int or not low <= value <= high:
-                problems.error("SNN404", f"option {name}", shorten(value), f"a whole number from {low} to {high}")
-        problems.finish()
-        return cls(**chosen)
-
-
 def load_net(path: Path, **options: Any) -> Graph:
     """Read a NetX file as a graph of stage INT.
 
     Args:
-        options: see `Options`.
+        options: see `snncompile.frontends.netx.options.Options`.
 
     Raises:
         CompileError: SNN101 to SNN104 where the file cannot be read exactly, SNN404 for options.
     """
     chosen = Options.of(options)
-    layers = read_net(path)
+    layers = read_net(path, chosen.num_layers)
     chain = _Chain(f"file {shorten(path.name)}", chosen)
-    if layers[0].kind != "input":
-        fail("SNN102", f"{chain.file}, {layers[0].place}", "a first layer of this type",
-             "an input layer, which gives the shape of the data")
     for layer in layers:
-        chain.add(layer)
+        chain.add(layer, last=layer is layers[-1])
     return verify(chain.graph(path.stem).noting(chain.problems.finish()))
 
 
@@ -97,7 +62,7 @@ class _Chain:
     Attributes:
         file: the file's name in messages.
         source: the node that the next layer reads.
-        shape: the shape of that node's output.
+        shape: the shape of that node's output; empty before the first layer that has one.
         flat: whether a flatten layer comes before the next layer.
         blocks: how many layers with neurons were added.
     """
@@ -106,41 +71,52 @@ class _Chain:
     options: Options
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
-    problems: Collector = field(default_factory=Collector)
+    problems: LayerProblems = field(default_factory=LayerProblems)
     source: str = ""
     shape: Shape = ()
     flat: bool = False
     blocks: int = 0
+    decode: Literal["rate", "last"] = "rate"
 
-    def add(self, layer: NetLayer) -> None:
+    def add(self, layer: NetLayer, last: bool) -> None:
         numbers = Numbers(layer.fields, f"{self.file}, {layer.place}", self.problems)
         if layer.kind == "input":
             self.input(layer, numbers)
         elif layer.kind == "flatten":
             self.flat = True
         else:
+            if layer.neuron is None and not last:
+                self.problems.error("SNN104", f"{numbers.place}, neuron", "a layer without a neuron before other "
+                                    "layers; NetX gives it an integrator that never fires",
+                                    "such a layer as the last only",
+                                    f"num_layers={layer.number + 1} ends the network there (on the command line "
+                                    f"--num-layers {layer.number + 1})")
+                self.problems.finish()
             self.block(layer, numbers)
 
     def graph(self, name: str) -> Graph:
         """The graph with an output after the last layer. Raises with all problems of the layers."""
         self.problems.finish()
         if not self.blocks:
-            fail("SNN102", self.file, f"no layer with neurons after the {self.options.skip_layers} layers to skip",
-                 "at least one layer with neurons")
+            fail("SNN102", self.file, f"no layer with synapses and neurons among those that are read, without the "
+                 f"first {self.options.skip_layers}", "at least one layer with neurons",
+                 "fewer layers to skip (skip_layers), or more to read (num_layers)"
+                 if self.options.skip_layers or self.options.num_layers else "")
         edges = (*self.edges, Edge(self.source, "output"))
-        return Graph(name, {**self.nodes, "output": Output()}, edges, Stage.INT)
+        return Graph(name, {**self.nodes, "output": Output(self.decode)}, edges, Stage.INT)
 
     def input(self, layer: NetLayer, numbers: Numbers) -> None:
         """Add the input layer, which gives the shape of the data; its neurons, if any, turn numbers into spikes."""
         if layer.number:
             numbers.problem("type", "an input layer after other layers", "an input layer as the first layer only")
         self.shape = numbers.shape("shape", MAX_NEURONS)
+        self.expect_given(self.shape, numbers)
         if layer.neuron is None or layer.number < self.options.skip_layers:
             self.enter(Input(self.shape))
             return
         weight, bias = numbers.number("weight", 1, MAX_BIAS, INPUT_WEIGHT), numbers.number("bias", -MAX_BIAS, MAX_BIAS)
         self.enter(Input(self.shape, "real", low=-MAX_BIAS, high=MAX_BIAS, unit=1 / weight))
-        lif = self.neuron(layer, np.asarray(bias))
+        lif = self.neuron(layer, np.asarray(bias), self.shape)
         # The data act as a bias on the membrane, without passing the filter of the synaptic current.
         self.join(f"input{layer.number}", dataclasses.replace(lif, current_decay=NO_MEMORY), [(0, ())])
 
@@ -152,8 +128,10 @@ class _Chain:
     def block(self, layer: NetLayer, numbers: Numbers) -> None:
         """Add a layer of synapses and neurons, or skip it."""
         declared = numbers.shape("shape", MAX_NEURONS)
-        shape = (math.prod(self.shape),) if self.flat else self.shape
         op = _conv(numbers) if layer.kind == "conv" else _dense(numbers, declared)
+        if op and not self.shape:
+            self.first(op, declared, numbers)
+        shape = (math.prod(self.shape),) if self.flat else self.shape
         try:
             given = op.infer(shape) if op else declared
         except ShapeError as e:
@@ -165,11 +143,30 @@ class _Chain:
             self.shape, self.flat = given, False
             self.enter(Input(given))
             return
-        lif = self.neuron(layer, _bias(numbers, given))
+        lif = self.neuron(layer, _bias(numbers, given), given)
         if op and not self.problems.errors:
             self.join(f"{layer.kind}{layer.number}", lif, self.projections(layer, numbers, op))
             self.recur(layer, numbers, given[0])
         self.shape, self.flat = given, False
+
+    def first(self, op: Conv | Linear, declared: Shape, numbers: Numbers) -> None:
+        """Add the input of a file whose first layer has synapses: the weights of a dense layer have its width."""
+        if isinstance(op, Linear):
+            self.shape, self.flat = (op.weight.shape[1],), False
+            self.expect_given(self.shape, numbers)
+        elif self.options.input_shape is not None:
+            self.shape = self.options.input_shape
+        else:
+            self.shape = _only_shape(op, declared, numbers)
+        self.enter(Input(self.shape))
+
+    def expect_given(self, shape: Shape, numbers: Numbers) -> None:
+        """Record a problem where the option `input_shape` says another shape than the file."""
+        given = self.options.input_shape
+        if given is not None and given != shape:
+            self.problems.error("SNN404", "option input_shape", f"{list(reversed(given))}",
+                                f"{list(reversed(shape))}, the shape that {numbers.place} has",
+                                "leave the option out; the file says the shape")
 
     def projections(self, layer: NetLayer, numbers: Numbers, op: Conv | Linear) -> list[tuple[int, tuple[Op, ...]]]:
         """The delay and the operators of each projection from the layer before.
@@ -189,7 +186,7 @@ class _Chain:
 
     def recur(self, layer: NetLayer, numbers: Numbers, size: int) -> None:
         """Add the projection of a recurrent layer onto itself."""
-        if layer.kind != "dense_rec":
+        if layer.kind != "dense_rec" or layer.neuron is None:
             return
         weight = _weights(numbers, "weight_rec")
         if weight.shape != (size, size):
@@ -197,15 +194,21 @@ class _Chain:
             return
         self.edges.append(Edge(self.source, self.source, HOP, (Linear(weight),)))
 
-    def neuron(self, layer: NetLayer, bias: Array) -> LoihiLif:
-        """The register values of a layer's neurons."""
-        assert layer.neuron is not None  # `read_net` refuses layers that lack their neurons
+    def neuron(self, layer: NetLayer, bias: Array, shape: Shape) -> LoihiLif:
+        """The register values of a layer's neurons, which have this shape.
+
+        A layer without a neuron gets the integrator of NetX. It sums its input in the current, which the membrane
+        follows, and never fires; the network's output then is the membrane of each tick.
+        """
+        if layer.neuron is None:
+            self.decode = "last"
+            return LoihiLif(None, 0, NO_MEMORY, bias << INPUT_SHIFT, self.resets())
         numbers = Numbers(layer.neuron.fields, f"{self.file}, {layer.place}, neuron", self.problems)
         numbers.number("refDelay", 1, 1, 1)
         numbers.number("gradedSpike", 0, 0)
         numbers.number("wgtExp", 0, 0)
-        return LoihiLif(numbers.number("vThMant", 0, MAX_THRESHOLD), numbers.number("iDecay", 0, NO_MEMORY),
-                        numbers.number("vDecay", 0, NO_MEMORY), bias << INPUT_SHIFT, self.resets())
+        return LoihiLif(numbers.number("vThMant", 0, MAX_THRESHOLD), numbers.by_channel("iDecay", 0, NO_MEMORY, shape),
+                        numbers.by_channel("vDecay", 0, NO_MEMORY, shape), bias << INPUT_SHIFT, self.resets())
 
     def resets(self) -> Periodic | None:
         """When the next layer's states are reset to 0."""
@@ -242,6 +245,24 @@ def _conv(numbers: Numbers) -> Conv | None:
                         f"the shape [out, in / {groups}, height, width]")
         return None
     return Conv(weight, None, stride, ((y, y), (x, x)), dilation, groups)
+
+
+def _only_shape(op: Conv, declared: Shape, numbers: Numbers) -> Shape:
+    """The only input of a convolution with an output of this shape; another one, and a problem, where several fit."""
+    channels = op.weight.shape[1] * op.groups
+    axes = list(zip(declared[1:], op.kernel, op.stride, op.padding, op.dilation, strict=False))
+    least = [(n - 1) * s + d * (k - 1) + 1 - sum(p) for n, k, s, p, d in axes]
+    most = [low + s - 1 for low, (_, _, s, _, _) in zip(least, axes, strict=True)]
+    if len(least) < len(op.kernel) or min(least) < 1:
+        numbers.problem("shape", f"{list(declared)}", "the shape of a convolution's output: channels, height, width")
+    elif least != most:
+        shown = [channels, *least]
+        written = ",".join(map(str, reversed(shown)))
+        numbers.problem("shape", f"no input layer, and inputs from {[channels, *least]} to {[channels, *most]} fit",
+                        "a first convolution whose input has a known shape",
+                        f"give it in NetX's order, input_shape=({', '.join(map(str, reversed(shown)))}) for example "
+                        f"(on the command line --input-shape {written})")
+    return (channels, *least) if len(least) == len(op.kernel) and min(least) >= 1 else (channels, 1, 1)
 
 
 def _dense(numbers: Numbers, shape: Shape) -> Linear | None:

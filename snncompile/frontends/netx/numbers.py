@@ -6,13 +6,36 @@ goes on and all problems are reported together.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snncompile.diagnostics import Collector
+from snncompile.diagnostics import Collector, Diagnostic
 from snncompile.ir.types import Array, Shape
+
+LAYER = re.compile(r"layer (\d+)(?: \(\w+\))?")
+MAX_NAMED = 8
+
+
+class LayerProblems(Collector):
+    """Gathers the problems of a file's layers; what is wrong with several layers in the same way is one problem."""
+
+    def finish(self) -> tuple[Diagnostic, ...]:
+        kinds: dict[Diagnostic, list[Diagnostic]] = {}
+        for problem in self.found:
+            kinds.setdefault(replace(problem, place=LAYER.sub("layer", problem.place, count=1)), []).append(problem)
+        self.found = [same[0] if len(same) == 1 else replace(same[0], place=_of_several(same))
+                      for same in kinds.values()]
+        return super().finish()
+
+
+def _of_several(problems: list[Diagnostic]) -> str:
+    """The place of problems that differ in their layer only."""
+    numbers = [m[1] for m in (LAYER.search(p.place) for p in problems) if m]
+    named = ", ".join(numbers[:MAX_NAMED]) + (f", ... ({len(numbers)} layers)" if len(numbers) > MAX_NAMED else "")
+    return LAYER.sub(f"layers {named}", problems[0].place, count=1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +87,14 @@ class Numbers:
             self.problem(name, f"an array of shape {list(values.shape)}", "one number")
             return min(max(0, low), high)
         return int(values.reshape(()))
+
+    def by_channel(self, name: str, low: int, high: int, shape: Shape) -> int | Array:
+        """The single number of a field, or one for each channel of `shape`, `[channel, 1, ...]`."""
+        values = self.whole(name, low, high).reshape(-1)
+        if values.size not in (1, shape[0]):
+            self.problem(name, f"{values.size} numbers", f"one number, or {shape[0]}")
+            values = values[:1] if values.size else np.zeros(1, np.int64)
+        return int(values[0]) if values.size != shape[0] else values.reshape(-1, *(1,) * (len(shape) - 1))
 
     def pair(self, name: str, low: int, high: int) -> tuple[int, int]:
         """The two numbers of a field, for height and width; a single number stands for both."""

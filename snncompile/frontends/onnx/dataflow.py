@@ -14,9 +14,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from snncompile.diagnostics import Collector, CompileError, fail, shorten
+from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
 from snncompile.frontends.onnx.constants import QuantizedConstant, fold, quantized_output
 from snncompile.frontends.onnx.file import Model, Node
+from snncompile.frontends.onnx.pairs import ONE_TICK
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.types import Array, Shape
 
@@ -76,6 +77,7 @@ class Flow:
         same: for every name that stands for the same tensor as another, that other name.
         elements: the values computed element by element, in the order of the nodes.
         operator_sums: all other changing values but the inputs, in the order of the nodes.
+        notes: what was left out (SNN105).
     """
 
     model: Model
@@ -85,6 +87,7 @@ class Flow:
     same: dict[str, str] = field(default_factory=dict)
     elements: dict[str, Element] = field(default_factory=dict)
     operator_sums: dict[str, OperatorSum] = field(default_factory=dict)
+    notes: list[Diagnostic] = field(default_factory=list)
 
     def named(self, name: str) -> str:
         """The name under which this tensor stands in `values` or `constants`."""
@@ -101,6 +104,10 @@ class Flow:
         if node.inputs[i] not in self.constants:
             fail("SNN104", node.place, f"its input number {i + 1} changes from tick to tick", "a constant")
         return self.constants[node.inputs[i]]
+
+    def ends(self, node: Node) -> bool:
+        """Whether a node computes an output of the file that no other node reads."""
+        return node.outputs[0] in self.model.outputs and not any(node.outputs[0] in n.inputs for n in self.model.nodes)
 
     def numbers(self, name: str, axes: int) -> Array:
         """A constant for use with values of `axes` axes; a leading batch axis of length 1 is removed."""
@@ -124,7 +131,9 @@ def enter(model: Model, place: str) -> Flow:
                 any(not n or n < 0 for n in tensor.axes[1:]):
             axes = "no shape" if tensor.axes is None else f"the shape {['?' if n is None else n for n in tensor.axes]}"
             problems.error("SNN104", f"{place}, input {shorten(name)}", axes,
-                           "a batch axis of length 1 or of free length, then at least one axis of known length")
+                           "a batch axis of length 1 or of free length, then at least one axis of known length",
+                           f"if the first axis counts ticks, {ONE_TICK}" if tensor.axes and (tensor.axes[0] or 0) > 1
+                           else "")
             continue
         kinds: dict[str, Kind] = {"f": "float", "b": "bool"}
         shape = _bounded(f"{place}, input {shorten(name)}", tuple(n for n in tensor.axes[1:] if n))
@@ -186,6 +195,8 @@ def _follow(flow: Flow, node: Node, elements: Mapping[str, Any], layers: Mapping
         if node.op == "Dropout" and np.any(flow.constant(node, 2, False)):
             fail("SNN104", node.place, "a dropout in training mode", "a dropout in eval mode, which has no effect")
         flow.same[node.outputs[0]] = node.inputs[0]
+    elif node.op in ENDS:
+        _leave_out(flow, node)
     elif node.op in elements:
         _element(flow, node)
     elif node.op in layers:
@@ -193,6 +204,31 @@ def _follow(flow: Flow, node: Node, elements: Mapping[str, Any], layers: Mapping
     else:
         fail("SNN104", node.place, f"the operator {shorten(node.op)[1:-1]}",
              help="docs/onnx.md lists the operators that are read; express it by those, or keep it out of the step")
+
+
+# Operators at the end of a network, after which the same element is the decision as before.
+ENDS = ("Softmax", "LogSoftmax", "ArgMax")
+
+
+def _leave_out(flow: Flow, node: Node) -> None:
+    """Take the input of a softmax or argmax at the network's end for its output, and note it.
+
+    Raises:
+        CompileError: SNN104 where the operator is not at the end, or over another axis than the only one.
+    """
+    shape = flow.values[node.inputs[0]].shape
+    axis = node.attributes.get("axis", 0 if node.op == "ArgMax" else -1 if flow.model.opset >= SOFTMAX_LAST else 1)
+    if not flow.ends(node) or len(shape) != 1 or axis not in (1, -1):
+        fail("SNN104", node.place, f"{node.op} inside the network, or not over its only axis",
+             f"{node.op} of a file's output, over its classes")
+    flow.same[node.outputs[0]] = node.inputs[0]
+    flow.notes.append(Diagnostic("SNN105", node.place, f"{node.op} at the end was left out: the output is what goes "
+                                 "into it, whose largest element is the same in each tick", "",
+                                 "over all ticks, the sum of the outputs decides", "note"))
+
+
+SOFTMAX_LAST = 13
+"""The version of ONNX's operators from which on Softmax goes over the last axis where no axis is given."""
 
 
 def _keeps_values(flow: Flow, node: Node) -> bool:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from snncompile.frontends.onnx.dataflow import Flow, Reader, Terms
+from snncompile.frontends.onnx.einsum import read_einsum
 from snncompile.frontends.onnx.file import Node
-from snncompile.frontends.onnx.rearrange import REARRANGING, axis_without_batch, refuse
+from snncompile.frontends.onnx.rearrange import REARRANGING, axis_without_batch, pointwise, refuse
 from snncompile.ir.op import Op
 from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Pads, Reshape, Scale, SumPool
 from snncompile.ir.token_mix import TokenMix
@@ -207,27 +208,40 @@ def _global_pool(flow: Flow, node: Node) -> Terms:
 
 
 def _reduce(flow: Flow, node: Node) -> Terms:
-    """A sum or mean over all axes but the channels, or over the only axis there is."""
+    """A sum, mean or maximum over some axes: pools over places, then a layer of equal weights over channels."""
     shape, attributes = flow.values[node.inputs[0]].shape, node.attributes
     in_attribute = len(node.inputs) < 2 or not node.inputs[1]
     given: Any = attributes.get("axes") if in_attribute else flow.constant(node, 1).ravel()
     if given is None:
         refuse(node, "a sum over all axes, the batch included", "a sum over height and width")
-    over = sorted(axis_without_batch(node, int(a), len(shape)) for a in given)
-    if len(shape) == 1:
-        ones: tuple[Op, ...] = (Linear(np.full((1, shape[0]), 1 / shape[0] if node.op == "ReduceMean" else 1.0)),)
-        return [(node.inputs[0], ones)]
-    if over != list(range(1, len(shape))) or len(shape) > 3:
-        refuse(node, f"a sum over the axes {[a + 1 for a in over]} of {len(shape) + 1}",
-               "a sum over all axes but batch and channels, at most two")
-    pool = (AvgPool if node.op == "ReduceMean" else SumPool)(shape[1:], (1,) * (len(shape) - 1))
-    return [(node.inputs[0], (pool,) if attributes.get("keepdims", 1) else (pool, Reshape((shape[0],))))]
+    over = {axis_without_batch(node, int(a), len(shape)) for a in given}
+    kept = [1 if i in over else n for i, n in enumerate(shape)]
+    left = tuple(kept) if attributes.get("keepdims", 1) else tuple(n for i, n in enumerate(shape) if i not in over)
+    if not left and not flow.ends(node):
+        refuse(node, "one number for each sample, without an axis", "keepdims=1")
+    if len(shape) == 1 and node.op != "ReduceMax":
+        ones = Linear(np.full((1, shape[0]), 1 / shape[0] if node.op == "ReduceMean" else 1.0))
+        return [(node.inputs[0], (ones,))]
+    wide = shape if 1 < len(shape) <= 3 and (node.op != "ReduceMax" or 0 not in over) else (1, math.prod(shape))
+    if wide != shape:
+        if len(over) < len(shape):
+            refuse(node, f"the axes {sorted(a + 1 for a in over)} of {len(shape) + 1}",
+                   "axes of channels and one or two axes of places; of a maximum not the channels alone")
+        over = {1}
+    make = {"ReduceMean": AvgPool, "ReduceSum": SumPool, "ReduceMax": MaxPool}[node.op]
+    kernel = tuple(n if i in over else 1 for i, n in enumerate(wide[1:], start=1))
+    chain: list[Op] = [] if wide == shape else [Reshape(wide)]
+    chain += [make(kernel, kernel, ((0, 0),) * len(kernel))] if set(kernel) != {1} else []
+    if 0 in over:
+        weight = np.full((1, wide[0]), 1 / wide[0] if node.op == "ReduceMean" else 1.0)
+        chain.append(pointwise(weight, len(wide) - 1))
+    return [(node.inputs[0], (*chain, Reshape(left or (1,))))]
 
 
 LAYERS: Mapping[str, Reader] = {
     "Gemm": _gemm, "MatMul": _matmul, "Conv": _conv, "BatchNormalization": _batch_norm, "AveragePool": _pool,
     "MaxPool": _pool, "LpPool": _pool, "GlobalAveragePool": _global_pool, "GlobalMaxPool": _global_pool,
-    "ReduceMean": _reduce, "ReduceSum": _reduce, **REARRANGING,
+    "ReduceMean": _reduce, "ReduceSum": _reduce, "ReduceMax": _reduce, "Einsum": read_einsum, **REARRANGING,
 }
 # Operators that return their input unchanged.
 IGNORED = frozenset({"Identity", "Dropout"})

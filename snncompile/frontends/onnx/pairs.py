@@ -14,6 +14,9 @@ from snncompile.frontends.onnx.export import STEP
 from snncompile.frontends.onnx.file import Model
 
 BEFORE = re.compile(r"^(?:in|prev|old|last|cur)_|(?:_|\.)(?:in|prev|old|last|cur|t|input)$")
+ONE_TICK = ("export one tick, torch.onnx.export(step, (x, *states), path), where step(x, *states) returns the output "
+            "and the next states, and name them by states={...} or --states IN=OUT,... (docs/onnx.md)")
+"""What to do about a file that is not one tick of a network."""
 AFTER = re.compile(r"^(?:out|next|new)_|(?:_|\.)(?:out|next|new|output)$")
 
 
@@ -43,7 +46,7 @@ def find_pairs(model: Model, place: str, given: Mapping[str, str]) -> dict[str, 
     pairs = dict(given) or _by_metadata(model) or _by_name(model, place)
     for before, after in pairs.items():
         axes = model.inputs[before].axes, model.outputs[after].axes
-        if not _compatible(*axes):
+        if not compatible(*axes):
             problems.error("SNN102", f"{place}, state {shorten(before)}",
                            f"its input has the shape {list(axes[0] or ())}, its output {list(axes[1] or ())}",
                            "equal shapes")
@@ -57,7 +60,7 @@ def _few(names: Mapping[str, object]) -> str:
     return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
 
 
-def _compatible(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> bool:
+def compatible(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> bool:
     """Whether two shapes can be equal; None stands for a free length, or for a shape that the file does not give."""
     if a is None or b is None:
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,15 +12,16 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.onnx.dataflow import Flow, Reader, Terms
 from snncompile.frontends.onnx.file import Node
 from snncompile.ir.ops import Conv, Linear, Pad, Reshape, Upsample
+from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape
 
 # The largest matrix of zeros and ones that may be written for a reordering of values.
 MAX_SELECTION = 1 << 24
 
 
-def refuse(node: Node, found: str, limit: str) -> Any:
-    """Raise a `CompileError` with code SNN104 at a node; `found` and `limit` are those of `Diagnostic`."""
-    fail("SNN104", node.place, found, limit)
+def refuse(node: Node, found: str, limit: str, help: str = "") -> Any:
+    """Raise a `CompileError` with code SNN104 at a node; the texts are those of `Diagnostic`."""
+    fail("SNN104", node.place, found, limit, help)
 
 
 def axis_without_batch(node: Node, axis: int, axes: int) -> int:
@@ -41,6 +42,8 @@ def axis_without_batch(node: Node, axis: int, axes: int) -> int:
 def _reshape(flow: Flow, node: Node) -> Terms:
     shape = flow.values[node.inputs[0]].shape
     whole = _new_shape(flow, node, (1, *shape))
+    if whole == (1,) and flow.ends(node):
+        whole = (1, 1)  # one number for each sample; the graph's outputs have at least one axis
     if len(whole) < 2 or whole[0] != 1:
         refuse(node, f"a reshape to {list(whole)}", "a batch axis of 1, then at least one axis")
     return [(node.inputs[0], (Reshape(whole[1:]),) if whole[1:] != shape else ())]
@@ -75,7 +78,9 @@ def _transpose(flow: Flow, node: Node) -> Terms:
     shape = flow.values[node.inputs[0]].shape
     order = node.attributes.get("perm") or tuple(reversed(range(len(shape) + 1)))
     if order[0] != 0:
-        refuse(node, f"the order of axes {list(order)}", "an order in which the batch axis stays first")
+        refuse(node, f"the order of axes {list(order)}", "an order in which the batch axis stays first",
+               "an adaptive pool whose windows differ is written so; use a pool of fixed windows"
+               if any(n.op == "GatherND" for n in flow.model.nodes) else "")
     indices = np.arange(math.prod(shape)).reshape(shape).transpose([a - 1 for a in order[1:]])
     return _selected(flow, node, indices)
 
@@ -83,10 +88,12 @@ def _transpose(flow: Flow, node: Node) -> Terms:
 def _selected(flow: Flow, node: Node, indices: Array) -> Terms:
     """The operators that pick values of a node's input: a reshape where the order stays, otherwise 0/1 weights.
 
-    Where whole channels are picked, the weights are a convolution with a kernel of 1, otherwise a `Linear`.
+    Where whole channels are picked, the weights are a convolution with a kernel of 1; where the same places of every
+    channel are picked, and a `Linear` would be too large, a `TokenMix`; otherwise a `Linear`.
 
     Args:
-        indices: for every value of the output, its index in the flattened input; the array has the output's shape.
+        indices: for every value of the output, its index in the flattened input, or -1 for 0; the array has the
+            output's shape.
 
     Raises:
         CompileError: SNN104 where the matrix would have more than `MAX_SELECTION` entries.
@@ -102,17 +109,28 @@ def _selected(flow: Flow, node: Node, indices: Array) -> Terms:
         firsts = channels[:, 0] // size
         if np.array_equal(channels, firsts[:, None] * size + np.arange(size)):
             chosen = np.eye(shape[0], dtype=np.float32)[firsts]
-            return [(source, (_pointwise(chosen, len(shape) - 1),))]
+            return [(source, (pointwise(chosen, len(shape) - 1),))]
+    places = channels[0]
+    alike = len(indices) == shape[0] and np.array_equal(
+        channels, np.where(places < 0, -1, places + size * np.arange(shape[0])[:, None]))
+    if len(picked) * count > MAX_SELECTION and alike and len(places) * size <= MAX_SELECTION:
+        return [(source, (Reshape((shape[0], size)), TokenMix(_picking(places, size)[None]), Reshape(indices.shape)))]
     if len(picked) * count > MAX_SELECTION:
         refuse(node, f"a choice of {len(picked)} among {count} values, in another order",
                f"at most {MAX_SELECTION} synapses (chosen values times all values)")
-    weight = np.zeros((len(picked), count), np.float32)
-    weight[np.arange(len(picked)), picked] = 1
+    weight = _picking(picked, count)
     ends = (() if len(shape) == 1 else (Reshape((count,)),)), (() if indices.ndim == 1 else (Reshape(indices.shape),))
     return [(source, (*ends[0], Linear(weight), *ends[1]))]
 
 
-def _pointwise(weight: Array, axes: int) -> Conv:
+def _picking(indices: Array, count: int) -> Array:
+    """The matrix of zeros and ones that picks the values of these indices out of `count`; -1 picks none."""
+    weight = np.zeros((len(indices), count), np.float32)
+    weight[np.arange(len(indices)), indices] = indices >= 0
+    return weight
+
+
+def pointwise(weight: Array, axes: int) -> Conv:
     return Conv(weight.reshape(*weight.shape, *(1,) * axes), None, (1,) * axes, ((0, 0),) * axes, (1,) * axes)
 
 
@@ -159,7 +177,9 @@ def _gather(flow: Flow, node: Node) -> Terms:
     indices, picks = _indices(flow, node), flow.constant(node, 1)
     axis = axis_without_batch(node, node.attributes.get("axis", 0), indices.ndim)
     if picks.ndim == 0 and indices.ndim == 1:
-        refuse(node, "a single value without an axis", "a value with an axis of length 1")
+        if not flow.ends(node):
+            refuse(node, "a single value without an axis", "a value with an axis of length 1")
+        picks = picks[None]  # one number for each sample; the graph's outputs have at least one axis
     return _selected(flow, node, np.take(indices, picks, axis))
 
 
@@ -188,10 +208,26 @@ def _pad(flow: Flow, node: Node) -> Terms:
     full = [(0, 0)] * (len(shape) + 1)
     for i, axis in enumerate(padded):
         full[axis] = (amounts[i], amounts[i + len(padded)])
-    if attributes.get("mode", "constant") != "constant" or fill != 0 or full[0] != (0, 0) or min(map(min, full)) < 0:
-        refuse(node, "padding of the batch, with other values than zeros, or by negative amounts",
-               "padding with zeros, by 0 or more on each side")
-    return [(node.inputs[0], (Pad(tuple(full[1:])),))]
+    mode = attributes.get("mode", "constant")
+    if full[0] != (0, 0):
+        refuse(node, "padding of the batch", "padding of the other axes")
+    if mode not in PADDINGS or (mode == "constant" and fill != 0):
+        refuse(node, f"padding with {fill:g}" if mode == "constant" else f"the mode {shorten(mode)}",
+               "zeros, or one of the modes reflect, edge and wrap")
+    if mode == "constant" and min(map(min, full)) >= 0:
+        return [(node.inputs[0], (Pad(tuple(full[1:])),))]
+    indices = _indices(flow, node)
+    for axis, (before, after) in enumerate(full[1:]):
+        if min(before, after) < -indices.shape[axis] or max(before, after) > MAX_PADDING:
+            refuse(node, f"padding by {before} and {after} along an axis of {indices.shape[axis]}",
+                   f"at most {MAX_PADDING}, and some values that stay")
+        kept = range(max(0, -before), indices.shape[axis] - max(0, -after))
+        indices = np.take(indices, kept, axis)
+        around = [(max(before, 0), max(after, 0)) if i == axis else (0, 0) for i in range(indices.ndim)]
+        if 0 in indices.shape or len(indices.ravel()) > MAX_SELECTION:
+            refuse(node, "padding that leaves no value, or too many", f"1 to {MAX_SELECTION} values")
+        indices = np.pad(indices, around, constant_values=-1) if mode == "constant" else np.pad(indices, around, mode)
+    return _selected(flow, node, indices)
 
 
 def _resize(flow: Flow, node: Node) -> Terms:
@@ -216,6 +252,9 @@ def _resize(flow: Flow, node: Node) -> Terms:
     return [(node.inputs[0], (Upsample(tuple(int(f) for f in factors[2:])),))]
 
 
+# Modes of padding, which ONNX and NumPy name alike.
+PADDINGS: tuple[Literal["constant", "reflect", "edge", "wrap"], ...] = ("constant", "reflect", "edge", "wrap")
+MAX_PADDING = 1 << 16
 # The pairs of coordinate_transformation_mode and nearest_mode with which a whole factor n repeats each value n times.
 REPEATING = {("asymmetric", "floor"), *((c, r) for c in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
                                         for r in ("round_prefer_floor", "round_prefer_ceil"))}

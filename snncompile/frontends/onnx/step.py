@@ -15,6 +15,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.onnx.dataflow import Element, Flow, enter, follow
+from snncompile.frontends.onnx.doubts import doubts
 from snncompile.frontends.onnx.file import Model
 from snncompile.frontends.onnx.layers import IGNORED, LAYERS
 from snncompile.frontends.onnx.neurons import make_neuron
@@ -29,7 +30,7 @@ INPUTS = {"spike": (0, 1), "real": (-1, 1)}
 
 
 def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Mapping[str, Any], values: str) -> Graph:
-    """The FLOAT graph of a model.
+    """The FLOAT graph of a model; its notes say (SNN105) where the file may have been meant otherwise.
 
     Args:
         place: the file's name in messages.
@@ -53,7 +54,9 @@ def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Map
     roots = {i: flow.named(o) for i, o in pairs.items()}
     regions = Regions(flow, roots, tuple(flow.named(n) for n in leaving))
     regions.divide()
-    return _Builder(model, flow, regions, frozenset(pairs), {**find_initial(model), **initial}, values).build(leaving)
+    builder = _Builder(model, flow, regions, frozenset(pairs), {**find_initial(model), **initial}, values)
+    graph = builder.build(leaving)
+    return graph.noting(flow.notes).noting(doubts(model, flow, graph, pairs, place, bool(states)))
 
 
 @dataclass

@@ -12,6 +12,8 @@ import numpy as np
 
 from snncompile.ir.types import Array
 
+INTEGRATOR = {"iDecay": 0, "vDecay": 4096, "vThMant": 1 << 18 - 1}
+"""What NetX puts into a dense layer without a neuron. It never fires, and NetX's users read its membrane."""
 NEURON = {"type": "CUBA", "iDecay": 4096, "vDecay": 1024, "vThMant": 25, "refDelay": 1, "gradedSpike": False}
 
 
@@ -43,7 +45,8 @@ def _fill(group: h5py.Group, fields: Mapping[str, Any]) -> None:
 
 
 def netx(layers: list[Layer], x: Array, interval: int | None = None, offset: int = 0) -> Array:
-    """The spikes of the last layer, `[tick, *shape]`, for input `[tick, *shape]` of one sample.
+    """The spikes of the last layer, `[tick, *shape]`, for input `[tick, *shape]` of one sample; its membranes where it
+    has no neuron.
 
     Independent of the compiler: synapses as sums over kernel offsets, neurons after lava-nc 0.10.0, LIFReset included.
     """
@@ -52,7 +55,7 @@ def netx(layers: list[Layer], x: Array, interval: int | None = None, offset: int
         fields = layer.fields
         if layer.kind == "flatten":
             x = x.reshape(len(x), -1)
-        if layer.neuron is None:
+        if layer.neuron is None and "weight" not in fields:
             continue
         phase = None if interval is None else (interval, (offset + block) % interval)
         block += 1
@@ -61,8 +64,8 @@ def netx(layers: list[Layer], x: Array, interval: int | None = None, offset: int
 
 
 def _layer(layer: Layer, x: Array, fields: Mapping[str, Any], phase: tuple[int, int] | None) -> Array:
-    assert layer.neuron is not None
     if layer.kind == "input":
+        assert layer.neuron is not None
         drive = np.rint(x * fields.get("weight", 64)).astype(np.int64)
         return _lif(layer.neuron, lambda t, _: 0 * drive[t], fields.get("bias", 0) + drive, phase)
     bias = np.asarray(fields.get("bias", 0), np.int64)
@@ -72,23 +75,25 @@ def _layer(layer: Layer, x: Array, fields: Mapping[str, Any], phase: tuple[int, 
     else:
         drive = _dense(fields, x)
     rec = np.asarray(fields["weight_rec"], np.int64) if layer.kind == "dense_rec" else None
-    return _lif(layer.neuron, lambda t, s: drive[t] + (0 if rec is None else rec @ s),
-                np.broadcast_to(bias, drive.shape), phase)
+    return _lif(layer.neuron or INTEGRATOR, lambda t, s: drive[t] + (0 if rec is None else rec @ s),
+                np.broadcast_to(bias, drive.shape), phase, membranes=layer.neuron is None)
 
 
-def _lif(neuron: Mapping[str, Any], drive: Any, bias: Array, phase: tuple[int, int] | None) -> Array:
+def _lif(neuron: Mapping[str, Any], drive: Any, bias: Array, phase: tuple[int, int] | None,
+         membranes: bool = False) -> Array:
     u = np.zeros(bias.shape[1:], np.int64)
+    i_decay, v_decay = (np.reshape(neuron[n], (-1, *(1,) * (u.ndim - 1))) for n in ("iDecay", "vDecay"))
     v, s, out = u.copy(), u.copy(), []
     for t in range(len(bias)):
         if phase and t % phase[0] == phase[1]:
             u, v = 0 * u, 0 * v
-        u = np.sign(u) * (np.abs(u) * (4096 - neuron["iDecay"]) >> 12) + (drive(t, s) << 6)
+        u = np.sign(u) * (np.abs(u) * (4096 - i_decay) >> 12) + (drive(t, s) << 6)
         u = np.where(u > 2**23, u - 2**24, np.where(u <= -2**23, u + 2**24, u))
-        v = np.sign(v) * (np.abs(v) * (4096 - neuron["vDecay"]) >> 12) + u + (bias[t] << 6)
+        v = np.sign(v) * (np.abs(v) * (4096 - v_decay) >> 12) + u + (bias[t] << 6)
         v = np.clip(v, -2**23 + 1, 2**23 - 1)
         s = (v > neuron["vThMant"] << 6).astype(np.int64)
         v = np.where(s, 0, v)
-        out.append(s)
+        out.append(v if membranes else s)
     return np.array(out)
 
 

@@ -94,8 +94,11 @@ def _kind(at: int, kind: str) -> Callable[[list[Layer]], None]:
     (_set(1, "bias", np.ones(3)), "SNN102", "layer 1 (conv), bias"),
     (_set(0, "shape", [1, 1, 1, 1]), "SNN102", "layer 0 (input), shape"),
     (_set(1, "secret", 1), "SNN102", 'layer 1, "secret"'),
-    (lambda layers: setattr(layers[3], "neuron", None), "SNN102", "layer 3, neuron"),
-    (lambda layers: layers.pop(0), "SNN102", "layer 0 (conv)"),
+    (lambda layers: setattr(layers[1], "neuron", None), "SNN102", "layer 1, neuron"),
+    (lambda layers: setattr(layers[3], "neuron", None), "SNN104", "layer 3 (dense), neuron"),
+    (lambda layers: (layers.pop(0), layers[0].fields.update(stride=3)), "SNN102", "layer 0 (conv)"),
+    (lambda layers: (layers.pop(0), layers[0].fields.update(shape=[3])), "SNN102", "layer 0 (conv), shape"),
+    (_neuron(1, "iDecay", np.full(3, 8)), "SNN102", "layer 1 (conv), neuron, iDecay"),
     (lambda layers: layers.append(Layer("input", {"shape": [2]})), "SNN102", "layer 5 (input), type"),
     (lambda layers: layers.__delitem__(slice(1, None)), "SNN102", "file"),
     (lambda layers: layers.clear(), "SNN102", "file"),
@@ -107,12 +110,35 @@ def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[list[Layer]], A
     assert (code, True) in [(d.code, place in d.place) for d in diagnostics]
 
 
-def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once_and_each_kind_once(tmp_path: Path) -> None:
     layers = net()
     for at in (1, 3, 4):
         (layers[at].neuron or {})["refDelay"] = 3
     layers[3].fields["weight"] = np.full((3, 18), 0.5)
-    assert codes(write(tmp_path / "bad.net", layers)) == ["SNN102"] * 4
+    found = refusal(write(tmp_path / "bad.net", layers))
+    assert [(d.code, d.place.partition(", ")[2]) for d in found] == [
+        ("SNN102", "layers 1, 3, 4, neuron, refDelay"), ("SNN102", "layer 3 (dense), weight")]
+
+
+def test_layers_of_one_unreadable_type_are_one_problem(tmp_path: Path) -> None:
+    dense = Layer("dense", {"shape": [3], "weight": np.ones((3, 3))}, {"type": "SDNN"})
+    layers = [Layer("input", {"shape": [3]}), *[dense] * 12]
+    (found,) = refusal(write(tmp_path / "bad.net", layers))
+    assert found.place.endswith("layers 1, 2, 3, 4, 5, 6, 7, 8, ... (12 layers), neuron, type")
+
+
+def test_a_shape_that_the_file_contradicts_is_refused(tmp_path: Path) -> None:
+    assert codes(write(tmp_path / "net.net", net()), input_shape=(4, 5, 1)) == ["SNN404"]
+    assert load(tmp_path / "net.net", input_shape=(4, 4, 1))
+
+
+def test_a_network_that_ends_where_the_option_says_needs_neurons_before_it(tmp_path: Path) -> None:
+    layers = net()
+    layers[3].neuron = None
+    (told,) = refusal(write(tmp_path / "net.net", layers))
+    assert "--num-layers 4" in told.help
+    assert list(load(tmp_path / "net.net", num_layers=4).populations) == ["conv1", "dense3"]
+    assert codes(tmp_path / "net.net", num_layers=1) == ["SNN102"]
 
 
 def test_layers_are_numbered_without_a_gap(tmp_path: Path) -> None:
@@ -131,12 +157,15 @@ def test_what_a_file_declares_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"skip_layers": -1}, {"skip_layers": 1.5}, {"reset_interval": 0}, {"dt": 1.0},
-                                     {"reset_offset": "a"}])
+                                     {"reset_offset": "a"}, {"num_layers": 0}, {"input_shape": (0, 1, 1)},
+                                     {"input_shape": (2, 2)}, {"input_shape": "2,a,2"}, {"input_shape": "9" * 5000},
+                                     {"input_shape": 3.5}, {"inputshape": (1, 2, 3)}])
 def test_options_are_checked(tmp_path: Path, options: dict[str, Any]) -> None:
     assert codes(write(tmp_path / "net.net", net()), **options) == ["SNN404"]
 
 
-@pytest.mark.parametrize(("option", "largest"), [("reset_interval", 1 << 30), ("reset_offset", 1 << 30)])
+@pytest.mark.parametrize(("option", "largest"), [("reset_interval", 1 << 30), ("reset_offset", 1 << 30),
+                                              ("num_layers", 1 << 16)])
 def test_options_end_at_their_largest_value(tmp_path: Path, option: str, largest: int) -> None:
     path = write(tmp_path / "net.net", net())
     assert load(path, **{option: largest})

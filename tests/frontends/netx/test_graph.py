@@ -25,10 +25,14 @@ from tests.strategies import Choices, Dice, Drawn
 TICKS = 12
 
 
-def neuron(pick: Choices) -> dict[str, Any]:
-    return {"type": pick.one(["CUBA", "LOIHI"]), "iDecay": pick.one([4096, 2048, 1, 0, pick.integer(0, 4096)]),
-            "vDecay": pick.one([1024, 0, 4096, pick.integer(0, 4096)]), "vThMant": pick.integer(0, 90),
-            "refDelay": 1, "gradedSpike": False}
+def neuron(pick: Choices, channels: int) -> dict[str, Any]:
+    found = {"type": pick.one(["CUBA", "LOIHI"]), "iDecay": pick.one([4096, 2048, 1, 0, pick.integer(0, 4096)]),
+             "vDecay": pick.one([1024, 0, 4096, pick.integer(0, 4096)]), "vThMant": pick.integer(0, 90),
+             "refDelay": 1, "gradedSpike": False}
+    for name in ("iDecay", "vDecay"):
+        if pick.chance(20):
+            found[name] = pick.chooser.array(0, 4096, (channels,))
+    return found
 
 
 def weights(pick: Choices, *shape: int) -> Array:
@@ -54,7 +58,7 @@ def conv(pick: Choices, shape: tuple[int, ...]) -> tuple[Layer, tuple[int, ...]]
     fields = {"shape": [out, *size], "weight": weight, "stride": stride, "padding": padding, "dilation": dilation,
               "groups": groups, "kernelSize": kernel, "inChannels": shape[0], "outChannels": out}
     bias(pick, fields, out)
-    return Layer("conv", fields, neuron(pick)), (out, *size)
+    return Layer("conv", fields, neuron(pick, out)), (out, *size)
 
 
 def dense(pick: Choices, size: int) -> tuple[Layer, tuple[int, ...]]:
@@ -65,7 +69,7 @@ def dense(pick: Choices, size: int) -> tuple[Layer, tuple[int, ...]]:
     elif pick.chance(40):
         fields["delay"] = pick.chooser.array(0, 3, pick.one([(), (out,), (size,), (out, size)]))
     bias(pick, fields, out)
-    return Layer(kind, fields, neuron(pick)), (out,)
+    return Layer(kind, fields, neuron(pick, out)), (out,)
 
 
 def chain(pick: Choices) -> tuple[list[Layer], tuple[int, ...]]:
@@ -75,7 +79,7 @@ def chain(pick: Choices) -> tuple[list[Layer], tuple[int, ...]]:
     shape = first
     layers = [Layer("input", {"shape": shape})]
     if pick.chance(40):
-        layers[0].neuron = neuron(pick)
+        layers[0].neuron = neuron(pick, shape[0])
         layers[0].fields |= {"weight": 128, "bias": pick.integer(-20, 40)} if pick.chance(70) else {}
     for _ in range(pick.integer(0, 2) if spatial else 0):
         layer, shape = conv(pick, shape)
@@ -86,15 +90,21 @@ def chain(pick: Choices) -> tuple[list[Layer], tuple[int, ...]]:
     for _ in range(pick.integer(1, 3)):
         layer, shape = dense(pick, shape[0])
         layers.append(layer)
-    return layers, first
+    if pick.chance(20):
+        layers[-1].neuron = None
+    if layers[0].neuron is None and pick.chance(40):
+        del layers[0]
+    return layers, first if layers[0].kind in ("input", "conv") else (int(np.prod(first)),)
 
 
 def check(pick: Choices, path: Path, seed: int, emitted: bool) -> None:
     layers, shape = chain(pick)
     rng = np.random.default_rng(seed)
-    x = rng.integers(-128, 128, (2, TICKS, *shape)) / 64 if layers[0].neuron else rng.random((2, TICKS, *shape)) < 0.4
+    real = layers[0].kind == "input" and layers[0].neuron
+    x = rng.integers(-128, 128, (2, TICKS, *shape)) / 64 if real else rng.random((2, TICKS, *shape)) < 0.4
     resets = {"reset_interval": pick.integer(1, 7), "reset_offset": pick.integer(0, 9)} if pick.chance(40) else {}
-    model = sc.compile(write(path, layers), load_options=resets)
+    told = {"input_shape": shape[::-1]} if layers[0].kind == "conv" else {}
+    model = sc.compile(write(path, layers), load_options={**resets, **told})
     wanted = [netx(layers, sample, *resets.values()) for sample in x]
     inside = run(model.graph, integers(model.graph, x), record=True, states=True)
     assert np.array_equal(inside.outputs["output"], wanted)
@@ -175,3 +185,73 @@ def test_truth_values_may_be_written_as_enumerations(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         assert file["layer/1/neuron/gradedSpike"].dtype == bool
     sc.load(path)
+
+
+def test_a_first_dense_layer_has_its_width_in_its_weights(tmp_path: Path) -> None:
+    layers = two_layers()[1:]
+    layers[0].fields["weight"] = np.arange(6) + 30  # one row after another, as NetX reads weights on one axis
+    graph = sc.load(write(tmp_path / "two.net", layers))
+    assert graph.shapes["input"] == (3,)
+    x = np.random.default_rng(0).random((1, TICKS, 3)) < 0.5
+    assert np.array_equal(run(graph, {"input": x}).outputs["output"][0], netx(layers, x[0]))
+
+
+def conv_first(stride: int) -> list[Layer]:
+    """A convolution of 5 x 4 values (height, width) and 2 channels as the first layer; 6 x 5 fit a stride of 2 too."""
+    size = [(n - 2) // stride + 1 for n in (5, 4)]
+    fields = {"shape": [3, *size], "weight": np.random.default_rng(0).integers(-9, 60, (3, 2, 2, 2)), "stride": stride,
+              "padding": 0, "dilation": 1, "groups": 1}
+    return [Layer("conv", fields, dict(NEURON))]
+
+
+def test_a_first_convolution_takes_the_shape_of_netx(tmp_path: Path) -> None:
+    path, x = write(tmp_path / "conv.net", conv_first(2)), np.random.default_rng(0).random((1, TICKS, 2, 5, 4)) < 0.5
+    for shape in ((4, 5, 2), "4,5,2"):
+        graph = sc.load(path, input_shape=shape)
+        assert graph.shapes["input"] == (2, 5, 4)
+        assert np.array_equal(run(graph, {"input": x}).outputs["output"][0], netx(conv_first(2), x[0]))
+
+
+def test_a_first_convolution_of_stride_1_has_one_possible_input(tmp_path: Path) -> None:
+    assert sc.load(write(tmp_path / "conv.net", conv_first(1))).shapes["input"] == (2, 5, 4)
+
+
+def test_a_first_convolution_that_several_inputs_fit_names_the_option(tmp_path: Path) -> None:
+    with pytest.raises(sc.CompileError) as caught:
+        sc.load(write(tmp_path / "conv.net", conv_first(2)))
+    (told,) = caught.value.diagnostics
+    assert "from [2, 4, 4] to [2, 5, 5]" in told.found
+    assert "input_shape=(4, 4, 2)" in told.help
+    assert "--input-shape 4,4,2" in told.help
+
+
+def test_only_the_first_layers_are_read(tmp_path: Path) -> None:
+    layers = [*two_layers(), Layer("pool"), Layer("dense", {}, {"type": "SDNN"})]
+    graph = sc.load(write(tmp_path / "long.net", layers), num_layers=3)
+    assert list(graph.populations) == ["dense1", "dense2"]
+    assert list(sc.load(tmp_path / "long.net", num_layers=2).populations) == ["dense1"]
+
+
+def test_the_output_of_a_last_layer_without_a_neuron_is_its_membrane(tmp_path: Path) -> None:
+    """NetX gives it an integrator that never fires: 64 times all inputs so far and the tick's bias."""
+    layers = two_layers()
+    layers[2] = Layer("dense", {"shape": [1], "weight": np.array([[26, -4]]), "bias": 3})
+    model = sc.compile(write(tmp_path / "sum.net", layers))
+    x = np.random.default_rng(1).random((1, 20, 3)) < 0.6
+    fired = netx(layers[:2], x[0])
+    sums = np.cumsum(np.pad(fired, ((1, 0), (0, 0)))[:-1] @ [26, -4])
+    assert np.array_equal(model.run(x).outputs[0, :, 0], 64 * (sums + 3))
+    assert model.graph.nodes["output"].decode == "last"
+    assert model.verify().ok
+
+
+def test_decays_may_differ_from_channel_to_channel(tmp_path: Path) -> None:
+    layers = conv_first(1)
+    layers[0].neuron = {**NEURON, "iDecay": np.array([4096, 1000, 0]), "vDecay": np.array([0, 1, 4096])}
+    graph, x = sc.load(write(tmp_path / "conv.net", layers)), np.random.default_rng(0).random((TICKS, 2, 5, 4)) < 0.5
+    assert np.array_equal(run(graph, {"input": x[None]}).outputs["output"][0], netx(layers, x))
+
+
+def test_public_networks_without_an_input_layer_load(shared_data: Path) -> None:
+    graph = sc.load(shared_data / "lava_dl" / "mnist_no_input_layer.net")
+    assert [graph.shapes[n] for n in graph.nodes] == [(784,), (128,), (64,), (10,), (10,)]

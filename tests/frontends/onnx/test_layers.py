@@ -97,6 +97,29 @@ EXACT = {
                {"s": np.array([1, 1, 2, 3], np.float32)}),
     "resize, as by default": ([node("Resize", "x _ s", "y", mode="nearest")], (2, 3, 2),
                               {"s": np.array([1, 1, 4, 3], np.float32)}),
+    "reflected padding": ([node("Pad", "x p", "y", mode="reflect")], (2, 4, 3), {"p": longs(0, 0, 1, 2, 0, 0, 3, 1)}),
+    "repeated edges": ([node("Pad", "x p", "y", mode="edge")], (2, 3), {"p": longs(0, 0, 2, 0, 0, 1)}),
+    "padding around": ([node("Pad", "x p", "y", mode="wrap")], (2, 3), {"p": longs(0, 0, 2, 0, 0, 1)}),
+    "cut by padding": ([node("Pad", "x p", "y")], (2, 4, 5), {"p": longs(0, 0, -1, 2, 0, 0, 1, -3)}),
+    "einsum": ([node("Einsum", "x w", "y", equation="bi,oi->bo")], (3,), {"w": dyadic(5, 3)}),
+    "einsum, weights first": ([node("Einsum", "w x", "y", equation="io, bi -> bo")], (3,), {"w": dyadic(3, 5)}),
+    "einsum without an arrow": ([node("Einsum", "x w", "y", equation="ab,bc")], (3,), {"w": dyadic(3, 5)}),
+    "einsum, last axis": ([node("Einsum", "x w", "y", equation="...i,oi->...o")], (2, 3), {"w": dyadic(5, 3)}),
+    "einsum, channels": ([node("Einsum", "x w", "y", equation="bchw,oc->bohw")], (3, 4, 2), {"w": dyadic(5, 3)}),
+    "einsum, channels of square size": ([node("Einsum", "x w", "y", equation="bci,dc->bdi")], (3, 3),
+                                        {"w": dyadic(3, 3)}),
+    "einsum, transposed result": ([node("Einsum", "x w", "y", equation="bci,oi->boc")], (2, 3), {"w": dyadic(5, 3)}),
+    "einsum, heads": ([node("Einsum", "x w", "y", equation="bhc,hoc->bho")], (2, 3), {"w": dyadic(2, 5, 3)}),
+    "einsum over all": ([node("Einsum", "x w", "y", equation="bci,oci->bo")], (2, 3), {"w": dyadic(5, 2, 3)}),
+    "einsum of three": ([node("Einsum", "x w v", "y", equation="bi,oi,o->bo")], (3,),
+                        {"w": dyadic(5, 3), "v": dyadic(5)}),
+    "maximum over space": ([node("ReduceMax", "x", "y", axes=[2, 3], keepdims=0)], (3, 4, 2), {}, 13),
+    "maximum over a row": ([node("ReduceMax", "x", "y", axes=[-1])], (3, 4, 2), {}, 13),
+    "maximum of all": ([node("ReduceMax", "x", "y", axes=[1])], (5,), {}, 13),
+    "sum over channels": ([node("ReduceSum", "x axes", "y", keepdims=0)], (3, 4, 2), {"axes": longs(1)}),
+    "sum over channels and rows": ([node("ReduceSum", "x axes", "y")], (3, 4, 2), {"axes": longs(1, 2)}),
+    "sum over a row": ([node("ReduceSum", "x axes", "y", keepdims=0)], (3, 4), {"axes": longs(2)}),
+    "a sum of two at the end": ([node("Relu", "x", "a"), node("Neg", "x", "b"), node("Add", "a b", "y")], (4,)),
     "residual": ([node("Conv", "x w", "h", pads=[1, 1, 1, 1]), node("Add", "h x", "s"), node("Sub", "s x2", "t"),
                   node("Mul", "x half", "x2"), node("Sum", "t x x", "y")], (3, 4, 4),
                  {"w": dyadic(3, 3, 3, 3), "half": 0.5}),
@@ -151,7 +174,14 @@ REFUSED = {
     "linear resizing": ([node("Resize", "x _ s", "y", mode="linear")], (2, 3, 2),
                         {"s": np.array([1, 1, 2, 2], np.float32)}),
     "a reshape of the batch": ([node("Reshape", "x s", "y")], (2, 3), {"s": longs(2, 3)}),
-    "reflected padding": ([node("Pad", "x p", "y", mode="reflect")], (2, 3), {"p": longs(0, 0, 1, 0, 0, 1)}),
+    "padding with ones": ([node("Pad", "x p one", "y")], (2, 3), {"p": longs(0, 0, 1, 0, 0, 1), "one": 1.0}),
+    "padding of the batch": ([node("Pad", "x p", "y", mode="edge")], (2, 3), {"p": longs(1, 0, 1, 0, 0, 1)}),
+    "an einsum over the batch": ([node("Einsum", "x w", "y", equation="bi,bo->io")], (3,), {"w": dyadic(1, 3)}),
+    "an einsum of changing values": ([node("Einsum", "x x", "y", equation="bi,bi->bi")], (3,)),
+    "an einsum that sums the batch": ([node("Einsum", "x w", "y", equation="bi,oi->o")], (3,), {"w": dyadic(4, 3)}),
+    "a softmax inside": ([node("Softmax", "x", "h"), node("Relu", "h", "y")], (3,)),
+    "a softmax over one of two axes": ([node("Softmax", "x", "y")], (2, 3)),
+    "a maximum of channels": ([node("ReduceMax", "x", "y", axes=[1])], (2, 3, 3), {}, 13),
     "three axes of space": ([node("Conv", "x w", "y")], (1, 3, 3, 3), {"w": dyadic(1, 1, 2, 2, 2)}),
     "the wrong channels": ([node("Conv", "x w", "y")], (2, 5, 5), {"w": W2}),
     "an axis too many": ([node("Transpose", "x", "y", perm=[1, 0, 2])], (2, 3)),
@@ -297,3 +327,39 @@ def test_a_quantized_membrane_is_part_of_the_rule(tmp_path):
     assert np.array_equal(run(graph, x, dtype=np.float32).outputs["spk"], wanted)
     compiled = sc.compile(graph, target="c99", calibration=x)
     assert np.array_equal(compiled.run(x).outputs, compiled.reference(x).outputs)
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "ArgMax"])
+def test_what_only_decides_at_the_end_is_left_out_and_said(tmp_path, op):
+    nodes = [node("Gemm", "x w", "h", transB=1), node(op, "h", "y", axis=1)]
+    made = model(nodes, {"x": [1, 3]}, {"y": [1, 1 if op == "ArgMax" else 4]}, {"w": dyadic(4, 3)})
+    made.graph.output[0].type.tensor_type.elem_type = 7 if op == "ArgMax" else 1  # int64, float
+    graph = sc.load(save(made, tmp_path / "net.onnx"), values="real")
+    x = (RNG.integers(-16, 17, (1, 3, 3)) / 16).astype(np.float32)
+    wanted = np.concatenate([steps(made, {"x": x[:, t:t + 1]}, {})["y"] for t in range(3)], 1)
+    (left,) = run(graph, {"x": x}).outputs.values()
+    choices = wanted[..., 0] if op == "ArgMax" else wanted.argmax(-1)
+    assert left.argmax(-1).tolist() == choices.tolist()
+    assert f"{op} at the end was left out" in graph.notes[0].found
+
+
+@pytest.mark.parametrize("nodes", [
+    [node("Squeeze", "x a", "y")], [node("Gather", "x i", "y", axis=1)],
+    [node("ReduceMax", "x", "y", axes=[1], keepdims=0)]], ids=["squeeze", "gather", "maximum"])
+def test_one_number_a_sample_leaves_as_an_axis_of_one(tmp_path, nodes):
+    """It must be the file's output: further nodes would count axes from another one."""
+    constants = {"a": longs(1), "i": np.array(0)}
+    made = model(nodes, {"x": [1, 1]}, {"y": [1]}, constants, 13)
+    graph = sc.load(save(made, tmp_path / "net.onnx"), values="real")
+    x = (RNG.integers(-16, 17, (1, 3, 1)) / 16).astype(np.float32)
+    assert np.array_equal(next(iter(run(graph, {"x": x}).outputs.values())), x)
+    more = model([*nodes, node("Unsqueeze", "y a", "z")], {"x": [1, 1]}, {"z": [1, 1]}, constants, 13)
+    with pytest.raises(CompileError, match="SNN104"):
+        sc.load(save(more, tmp_path / "more.onnx"))
+
+
+def test_reflections_of_large_layers_are_the_same_in_every_channel(tmp_path):
+    """One matrix over the places, for all channels: a matrix over all values would have 64 times as many entries."""
+    graph = agree(tmp_path, [node("Pad", "x p", "y", mode="reflect")], (8, 24, 24),
+                  {"p": longs(0, 0, 1, 1, 0, 0, 1, 1)})
+    assert [type(op).__name__ for op in graph.nodes.values() if hasattr(op, "weight")] == ["TokenMix"]

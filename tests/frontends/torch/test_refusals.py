@@ -59,7 +59,7 @@ class Attention(nn.Module):
 def test_an_unknown_module_is_named_by_path_class_and_operation():
     inner = nn.Sequential(nn.Linear(4, 4), nn.Sequential(Attention()))
     diagnostics = refused(Made(lambda m, x: m.layer(m.lif(x)), layer=inner), 'module "layer.1.0" (Attention)',
-                          '"softmax"', "neuron_module")
+                          "mul behind softmax", "may only end a network")
     assert [d.code for d in diagnostics] == ["SNN104"]
 
 
