@@ -159,6 +159,10 @@ class Agreement:
     def decisions(self) -> float:
         return self.decisions_equal / self.samples if self.samples else 1.0
 
+    def __repr__(self) -> str:
+        measures = import_module("snncompile.report.steps").measures(self)
+        return f"<Agreement on {self.samples:,} samples: {', '.join(f'{what} {shown}' for what, shown in measures)}>"
+
     def count(self, integer: Graph, exact: Mapping[str, Array], emitted: Mapping[str, Array]) -> None:
         """Add what the populations of both networks emitted on the same samples, `[sample, tick, *shape]` by name.
 
