@@ -109,7 +109,8 @@ def stub(homes: Mapping[str, str]) -> str:
 _NAMED = [("snncompile.cost.estimate", "Cost"), ("snncompile.cost.estimate", "Rate"), ("snncompile.explorer", "Point"),
           ("snncompile.inputs", "Data"), ("snncompile.loss_sources", "Loss"), ("snncompile.targets.verdict", "Verdict"),
           ("snncompile.mapping.partitioned", "Partition"), ("snncompile.mapping.place", "Placement"),
-          ("snncompile.targets.layer_options", "Layers"), ("snncompile.targets.layer_options", "Widths")]
+          ("snncompile.targets.layer_options", "Layers"), ("snncompile.targets.layer_options", "Widths"),
+          ("snncompile.ir.types", "Shape")]
 """Types that the signatures name and that are not public names themselves."""
 
 

@@ -437,4 +437,4 @@ def test_two_builds_are_equal_byte_for_byte_and_hold_the_warnings():
     assert builds[0] == builds[1]
     notes = json.loads(builds[0]["report.json"])["notes"]
     assert [n["code"] for n in notes] == ["SNN405"]
-    assert set(notes[0]) == {"severity", "code", "title", "place", "found", "limit", "help"}
+    assert set(notes[0]) == {"severity", "code", "title", "place", "found", "expected", "help"}

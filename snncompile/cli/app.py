@@ -30,7 +30,7 @@ DEFECT = 3
 WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF}
 """What the operating system says of streams that cannot be written."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Compile spiking neural networks; every stage computes the same spikes.",
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})

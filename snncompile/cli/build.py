@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snncompile.cli import complete
 from snncompile.cli.data import reader
 from snncompile.cli.group import OptionGroup
 from snncompile.cli.options import (
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 LOOKING = "Looking at passes"
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A network: .nir, .net, the compiler's own .snn, or "
-                                       "model.py:build for PyTorch.",
-                                       show_default=False)]
-TargetName = Annotated[str, typer.Option("--target", "-t", help="A target's name, or its .toml file.")]
+Source = Annotated[str, typer.Argument(
+    metavar="SOURCE", autocompletion=complete.sources, show_default=False,
+    help="A network: .nir, .net, the compiler's own .snn, or model.py:build for PyTorch.")]
+TargetName = Annotated[str, typer.Option("--target", "-t", help="A target's name, or its .toml file.",
+                                         autocompletion=complete.targets)]
 Calibrate = Annotated[str | None, typer.Option(
     "--calibrate", help="Samples on which ranges and rates are measured, and float and integer network compared: .npz, "
     ".npy, event files, .csv, or a folder of recordings.", show_default=False, metavar="FILE")]
@@ -49,7 +51,7 @@ class PassOptions(OptionGroup):
 
     print_after: Annotated[list[str] | None, typer.Option(
         "--print-after", help="Print the graph after this pass, in the text form; may be repeated.", metavar="PASS",
-        rich_help_panel=LOOKING, show_default=False)] = None
+        autocompletion=complete.parts, rich_help_panel=LOOKING, show_default=False)] = None
     print_after_all: Annotated[bool, typer.Option(
         "--print-after-all", help="Print the graph after every pass.", rich_help_panel=LOOKING)] = False
     time_passes: Annotated[bool, typer.Option(

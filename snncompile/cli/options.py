@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from snncompile.cli.complete import beginning
 from snncompile.cli.group import Option, OptionGroup, flag_of
 from snncompile.diagnostics import fail, shorten
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
@@ -29,7 +30,10 @@ TYPES: Mapping[str, Any] = {"whole": int, "real": float, "flag": bool}
 
 
 def _option(panel: str, flag: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(flag, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+    """An option; a shell completes the words that `metavar` shows, but not what has capitals and stands for a value."""
+    words = [word for word in (metavar or "").split("|") if word == word.lower() and ".." not in word]
+    return typer.Option(flag, help=help, metavar=metavar, rich_help_panel=panel, show_default=False,
+                        autocompletion=beginning(words) if words else None)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _sample(replay: Replay) -> Iterator[str]:
         exact_line = [] if curve.exact is None else [Line(curve.exact, "float")]
         exact_row = [] if curve.exact_fired is None else [("float", curve.exact_fired)]
         yield curve_svg.to_svg(Curves(
-            f'membrane of neuron {_place(curve.neuron)} of "{short(curve.population, NAME)}"',
+            f'{short(curve.what, NAME)} of neuron {_place(curve.neuron)} of "{short(curve.population, NAME)}"',
             [*exact_line, Line(curve.integer, "integer")], [*exact_row, ("integer", curve.fired)], curve.threshold,
             first.tick if first else None))
 

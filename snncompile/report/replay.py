@@ -55,6 +55,7 @@ class Curve:
     """The membrane of one neuron over the ticks of a sample, in the units of the float network.
 
     Attributes:
+        what: `membrane`, or the name of another state where the neuron has none.
         integer, exact: `[tick]`, after each tick and its reset; `exact` is None without a float network.
         fired, exact_fired: `[tick]`, what the neuron emitted.
         threshold: None for a rule without one.
@@ -62,6 +63,7 @@ class Curve:
 
     population: str
     neuron: tuple[int, ...]
+    what: str
     integer: Array
     exact: Array | None
     fired: Array
@@ -186,21 +188,29 @@ class Replay:
         return None
 
     def _curve(self, name: str, neuron: tuple[int, ...]) -> Curve | None:
-        op = self.graph.population(name)
-        states = self.integer.states.get(name, {})
-        if not states:
+        op, known = self.graph.population(name), self.integer.states.get(name, {})
+        if not known:
             return None
-        state = "v" if "v" in states else list(states)[-1]
+        membranes = self._membranes(name)
+        state = next((s for s in ("v", *membranes) if s in membranes and s in known), next(iter(known)))
+        of = state in membranes
         at: Any = (self.sample, slice(None), *neuron)
-        unit = _element(op.unit, self.graph.shapes[name], neuron)
-        exact, fired, threshold = None, None, op.threshold
-        threshold = None if threshold is None else _element(threshold, self.graph.shapes[name], neuron) * unit
-        if self.exact is not None and self.legal is not None and state in self.exact.states.get(name, {}):
-            neurons = self.legal.nodes[name]
-            exact, fired = self.exact.states[name][state][at], self.exact.emitted[name][at]
-            if isinstance(neurons, Neuron) and neurons.threshold is not None:
-                threshold = _element(neurons.threshold, self.graph.shapes[name], neuron)
-        return Curve(name, neuron, states[state][at] * unit, exact, self.integer.emitted[name][at], fired, threshold)
+        unit = _element(op.unit, self.graph.shapes[name], neuron) if of else 1.0
+        exact = exact_fired = None
+        threshold = _element(op.threshold, self.graph.shapes[name], neuron) * unit if of and op.threshold is not None \
+            else None
+        if self.exact is not None and state in self.exact.states.get(name, {}):
+            exact, exact_fired = self.exact.states[name][state][at], self.exact.emitted[name][at]
+        return Curve(name, neuron, "membrane" if of else f"state {state}", known[state][at] * unit, exact,
+                     self.integer.emitted[name][at], exact_fired, threshold)
+
+    def _membranes(self, name: str) -> list[str]:
+        """The states of a population that are measured in steps of its membrane; only `v` is known to be one without
+        a float network."""
+        neurons = None if self.legal is None else self.legal.nodes[name]
+        if isinstance(neurons, Neuron):
+            return [state for state, quantity in neurons.traced.states.items() if quantity.dimension == "membrane"]
+        return ["v"]
 
 
 def _element(value: Array | float, shape: tuple[int, ...], place: tuple[int, ...]) -> float:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,10 @@ class Agreement:
     def decisions(self) -> float:
         return self.decisions_equal / self.samples if self.samples else 1.0
 
+    def __repr__(self) -> str:
+        measures = import_module("snncompile.report.steps").measures(self)
+        return f"<Agreement on {self.samples:,} samples: {', '.join(f'{what} {shown}' for what, shown in measures)}>"
+
     def count(self, integer: Graph, exact: Mapping[str, Array], emitted: Mapping[str, Array]) -> None:
         """Add what the populations of both networks emitted on the same samples, `[sample, tick, *shape]` by name.
 
@@ -245,17 +250,14 @@ class Report:
         return [_flat({**dataclasses.asdict(p), "neurons": p.neurons}) for p in self.populations]
 
     def __repr__(self) -> str:
-        from snncompile.report.figures import figures
-
-        shown = figures(self)
+        shown: Mapping[str, str] = import_module("snncompile.report.figures").figures(self)
         width = max(map(len, shown), default=0)
         head = f"Report of {shorten(self.name)} for {self.target}, {len(self.notes)} warnings"
         return "\n".join([head, *(f"  {what:<{width}}  {figure}" for what, figure in shown.items())])
 
     def _repr_html_(self) -> str:
-        from snncompile.report.html import summary
-
-        return summary(self)
+        shown: str = import_module("snncompile.report.html").summary(self)
+        return shown
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,14 @@ def test_a_terminal_shows_the_figures_of_a_report(model):
     assert max(map(len, shown)) < 80
 
 
+def test_agreements_are_short_where_they_are_shown(model):
+    agreement = model.report.agreement
+    assert repr(agreement) == (
+        f"<Agreement on 5 samples: spikes equal {percent(agreement.spikes_equal)}, spikes shared "
+        f"{percent(agreement.spikes_shared)}, counts {percent(agreement.counts_shared)}, decisions equal "
+        f"{percent(agreement.decisions)}>")
+
+
 def test_a_report_gives_rows_for_a_data_frame(model):
     rows = model.report.rows()
     assert [row["name"] for row in rows] == ["lif1", "lif2"]

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.ir.ops import Linear
+from snncompile.ir.populations import Neuron
 from snncompile.report import replay as module
 from snncompile.report.replay import Replay
 from tests.nets import small, spikes, two_inputs
+from tests.passes.chains import chain
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,17 @@ def test_without_a_difference_there_is_none_and_the_busiest_neuron_is_shown():
     counts = replay.integer.emitted["lif2"][0].sum(0)
     assert replay.curve().population == "lif2"
     assert counts[replay.curve().neuron] == counts.max()
+
+
+def test_a_state_that_counts_is_no_membrane():
+    graph = chain(Linear(np.eye(3) * 0.7, None), Neuron.of("qlif", decay=0.5, step=0.25), shape=(3,))
+    x = (np.random.default_rng(0).random((2, 8, 3)) < 0.6).astype(float)
+    curve = replayed(sc.compile(graph, calibration=x)).curve()
+    assert curve.what == "state q"
+    assert curve.threshold is None
+    assert np.array_equal(curve.integer, curve.exact)
+    assert np.array_equal(curve.exact, np.rint(curve.exact))
+    assert curve.exact.any()
 
 
 def test_a_network_in_integers_has_no_float_network(model, tmp_path):
