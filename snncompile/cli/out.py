@@ -126,11 +126,14 @@ class Out(OptionGroup):
                         self.console.print(_text(f"  {line}"), soft_wrap=True)
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Print warnings on stderr, or keep them for the JSON; each is printed once however often it is given."""
+        """Print warnings and notes on stderr, or keep them for the JSON; each is printed once however often it is given.
+
+        With `--quiet`, notes are not printed.
+        """
         new = [d for d in map(self._as_typed, diagnostics) if d not in self.noted]
         self.noted += new
         if not self.json:
-            for diagnostic in alike(new):
+            for diagnostic in alike([d for d in new if d.severity == "warning" or not self.quiet]):
                 self._diagnose(diagnostic)
 
     def answer(self, result: dict[str, Any]) -> None:
