@@ -15,7 +15,6 @@ from snncompile.frontends.torch.cells import neuron_module as neuron_module
 from snncompile.inputs import Data as Data
 from snncompile.ir.graph import Edge as Edge
 from snncompile.ir.graph import Graph as Graph
-from snncompile.ir.types import Shape as Shape
 from snncompile.loss_sources import Loss as Loss
 from snncompile.mapping.partitioned import Partition as Partition
 from snncompile.mapping.place import Placement as Placement
@@ -52,7 +51,7 @@ def load(
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
     num_layers: int | None = None,
-    input_shape: Shape | None = None,
+    input_shape: tuple[int, ...] | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Graph: ...
@@ -89,7 +88,7 @@ def check(
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
     num_layers: int | None = None,
-    input_shape: Shape | None = None,
+    input_shape: tuple[int, ...] | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Verdict: ...
@@ -123,7 +122,7 @@ def estimate(
     initial: Mapping[str, Any] | None = None,
     skip_layers: int | None = None,
     num_layers: int | None = None,
-    input_shape: Shape | None = None,
+    input_shape: tuple[int, ...] | None = None,
     reset_interval: int | None = None,
     reset_offset: int | None = None,
 ) -> Cost: ...

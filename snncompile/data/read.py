@@ -138,7 +138,8 @@ def _fit(x: Array, shape: Shape, lead: int, place: str) -> Array:
     if not fits:
         axes = "sample, tick" if lead == 2 else "sample"
         fail("SNN501", place, f"an array {list(x.shape)}", f"[{', '.join([axes, *map(str, shape)])}]",
-             "static frames need an encoding, such as --encode direct --ticks 16 (encode=..., ticks=...)" if lead == 2 else "for an array with a tick axis, leave out the encoding")
+             "static frames need an encoding, such as --encode direct --ticks 16 (encode=..., ticks=...)"
+             if lead == 2 else "for an array with a tick axis, leave out the encoding")
     check_room(x.shape, place)
     if 0 in x.shape[:lead]:
         fail("SNN501", place, f"an array {list(x.shape)}", "at least one sample and one tick")

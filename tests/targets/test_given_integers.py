@@ -1,5 +1,6 @@
 """Networks that arrive in integers, such as those of lava-dl, on chips: what is judged, and what the user is told."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -12,6 +13,7 @@ from snncompile.ir.loihi import LoihiLif
 from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.populations import IntState, Population
 from snncompile.ir.types import ShapeOnly, Stage
+from snncompile.targets.advice import trained_reset
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
@@ -83,3 +85,16 @@ def test_more_chips_are_named_as_the_user_types_them():
     named = re.search('--target "(.*)"', problem.help)[1]
     assert named == "loihi1 chips=2"
     assert sc.check(crowd, named).ok
+
+
+@pytest.mark.parametrize(("resets", "advised"), [
+    (("value", "none"), ["to a value (snnTorch: reset_mechanism=\"zero\", reset_delay=False"]),
+    (("subtract",), ["by subtraction (snnTorch: reset_mechanism=\"subtract\""]), (("none",), ["train without a reset"]),
+    (("value", "subtract"), ["to a value (", " or by subtraction ("])])
+def test_resets_that_the_hardware_has_are_advised(resets, advised):
+    target = load_target("loihi1")
+    target = dataclasses.replace(target, neurons=dataclasses.replace(target.neurons, resets=resets))
+    text = trained_reset(layer_table(network(np.ones((1, 1), int))), target)
+    assert [words for words in advised if words not in text] == []
+    assert ("subtraction" in text) == ("subtract" in resets)
+
