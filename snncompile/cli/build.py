@@ -23,7 +23,7 @@ from snncompile.cli.options import (
     TimingOptions,
 )
 from snncompile.cli.out import Out
-from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.diagnostics import Diagnostic, did_you_mean, fail, shorten
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Graph
@@ -84,12 +84,13 @@ class HeldOutOptions(OptionGroup):
     validate_labels: Annotated[str | None, typer.Option(
         "--validate-labels", help="The classes of the samples held out.", metavar="FILE", show_default=False)] = None
 
-    def given(self, samples: SampleOptions) -> dict[str, Any]:
+    def given(self, out: Out, samples: SampleOptions) -> dict[str, Any]:
         """The arguments of `compile` for them. Raises SNN701 for labels without samples."""
         if self.validate is None:
             if self.validate_labels is not None:
                 fail("SNN701", "option --validate-labels", "no samples held out", "--validate FILE")
             return {}
+        note_on_labels(out, self.validate_labels, self.validate, "--validate-labels")
         return {"validation": reader(self.validate, samples, lambda *_: None),
                 "validation_labels": labels_of(self.validate_labels, self.validate)}
 
@@ -182,6 +183,16 @@ def labels_of(labels: str | None, samples: str | None) -> Any:
     return None if labels is None else read_labels(labels, inputs=samples)
 
 
+def note_on_labels(out: Out, labels: str | None, samples: str | None, flag: str = "--labels") -> None:
+    """Say where a file of samples holds labels too, and none were named."""
+    from snncompile.data import labels_beside
+
+    if labels is None and samples is not None and (name := labels_beside(samples)):
+        out.note([Diagnostic("SNN105", f"file {shorten(Path(samples))}", f"the array {shorten(name)} was not used",
+                             "labels are read where they are asked for",
+                             f"give {flag} {shorten(Path(samples).name)[1:-1]} to count correct decisions", "note")])
+
+
 def compile_(
     out: Out,
     source: Source,
@@ -206,8 +217,9 @@ def compile_(
     if output is not None:
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.printed(out))
+    note_on_labels(out, labels, calibrate)
     model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples,
-                         **folding.given(), **program.given(), **limits.given(), **held_out.given(samples))
+                         **folding.given(), **program.given(), **limits.given(), **held_out.given(out, samples))
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snncompile.cli.build import Labels, Source, TargetName, labels_of
+from snncompile.cli.build import Labels, Source, TargetName, labels_of, note_on_labels
 from snncompile.cli.data import reader
 from snncompile.cli.options import ArithmeticOptions, SampleOptions, SourceOptions
 from snncompile.cli.out import Out
@@ -38,6 +38,7 @@ def losses(
     from snncompile.loss_sources import losses as measure
     from snncompile.observer import Observer
 
+    note_on_labels(out, labels, calibrate)
     classes = labels_of(labels, calibrate)
     with out.counting() as counter:
         rows = measure(source, target, calibration=reader(calibrate, samples, lambda *_: None), labels=classes,

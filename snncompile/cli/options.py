@@ -94,6 +94,8 @@ class SourceOptions(LibraryOptions):
     decode: Annotated[str | None, _option(SOURCE, "--decode", "How outputs are decoded.", "rate|last|max")] = None
     states: Annotated[str | None, _option(SOURCE, "--states", "ONNX: the output that is an input's next value.",
                                           "IN=OUT,...")] = None
+    example_input: Annotated[str | None, _option(SOURCE, "--example-input", "PyTorch: the shape of what one call "
+                                                 "takes, its batch included.", "SIZE,...")] = None
     skip_layers: Annotated[int | None, _option(SOURCE, "--skip-layers", ".net: leave out the first layers.",
                                                "N")] = None
     num_layers: Annotated[int | None, _option(SOURCE, "--num-layers", ".net: read the first layers only.", "N")] = None

@@ -23,7 +23,7 @@ from snncompile.data.events import (
     read_event_file,
 )
 from snncompile.data.files import check_room, npz_names, place_of, read_bytes, read_npy, read_npz
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.ir.layouts import LAYOUTS, sample_first
 from snncompile.ir.types import Array, Shape
 
@@ -96,6 +96,16 @@ def read_labels(path: Source, *, key: str | None = None, inputs: Source | None =
         labels = {row.get("file", ""): row["label"] for row in rows}
         rows = [{"label": _label_of(recording, labels, file)} for recording in _listed(folder)]
     return _label_column(rows, place_of(file))
+
+
+def labels_beside(path: Source) -> str | None:
+    """The name of an array of labels in an `.npz` file of samples; None where there is none, or for other files."""
+    if not isinstance(path, (str, os.PathLike)) or Path(path).suffix.lower() != ".npz":
+        return None
+    try:
+        return next((name for name in npz_names(Path(path)) if name.lower() in LABEL_KEYS), None)
+    except CompileError:  # reading the samples says what is wrong
+        return None
 
 
 def _from_array(path: Path, shape: Shape, key: str | None, ticks: int | None, encode: str | None, seed: int,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.frontends.torch.source import is_module
 from snncompile.ir.graph import Graph
 
 MAX_TEXT_BYTES = 1 << 28
@@ -32,7 +33,7 @@ def load(source: Any, **options: Any) -> Graph:
     if isinstance(source, Graph):
         _refuse_options(options, "a graph")
         return source
-    if _is_module(source):
+    if is_module(source):
         from snncompile.frontends.torch.load import load_torch
 
         return load_torch(source, options)
@@ -59,11 +60,6 @@ def _meant(source: str) -> str:
     if colon and path and name.isidentifier():
         return f"for a network of a Python file, give its path: {shorten(path.replace('.', '/') + '.py:' + name)[1:-1]}"
     return did_you_mean(Path(source).suffix.lower(), READERS)
-
-
-def _is_module(source: object) -> bool:
-    """Whether this is a PyTorch module, by the name of its class, so that torch need not be imported."""
-    return any((c.__module__, c.__name__) == ("torch.nn.modules.module", "Module") for c in type(source).__mro__)
 
 
 def _load_python(source: str, options: Mapping[str, Any]) -> Graph:

@@ -19,6 +19,8 @@ from torch import Tensor
 ROUNDINGS = frozenset(("round", "floor", "ceil", "trunc", "fix", "sign", "sgn", "heaviside"))
 """Functions after which a weight has few different values."""
 MAX_CODE = (1 << 15) - 1
+MAX_FOUND = 255
+"""The largest integer where the step is not known: with larger ones, any two numbers are multiples of some step."""
 ULPS = 8
 
 
@@ -88,7 +90,7 @@ def _step_of(values: Array, tolerance: float) -> float | None:
     v = v[v > 4 * tolerance]
     if not v.size:
         return 1.0
-    counts = np.arange(1, MAX_CODE + 1)
+    counts = np.arange(1, MAX_FOUND + 1)
     for value in v:
         steps = v[0] / counts
         counts = counts[np.abs(value - np.rint(value / steps) * steps) <= tolerance]

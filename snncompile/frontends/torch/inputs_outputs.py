@@ -24,7 +24,8 @@ def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
     """The arguments of `forward` as tensors in the precision of the module, by the names of the graph's inputs.
 
     Args:
-        example: a tensor, an array, a shape, or a tuple or list of these for several inputs.
+        example: a tensor, an array, a shape, also as a text like "16,1,34,34", or a tuple or list of these for several
+            inputs.
 
     Raises:
         CompileError: SNN404 where the example is missing, or is nothing of this kind.
@@ -32,11 +33,22 @@ def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
     if example is None:
         fail("SNN404", "option example_input", "nothing", "a tensor that one call of the module takes, its batch "
              "included, or the shape of such a tensor", "the shapes of a PyTorch network are known only when it runs; "
-             "give example_input, or let build() return (module, example_input)")
+             "give --example-input 16,1,700 (example_input=...) for 16 ticks, 1 sample and 700 inputs, or what the "
+             "network takes; or let build() return (module, example_input)")
+    if isinstance(example, str):
+        example = _sizes(example)
     several = isinstance(example, (tuple, list)) and not all(isinstance(n, int) for n in example)
     tensors = [_tensor(e, module) for e in (example if several else [example])]
     names = _input_names(module, len(tensors))
     return dict(zip(names, tensors, strict=True))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """The sizes of a shape that is given as a text. Raises SNN404 for another text."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        fail("SNN404", "option example_input", shorten(text), "the sizes of a shape, such as 16,1,700")
+    return tuple(map(int, parts))
 
 
 def _input_names(module: nn.Module, count: int) -> list[str]:
