@@ -31,7 +31,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     start = time.perf_counter()
-    styles = [n for n, s in STYLES.items() if find_spec(s.framework) is not None and options.style in n]
+    styles = [n for n, s in STYLES.items() if find_spec(s.framework) is not None and options.style in n
+              for _ in range(s.share)]
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     causes: Counter[str] = Counter()
@@ -48,7 +49,7 @@ def main() -> int:
     _print_table("form", forms)
     print(*(f"{n:5}  {cause}" for cause, n in causes.most_common()), sep="\n")
     total = sum(rows.values(), Counter())
-    print(f"{options.count} networks in {len(styles)} styles: {dict(total)}, {time.perf_counter() - start:.0f} s")
+    print(f"{options.count} networks in {len(set(styles))} styles: {dict(total)}, {time.perf_counter() - start:.0f} s")
     return int(any(k in ("differs", "raises") for k in total))
 
 

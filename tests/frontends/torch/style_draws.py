@@ -42,7 +42,7 @@ HEADS = ("heads added", "heads subtracted", "neurons added", "neurons subtracted
          "difference of entries")
 ONE_VALUE = ("squeeze", "first", "difference of entries")
 """Heads that return one value a sample."""
-EXAMPLES = ("bfloat16", "asks for gradients", "meta example", "meta network")
+EXAMPLES = ("bfloat16", "asks for gradients", "meta example", "meta network", "data loader", "dataset")
 
 
 @dataclass
@@ -62,14 +62,14 @@ class Draw:
 
     def case(self) -> Case:
         pick = self.pick
-        self.example = pick.one(EXAMPLES) if pick.chance(20) else ""
+        self.example = pick.one(EXAMPLES) if pick.chance(40) else ""
         if self.example == "bfloat16" and self.style.framework in ("sinabs", "norse"):
             self.example = ""  # they compute the parameters of neurons from others, which would be rounded to 16 bits
         if self.example == "meta network" and self.style.framework == "snntorch":
             self.example = ""  # whether there is a graded_spikes_factor is not known without numbers
         self.forms += [self.example] if self.example else []
-        image = self.style.framework != "norse" and pick.chance(35)
-        channels = 1 if pick.chance(30) else int(pick.rng.integers(2, 4))
+        image = self.style.framework != "norse" and pick.chance(50)
+        channels = 1 if pick.chance(50) else int(pick.rng.integers(2, 4))
         if image and self.style.form == "merged" and channels == 1:
             self.forms.append("merged, one channel")
         shape: Shape = (channels, 6, 5) if image else (int(pick.rng.integers(2, 7)),)
@@ -82,7 +82,7 @@ class Draw:
             parts.append(block)
         head = self.head(shape)
         over = self.over(head, given)
-        final = pick.one(list(FINALS)) if head.kind not in ONE_VALUE and pick.chance(25) else ""
+        final = pick.one(list(FINALS)) if head.kind not in ONE_VALUE and pick.chance(40) else ""
         self.forms += [final] if final else []
         second = None
         if over == "two a tick":
@@ -103,7 +103,7 @@ class Draw:
         network: nn.Module = net
         if self.example == "bfloat16":
             net = network = net.bfloat16()
-        if pick.chance(15):
+        if pick.chance(20):
             wrapper = pick.one(list(WRAPPERS))
             self.forms.append(wrapper)
             network = WRAPPERS[wrapper](network)
@@ -176,13 +176,13 @@ class Draw:
         pick, size = self.pick, shape[0]
         kinds = [*HEADS]
         jelly = self.style.framework == "spikingjelly" and self.style.form == "steps"
-        if self.style.framework == "spikingjelly" and self.style.form != "merged":
-            kinds += ["infinite threshold"] * 2
         if jelly:
-            kinds += ["non-spiking"] * 4
+            kinds = ["non-spiking"] * 7 + ["infinite threshold", *kinds[:2]]
+        elif self.style.framework == "spikingjelly":
+            kinds += ["infinite threshold"] * 2
         if self.style.framework == "snntorch" and self.style.form == "loop":
-            kinds.append("membrane")
-        kind = "spikes" if pick.chance(40) else pick.one(kinds)
+            kinds += ["membrane"] * 3
+        kind = "spikes" if pick.chance(35) else pick.one(kinds)
         if kind != "spikes":
             self.forms.append(kind)
         out = 1 if kind == "squeeze" else int(pick.rng.integers(2, 5))

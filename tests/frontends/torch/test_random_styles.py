@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.frontends.torch.style_draws import random_case  # noqa: E402
-from tests.frontends.torch.style_networks import STYLES, different, is_active  # noqa: E402
+from tests.frontends.torch.style_draws import random_case
+from tests.frontends.torch.style_networks import STYLES, different, is_active
 
 SEEDS = (0, 1)
 
