@@ -19,8 +19,9 @@ from importlib.util import find_spec
 import torch
 
 from snncompile.diagnostics import CompileError
+from tests.frontends.torch.style_cases import different
 from tests.frontends.torch.style_draws import random_case
-from tests.frontends.torch.style_networks import STYLES, different
+from tests.frontends.torch.style_networks import STYLES
 
 
 def main() -> int:

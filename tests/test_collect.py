@@ -63,7 +63,8 @@ def test_a_data_loader_gives_its_batches(compiled: Any) -> None:
 
     graph, x, labels, wanted = compiled
     tensors = TensorDataset(torch.from_numpy(x), torch.from_numpy(labels))
-    for given in (tensors, Subset(tensors, range(SAMPLES)), DataLoader(tensors, batch_size=4), DataLoader(Dataset(x, labels), batch_size=3)):
+    loaders = DataLoader(tensors, batch_size=4), DataLoader(Dataset(x, labels), batch_size=3)
+    for given in (tensors, Subset(tensors, range(SAMPLES)), *loaders):
         assert same(sc.compile(graph, calibration=given), wanted)
     batches = ((torch.from_numpy(x[i:i + 5]).transpose(0, 1), labels[i:i + 5]) for i in (0, 5))
     assert same(sc.compile(graph, calibration=batches, layout="time-first"), wanted)

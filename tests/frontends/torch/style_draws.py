@@ -13,6 +13,7 @@ from torch import nn
 from snncompile.ir.types import Shape
 from tests.frontends.torch.modules import in_doubles
 from tests.frontends.torch.random_cells import FRAMEWORKS, Merged, Pick
+from tests.frontends.torch.style_cases import DECODINGS, Case
 from tests.frontends.torch.style_forms import (
     DENSE,
     FINALS,
@@ -24,11 +25,9 @@ from tests.frontends.torch.style_forms import (
     plain,
 )
 from tests.frontends.torch.style_networks import (
-    DECODINGS,
     SAMPLES,
     STYLES,
     Block,
-    Case,
     Flat,
     Head,
     Net,
@@ -151,7 +150,7 @@ class Draw:
         shape = tuple(layer.double().eval()(torch.zeros(2, *shape).double()).shape[1:])
         parts.append(Block("plain", self.lifted(layer), self.neuron(shape)))
         if pick.chance(50):
-            kind = pick.one(list(POOLS))
+            kind = pick.one(list(POOLS)[pick.dyadic:])  # thirds of dyadic numbers round where they meet a threshold
             self.forms.append(kind)
             pool = POOLS[kind](pick)
             shape = tuple(pool(torch.zeros(2, *shape)).shape[1:])
@@ -232,7 +231,7 @@ class Draw:
             return "decoded"
         options = ["all", "sum", "mean", "last", "max"]
         if self.style.form == "loop":
-            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", "two a tick"]
+            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", "two a tick", "two a tick"]
         chosen = self.pick.one(options)
         if chosen == "two a tick" and (len(given) > 1 or head.kind in ONE_VALUE):
             return "in place"
