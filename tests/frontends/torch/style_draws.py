@@ -231,7 +231,7 @@ class Draw:
             return "decoded"
         options = ["all", "sum", "mean", "last", "max"]
         if self.style.form == "loop":
-            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", "two a tick", "two a tick"]
+            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", *["two a tick"] * 2]
         chosen = self.pick.one(options)
         if chosen == "two a tick" and (len(given) > 1 or head.kind in ONE_VALUE):
             return "in place"

@@ -6,8 +6,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.frontends.torch.style_draws import random_case
-from tests.frontends.torch.style_networks import STYLES, different, is_active
+from tests.frontends.torch.style_cases import different, is_active  # noqa: E402
+from tests.frontends.torch.style_draws import random_case  # noqa: E402
+from tests.frontends.torch.style_networks import STYLES  # noqa: E402
 
 SEEDS = (0, 1)
 
