@@ -19,8 +19,9 @@ from importlib.util import find_spec
 import torch
 
 from snncompile.diagnostics import CompileError
+from tests.frontends.torch.style_cases import different
 from tests.frontends.torch.style_draws import random_case
-from tests.frontends.torch.style_networks import STYLES, different
+from tests.frontends.torch.style_networks import STYLES
 
 
 def main() -> int:
@@ -31,7 +32,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     start = time.perf_counter()
-    styles = [n for n, s in STYLES.items() if find_spec(s.framework) is not None and options.style in n]
+    styles = [n for n, s in STYLES.items() if find_spec(s.framework) is not None and options.style in n
+              for _ in range(s.share)]
     rows: dict[str, Counter[str]] = defaultdict(Counter)
     forms: dict[str, Counter[str]] = defaultdict(Counter)
     causes: Counter[str] = Counter()
@@ -48,7 +50,7 @@ def main() -> int:
     _print_table("form", forms)
     print(*(f"{n:5}  {cause}" for cause, n in causes.most_common()), sep="\n")
     total = sum(rows.values(), Counter())
-    print(f"{options.count} networks in {len(styles)} styles: {dict(total)}, {time.perf_counter() - start:.0f} s")
+    print(f"{options.count} networks in {len(set(styles))} styles: {dict(total)}, {time.perf_counter() - start:.0f} s")
     return int(any(k in ("differs", "raises") for k in total))
 
 

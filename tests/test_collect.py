@@ -59,11 +59,12 @@ def test_given_labels_come_before_those_of_the_dataset(compiled: Any) -> None:
 
 def test_a_data_loader_gives_its_batches(compiled: Any) -> None:
     torch = pytest.importorskip("torch")
-    from torch.utils.data import DataLoader, TensorDataset
+    from torch.utils.data import DataLoader, Subset, TensorDataset
 
     graph, x, labels, wanted = compiled
     tensors = TensorDataset(torch.from_numpy(x), torch.from_numpy(labels))
-    for given in (tensors, DataLoader(tensors, batch_size=4), DataLoader(Dataset(x, labels), batch_size=3)):
+    loaders = DataLoader(tensors, batch_size=4), DataLoader(Dataset(x, labels), batch_size=3)
+    for given in (tensors, Subset(tensors, range(SAMPLES)), *loaders):
         assert same(sc.compile(graph, calibration=given), wanted)
     batches = ((torch.from_numpy(x[i:i + 5]).transpose(0, 1), labels[i:i + 5]) for i in (0, 5))
     assert same(sc.compile(graph, calibration=batches, layout="time-first"), wanted)

@@ -50,7 +50,7 @@ def collect(given: Any, layout: str, kind: str) -> tuple[Any, Array | None]:
     place = f"{kind} samples"
     if _holds_numbers(given):
         return sample_first(as_numbers(given, place), layout), None
-    if hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "dataset"):
+    if hasattr(given, "__getitem__") and hasattr(given, "__len__"):
         parts = [(x[None], label) for x, label in _items((given[i] for i in range(len(given))), place, len(given))]
     elif isinstance(given, Iterable):
         parts = [(sample_first(x, layout), label) for x, label in _items(iter(given), place, 1)]

@@ -187,8 +187,8 @@ class Interpreter:
         call = folded_call.call
         handler = FUNCTIONS.get(call.name)
         if handler is None and "fake_quant" in call.name:
-            raise Refused(f"{call.name} of values that are not weights", "quantize only weights: in a QConfig of torch.ao, "
-                          "give nn.Identity for activations")
+            raise Refused(f"{call.name} of values that are not weights", "quantize only weights: in a QConfig of "
+                          "torch.ao, give nn.Identity for activations")
         if handler is None:
             raise Refused(f"the operation {shorten(call.name)}", UNSUPPORTED_HELP)
         context = CallContext(call, self.builder, self.arrays, self.axis_sizes, self.folded.ticks,

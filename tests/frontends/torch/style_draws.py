@@ -13,6 +13,7 @@ from torch import nn
 from snncompile.ir.types import Shape
 from tests.frontends.torch.modules import in_doubles
 from tests.frontends.torch.random_cells import FRAMEWORKS, Merged, Pick
+from tests.frontends.torch.style_cases import DECODINGS, Case
 from tests.frontends.torch.style_forms import (
     DENSE,
     FINALS,
@@ -24,11 +25,9 @@ from tests.frontends.torch.style_forms import (
     plain,
 )
 from tests.frontends.torch.style_networks import (
-    DECODINGS,
     SAMPLES,
     STYLES,
     Block,
-    Case,
     Flat,
     Head,
     Net,
@@ -42,7 +41,7 @@ HEADS = ("heads added", "heads subtracted", "neurons added", "neurons subtracted
          "difference of entries")
 ONE_VALUE = ("squeeze", "first", "difference of entries")
 """Heads that return one value a sample."""
-EXAMPLES = ("bfloat16", "asks for gradients", "meta example", "meta network")
+EXAMPLES = ("bfloat16", "asks for gradients", "meta example", "meta network", "data loader", "dataset")
 
 
 @dataclass
@@ -62,14 +61,14 @@ class Draw:
 
     def case(self) -> Case:
         pick = self.pick
-        self.example = pick.one(EXAMPLES) if pick.chance(20) else ""
+        self.example = pick.one(EXAMPLES) if pick.chance(40) else ""
         if self.example == "bfloat16" and self.style.framework in ("sinabs", "norse"):
             self.example = ""  # they compute the parameters of neurons from others, which would be rounded to 16 bits
         if self.example == "meta network" and self.style.framework == "snntorch":
             self.example = ""  # whether there is a graded_spikes_factor is not known without numbers
         self.forms += [self.example] if self.example else []
-        image = self.style.framework != "norse" and pick.chance(35)
-        channels = 1 if pick.chance(30) else int(pick.rng.integers(2, 4))
+        image = self.style.framework != "norse" and pick.chance(50)
+        channels = 1 if pick.chance(50) else int(pick.rng.integers(2, 4))
         if image and self.style.form == "merged" and channels == 1:
             self.forms.append("merged, one channel")
         shape: Shape = (channels, 6, 5) if image else (int(pick.rng.integers(2, 7)),)
@@ -82,7 +81,7 @@ class Draw:
             parts.append(block)
         head = self.head(shape)
         over = self.over(head, given)
-        final = pick.one(list(FINALS)) if head.kind not in ONE_VALUE and pick.chance(25) else ""
+        final = pick.one(list(FINALS)) if head.kind not in ONE_VALUE and pick.chance(40) else ""
         self.forms += [final] if final else []
         second = None
         if over == "two a tick":
@@ -103,7 +102,7 @@ class Draw:
         network: nn.Module = net
         if self.example == "bfloat16":
             net = network = net.bfloat16()
-        if pick.chance(15):
+        if pick.chance(20):
             wrapper = pick.one(list(WRAPPERS))
             self.forms.append(wrapper)
             network = WRAPPERS[wrapper](network)
@@ -151,7 +150,7 @@ class Draw:
         shape = tuple(layer.double().eval()(torch.zeros(2, *shape).double()).shape[1:])
         parts.append(Block("plain", self.lifted(layer), self.neuron(shape)))
         if pick.chance(50):
-            kind = pick.one(list(POOLS))
+            kind = pick.one(list(POOLS)[pick.dyadic:])  # thirds of dyadic numbers round where they meet a threshold
             self.forms.append(kind)
             pool = POOLS[kind](pick)
             shape = tuple(pool(torch.zeros(2, *shape)).shape[1:])
@@ -176,13 +175,13 @@ class Draw:
         pick, size = self.pick, shape[0]
         kinds = [*HEADS]
         jelly = self.style.framework == "spikingjelly" and self.style.form == "steps"
-        if self.style.framework == "spikingjelly" and self.style.form != "merged":
-            kinds += ["infinite threshold"] * 2
         if jelly:
-            kinds += ["non-spiking"] * 4
+            kinds = ["non-spiking"] * 7 + ["infinite threshold", *kinds[:2]]
+        elif self.style.framework == "spikingjelly":
+            kinds += ["infinite threshold"] * 2
         if self.style.framework == "snntorch" and self.style.form == "loop":
-            kinds.append("membrane")
-        kind = "spikes" if pick.chance(40) else pick.one(kinds)
+            kinds += ["membrane"] * 3
+        kind = "spikes" if pick.chance(35) else pick.one(kinds)
         if kind != "spikes":
             self.forms.append(kind)
         out = 1 if kind == "squeeze" else int(pick.rng.integers(2, 5))
@@ -232,7 +231,7 @@ class Draw:
             return "decoded"
         options = ["all", "sum", "mean", "last", "max"]
         if self.style.form == "loop":
-            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", "two a tick"]
+            options += ["running sum", "running mean", "list", "joined", "prefilled", "in place", *["two a tick"] * 2]
         chosen = self.pick.one(options)
         if chosen == "two a tick" and (len(given) > 1 or head.kind in ONE_VALUE):
             return "in place"

@@ -170,9 +170,9 @@ FUNCTIONS = {
     "relu of a part": lambda x: F.relu(x[:, :2]), "batch first again": lambda x: x.transpose(0, 1).transpose(0, 1),
     "matrix": lambda x: x.flatten(1) @ torch.ones(120, 2, dtype=torch.double),
     "three linear maps by einsum": lambda x: torch.einsum("bchw,oh->bcow", x, numbers(4, 6)) + torch.einsum(
-        "oc,bchw->bohw", numbers(4, 6)[:4, :4], x)[:, :, :4] + torch.einsum("b...w,wv->b...v", x[:, :, :4], numbers(5, 5)),
+        "oc,bchw->bohw", numbers(4, 4), x)[:, :, :4] + torch.einsum("b...w,wv->b...v", x[:, :, :4], numbers(5, 5)),
     "einsum of all features": lambda x: torch.einsum("bchw,ochw->bo", x, numbers(3, 4, 6, 5)),
-    "einsum to two axes": lambda x: torch.einsum("bchw,pqchw->bpq", x, torch.stack((numbers(3, 4, 6, 5), 2 * numbers(3, 4, 6, 5)))),
+    "einsum to two axes": lambda x: torch.einsum("bchw,pqchw->bpq", x, numbers(2, 3, 4, 6, 5)),
     "einsum without an arrow": lambda x: torch.einsum("bi,ik", x.flatten(1), numbers(3, 4, 6, 5).flatten(1).T),
     "einsum of factors": lambda x: torch.einsum("bchw,cw->bchw", x, numbers(4, 6)[:, :5]),
     "einsum of heads": lambda x: torch.einsum("bhi,hoi->bho", x.flatten(2), numbers(4, 2, 30)),

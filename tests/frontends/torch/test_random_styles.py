@@ -6,8 +6,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.frontends.torch.style_draws import random_case  # noqa: E402
-from tests.frontends.torch.style_networks import STYLES, different, is_active  # noqa: E402
+from tests.frontends.torch.style_cases import different, is_active
+from tests.frontends.torch.style_draws import random_case
+from tests.frontends.torch.style_networks import STYLES
 
 SEEDS = (0, 1)
 
@@ -39,7 +40,7 @@ def test_most_networks_return_something():
 def test_a_difference_is_seen():
     """The comparison itself: a network whose weights change after it was loaded."""
     pytest.importorskip("spikingjelly")
-    name = "spikingjelly, multi-step"
+    name = "spikingjelly, one tick"
     case = next(c for c in (random_case(name, seed) for seed in range(99)) if c.net.head.kind == "readout")
     graph = case.graph()
     for p in case.net.head.parameters():

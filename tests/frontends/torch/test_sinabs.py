@@ -220,6 +220,8 @@ MERGED = {
 def test_one_channel_of_a_merged_batch_stays_an_axis(name):
     torch.manual_seed(0)
     net = nn.Sequential(*MERGED[name]()).double()
+    for p in net.parameters():
+        p.data = p.data.abs()  # so that neurons fire
     x = torch.rand(3, 4, 1, 6, 6, dtype=torch.float64)
     with in_doubles():
         graph = sc.load(net, example_input=x.flatten(0, 1))

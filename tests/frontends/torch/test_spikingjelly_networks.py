@@ -131,7 +131,8 @@ def test_an_infinite_threshold_with_a_soft_reset_is_refused_since_the_membrane_i
 
 CONTAINERS = {
     "linear recurrence": lambda: layer.LinearRecurrentContainer(neuron.LIFNode(v_threshold=0.1), 4, 4),
-    "element-wise recurrence": lambda: layer.ElementWiseRecurrentContainer(neuron.IFNode(0.75), lambda a, b: b - 0.5 * a),
+    "element-wise recurrence": lambda: layer.ElementWiseRecurrentContainer(
+        neuron.IFNode(0.75), lambda a, b: b - 0.5 * a),
 }
 
 
