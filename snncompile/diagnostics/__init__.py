@@ -7,8 +7,9 @@ from snncompile.diagnostics.diagnostic import (
     Severity,
     did_you_mean,
     fail,
+    few,
     printable,
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "fail", "printable", "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "fail", "few", "printable", "shorten"]

@@ -107,6 +107,16 @@ def shorten(name: object, limit: int = 60) -> str:
     return f'"{text}"'
 
 
+def few(names: Iterable[str]) -> str:
+    """The first eight names for a message.
+
+    >>> few("abcdefghij")
+    '"a", "b", "c", "d", "e", "f", "g", "h", ...'
+    """
+    listed = [shorten(n, 30) for n in names]
+    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
+
+
 def did_you_mean(name: str, known: Iterable[str], most: int = 2) -> str:
     """A question that names some of the known names that look alike; empty where none does."""
     import difflib
