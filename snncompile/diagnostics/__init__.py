@@ -9,9 +9,10 @@ from snncompile.diagnostics.diagnostic import (
     did_you_mean,
     expect_known,
     fail,
+    few,
     printable,
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail",
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail", "few",
            "printable", "shorten"]

@@ -131,6 +131,16 @@ def shorten(name: object, limit: int = 60) -> str:
     return f'"{text}"'
 
 
+def few(names: Iterable[str]) -> str:
+    """The first eight names for a message.
+
+    >>> few("abcdefghij")
+    '"a", "b", "c", "d", "e", "f", "g", "h", ...'
+    """
+    listed = [shorten(n, 30) for n in names]
+    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
+
+
 def expect_known(name: object, known: Iterable[str], place: str, help: str = "") -> None:
     """Refuse a name that is not among those known.
 

@@ -26,6 +26,8 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = (1 << 64) - 1
 # The type of the header message that says where an object header goes on.
 CONTINUATION = 16
+SUPERBLOCK = 48
+"""The least length of the first structure of a file in bytes."""
 MAX_MESSAGES = 1_000
 MAX_STEPS = 8_000_000
 
@@ -124,6 +126,26 @@ class File:
             bad("a base address other than 0")
         return int(self.unpack("<Q", base + (40 if version < 2 else 24))[0])
 
+    def unfinished(self) -> str:
+        """What says that this is not the whole file, or that its writer never closed it; empty where nothing does.
+
+        A superblock holds the length that the file had when it was last written, and from version 3 on a flag that its
+        writer removes at the end.
+        """
+        if self.size < SUPERBLOCK:
+            return f"the file ends after {self.size} bytes"
+        version = self.raw(8, 1)[0]
+        if version > 3:
+            return ""
+        length = self.unpack("<Q", (24, 28, 12, 12)[version] + 16)[0]
+        if length > self.size:
+            return f"the file ends after {self.size} of {length} bytes"
+        if length < self.size:
+            return f"its writer ended before it closed the file: {length} of its {self.size} bytes were recorded"
+        if version == 3 and self.raw(11, 1)[0] & 1:
+            return "its writer ended before it closed the file, which is still marked as being written"
+        return ""
+
     def header(self, address: int) -> dict[int, list[Message]]:
         """The messages of the object header at an address, by kind."""
         messages: dict[int, list[Message]] = {}
@@ -213,6 +235,21 @@ def leaves(file: File, root: int, kind: int, key_bytes: int) -> Iterator[int]:
             stack += [(child, node_level - 1) for child in reversed(children)]
 
 
+# How files begin that are given by mistake for another kind.
+BEGINNINGS = {b"version https://": "a git-lfs pointer, which stands for the file", b"PK\x03\x04": "a zip archive",
+              b"\x80\x02": "a pickled object", b"\x80\x04": "a pickled object", b"\x80\x05": "a pickled object"}
+
+
 def begins(data: bytes) -> str:
+    """How a file begins that is not HDF5, from its first 16 bytes."""
+    if not data:
+        return "an empty file; its writer may have ended before it wrote anything"
+    if not any(data):
+        return "a file that begins with zeros, as one whose writer ended before its data reached the disk"
+    known = next((f"{what}: " for first, what in BEGINNINGS.items() if data.startswith(first)), "")
+    return f'{known}it begins with "{_printable(data)}"'
+
+
+def _printable(data: bytes) -> str:
     """The first 16 bytes of a file as printable text, for a message."""
     return "".join(itertools.islice((chr(b) if 32 <= b < 127 else "." for b in data), 16))

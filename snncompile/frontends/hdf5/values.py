@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
 from snncompile.frontends.hdf5.dataset import Dataset
 from snncompile.frontends.hdf5.file import SIGNATURE, File, Hdf5Error, TooLarge, begins
 from snncompile.frontends.hdf5.groups import Group, open_object
@@ -51,8 +51,8 @@ def read_hdf5(path: Path, read: Callable[[str, File], T], written_by: str, help:
             stream.seek(0)
             first = stream.read(16)
             if not first.startswith(SIGNATURE):
-                fail("SNN101", place, f"it begins with {shorten(begins(first))}", "an HDF5 file", help)
-            return read(place, File(stream, size))
+                fail("SNN101", place, begins(first), "an HDF5 file", help)
+            return _read(read, place, File(stream, size))
     except TooLarge as e:
         fail("SNN103", place, str(e), "the limits of the HDF5 reader")
     except Hdf5Error as e:
@@ -60,6 +60,21 @@ def read_hdf5(path: Path, read: Callable[[str, File], T], written_by: str, help:
              "check that the file is complete; if it is, read it with the package that wrote it, and write it again")
     except (OSError, ValueError) as e:
         fail("SNN101", place, str(getattr(e, "strerror", None) or e))
+
+
+def _read(read: Callable[[str, File], T], place: str, file: File) -> T:
+    """What a function reads from a file. Where that fails and the file is not whole, this is said first (SNN101)."""
+    try:
+        return read(place, file)
+    except (Hdf5Error, CompileError) as e:
+        unfinished = "" if isinstance(e, TooLarge) else file.unfinished()
+        if not unfinished:
+            raise
+        rest = e.diagnostics if isinstance(e, CompileError) else ()
+        told = f"{unfinished} ({e})" if isinstance(e, Hdf5Error) else unfinished
+        raise CompileError((Diagnostic("SNN101", place, told, "a whole file, which its writer closed",
+                                       "copy the file again, or write it again: with h5py inside `with h5py.File(...)`,"
+                                       " so that it is closed whatever happens"), *rest)) from None
 
 
 class Values:

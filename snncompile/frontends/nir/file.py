@@ -16,7 +16,7 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.frontends.hdf5.dataset import Dataset
 from snncompile.frontends.hdf5.file import File
 from snncompile.frontends.hdf5.groups import Group, open_object
-from snncompile.frontends.hdf5.values import MAX_NAME, Value, Values, read_hdf5
+from snncompile.frontends.hdf5.values import MAX_FIELDS, MAX_NAME, Value, Values, read_hdf5
 
 MAX_NODES = 20_000
 MAX_EDGES = 200_000
@@ -107,12 +107,29 @@ class _Reader(Values):
         root = open_object(self.source, self.source.root)
         node = self.members(root, self.place).get("node") if isinstance(root, Group) else None
         if not isinstance(node, Group):
-            fail("SNN102", self.place, "there is no group named node", "a file as the NIR package writes it")
+            others = self.members(root, self.place) if isinstance(root, Group) else {}
+            fail("SNN102", self.place, "there is no group named node", "a file as the NIR package writes it",
+                 "this is a file of lava-dl: give it the suffix .net" if "layer" in others else
+                 "nir.write ended before the network; write it again" if set(others) == {"version"} else "")
+        self.expect_end(node)
         top = self.node(node, f"{self.place}, /node", 0)
         self.problems.finish()
         if not isinstance(top, NirGraph):
             fail("SNN102", f"{self.place}, /node", "the top node is not a NIRGraph")
         return top
+
+    def expect_end(self, top: Group) -> None:
+        """Refuse a file whose writer raised an error half-way: NIR writes the nodes, then the edges, then the type."""
+        members = self.members(top, self.place)
+        inside = members.get("nodes")
+        if not isinstance(inside, Group) or {"edges", "type"} & set(members):
+            return
+        nodes = self.members(inside, self.place, MAX_NODES)
+        last = [n for n, item in nodes.items() if isinstance(item, Group) and "type" not in item.addresses(MAX_FIELDS)]
+        fail("SNN101", f"{self.place}, /node", f"{len(nodes)} nodes and no edges: nir.write ended half-way"
+             + (f", at node {shorten(last[0])}" if last else ""), "a file that was written to its end",
+             "write it again, and look at the error that nir.write raises; parameters need at least one axis, "
+             "np.array([v]) instead of np.array(v)")
 
     def node(self, group: Group, place: str, depth: int) -> NirNode | NirGraph | None:
         """The node or nested graph in a group; None for an unknown node type, which is recorded as a problem."""

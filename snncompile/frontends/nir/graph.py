@@ -1,6 +1,6 @@
 """Reads NIR files as graphs: `load_nir`.
 
-`file` reads the file into plain data, `structure` turns nested graphs into one flat list of delayed connections, and
+`file` reads the file into plain data, `nested` and `structure` make one flat list of delayed connections of it, and
 this module makes an operator for every node, while it infers shapes from the inputs on. Shapes in old files begin with
 a batch axis of length 1. A file whose shapes do not fit together is therefore tried a second time without these axes.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, sh
 from snncompile.frontends.hdf5.values import MAX_NAME
 from snncompile.frontends.nir.conventions import Choices, check_options, from_metadata, places
 from snncompile.frontends.nir.file import MAX_DEPTH, NirGraph, NirNode, read_nir
+from snncompile.frontends.nir.nested import flatten
 from snncompile.frontends.nir.neurons import RULES_OF
 from snncompile.frontends.nir.ops import READERS, Site
-from snncompile.frontends.nir.structure import Wire, contract, data_order, flatten, natural, recur
-from snncompile.ir.graph import Edge, Graph
+from snncompile.frontends.nir.shapes import drives, known_input_shape, own_input_shape, transposed, zeros
+from snncompile.frontends.nir.structure import Wire, contract, data_order, loops_of, natural, recur
+from snncompile.ir.graph import Edge, Graph, unused
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.types import Shape
 from snncompile.ir.verify import findings
@@ -60,7 +62,7 @@ def to_graph(top: NirGraph, given: Mapping[str, Any], name: str) -> Graph:
     flat = flatten(top, problems)
     description = _description(top.metadata)
     file = from_metadata(top.metadata, "the graph")
-    nodes, edges = _with_ends(flat.nodes, flat.edges, flat.ends)
+    nodes, edges = _with_ends(flat.nodes, flat.edges, flat.ends, problems)
     choices = Choices(given, file)
     delays = {n: _ticks(n, node, choices) for n, node in nodes.items() if node.type == "Delay"}
     problems.finish()
@@ -141,41 +143,35 @@ def _ticks(name: str, node: NirNode, choices: Choices) -> int:
 
 
 def _with_ends(nodes: Mapping[str, NirNode], edges: tuple[tuple[str, str], ...],
-               nested: frozenset[str]) -> tuple[dict[str, NirNode], tuple[tuple[str, str], ...]]:
+               nested: frozenset[str], problems: Collector) -> tuple[dict[str, NirNode], tuple[tuple[str, str], ...]]:
     """The network with Input and Output nodes added, where the file has none at all.
 
-    Every node without an incoming connection gets an Input, every node without an outgoing one gets an Output.
+    Every node without an incoming connection gets an Input, every node without an outgoing one gets an Output. Where
+    every node has one, the network is a loop that its biases drive, and gets an Input that is connected to nothing.
 
     Args:
         nested: the Input and Output nodes of nested graphs, which do not count.
+        problems: receives a warning (SNN105) where an Input was added that does nothing.
     """
     top = {n: node for n, node in nodes.items() if n not in nested}
     completed, more = dict(nodes), list(edges)
     if not any(node.type == "Input" for node in top.values()):
         reached = {dst for _, dst in edges}
         for name in [n for n in top if n not in reached]:
-            shape = np.asarray(_own_input_shape(name, nodes[name]))
+            shape = np.asarray(own_input_shape(name, nodes[name]))
             completed[f"input_{name}"] = NirNode("Input", {"shape": shape})
             more.append((f"input_{name}", name))
+        if top and len(completed) == len(nodes):
+            problems.warn("SNN105", "the graph", "no Input node, and an edge into every node: biases alone drive it",
+                          "an Input node", "an input of one value was added, which does nothing; its length is the "
+                          "number of ticks")
+            completed[unused("input", nodes, first=1)] = NirNode("Input", {"shape": np.asarray([1])})
     if not any(node.type == "Output" for node in top.values()):
         left = {src for src, _ in edges}
         for name in [n for n in top if n not in left]:
             completed[f"output_{name}"] = NirNode("Output", {"shape": np.asarray([], np.int64)})
             more.append((name, f"output_{name}"))
     return completed, tuple(more)
-
-
-def _own_input_shape(name: str, node: NirNode) -> Shape:
-    """The shape of a node's input, as far as its own fields give it. Raises SNN201 where they do not."""
-    arrays = {k: np.asarray(v) for k, v in node.fields.items() if isinstance(v, np.ndarray)}
-    if node.type in ("Linear", "Affine"):
-        return arrays["weight"].shape[-1:]
-    if node.type in RULES_OF or node.type == "Delay":
-        return next(iter(arrays.values())).shape
-    if node.type in ("Conv1d", "Conv2d") and "input_shape" in arrays:
-        return (arrays["weight"].shape[1] * int(arrays["groups"]), *map(int, arrays["input_shape"].ravel()))
-    fail("SNN201", f"node {shorten(name)}", "without an Input node, the shape of its input is unknown",
-         "an Input node before it")
 
 
 # --- building --------------------------------------------------------------------------------------------
@@ -218,9 +214,19 @@ def _first_that_fits(source: _Source) -> Graph:
                     source.description, source.notes)
     again.choices.assumed.update({k: v for k, v in source.choices.assumed.items() if k in ("dt", "recurrent_delay")})
     try:
-        return _Build(again, batched=True).graph()
-    except CompileError:
-        raise first from None
+        return _Build(again, batched=True, first=first.diagnostics[0]).graph()
+    except CompileError as second:
+        raise CompileError(_with_second(first.diagnostics, second.diagnostics)) from None
+
+
+def _with_second(first: tuple[Diagnostic, ...], second: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """The errors of the first attempt, which say what else is wrong once the first axis is taken for the batch."""
+    one, other = first[0], second[0]
+    if (one.place, one.found, one.limit) == (other.place, other.found, other.limit):
+        return first
+    told = f"with the first axis taken for a batch axis, {other.place}: {other.found}" + (
+        f" ({other.limit})" if other.limit else "") + (f"; {other.help}" if other.help else "")
+    return (replace(one, help=f"{one.help}; {told}" if one.help else told), *first[1:])
 
 
 def _may_be_batched(nodes: Mapping[str, NirNode]) -> bool:
@@ -239,16 +245,19 @@ class _Build:
 
     Attributes:
         batched: whether shapes in the file begin with a batch axis.
+        first: what was wrong with the shapes as they stand in the file, where this is the second attempt.
         ops: the operators made so far, by node.
         stripped: the nodes from whose shapes a batch axis was removed.
+        wires: the connections of the file, and those that lead to loops without an input.
         after: for each node, the nodes that it feeds.
     """
 
-    def __init__(self, source: _Source, batched: bool):
-        self.source, self.batched = source, batched
+    def __init__(self, source: _Source, batched: bool, first: Diagnostic | None = None):
+        self.source, self.batched, self.first = source, batched, first
         self.problems = Collector()
         self.ops: dict[str, Op] = {}
         self.stripped: list[str] = []
+        self.wires = list(source.wires)
         self.after: dict[str, list[str]] = {n: [] for n in source.nodes}
         for wire in source.wires:
             self.after[wire.src].append(wire.dst)
@@ -257,13 +266,15 @@ class _Build:
         s = self.source
         inputs = [n for n, node in s.nodes.items() if node.type == "Input"]
         self.spread(inputs)
+        if inputs:
+            self.spread_loops(min(inputs, key=natural))
         if not self.problems.errors:
             for name in [n for n in s.nodes if n not in self.ops][:10]:
                 self.problems.error("SNN201", f"node {shorten(name)}", "no path leads to it from an Input node")
         self.problems.finish()
         order = self.order(inputs)
         rank = {n: i for i, n in enumerate(order)}
-        wires = s.wires if s.description else sorted(s.wires, key=lambda w: (rank[w.src], rank[w.dst], w.delay))
+        wires = self.wires if s.description else sorted(self.wires, key=lambda w: (rank[w.src], rank[w.dst], w.delay))
         graph = Graph(s.description.get("name", s.name), {n: self.ops[n] for n in order},
                       tuple(Edge(w.src, w.dst, w.delay) for w in wires), meta=self.meta())
         Collector(list(findings(graph))).finish()
@@ -282,21 +293,51 @@ class _Build:
         kept = self.source.description.get("nodes")
         if kept is not None and all(isinstance(n, str) for n in kept) and sorted(kept) == sorted(self.ops):
             return list(kept)
-        return data_order(self.source.wires, self.ops, inputs)
+        return data_order(self.wires, self.ops, inputs)
 
     def batch_note(self) -> tuple[Diagnostic, ...]:
         if not self.stripped:
             return ()
         return (Diagnostic("SNN105", places(self.stripped), "the shape was taken to begin with a batch axis, which was "
-                           "removed", "a shape in NIR has no batch axis", severity="note"),)
+                           "removed", "a shape in NIR has no batch axis",
+                           f"as the shapes stand, {self.first.place}: {self.first.found}" + (
+                               f" ({self.first.limit})" if self.first.limit else "") if self.first else "",
+                           severity="note"),)
 
-    def spread(self, inputs: list[str]) -> None:
-        """Make the operators of all nodes that an input reaches, breadth first.
+    def spread_loops(self, start: str) -> None:
+        """Make the operators of loops that no input reaches, which their biases drive, and of all that follows them.
+
+        In the graph, inputs reach every node. A connection of weights 0 therefore leads from an input to such a loop.
+
+        Args:
+            start: the input.
+        """
+        nodes = self.source.nodes
+        driven = [n for loop in loops_of(self.wires, nodes) if any(drives(nodes[n]) for n in loop) for n in loop]
+        for name in sorted(driven, key=natural):
+            shape = known_input_shape(nodes[name])
+            if name in self.ops or self.problems.errors or not shape:
+                continue
+            self.spread([name], shape)
+            last = start
+            for op in zeros(self.ops[start].infer(()), shape):
+                added = unused(f"{name}_start", {**nodes, **self.ops}, first=1)
+                self.ops[added] = op
+                self.wires.append(Wire(last, added))
+                last = added
+            self.wires.append(Wire(last, name))
+
+    def spread(self, starts: list[str], arriving: Shape = ()) -> None:
+        """Make the operators of some nodes and of all that they reach and that have none yet, breadth first.
 
         The first connection that reaches a node determines the shape of its input.
+
+        Args:
+            starts: Input nodes, or one node of a loop.
+            arriving: the shape of what the first nodes read.
         """
-        ready: deque[tuple[str, Shape]] = deque((n, ()) for n in sorted(inputs, key=natural))
-        reached = set(inputs)
+        ready: deque[tuple[str, Shape]] = deque((n, arriving) for n in sorted(starts, key=natural))
+        reached = {*starts, *self.ops}
         while ready:
             name, arriving = ready.popleft()
             shape = self.make(name, arriving)
@@ -316,5 +357,6 @@ class _Build:
         except CompileError as e:
             self.problems.found += e.diagnostics
         except ShapeError as e:
-            self.problems.error("SNN202", site.place, f"an input of the shape {list(arriving)}", str(e))
+            self.problems.error("SNN202", site.place, f"an input of the shape {list(arriving)}", str(e),
+                                transposed(node, arriving))
         return None

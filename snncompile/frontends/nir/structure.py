@@ -1,7 +1,7 @@
 """Turns nested NIR graphs into one flat list of delayed connections.
 
-There are three steps. `flatten` replaces nested graphs by their nodes. `contract` replaces nodes that only pass values
-on (Delay nodes, and the Input and Output nodes of nested graphs) by connections. `recur` gives every loop a delay.
+There are three steps. `nested.flatten` replaces nested graphs by their nodes. `contract` replaces nodes that only pass
+values on (Delay nodes, and the Input and Output nodes of nested graphs) by connections. `recur` gives loops a delay.
 `data_order` sorts the nodes, so that a graph is listed from its inputs to its outputs.
 """
 
@@ -10,13 +10,13 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import networkx as nx
 
-from snncompile.diagnostics import Collector, fail, shorten
-from snncompile.frontends.nir.file import MAX_EDGES, NirGraph, NirNode
-from snncompile.ir.graph import unused
+from snncompile.diagnostics import fail, shorten
+from snncompile.frontends.nir.file import MAX_EDGES
+from snncompile.frontends.nir.nested import edge_name
 
 
 @dataclass(frozen=True)
@@ -32,176 +32,6 @@ class Wire:
     dst: str
     delay: int = 0
     timed: bool = False
-
-
-# --- nested graphs ---------------------------------------------------------------------------------------
-
-
-@dataclass
-class Scope:
-    """A graph of the file whose nested graphs are being replaced by their nodes.
-
-    Attributes:
-        path: its full name, "" for the top graph.
-        entries: the full name, or for a nested graph the scope, of every member.
-        inputs: the nodes at which connections to this graph end.
-        outputs: the nodes at which connections from this graph begin.
-    """
-
-    path: str
-    entries: dict[str, str | Scope] = field(default_factory=dict)
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Flat:
-    """All nodes of a file by their full names, and the connections between them.
-
-    Attributes:
-        ends: the Input and Output nodes of nested graphs.
-    """
-
-    nodes: Mapping[str, NirNode]
-    edges: tuple[tuple[str, str], ...]
-    ends: frozenset[str]
-
-
-def flatten(top: NirGraph, problems: Collector) -> Flat:
-    """Replace all nested graphs by their nodes. A member `lif` of a nested graph `rnn` becomes `rnn.lif`.
-
-    An edge may name a member of its own graph, a member of a nested graph as `nested.member`, or any node by its full
-    name. In some files, exactly one name in the edges is unknown and exactly one node has no edge; the name is then
-    taken to mean that node, with a warning.
-
-    Args:
-        problems: receives SNN201 for names that do not exist and for edges that stand twice in the file.
-    """
-    flattener = _Flattener(problems)
-    flattener.open(top, "")
-    ends = frozenset(n for n, node in flattener.nodes.items()
-                     if n in flattener.nested and node.type in ("Input", "Output"))
-    return Flat(flattener.nodes, tuple(flattener.edges), ends)
-
-
-class _Flattener:
-    """Collects nodes by full name, the names of those in nested graphs, and edges between full names."""
-
-    def __init__(self, problems: Collector):
-        self.problems = problems
-        self.nodes: dict[str, NirNode] = {}
-        self.nested: set[str] = set()
-        self.edges: list[tuple[str, str]] = []
-
-    def open(self, graph: NirGraph, path: str) -> Scope:
-        """Add the nodes and edges of a graph with the full name `path`, nested graphs first."""
-        scope = Scope(path)
-        for name, node in graph.nodes.items():
-            full = name if not path or name.startswith(path + ".") else f"{path}.{name}"
-            if isinstance(node, NirGraph):
-                scope.entries[name] = self.open(node, full)
-                continue
-            full = unused(full, self.nodes, first=1)
-            self.nodes[full] = node
-            if path:
-                self.nested.add(full)
-            scope.entries[name] = full
-            if node.type in ("Input", "Output"):
-                (scope.inputs if node.type == "Input" else scope.outputs).append(full)
-        self.connect(graph, scope)
-        return scope
-
-    def connect(self, graph: NirGraph, scope: Scope) -> None:
-        """Add the edges of a graph, and complete its inputs and outputs.
-
-        A graph without Input nodes has its nodes without incoming edges as inputs; outputs likewise.
-        """
-        place = f"nested graph {shorten(scope.path)}" if scope.path else "the graph"
-        for repeated in sorted(e for e, n in _counts(graph.edges).items() if n > 1)[:5]:
-            self.problems.error("SNN201", _edge(*repeated), "the edge stands twice in the file",
-                                "one edge between two nodes")
-        names = {end: _resolve(scope, end) for edge in graph.edges for end in edge}
-        self.repair(names, scope, place)
-        before = len(self.edges)
-        for src, dst in graph.edges:
-            sources = self.endpoint(names[src], "outputs", src, _edge(src, dst))
-            targets = self.endpoint(names[dst], "inputs", dst, _edge(src, dst))
-            self.edges += [(s, t) for s in sources for t in targets]
-        if len(self.edges) > MAX_EDGES:
-            fail("SNN205", place, f"more than {MAX_EDGES} connections")
-        inside = self.edges[before:]
-        scope.inputs = scope.inputs or _loose(scope, {dst for _, dst in inside})
-        scope.outputs = scope.outputs or _loose(scope, {src for src, _ in inside})
-
-    def repair(self, names: dict[str, str | Scope | None], scope: Scope, place: str) -> None:
-        """Let a single unknown name in the edges mean the single node without an edge; report other unknown names.
-
-        Args:
-            names: what each name in the edges means, None where it is unknown; changed in place.
-        """
-        unknown = [n for n, entry in names.items() if entry is None]
-        touched = {id(entry) if isinstance(entry, Scope) else entry for entry in names.values()}
-        unconnected = [n for n, e in scope.entries.items() if (id(e) if isinstance(e, Scope) else e) not in touched]
-        if len(unknown) == len(unconnected) == 1:
-            names[unknown[0]] = scope.entries[unconnected[0]]
-            self.problems.warn("SNN102", place, f"its edges name {shorten(unknown[0])}, which does not exist, and none "
-                               f"names its node {shorten(unconnected[0])}", help="the name was taken to mean that node")
-            return
-        for name in unknown[:5]:
-            self.problems.error("SNN201", place, f"an edge names {shorten(name)}, which does not exist")
-
-    def endpoint(self, entry: str | Scope | None, side: str, name: str, place: str) -> list[str]:
-        """The node at which a connection ends: the entry itself, or the only input or output of a nested graph.
-
-        Args:
-            entry: what the edge names; None where that is unknown.
-            side: `inputs` or `outputs`.
-            name: the name in the edge.
-
-        Returns:
-            The full name of one node; nothing where there was a problem, which is recorded.
-        """
-        if entry is None or isinstance(entry, str):
-            return [] if entry is None else [entry]
-        nodes: list[str] = getattr(entry, side)
-        if len(nodes) != 1:
-            self.problems.error("SNN201", place, f"the nested graph {shorten(name)} has {len(nodes)} {side}",
-                                "exactly one, or an edge that names the node", f"write {shorten(name + '.node')}")
-            return []
-        return nodes
-
-
-def _loose(scope: Scope, used: Collection[str]) -> list[str]:
-    """The nodes of a graph, without those of nested graphs, that are not among those used."""
-    return [n for n in scope.entries.values() if isinstance(n, str) and n not in used]
-
-
-def _resolve(scope: Scope, name: str, full: bool = True) -> str | Scope | None:
-    """The node or nested graph that an edge of a graph names; None where the name is unknown.
-
-    Args:
-        full: whether the name may be a full name, which begins with the graph's own.
-    """
-    if name in scope.entries:
-        return scope.entries[name]
-    for dot in (m.start() for m in re.finditer(r"\.", name)):
-        inner = scope.entries.get(name[:dot])
-        if isinstance(inner, Scope) and (entry := _resolve(inner, name[dot + 1:])) is not None:
-            return entry
-    if full and scope.path and name.startswith(scope.path + "."):
-        return _resolve(scope, name[len(scope.path) + 1:], False)
-    return None
-
-
-def _counts(edges: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    counts: dict[tuple[str, str], int] = {}
-    for edge in edges:
-        counts[edge] = counts.get(edge, 0) + 1
-    return counts
-
-
-def _edge(src: str, dst: str) -> str:
-    return f"edge {shorten(src)} -> {shorten(dst)}"
 
 
 # --- pass-through nodes ----------------------------------------------------------------------------------
@@ -238,7 +68,7 @@ def contract(edges: Iterable[tuple[str, str]], passing: Mapping[str, int | None]
         if src not in passing:
             wires += [replace(w, src=src) for w in beyond[dst]] if dst in passing else [Wire(src, dst)]
         if len(wires) > MAX_EDGES:
-            fail("SNN205", _edge(src, dst), f"more than {MAX_EDGES} connections")
+            fail("SNN205", edge_name(src, dst), f"more than {MAX_EDGES} connections")
     return tuple(wires)
 
 
@@ -280,13 +110,21 @@ def recur(wires: tuple[Wire, ...], names: Iterable[str], inputs: Collection[str]
     inside = [w for w in instant if loops[w.src] == loops[w.dst]]
     for wire in inside:
         if wire.timed:
-            fail("SNN301", _edge(wire.src, wire.dst), "its Delay node has 0 ticks, and its loop no other delay",
+            fail("SNN301", edge_name(wire.src, wire.dst), "its Delay node has 0 ticks, and its loop no other delay",
                  "at least one delay of 1 tick or more in every loop")
     if not inside:
         return wires
     backward, finished = _walk(instant, [n for n in names if n in inputs] + names)
     late = _late(wires, loops, backward, finished, set(stateful) | {dst for _, dst in backward})
     return tuple(replace(w, delay=1) if w.delay == 0 and (w.src, w.dst) in late else w for w in wires)
+
+
+def loops_of(wires: Iterable[Wire], names: Iterable[str]) -> list[set[str]]:
+    """The nodes of each loop, of connections of any delay; nodes that lie in several loops join them to one."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(names)
+    graph.add_edges_from((w.src, w.dst) for w in wires)
+    return [c for c in nx.strongly_connected_components(graph) if len(c) > 1 or all(graph.has_edge(n, n) for n in c)]
 
 
 def _loop_of(wires: Iterable[Wire], names: Iterable[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.diagnostics import Collector, fail, few, shorten
 from snncompile.frontends.onnx.export import STEP
 from snncompile.frontends.onnx.file import Model
 
@@ -41,7 +41,7 @@ def find_pairs(model: Model, place: str, given: Mapping[str, str]) -> dict[str, 
     for before, after in given.items():
         if before not in model.inputs or after not in model.outputs:
             problems.error("SNN404", f"option states, {shorten(before)}: {shorten(after)}", "no such input or output",
-                           f"inputs {_few(model.inputs)}; outputs {_few(model.outputs)}")
+                           f"inputs {few(model.inputs)}; outputs {few(model.outputs)}")
     problems.finish()
     pairs = dict(given) or _by_metadata(model) or _by_name(model, place)
     for before, after in pairs.items():
@@ -52,12 +52,6 @@ def find_pairs(model: Model, place: str, given: Mapping[str, str]) -> dict[str, 
                            "equal shapes")
     problems.finish()
     return pairs
-
-
-def _few(names: Mapping[str, object]) -> str:
-    """The first eight names for a message."""
-    listed = [shorten(n, 30) for n in names]
-    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
 
 
 def compatible(a: tuple[int | None, ...] | None, b: tuple[int | None, ...] | None) -> bool:

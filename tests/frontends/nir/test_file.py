@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,62 @@ def test_flipped_bytes_load_or_are_refused(net: Path, tmp_path: Path, seed: int)
 def test_a_file_that_is_not_hdf5_is_named_by_its_first_bytes(tmp_path: Path) -> None:
     (tmp_path / "x.nir").write_bytes(b"PK\x03\x04archive/data.pkl")
     assert 'it begins with "PK..archive/data"' in refusal(tmp_path / "x.nir")
+
+
+@pytest.mark.parametrize(("content", "told"), [
+    (b"", "an empty file"), (bytes(500), "begins with zeros"),
+    (b"version https://git-lfs.github.com/spec/v1", "git-lfs"),
+    (b"\x80\x04\x95abc", "a pickled object"), (b"PK\x03\x04", "a zip archive"),
+])
+def test_what_is_no_hdf5_file_is_told_from_one_that_is_not_whole(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "x.nir").write_bytes(content)
+    assert told in refusal(tmp_path / "x.nir")
+    assert "its writer ended before it closed" not in refusal(tmp_path / "x.nir")
+
+
+@pytest.mark.parametrize("end", [20, 60, 500, -1])
+def test_a_file_that_was_cut_says_how_much_is_there(net: Path, tmp_path: Path, end: int) -> None:
+    data = net.read_bytes()
+    (tmp_path / "cut.nir").write_bytes(data[:end])
+    found = refusal(tmp_path / "cut.nir")
+    assert f"the file ends after {len(data[:end])} " in found
+    assert end < 48 or f"of {len(data)} bytes" in found
+
+
+DYING = """
+import os, sys, h5py, numpy as np
+file = h5py.File(sys.argv[1], "w", libver=sys.argv[2])
+file["version"] = "1.0.8"
+for i in range(40):
+    file[f"node/nodes/n{i}/weight"] = np.ones((40, 40))
+    if i == int(sys.argv[3]):
+        file.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("version", ["earliest", "latest"])
+@pytest.mark.parametrize("flushed", [-1, 20])
+def test_a_file_whose_writer_died_is_told_from_one_that_is_no_nir(tmp_path: Path, version: str, flushed: int) -> None:
+    subprocess.run([sys.executable, "-c", DYING, tmp_path / "x.nir", version, str(flushed)], check=True, timeout=60)
+    assert "found: its writer ended before it closed the file" in refusal(tmp_path / "x.nir")
+
+
+def test_a_file_in_which_nir_stopped_at_a_node_names_it(tmp_path: Path) -> None:
+    """`nir.write` raises a TypeError for parameters without axes, after it wrote the nodes before."""
+    with h5py.File(tmp_path / "x.nir", "w") as file:
+        file["version"] = "1.0.8"
+        file["node/nodes/w/weight"], file["node/nodes/w/type"] = np.eye(3), "Linear"
+        file.create_group("node/nodes/lif")
+    found = refusal(tmp_path / "x.nir")
+    assert '2 nodes and no edges: nir.write ended half-way, at node "lif"' in found
+    assert "np.array([v])" in found
+
+
+def test_a_file_of_lava_dl_under_the_name_of_nir(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.nir", "w") as file:
+        file.create_group("layer/0")
+    assert "give it the suffix .net" in refusal(tmp_path / "x.nir")
 
 
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:

@@ -353,6 +353,74 @@ def test_a_node_that_nothing_reaches(tmp_path: Path) -> None:
     assert codes(path) == ["SNN201", "SNN201"]
 
 
+def tonic(**more: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """A neuron in a loop with weights of 1 and a bias of 3: 0.3 a tick, and a tenth of its last spike."""
+    nodes = {"l": lif(2), "w": affine(np.eye(2), [3, 3]), "o": node("Output", shape=[2]), **more}
+    return nodes, [("l", "w"), ("w", "l"), ("l", "o")]
+
+
+def by_hand(ticks: int) -> list[list[float]]:
+    """The loop of `tonic`, with the defaults of NIR files: Euler steps, a reset to 0, spikes above the threshold."""
+    v, spike, out = 0.0, 0.0, []
+    for _ in range(ticks):
+        v += 0.1 * (3 + spike - v)
+        spike = float(v > 1)
+        v = 0.0 if spike else v
+        out.append([spike, spike])
+    return out
+
+
+@pytest.mark.parametrize("extra", [{}, {"i": node("Input", shape=[5])}, {"i": node("Input", shape=[2, 3, 3])}],
+                         ids=["no input", "an input of values", "an input of frames"])
+def test_a_loop_that_its_biases_drive_runs_without_input(tmp_path: Path, extra: dict[str, Any]) -> None:
+    graph = load(write(tmp_path / "x.nir", *tonic(**extra)))
+    ((_, shape),) = [(n, graph.shapes[n]) for n in graph.inputs]
+    (found,) = run(graph, np.ones((1, 30, *shape))).outputs.values()
+    assert found[0].tolist() == by_hand(30)
+    assert found.any()
+    assert any("biases alone" in n.found for n in graph.notes) == (not extra)
+
+
+def test_a_loop_that_nothing_drives_is_refused(tmp_path: Path) -> None:
+    nodes, edges = tonic(i=node("Input", shape=[2]), w=affine(np.eye(2)))
+    assert codes(write(tmp_path / "x.nir", nodes, edges))[:1] == ["SNN201"]
+
+
+@pytest.mark.parametrize(("weights", "advice"), [((3, 5), True), ((5, 4), False), ((4, 4), False)], ids=str)
+def test_transposed_weights_are_told(tmp_path: Path, weights: tuple[int, int], advice: bool) -> None:
+    told = refusal(chain(tmp_path / "x.nir", (3,), affine(np.ones(weights))))
+    assert ("write them transposed" in told) == advice
+
+
+def test_weights_of_a_convolution_in_another_order_are_told(tmp_path: Path) -> None:
+    conv = node("Conv2d", weight=np.ones((2, 5, 3, 3)), bias=np.zeros(2), stride=1, padding=0, dilation=1, groups=1,
+                input_shape=[6, 6])
+    assert "write them transposed" in refusal(chain(tmp_path / "x.nir", (2, 6, 6), conv))
+
+
+def test_edges_to_a_nested_graph_that_is_not_there_are_one_problem(tmp_path: Path) -> None:
+    nodes = {"i": node("Input", shape=[2]), "a": if_(2), "o": node("Output", shape=[2])}
+    told = refusal(write(tmp_path / "x.nir", nodes, [("i", "rnn.input"), ("rnn.lif", "a"), ("a", "o")]))
+    assert told.count("SNN201") == 1
+    assert 'edges name "rnn.input", "rnn.lif", but there is no nested graph "rnn"' in told
+
+
+def test_a_name_that_is_nearly_right_is_suggested(tmp_path: Path) -> None:
+    nodes = {"i": node("Input", shape=[2]), "lif1": if_(2), "lif2": if_(2), "o": node("Output", shape=[2])}
+    told = refusal(write(tmp_path / "x.nir", nodes, [("i", "lfi1"), ("lif2", "o"), ("lif1", "lif3")]))
+    assert "did you mean lif1" in told
+
+
+def test_the_second_attempt_without_a_batch_axis_hides_nothing(tmp_path: Path) -> None:
+    """Both errors are told where both fail, and the first one where the second attempt fits."""
+    told = refusal(chain(tmp_path / "x.nir", (1, 3), affine(np.ones((4, 3))), lif(5)))
+    assert "found: an input of the shape [1, 3]" in told
+    assert 'with the first axis taken for a batch axis, node "n1", tau: the shape [5]' in told
+    graph = load(chain(tmp_path / "x.nir", (1, 3), affine(np.ones((4, 3))), lif(4)))
+    (note,) = [n for n in graph.notes if "batch axis" in n.found]
+    assert note.help == 'as the shapes stand, node "n0": an input of the shape [1, 3] (expects [3])'
+
+
 def test_all_problems_of_a_network_are_reported_together(tmp_path: Path) -> None:
     path = chain(tmp_path / "x.nir", (2,), affine([[np.nan, 0], [0, 0]]), lif(2), affine([[np.inf, 0]]))
     assert codes(path) == ["SNN203", "SNN203"]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from snncompile.diagnostics import Collector, CompileError
 from snncompile.frontends.nir.file import NirGraph, NirNode
-from snncompile.frontends.nir.structure import Wire, contract, data_order, flatten, natural, recur
+from snncompile.frontends.nir.nested import flatten
+from snncompile.frontends.nir.structure import Wire, contract, data_order, natural, recur
 
 EMPTY = NirNode("IF", {})
 IN, OUT = NirNode("Input", {}), NirNode("Output", {})
