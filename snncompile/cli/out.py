@@ -126,7 +126,7 @@ class Out(OptionGroup):
                         self.console.print(_text(f"  {line}"), soft_wrap=True)
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Print warnings and notes on stderr, or keep them for the JSON; each is printed once however often it is given.
+        """Print warnings and notes on stderr, or keep them for the JSON; each is printed once however often it is told.
 
         With `--quiet`, notes are not printed.
         """

@@ -14,5 +14,5 @@ from snncompile.diagnostics.diagnostic import (
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail", "few",
-           "printable", "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail",
+           "few", "printable", "shorten"]

@@ -35,7 +35,8 @@ def test_help_loads_nothing_heavy(heavy):
 
 
 def test_the_program_compiles_verifies_and_runs(files, tmp_path):
-    built = program("compile", files / "small.nir", "--calibrate", files / "data.npz", "-o", "build", folder=tmp_path)
+    built = program("compile", files / "small.nir", "--calibrate", files / "data.npz", "--labels",
+                    files / "data.npz", "-o", "build", folder=tmp_path)
     assert (built.returncode, built.stderr) == (0, "")
     assert "\x1b" not in built.stdout
     assert (tmp_path / "build" / MANIFEST).exists()

@@ -39,7 +39,7 @@ def test_a_candidate_is_checked_by_its_notation():
     assert answer("check", "stdano:vgg11:00011100", "--target", "c99")["feasible"]
     assert answer("check", "stdano:cifar10-resnet18-t2", "--target", "loihi1", code=1)["violations"]
     short = answer("check", "stdano:vgg11:0001110", code=2)["diagnostics"][0]
-    assert (short["code"], short["limit"]) == ("SNN404", "expected 8, found 7")
+    assert (short["code"], short["expected"]) == ("SNN404", "expected 8, found 7")
     assert answer("check", "stdano:vgg11:00011100", "--dt", "0.1", code=2)["diagnostics"][0]["code"] == "SNN701"
 
 
