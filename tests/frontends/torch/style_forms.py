@@ -131,7 +131,8 @@ class OnGrid(nn.Module):
 
 def grid_parametrization(pick: Pick, size: int, out: int) -> nn.Module:
     layer = plain(pick, size, out)
-    parametrize.register_parametrization(layer, "weight", OnGrid(pick.one([0.125, 0.07, 0.1])))
+    step = pick.one([0.125, 0.0713, 0.1037])  # of 0.1, multiples land on a threshold of 1.5, up to rounding
+    parametrize.register_parametrization(layer, "weight", OnGrid(step))
     return layer
 
 
