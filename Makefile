@@ -53,6 +53,10 @@ test: lint types  ## lint, types, the whole suite, and quick runs of the wheel u
 docs: $(READY)  ## regenerate the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
+.PHONY: site
+site: $(READY)  ## the documentation as a site, in build/site; a link that leads nowhere is an error
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/site
+
 .PHONY: bench
 bench: $(BENCH)  ## speed of compiling, and of the emitted C against other runtimes
 	$(BIN)/python benchmarks/compile.py

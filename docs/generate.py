@@ -7,11 +7,13 @@ import json
 import re
 from pathlib import Path
 
+import snncompile
 from snncompile.diagnostics.codes import CODES
 from snncompile.frontends.torch.neurons import FRAMEWORKS, VERSIONS
 from snncompile.frontends.torch.neurons.support import NeuronClass, NeuronTable, Unsupported
 from snncompile.passes.pipeline_text import options_of
 from snncompile.passes.table import PASSES
+from snncompile.signatures import stub
 from snncompile.targets.figures import value_of
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.sections import SECTIONS, Costs
@@ -147,7 +149,8 @@ def _broken(counts: dict[str, int], of: int) -> str:
 
 
 PAGES = {"diagnostics.md": diagnostics, "frameworks.md": frameworks, "target-figures.md": target_figures,
-         "passes.md": passes, "spaces.md": spaces}
+         "passes.md": passes, "spaces.md": spaces,
+         "../snncompile/__init__.pyi": lambda: stub(snncompile._HOMES)}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

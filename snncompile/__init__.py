@@ -5,36 +5,16 @@
     model = sc.compile(graph, target="c99", calibration=x, weight_bits=8)
     model.run(x).decisions
 
-A name is imported when it is first used, so that `import snncompile` does not load NumPy or any reader.
+A name is imported when it is first used, so that `import snncompile` does not load NumPy or any reader. What type
+checkers know of the names stands in `__init__.pyi`, which `make docs` writes.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
-
-if TYPE_CHECKING:
-    from snncompile.checker import check as check
-    from snncompile.diagnostics import CompileError as CompileError
-    from snncompile.diagnostics import Diagnostic as Diagnostic
-    from snncompile.driver import compile as compile
-    from snncompile.estimator import estimate as estimate
-    from snncompile.explorer import explore as explore
-    from snncompile.frontends import load as load
-    from snncompile.frontends.nir.export import export_nir as export_nir
-    from snncompile.frontends.onnx import export_onnx as export_onnx
-    from snncompile.frontends.torch.cells import neuron_module as neuron_module
-    from snncompile.ir.graph import Edge as Edge
-    from snncompile.ir.graph import Graph as Graph
-    from snncompile.loss_sources import losses as losses
-    from snncompile.model import CompiledModel as CompiledModel
-    from snncompile.observer import Observer as Observer
-    from snncompile.reference import run as run
-    from snncompile.saved_build import open_build as open_build
-    from snncompile.targets.load import load_target as load_target
-    from snncompile.targets.target import Target as Target
 
 _HOMES = {
     "CompileError": "diagnostics", "CompiledModel": "model", "Diagnostic": "diagnostics", "Edge": "ir.graph",
@@ -52,6 +32,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'snncompile' has no attribute {name!r}")
     module = import_module(f"snncompile.{_HOMES[name]}")
     value = getattr(module, name)
+    signatures = import_module("snncompile.signatures")
+    if name in signatures.OPTIONS:
+        value.__signature__ = signatures.whole(name, value)
     globals()[name] = value
     return value
 

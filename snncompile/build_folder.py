@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.ir.serde import weights_of
 from snncompile.ir.text import to_text
 from snncompile.report.html import page
+from snncompile.report.report import Report
 from snncompile.targets.layer_options import to_toml
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def contents(model: CompiledModel) -> dict[str, bytes]:
         "mapped.snn": to_text(model.mapped).encode(),
         "graph.safetensors": weights_of(model.graph, model.mapped),
         "golden.npz": _golden(model.golden),
-        "report.json": (json.dumps(model.report.to_json(), indent=1) + "\n").encode(),
+        "report.json": (json.dumps(_report(model.report), indent=1) + "\n").encode(),
         "report.html": page(model).encode(),
     }
     if model.report.layers:
@@ -50,6 +52,11 @@ def contents(model: CompiledModel) -> dict[str, bytes]:
         "files": {n: hashlib.sha256(files[n]).hexdigest() for n in sorted(files)},
     }
     return {**files, MANIFEST: (json.dumps(manifest, indent=1) + "\n").encode()}
+
+
+def _report(report: Report) -> dict[str, Any]:
+    """The report as JSON, without what the clock said: two builds of the same network are equal."""
+    return {name: value for name, value in report.to_json().items() if name != "seconds"}
 
 
 def _bytes(content: str | bytes) -> bytes:
@@ -66,7 +73,7 @@ def _golden(golden: Golden) -> bytes:
 
 
 def save(model: CompiledModel, folder: str | Path) -> Path:
-    """Write a build folder; an earlier build in its place is replaced.
+    """Write a build folder; an earlier build in its place is replaced, and a link to a folder is followed.
 
     Returns:
         The path of the folder.
@@ -74,20 +81,20 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
     Raises:
         CompileError: SNN602 where the folder exists and holds anything else, or cannot be written.
     """
-    target = Path(folder)
-    expect_free(target)
+    expect_free(Path(folder))
     files = contents(model)
     try:
+        target = Path(folder).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         with _beside(target) as fresh:
             for name, content in files.items():
                 path = Path(fresh) / "build" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            _exchange(Path(fresh) / "build", target, Path(fresh) / "old")
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"folder {shorten(target)}", reason(e))
-    return target
+            _exchange(Path(fresh) / "build", target, target.with_name(f"{target.name}.previous{Path(fresh).name}"))
+    except (OSError, RuntimeError, ValueError) as e:
+        fail("SNN602", f"folder {shorten(folder)}", reason(e))
+    return Path(folder)
 
 
 def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
@@ -96,15 +103,20 @@ def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _exchange(fresh: Path, target: Path, old: Path) -> None:
-    """Move the folder `fresh` to `target`. What was there is moved to `old`, and back again if that fails."""
-    if target.exists():
-        os.replace(target, old)
+    """Move the folder `fresh` to `target`.
+
+    What was there is moved to `old`, and back again if that fails or if the process is told to end. A process that is
+    killed in between leaves it in `old`, beside `target`.
+    """
     try:
+        if target.exists():
+            os.replace(target, old)
         os.replace(fresh, target)
-    except OSError:
-        if old.exists():
+    except BaseException:
+        if old.exists() and not target.exists():
             os.replace(old, target)
         raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def expect_free(target: Path) -> None:
@@ -140,21 +152,21 @@ def _expect_build(target: Path, present: list[str], place: str, allowed: str) ->
 
 
 def write_file(path: str | Path, content: bytes) -> Path:
-    """Write a file; if that fails, an earlier file stays as it was.
+    """Write a file; if that fails, an earlier file stays as it was. A link is followed.
 
     Raises:
         CompileError: SNN602 where it cannot be written.
     """
-    target = Path(path)
     try:
+        target = Path(path).resolve()
         if target.exists() and not target.is_file():
-            fail("SNN602", f"file {shorten(target)}", "it exists and is not a file")
+            fail("SNN602", f"file {shorten(path)}", "it exists and is not a file")
         with _beside(target) as fresh:
             (Path(fresh) / "file").write_bytes(content)
             os.replace(Path(fresh) / "file", target)
-    except (OSError, ValueError) as e:
-        fail("SNN602", f"file {shorten(target)}", reason(e))
-    return target
+    except (OSError, RuntimeError, ValueError) as e:
+        fail("SNN602", f"file {shorten(path)}", reason(e))
+    return Path(path)
 
 
 def reason(e: Exception) -> str:

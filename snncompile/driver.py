@@ -13,7 +13,7 @@ from snncompile.backends.table import BACKENDS
 from snncompile.cost.activity import measure
 from snncompile.cost.estimate import Cost, cost_of
 from snncompile.cost.work import Messages
-from snncompile.diagnostics import CompileError, fail, shorten
+from snncompile.diagnostics import CompileError, expect_known, fail, shorten
 from snncompile.frontends import load
 from snncompile.golden import activity_rates, measured_inputs, record_golden
 from snncompile.inputs import expect_numbers
@@ -49,10 +49,10 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
         source: a graph, or anything that `load` takes. A graph of stage INT keeps its integers: it is not legalized,
             calibrated or quantized, and samples are used for golden vectors only.
         target: the name of a target, the path of its TOML file, or a `Target`.
-        calibration: samples `[sample, tick, *shape]`, or a mapping of such arrays by input name, on which ranges are
-            measured and the integer network is compared with the float network; or a function that takes the LEGAL
-            graph (for a graph of stage INT, that graph) and returns such samples.
-        labels: the class of each sample, whole numbers `[sample]`, with which correct decisions are counted.
+        calibration: samples `[sample, tick, *shape]`, by input name for several, on which ranges are measured and the
+            integer network is compared with the float network; a data loader of such batches, or a dataset of samples
+            `[tick, *shape]`; or a function that takes the LEGAL (or INT) graph and returns any of these.
+        labels: the class of each sample, whole numbers `[sample]`, or those of the loader or dataset.
         validation, validation_labels: samples not used for anything else, on which the networks are compared too.
         layout: "time-first" for samples `[tick, sample, *shape]`.
         observer: callbacks for the end of each pass and for progress.
@@ -95,15 +95,16 @@ def compile(source: Any, target: str | Path | Target = "c99", *, calibration: An
                     network.agreement, artifact.sizes_bytes, dict(observer.seconds),
                     _options(load_options or {}, network.arithmetic), mapped.schedule.depth_ticks,
                     mapped.schedule.period, cost, CoreUse.of(chip) if chip else None,
-                    merged(network.layers, artifact.layers), network.validation, artifact.figures)
-    return CompiledModel(integer, mapped, artifact, golden, rates, report, integer.notes, network.legal, backend.name,
-                         chip)
+                    merged(network.layers, artifact.layers), network.validation, artifact.figures, integer.notes)
+    return CompiledModel(integer, mapped, artifact, golden, rates, report, network.legal, backend.name, chip)
 
 
 def _backend(target: Target) -> Backend:
-    if target.backend not in BACKENDS:
-        given = shorten(target.backend) if target.backend else "none: networks can only be checked for it"
-        fail("SNN404", f"target {shorten(target.name)}, backend", given, ", ".join(BACKENDS))
+    place = f"target {shorten(target.name)}, backend"
+    if not target.backend:
+        fail("SNN404", place, "none: networks can only be checked for it", ", ".join(BACKENDS),
+             "use `check`, or a target that has one; `snnc targets` lists them")
+    expect_known(target.backend, BACKENDS, place)
     return BACKENDS[target.backend]
 
 

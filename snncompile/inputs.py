@@ -7,9 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from snncompile.data.collect import as_numbers, collect
 from snncompile.diagnostics import Collector, fail, shorten
 from snncompile.ir.graph import Graph
-from snncompile.ir.layouts import LAYOUTS, sample_first
+from snncompile.ir.layouts import LAYOUTS
 from snncompile.ir.ops import Input
 from snncompile.ir.types import Array, ShapeOnly, Stage
 
@@ -43,7 +44,7 @@ def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibratio
     """Check samples and labels.
 
     Args:
-        given: samples as `Data`, a function that gives them for the graph, or None.
+        given: samples as `Data`, a data loader, a dataset, a function that gives them for the graph, or None.
         labels: the class of each sample, `[sample]`, or None.
         kind: the word for the samples in messages.
         layout: the order of their leading axes, one of LAYOUTS.
@@ -59,16 +60,19 @@ def given_samples(graph: Graph, given: Any, labels: Any, kind: str = "calibratio
         if labels is not None:
             fail("SNN501", "labels", "labels without samples", f"{kind} samples that they belong to")
         return None, None
-    samples = by_name(graph, sample_first(given(graph) if callable(given) else given, layout))
+    data, own_labels = collect(given(graph) if callable(given) else given, layout, kind)
+    samples = by_name(graph, data)
     if next(iter(samples.values())).shape[1] == 0:
         fail("SNN501", f"{kind} samples", "samples of 0 ticks", "at least one tick")
+    if labels is None and graph.stage != Stage.INT and own_labels is not None:
+        labels = own_labels
     if labels is None:
         return samples, None
     if graph.stage == Stage.INT:
         fail("SNN501", "labels", "labels for a network that arrives in integers",
              "no labels, since there is no float network to compare it with",
              "model.run(x).decisions are its decisions")
-    classes, count = np.asarray(labels), len(next(iter(samples.values())))
+    classes, count = as_numbers(labels, "labels"), len(next(iter(samples.values())))
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
         ticks = next(iter(samples.values())).shape[1]
         swapped = 'give layout="time-first" (--layout time-first) if the samples are [tick, sample, ...]'
@@ -139,10 +143,10 @@ def by_name(graph: Graph, x: Data) -> dict[str, Array]:
         CompileError: SNN501 for missing or unknown inputs, for data of a wrong shape or type, and for values that are
             not finite.
     """
-    given: dict[str, Array] = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, np.asarray(x))
+    given: dict[str, Any] = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, x)
     if set(given) != set(graph.inputs):
         fail("SNN501", "input data", f"inputs {sorted(map(str, given))}", f"inputs {sorted(graph.inputs)}")
-    arrays = {n: np.asarray(given[n]) for n in graph.inputs}
+    arrays = {n: as_numbers(given[n], f"input {shorten(n)}") for n in graph.inputs}
     lead = {v.shape[:2] for v in arrays.values()}
     for name, value in arrays.items():
         shape = graph.shapes[name]

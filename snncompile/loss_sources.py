@@ -75,7 +75,12 @@ def losses(source: Any, target: str | Path | Target = "c99", *, calibration: Any
     whole, fine = _agreement(found, (), observer), _agreement(found, parts, observer)
     rows = [Loss(name, _agreement(found, [n for n in parts if n != name], observer),
                  _agreement(found, [name], observer)) for name in parts]
-    return [Loss(ALL, whole, fine), *sorted(rows, key=lambda row: row.alone.counts_shared), Loss(NONE, fine, whole)]
+    return [Loss(ALL, whole, fine), *sorted(rows, key=_kept), Loss(NONE, fine, whole)]
+
+
+def _kept(row: Loss) -> tuple[float, float]:
+    """How much a source alone leaves, of the counts of spikes and, where these are equal, of graded values."""
+    return row.alone.counts_shared, -(row.alone.graded_error or 0.0)
 
 
 def _sources(found: Calibrated) -> list[str]:

@@ -13,7 +13,7 @@ from snncompile.inputs import given_samples, integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.layouts import LAYOUTS
 from snncompile.ir.stand_ins import with_stand_ins
-from snncompile.ir.types import Array, Stage
+from snncompile.ir.types import Array, ShapeOnly, Stage
 from snncompile.ir.verify import verify
 from snncompile.observer import Observer
 from snncompile.passes.pipeline import run_passes
@@ -234,12 +234,12 @@ def _given_integers(graph: Graph, order: Order, observer: Observer) -> Lowered:
     if order.given:
         fail("SNN404", f"options {', '.join(order.given)}", "a network that arrives in integers keeps them",
              "none of these")
-    judge(_table(graph, order.choices), order.choices.target, graph.name).expect_ok()
+    proved = run_passes(graph, passes_of(order.choices, "ranges"), observer.note)
+    judge(_table(proved, order.choices), order.choices.target, graph.name).expect_ok()
     samples, _ = given_samples(graph, order.calibration.x, order.calibration.labels, layout=order.calibration.layout)
     given_samples(graph, order.validation.x, order.validation.labels, "validation", order.validation.layout)
     folding = by_population(order.by_layer, graph, graph)
-    return Lowered(run_passes(graph, passes_of(order.choices, "ranges"), observer.note), samples, Calibration(),
-                   folding=folding)
+    return Lowered(proved, samples, Calibration(), folding=folding)
 
 
 def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: Layers,
@@ -252,15 +252,22 @@ def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: 
         load_options: options of the reader.
 
     Returns:
-        The LEGAL graph, or the graph itself where it is at a later stage; its layer table; and the choices that follow
-        from the widths.
+        The LEGAL graph; of an INT graph with numbers, the same graph with its ranges proved; else the graph itself. Its
+        layer table. The choices that follow from the widths.
     """
     graph = with_stand_ins(verify(load(source, **load_options)))
     whole, by_layer = split(widths, layers)
     choices = Choices(target, target.arithmetic.with_options(whole))
-    legal = graph if graph.stage != Stage.FLOAT else run_passes(graph, passes_of(choices, "legalize"), verified=False)
+    steps = {Stage.FLOAT: ["legalize"], Stage.INT: [] if _has_bare_shapes(graph) else ["ranges"]}.get(graph.stage, [])
+    legal = run_passes(graph, passes_of(choices, *steps), verified=False)
     choices = dataclasses.replace(choices, own=own_of(choices.arithmetic, by_population(by_layer, graph, legal)))
     return legal, _table(legal, choices), choices
+
+
+def _has_bare_shapes(graph: Graph) -> bool:
+    """Whether weights or parameters of the graph are bare shapes without numbers."""
+    ops = (*graph.nodes.values(), *(op for edge in graph.edges for op in edge.chain))
+    return any(isinstance(value, ShapeOnly) for op in ops for value in op.arrays.values())
 
 
 def _table(graph: Graph, choices: Choices) -> LayerTable:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Progress
 from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
-from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.diagnostics import Diagnostic, expect_known, shorten
 from snncompile.inputs import WIDER, Data, Outside, range_of, taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
@@ -23,6 +24,8 @@ from snncompile.ir.types import Array
 from snncompile.mapping.chip import Chip
 from snncompile.report.report import Report, decide
 
+MAX_SHOWN = 20
+"""The most samples that are shown of a result."""
 INTERPRETER = "interpreter"
 """What `Result.backend` is where the integer interpreter ran instead of an emitted program."""
 
@@ -54,6 +57,24 @@ class Result:
     def outputs(self) -> Array:
         """The first output, integers `[sample, tick, *shape]`."""
         return next(iter(self.all_outputs.values()))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each sample, as a data frame takes them: its decision, and the spikes of each population."""
+        return [{"sample": i, "decision": int(decision), **{f"spikes.{n}": int(v[i]) for n, v in
+                 self.spike_counts.items()}} for i, decision in enumerate(self.decisions)]
+
+    def __repr__(self) -> str:
+        samples, ticks = self.outputs.shape[:2]
+        first = " ".join(map(str, self.decisions[:MAX_SHOWN])) + (" ..." if samples > MAX_SHOWN else "")
+        spikes = ", ".join(f"{shorten(n)} {np.mean(v):,.1f}" for n, v in self.spike_counts.items())
+        cut = f"\n  values cut        {sum(self.cut.values()):,}" if self.cut else ""
+        return (f"Result of {samples:,} samples of {ticks:,} ticks, run by {self.backend}\n"
+                f"  decisions         {first}\n  spikes a sample   {spikes}{cut}")
+
+    def _repr_html_(self) -> str:
+        from snncompile.report.html import table
+
+        return table(self.rows(), MAX_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -90,8 +111,7 @@ class CompiledModel:
         artifact: the emitted files.
         golden: inputs and outputs that were recorded when the network was compiled, in ticks of the network.
         rates: the share of elements that are not 0, by name of input or population, which the backend used.
-        report: what was measured and proved.
-        notes: the warnings of the reader and of all passes.
+        report: what was measured and proved, and the warnings of the reader and of all passes.
         float_graph: the LEGAL graph that was quantized; None for a network that arrived in integers, and for a model
             that was opened from a folder.
         backend: the name of the backend that emitted it, a key of `backends.table.BACKENDS`.
@@ -105,10 +125,14 @@ class CompiledModel:
     golden: Golden
     rates: Mapping[str, float]
     report: Report
-    notes: tuple[Diagnostic, ...] = ()
     float_graph: Graph | None = field(default=None, repr=False)
     backend: str = "c"
     chip: Chip | None = field(default=None, repr=False)
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """The warnings of the reader and of all passes."""
+        return self.report.notes
 
     @cached_property
     def host(self) -> NetworkTicks | None:
@@ -175,8 +199,7 @@ class CompiledModel:
 
     def _taken(self, x: Data, outside: Outside) -> tuple[dict[str, Array], dict[str, int]]:
         """The integers of samples, and how many values were cut, by input."""
-        if outside not in ("cut", "error"):
-            fail("SNN404", "option outside", shorten(outside), "cut, or error")
+        expect_known(outside, ("cut", "error"), "option outside")
         given, cut = taken(self.graph, x, outside)
         for name, count in cut.items():
             warnings.warn(f"input {shorten(name)}: {count:,} values outside of {range_of(self.graph.inputs[name])}, "
@@ -200,9 +223,7 @@ class CompiledModel:
         return Result(outputs, decide(self.graph, outputs), counts, backend, units, cut)
 
     def _repr_html_(self) -> str:
-        from snncompile.report.html import summary
-
-        return summary(self.report)
+        return self.report._repr_html_()
 
     def __repr__(self) -> str:
         populations = len(self.graph.populations)

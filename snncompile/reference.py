@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known
 from snncompile.inputs import Data, by_name, expect_numbers, expect_within
 from snncompile.ir import interp
 from snncompile.ir.graph import Graph
@@ -39,7 +39,6 @@ def run(graph: Graph, x: Data, *, record: bool | Iterable[str] = False, states: 
         expect_within(graph, given)
     if not isinstance(record, bool):
         record = [record] if isinstance(record, str) else list(record)
-        unknown = [n for n in record if n not in graph.populations]
-        if unknown:
-            fail("SNN404", "option record", shorten(unknown[0]), "names of populations", ", ".join(graph.populations))
+        for name in record:
+            expect_known(name, graph.populations, "option record")
     return interp.run(graph, given, record=record, states=states, dtype=dtype)

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 import snncompile as sc
 from snncompile import build_folder as module
-from snncompile.build_folder import MANIFEST, expect_free, write_file
+from snncompile.build_folder import MANIFEST, contents, expect_free, write_file
 from snncompile.diagnostics import CompileError
 from snncompile.ir.serde import dump
 from snncompile.saved_build import open_build
@@ -23,7 +25,11 @@ from tests.strategies import inputs_for, random_graph
 
 @pytest.fixture(scope="module")
 def model():
-    return sc.compile(small(), calibration=spikes(), labels=np.zeros(5, int))
+    return compiled()
+
+
+def compiled(target: str = "c99") -> sc.CompiledModel:
+    return sc.compile(small(), target=target, calibration=spikes(), labels=np.zeros(5, int))
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +143,45 @@ def test_an_empty_folder_is_filled(model, tmp_path):
     assert open_build(model.save(tmp_path / "empty")).verify().ok
 
 
-def test_a_link_to_a_build_is_replaced_and_not_followed(model, build, tmp_path):
-    before = files_in(build)
-    (tmp_path / "link").symlink_to(build)
-    model.save(tmp_path / "link")
-    assert not (tmp_path / "link").is_symlink()
-    assert files_in(build) == before
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_is_followed_and_stays(model, build, tmp_path, exists):
+    (build / "c" / "old.o").write_text("a leftover of make")
+    place = build if exists else tmp_path / "elsewhere" / "new"
+    (tmp_path / "link").symlink_to(place)
+    assert model.save(tmp_path / "link") == tmp_path / "link"
+    assert (tmp_path / "link").readlink() == place
+    assert not (place / "c" / "old.o").exists()
+    assert open_build(place).verify().ok
+
+
+def test_a_link_to_a_file_or_in_a_circle_is_refused(model, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert codes_of(model.save, tmp_path / "link") == ["SNN602"]
+    assert codes_of(model.save, tmp_path / "circle") == ["SNN602"]
+    assert codes_of(write_file, tmp_path / "circle", b"") == ["SNN602"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_file_is_written_through_a_link(tmp_path):
+    (tmp_path / "file").write_text("before")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_file(tmp_path / "link", b"after")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"after"
+
+
+@pytest.mark.parametrize("target", ["c99", "loihi2", "xc7z020", "xc7z020 backend=hls"])
+def test_builds_of_two_days_are_equal_byte_for_byte(target, monkeypatch):
+    first = contents(compiled(target))
+    later, zone = time.time() + 2 * 86400 + 3671, time.localtime
+    monkeypatch.setattr(time, "time", lambda: later)
+    monkeypatch.setattr(time, "localtime", lambda s=None: zone(later if s is None else s))
+    monkeypatch.setattr(time, "perf_counter", lambda count=iter(range(1, 1 << 30)): 1.5 * next(count))
+    second = contents(compiled(target))
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
 
 
 @pytest.mark.parametrize("present", [
@@ -198,6 +237,36 @@ def test_a_failure_leaves_the_earlier_build_as_it_was(model, saved, tmp_path, mo
     monkeypatch.setattr(module.os, "replace", replace)
     assert codes_of(model.save, mine) == ["SNN602"]
     assert files_in(tmp_path) == before
+
+
+def test_a_process_that_is_told_to_end_leaves_the_earlier_build(model, build, monkeypatch):
+    """The signal comes when the earlier build was moved away, and the new one has not yet its place."""
+    (build / "c" / "small.h").write_text("an earlier version")
+    before = files_in(build.parent)
+    move = os.replace
+
+    def replace(source, target):
+        if Path(source).name == "build" and Path(source).parent != build.parent:
+            raise SystemExit(143)
+        move(source, target)
+
+    monkeypatch.setattr(module.os, "replace", replace)
+    with pytest.raises(SystemExit):
+        model.save(build)
+    assert files_in(build.parent) == before
+
+
+def test_a_process_that_is_killed_leaves_the_earlier_build_beside(model, build):
+    before = files_in(build)
+    child = os.fork()
+    if child == 0:
+        module.os.replace = lambda source, target, move=os.replace: (
+            os.kill(os.getpid(), signal.SIGKILL) if Path(source).parent != build.parent else move(source, target))
+        model.save(build)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    [previous] = [p for p in build.parent.iterdir() if ".previous" in p.name]
+    assert files_in(previous) == before
+    assert open_build(previous).verify().ok
 
 
 def test_a_failure_while_writing_leaves_nothing(model, tmp_path, monkeypatch):
@@ -361,3 +430,11 @@ def test_verification_notices_a_program_that_was_forged_with_its_manifest(build)
     if model.host is None:
         pytest.skip("no C compiler")
     assert not model.verify().ok
+
+
+def test_two_builds_are_equal_byte_for_byte_and_hold_the_warnings():
+    builds = [contents(sc.compile(small(), calibration=None, weight_bits=3)) for _ in range(2)]
+    assert builds[0] == builds[1]
+    notes = json.loads(builds[0]["report.json"])["notes"]
+    assert [n["code"] for n in notes] == ["SNN405"]
+    assert set(notes[0]) == {"severity", "code", "title", "place", "found", "expected", "help"}

@@ -11,20 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import snncompile
-from snncompile.diagnostics import Collector, CompileError, Diagnostic, fail, shorten
+from snncompile.diagnostics import Collector, CompileError, Diagnostic, alike, fail, shorten
 from snncompile.diagnostics.codes import CODES
 
 FULL = Diagnostic("SNN301", 'edge "b -> a"', "3 edges of delay 0 form a loop", "at least one delay", "give it a delay")
 
 
-def test_a_diagnostic_prints_place_found_limit_and_help():
+def test_a_diagnostic_prints_place_found_expected_and_help():
     assert str(FULL) == (
         "error[SNN301]: a cycle without delay\n"
         '  --> edge "b -> a"\n'
-        "  found: 3 edges of delay 0 form a loop\n"
-        "  limit: at least one delay\n"
-        "  help:  give it a delay"
+        "  found:    3 edges of delay 0 form a loop\n"
+        "  expected: at least one delay\n"
+        "  help:     give it a delay"
     )
+
+
+@pytest.mark.parametrize(("code", "label"), [("SNN416", "limit"), ("SNN105", "since"), ("SNN411", "expected")])
+def test_the_code_says_whether_a_bound_a_form_or_a_reason_follows(code, label):
+    lines = str(Diagnostic(code, "here", "5", "4", "do")).splitlines()[2:]
+    assert [line.split() for line in lines] == [["found:", "5"], [f"{label}:", "4"], ["help:", "do"]]
+    assert {line.rindex(" ") for line in lines} == {len(f"  {label}:")}
+    assert Diagnostic(code, "here", "5", "4").to_json()["expected"] == "4"
 
 
 def test_what_is_not_known_is_not_printed():
@@ -35,7 +43,7 @@ def test_what_is_not_known_is_not_printed():
 def test_json_holds_the_same_facts():
     assert json.loads(json.dumps(FULL.to_json())) == {
         "severity": "error", "code": "SNN301", "title": "a cycle without delay", "place": 'edge "b -> a"',
-        "found": "3 edges of delay 0 form a loop", "limit": "at least one delay", "help": "give it a delay"}
+        "found": "3 edges of delay 0 form a loop", "expected": "at least one delay", "help": "give it a delay"}
 
 
 def test_a_code_that_does_not_exist_cannot_be_used():
@@ -91,3 +99,19 @@ def test_a_long_name_keeps_its_beginning_and_a_long_path_its_end():
     assert shorten("a" * 50 + "b" * 50) == f'"{"a" * 50}{"b" * 7}..."'
     assert shorten(Path("x" * 100) / "net.nir").endswith('xx/net.nir"')
     assert len(shorten(Path("x" * 100))) == len(shorten("x" * 100)) == 62
+
+
+@pytest.mark.parametrize(("places", "told"), [
+    (['node "a"'], 'node "a"'), (['node "a"', 'node "b"'], 'node "a" and "b"'),
+    (['node "a"', 'node "b"', 'node "a"', 'node "c"'], 'node "a", "b" and "c"'),
+    ([f'node "{c}"' for c in "abcde"], 'node "a", "b", "c" and 2 more'),
+    (['node "a"', 'edge "b"'], 'node "a" and edge "b"'), (["quantize", "quantize"], "quantize"),
+])
+def test_findings_that_differ_in_their_place_only_are_told_as_one(places, told):
+    found = alike([Diagnostic("SNN105", place, "x", severity="warning") for place in places])
+    assert [d.place for d in found] == [told]
+
+
+def test_findings_that_differ_elsewhere_stay_apart_and_in_order():
+    given = [Diagnostic("SNN105", "a", "x"), Diagnostic("SNN105", "a", "y"), Diagnostic("SNN105", "b", "x", "z")]
+    assert alike(given) == given

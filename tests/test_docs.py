@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import snncompile
 from snncompile.diagnostics.codes import CODES
 
 ROOT = Path(__file__).parent.parent
@@ -80,3 +81,11 @@ def test_the_page_of_diagnostics_lists_every_code_once():
 def test_codes_that_pages_mention_exist():
     for page in PAGES:
         assert set(re.findall(r"SNN\d{3}", page.read_text(encoding="utf-8"))) <= set(CODES), page
+
+
+def test_what_is_cited_is_this_version():
+    yaml = pytest.importorskip("yaml")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == snncompile.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["license"] == "Apache-2.0"

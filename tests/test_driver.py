@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.inputs import integers
 from snncompile.ir.expr import Expr, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
@@ -16,9 +17,10 @@ from snncompile.ir.rules import Firing
 from snncompile.ir.serde import dump
 from snncompile.ir.types import ShapeOnly, Stage
 from snncompile.passes.table import Choices, passes_of
-from snncompile.report.steps import GRAPHS, PARTS
+from snncompile.report.steps import GRAPHS, PARTS, line
 from snncompile.targets.load import load_target
 from tests.nets import SAMPLES, nir_file, reals, small, spikes, two_inputs
+from tests.passes.chains import chain
 
 
 def refused(*args, **options):
@@ -40,7 +42,7 @@ def test_an_option_out_of_range_is_named(name, value):
 def test_an_option_that_does_not_exist_is_refused():
     (found,) = refused(small(), weight_bit=8)
     assert (found.code, found.place) == ("SNN404", "option weight_bit")
-    assert "weight_bits" in found.limit
+    assert "weight_bits" in found.expected
 
 
 def test_every_bad_option_is_reported_at_once():
@@ -112,7 +114,7 @@ def test_samples_held_out_are_compared_apart():
 
 def test_samples_held_out_have_to_fit():
     assert [d.place for d in refused(small(), validation=spikes()[:, :0])] == ["validation samples"]
-    assert "validation" in refused(small(), validation_labels=[1])[0].limit
+    assert "validation" in refused(small(), validation_labels=[1])[0].expected
 
 
 @pytest.mark.parametrize("labels", [
@@ -261,6 +263,37 @@ def test_agreement_counts_equal_and_shared_spikes():
         assert agreement.shared(name) == pytest.approx(both / either)
         assert agreement.equal(name) == pytest.approx((real[name] == whole[name]).mean())
     assert agreement.spikes_equal < 1
+
+
+def test_graded_populations_have_an_error_and_do_not_count_as_spikes():
+    rng = np.random.default_rng(0)
+    x = {"spikes": (rng.random((4, 12, 4)) < 0.4).astype(float), "frame": rng.uniform(-1, 1, (4, 12, 5))}
+    model = sc.compile(two_inputs(), calibration=x, weight_bits=3)
+    real = sc.run(model.float_graph, x, record=True, dtype=np.float32).emitted
+    given = integers(model.graph, x)
+    whole = sc.run(model.graph, given, record=True).emitted
+    values = whole["li"] * model.graph.population("li").unit
+    found = model.report.agreement
+    assert found.spikes_equal == pytest.approx((real["lif"] == whole["lif"]).mean())
+    assert found.spikes_shared == pytest.approx(
+        (real["lif"] * whole["lif"]).sum() / np.maximum(real["lif"], whole["lif"]).sum())
+    of = {n: np.sqrt(np.mean(np.square(v, dtype=np.float64))) for n, v in (
+        ("apart", real["li"] - values), ("real", real["li"]), ("whole", values))}
+    assert found.graded_error == found.error("li") == pytest.approx(of["apart"] / max(of["real"], of["whole"]))
+    assert 0 < found.graded_error < 0.5
+    spiking, graded = model.report.populations
+    assert (spiking.name, spiking.spikes_equal, spiking.graded_error) == ("lif", found.spikes_equal, None)
+    assert (graded.name, graded.spikes_equal, graded.spikes_shared, graded.counts_shared, graded.graded_error) == (
+        "li", None, None, None, found.graded_error)
+    assert found.to_json()["graded_error"] == found.graded_error
+
+
+def test_a_network_without_spikes_is_told_by_its_error_alone():
+    graph = chain(Linear(np.eye(3), None), Neuron.of("li", decay=0.5), shape=(3,))
+    model = sc.compile(graph, calibration=spikes(size=3))
+    step = next(s for s in line(model) if s.name == "compare")
+    assert step.result.startswith("graded error ")
+    assert "spikes" not in step.result + step.detail
 
 
 @pytest.mark.parametrize(("reset", "codes"), [("subtract", ["SNN411"]), ("value", [])])

@@ -228,3 +228,21 @@ def test_progress_is_told_to_the_end(model):
 
 def test_a_model_says_what_it_is():
     assert repr(sc.compile(relay("a net"))) == "CompiledModel('a net' for c99, 1 populations)"
+
+
+def test_a_result_shows_itself_and_gives_rows_for_a_data_frame():
+    x = spikes(samples=25)
+    result = sc.compile(small(), calibration=x).run(x)
+    shown = repr(result).splitlines()
+    assert shown[0] == f"Result of 25 samples of 9 ticks, run by {result.backend}"
+    assert shown[1].split()[1:] == [*map(str, result.decisions[:20]), "..."]
+    assert f'"lif1" {result.spike_counts["lif1"].mean():,.1f}' in shown[2]
+    rows = result.rows()
+    assert len(rows) == 25
+    assert rows[3] == {"sample": 3, "decision": result.decisions[3], "spikes.lif1": result.spike_counts["lif1"][3],
+                       "spikes.lif2": result.spike_counts["lif2"][3]}
+    page = result._repr_html_()
+    assert page.count("<tr>") == 21
+    assert "and 5 more" in page
+    assert "<th>spikes.lif2</th>" in page
+    assert "values cut" not in repr(result)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snncompile.cli import complete
 from snncompile.cli.out import Out
 from snncompile.diagnostics import did_you_mean, fail, shorten
 from snncompile.diagnostics.codes import CODES
@@ -21,7 +22,8 @@ PROVISIONAL = "provisional"
 def explain(
     out: Out,
     code: Annotated[str | None, typer.Argument(
-        metavar="CODE", help="A diagnostic's code, such as SNN203; all are listed without it.",
+        metavar="CODE", autocompletion=complete.codes,
+        help="A diagnostic's code, such as SNN203; all are listed without it.",
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """Explain a diagnostic."""
@@ -41,7 +43,8 @@ def explain(
 def targets(
     out: Out,
     name: Annotated[str | None, typer.Argument(
-        metavar="NAME", help="A target's name, or its .toml file; all are listed without it.",
+        metavar="NAME", autocompletion=complete.targets,
+        help="A target's name, or its .toml file; all are listed without it.",
         show_default=False)] = None,
 ) -> dict[str, Any]:
     """List the targets, or show one."""

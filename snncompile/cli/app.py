@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import signal
 import sys
 import traceback
@@ -22,9 +25,12 @@ from snncompile.cli.loss import losses
 from snncompile.cli.play import run, verify
 from snncompile.cli.search import screen, spaces
 
+UNUSABLE = 2
 DEFECT = 3
+WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF}
+"""What the operating system says of streams that cannot be written."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Compile spiking neural networks; every stage computes the same spikes.",
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,12 +61,34 @@ def _options(
     pass
 
 
+def _ends_at_output(error: BaseException) -> bool:
+    """Whether a stream of the process cannot be written, as on a full disk. Files that fail make diagnostics."""
+    return isinstance(error, OSError) and error.errno in WRITING
+
+
 def _one_line(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    """Report an unexpected exception in two lines, and end with exit code 3: the fault is not the user's input."""
+    """Report an unexpected exception in two lines, and end with exit code 3: the fault is not the user's input.
+
+    Output that cannot be written is the user's matter, and ends with exit code 2.
+    """
     text = " ".join(str(error).split())[:300]
+    if _ends_at_output(error):
+        _drop_output()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"snnc: the output cannot be written: {text}\n")
+        raise SystemExit(UNUSABLE)
     sys.stderr.write(f"snnc: a defect of the compiler: {kind.__name__}: {text}\n"
                      "Please report it with your input; `snnc --debug ...` shows where it happened.\n")
     raise SystemExit(DEFECT)
+
+
+def _drop_output() -> None:
+    """Send what is left in the buffers of stdout and stderr nowhere, if they cannot be written either."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def _whole_traceback(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:

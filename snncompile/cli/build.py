@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snncompile.cli import complete
 from snncompile.cli.data import reader
 from snncompile.cli.group import OptionGroup
 from snncompile.cli.options import (
@@ -22,7 +23,7 @@ from snncompile.cli.options import (
     TimingOptions,
 )
 from snncompile.cli.out import Out
-from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.diagnostics import Diagnostic, did_you_mean, fail, shorten
 
 if TYPE_CHECKING:
     from snncompile.ir.graph import Graph
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 LOOKING = "Looking at passes"
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A network: .nir, .net, the compiler's own .snn, or "
-                                       "model.py:build for PyTorch.",
-                                       show_default=False)]
-TargetName = Annotated[str, typer.Option("--target", "-t", help="A target's name, or its .toml file.")]
+Source = Annotated[str, typer.Argument(
+    metavar="SOURCE", autocompletion=complete.sources, show_default=False,
+    help="A network: .nir, .net, the compiler's own .snn, or model.py:build for PyTorch.")]
+TargetName = Annotated[str, typer.Option("--target", "-t", help="A target's name, or its .toml file.",
+                                         autocompletion=complete.targets)]
 Calibrate = Annotated[str | None, typer.Option(
     "--calibrate", help="Samples on which ranges and rates are measured, and float and integer network compared: .npz, "
     ".npy, event files, .csv, or a folder of recordings.", show_default=False, metavar="FILE")]
@@ -49,7 +51,7 @@ class PassOptions(OptionGroup):
 
     print_after: Annotated[list[str] | None, typer.Option(
         "--print-after", help="Print the graph after this pass, in the text form; may be repeated.", metavar="PASS",
-        rich_help_panel=LOOKING, show_default=False)] = None
+        autocompletion=complete.parts, rich_help_panel=LOOKING, show_default=False)] = None
     print_after_all: Annotated[bool, typer.Option(
         "--print-after-all", help="Print the graph after every pass.", rich_help_panel=LOOKING)] = False
     time_passes: Annotated[bool, typer.Option(
@@ -82,12 +84,13 @@ class HeldOutOptions(OptionGroup):
     validate_labels: Annotated[str | None, typer.Option(
         "--validate-labels", help="The classes of the samples held out.", metavar="FILE", show_default=False)] = None
 
-    def given(self, samples: SampleOptions) -> dict[str, Any]:
+    def given(self, out: Out, samples: SampleOptions) -> dict[str, Any]:
         """The arguments of `compile` for them. Raises SNN701 for labels without samples."""
         if self.validate is None:
             if self.validate_labels is not None:
                 fail("SNN701", "option --validate-labels", "no samples held out", "--validate FILE")
             return {}
+        note_on_labels(out, self.validate_labels, self.validate, "--validate-labels")
         return {"validation": reader(self.validate, samples, lambda *_: None),
                 "validation_labels": labels_of(self.validate_labels, self.validate)}
 
@@ -180,6 +183,16 @@ def labels_of(labels: str | None, samples: str | None) -> Any:
     return None if labels is None else read_labels(labels, inputs=samples)
 
 
+def note_on_labels(out: Out, labels: str | None, samples: str | None, flag: str = "--labels") -> None:
+    """Say where a file of samples holds labels too, and none were named."""
+    from snncompile.data import labels_beside
+
+    if labels is None and samples is not None and (name := labels_beside(samples)):
+        out.note([Diagnostic("SNN105", f"file {shorten(Path(samples))}", f"the array {shorten(name)} was not used",
+                             "labels are read where they are asked for",
+                             f"give {flag} {shorten(Path(samples).name)[1:-1]} to count correct decisions", "note")])
+
+
 def compile_(
     out: Out,
     source: Source,
@@ -204,12 +217,14 @@ def compile_(
     if output is not None:
         expect_free(Path(output))
     lines = Lines(out, Path(source).name, passes.printed(out))
+    note_on_labels(out, labels, calibrate)
     model = compile_with(out, lines, source, target, calibrate, labels, reading, arithmetic, timing, samples,
-                         **folding.given(), **program.given(), **limits.given(), **held_out.given(samples))
+                         **folding.given(), **program.given(), **limits.given(), **held_out.given(out, samples))
     emitted = _emit(out, model, output, lines)
     if passes.time_passes:
         out.table(("part", "#seconds"), [(n, f"{s:.3f}") for n, s in lines.seconds.items()])
-    return {"folder": output, "files": emitted, **model.report.to_json()}
+    return {"folder": output, "files": emitted, "seconds": dict(model.report.seconds),
+            **model.report.to_json()}
 
 
 def _emit(out: Out, model: CompiledModel, output: str | None, lines: Lines) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import typer
 
-from snncompile.cli.group import OptionGroup
+from snncompile.cli.group import OptionGroup, flag_of
 from snncompile.cli.out import Out
 from snncompile.diagnostics import CompileError
 
@@ -30,6 +30,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
             values = {n: group.of({option: given.pop(option) for option in group.options()})
                       for n, group in groups.items()}
             out = next(v for v in values.values() if isinstance(v, Out))
+            out.flags = flags
             try:
                 answer = work(**values, **given)
             except CompileError as e:
@@ -37,6 +38,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
             out.answer(answer)
 
         parameters = list(_parameters(signature))
+        flags = dict(_flags(parameters))
         call.__doc__ = work.__doc__
         call.__annotations__ = {p.name: p.annotation for p in parameters}
         call.__dict__["__signature__"] = inspect.Signature(parameters)
@@ -57,3 +59,12 @@ def _parameters(signature: inspect.Signature) -> Iterator[inspect.Parameter]:
             name: (parameter.annotation, parameter.default)}
         for option, (annotation, default) in options.items():
             yield inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _flags(parameters: Iterable[inspect.Parameter]) -> Iterator[tuple[str, str]]:
+    """The options among the parameters, each with the flag that the user types."""
+    for parameter in parameters:
+        for info in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(info, typer.models.OptionInfo):
+                declared = [text for text in info.param_decls or () if text.startswith("--")]
+                yield parameter.name, (declared or [flag_of(parameter.name)])[0]

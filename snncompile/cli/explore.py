@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from snncompile.cli import complete
 from snncompile.cli.build import Calibrate, Lines, Source, compile_with
 from snncompile.cli.options import ArithmeticOptions, FoldingOptions, SampleOptions, SourceOptions, TimingOptions
 from snncompile.cli.out import Out
 from snncompile.diagnostics import fail
 
-Device = Annotated[str, typer.Option("--target", "-t", help="An FPGA: a target's name, or its .toml file.")]
+Device = Annotated[str, typer.Option("--target", "-t", help="An FPGA: a target's name, or its .toml file.",
+                                      autocompletion=complete.targets)]
 
 
 def explore(

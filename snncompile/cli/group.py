@@ -19,6 +19,11 @@ class Option(NamedTuple):
     default: Any
 
 
+def flag_of(name: str) -> str:
+    """The flag of an option, `--reset-when` for `reset_when`; `as_` stands for a word that Python reserves."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
+
+
 class OptionGroup:
     """A dataclass whose annotated fields are options; other fields are not.
 

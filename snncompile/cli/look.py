@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snncompile.cli import complete
 from snncompile.cli.build import TargetName
 from snncompile.cli.options import SourceOptions
 from snncompile.cli.out import Out
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 def inspect(
     out: Out,
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A network (.nir, .net, .snn, model.py:build), or a "
-                                                     "build folder.",
-                                          show_default=False)],
+    source: Annotated[str, typer.Argument(
+        metavar="SOURCE", autocompletion=complete.sources, show_default=False,
+        help="A network (.nir, .net, .snn, model.py:build), or a build folder.")],
     reading: SourceOptions,
     stage: Annotated[str | None, typer.Option("--stage", help="float: as it was read; legal: as populations and "
                                               "projections that the target allows.", metavar="float|legal",

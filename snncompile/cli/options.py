@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from snncompile.cli.group import Option, OptionGroup
+from snncompile.cli.complete import beginning
+from snncompile.cli.group import Option, OptionGroup, flag_of
 from snncompile.diagnostics import fail, shorten
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, Arithmetic
 from snncompile.targets.figures import LARGEST, value_of
@@ -29,7 +30,10 @@ TYPES: Mapping[str, Any] = {"whole": int, "real": float, "flag": bool}
 
 
 def _option(panel: str, flag: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(flag, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+    """An option; a shell completes the words that `metavar` shows, but not what has capitals and stands for a value."""
+    words = [word for word in (metavar or "").split("|") if word == word.lower() and ".." not in word]
+    return typer.Option(flag, help=help, metavar=metavar, rich_help_panel=panel, show_default=False,
+                        autocompletion=beginning(words) if words else None)
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,6 @@ class LibraryOptions(OptionGroup):
         """
         for name in self.given():
             fail("SNN701", f"option {flag_of(name)}", found, limit)
-
-
-def flag_of(name: str) -> str:
-    """The flag of an option, `--reset-when` for `reset_when`; `as_` stands for a word that Python reserves."""
-    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,8 @@ class SourceOptions(LibraryOptions):
     decode: Annotated[str | None, _option(SOURCE, "--decode", "How outputs are decoded.", "rate|last|max")] = None
     states: Annotated[str | None, _option(SOURCE, "--states", "ONNX: the output that is an input's next value.",
                                           "IN=OUT,...")] = None
+    example_input: Annotated[str | None, _option(SOURCE, "--example-input", "PyTorch: the shape of what one call "
+                                                 "takes, its batch included.", "SIZE,...")] = None
     skip_layers: Annotated[int | None, _option(SOURCE, "--skip-layers", ".net: leave out the first layers.",
                                                "N")] = None
     num_layers: Annotated[int | None, _option(SOURCE, "--num-layers", ".net: read the first layers only.", "N")] = None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from snncompile.cli.group import OptionGroup
-from snncompile.diagnostics import Diagnostic, printable
+from snncompile.diagnostics import Diagnostic, alike, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
     from snncompile.report.steps import StepReport
 
 PIPED_WIDTH = 200
+STEP_INDENT = 12
+BETWEEN = 3
+"""Blanks between two columns of a table."""
 REFRESH_S = 0.05
+OPTIONS = re.compile(r'(\boptions? )("?[a-z_]+"?(?:, "?[a-z_]+"?)*)')
+"""Where the place of a diagnostic names options."""
 BLOCKS_OF_INPUT = ("SNN1", "SNN5", "SNN7")
 CODES_OF_INPUT = frozenset({"SNN404", "SNN405", "SNN602", "SNN604"})
 
@@ -44,11 +51,13 @@ class Out(OptionGroup):
 
     Attributes:
         noted: the warnings that were printed, or that will be part of the JSON.
+        flags: the flag of each option of the command, by the name that the library has for the option.
     """
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")] = False
     noted: list[Diagnostic] = field(default_factory=list)
+    flags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def talks(self) -> bool:
@@ -70,10 +79,10 @@ class Out(OptionGroup):
     def step(self, step: StepReport) -> None:
         """Print the line of a step: name, result, figures, seconds."""
         if self.talks:
-            took = "" if step.seconds is None else f"  {step.seconds:.2f} s"
-            rest = f"{printable(step.result):<23} {printable(step.detail):<66}{took}".rstrip()
             name = _text(f" {step.name:<10} ", "bold cyan")
-            self.console.print(name.append(rest, "default not bold"), soft_wrap=True)
+            for i, line in enumerate(step_lines(step, self.console.width)):
+                lead = name if i == 0 else _text(" " * STEP_INDENT)
+                self.console.print(lead.append(line, "default not bold"), soft_wrap=True)
 
     def raw(self, text: str) -> None:
         """Print text that the user asked for, such as a graph: with `--quiet` too, but not with `--json`."""
@@ -81,25 +90,47 @@ class Out(OptionGroup):
             typer.echo(text, nl=not text.endswith("\n"))
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table, one line for each row; a column whose heading starts with `#` is aligned to the right."""
+        """Print a table, one line for each row; a column whose heading starts with `#` is aligned to the right.
+
+        On a terminal that is too narrow, cells are wrapped between words; where not even the longest words fit, each
+        row becomes a block of lines. What is piped to another program is never wrapped.
+        """
         if not self.talks:
+            return
+        cells = [[printable(" ".join(str(cell).splitlines())) for cell in row] for row in rows]
+        names = [heading.lstrip("#") for heading in headings]
+        widths = fitted([names, *cells], self.console.width if self.console.is_terminal else None)
+        if widths is None:
+            self._blocks(names, cells)
             return
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 1))
-        for heading in headings:
-            right = heading.startswith("#")
-            table.add_column(heading.lstrip("#"), justify="right" if right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(_text(" ".join(str(cell).splitlines())) for cell in row))
+        for heading, name, width in zip(headings, names, widths, strict=True):
+            table.add_column(name, justify="right" if heading.startswith("#") else "left", width=width)
+        for row in cells:
+            table.add_row(*map(_text, row))
+        wide = self.console.width
+        self.console.width = max(wide, sum(widths) + BETWEEN * len(widths))  # wider than `wide` only where it is piped
         self.console.print(table)
+        self.console.width = wide
+
+    def _blocks(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print each row as lines: the first cell, and below it each further cell that is not empty with its name."""
+        for first, *others in rows:
+            self.console.print(_text(first, "bold"), soft_wrap=True)
+            for name, cell in zip(names[1:], others, strict=True):
+                if cell:
+                    for line in textwrap.wrap(f"{name} {cell}".strip(), max(self.console.width - 3, 20),
+                                              subsequent_indent="  "):
+                        self.console.print(_text(f"  {line}"), soft_wrap=True)
 
     def note(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print warnings on stderr, or keep them for the JSON; each is printed once however often it is given."""
-        new = [d for d in diagnostics if d not in self.noted]
+        new = [d for d in map(self._as_typed, diagnostics) if d not in self.noted]
         self.noted += new
         if not self.json:
-            for diagnostic in new:
+            for diagnostic in alike(new):
                 self._diagnose(diagnostic)
 
     def answer(self, result: dict[str, Any]) -> None:
@@ -113,11 +144,12 @@ class Out(OptionGroup):
         Args:
             result: what the command knows all the same, for `--json`.
         """
+        diagnostics = tuple(map(self._as_typed, diagnostics))
         if self.json:
             reported = [d.to_json() for d in (*diagnostics, *self.noted)]
             self._print_json({"ok": False, **(result or {}), "diagnostics": reported})
         else:
-            for diagnostic in diagnostics:
+            for diagnostic in alike(diagnostics):
                 self._diagnose(diagnostic)
             if len(diagnostics) > 1:
                 self.errors.print(_text(f"{len(diagnostics)} problems"), soft_wrap=True)
@@ -131,6 +163,13 @@ class Out(OptionGroup):
             yield counter
         finally:
             counter.stop()
+
+    def _as_typed(self, diagnostic: Diagnostic) -> Diagnostic:
+        """The diagnostic with its options named as the user types them: `option --weight-bits` for `weight_bits`."""
+        def flags(match: re.Match[str]) -> str:
+            return match[1] + ", ".join(self.flags.get(name.strip('"'), name) for name in match[2].split(", "))
+
+        return replace(diagnostic, place=OPTIONS.sub(flags, diagnostic.place))
 
     def _print_json(self, value: dict[str, Any]) -> None:
         typer.echo(json.dumps(value))
@@ -176,6 +215,43 @@ class Counter:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def step_lines(step: StepReport, width: int) -> list[str]:
+    """What follows the name of a step: one line, or, where that is too long, the result and below it the figures."""
+    took = "" if step.seconds is None else f"  {step.seconds:.2f} s"
+    result, detail = printable(step.result), printable(step.detail)
+    whole = f"{result:<23} {detail:<66}{took}".rstrip()
+    if STEP_INDENT + len(whole) <= width:
+        return [whole]
+    return [f"{result:<23} {took}".rstrip(), *textwrap.wrap(detail, max(width - STEP_INDENT, 20))]
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int | None) -> list[int] | None:
+    """Widths of columns with which a table is no wider than a terminal, and no word is broken.
+
+    The widest columns become narrower first.
+
+    Args:
+        width: in characters; None for no limit.
+
+    Returns:
+        The width of each column; None where the longest words of all columns do not fit beside each other.
+    """
+    from rich.cells import cell_len
+
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(cell_len, column)) for column in columns]
+    least = [max((cell_len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    room = None if width is None else width - BETWEEN * len(columns)
+    if room is None or sum(widths) <= room:
+        return widths
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        widest = max((i for i in range(len(widths)) if widths[i] > least[i]), key=lambda i: widths[i])
+        widths[widest] -= 1
+    return widths
 
 
 def _console(stderr: bool) -> Console:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with, labels_of
+from snncompile.cli.build import Calibrate, Labels, Lines, TargetName, compile_with, labels_of, note_on_labels
 from snncompile.cli.data import samples_for
 from snncompile.cli.options import ArithmeticOptions, LibraryOptions, SampleOptions, SourceOptions, TimingOptions
 from snncompile.cli.out import Out
@@ -56,6 +56,7 @@ def run(
         model = compile_with(out, lines, network, target, calibrate or data, None, reading, arithmetic, timing,
                              samples)
     given = samples_for(model.graph, data, samples)
+    note_on_labels(out, labels, data)
     classes = labels_of(labels, data)
     result, seconds = _timed(out, model, given, reference, outside)
     correct = None if classes is None else _correct(result, classes)

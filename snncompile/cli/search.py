@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snncompile.cli import complete
 from snncompile.cli.options import CostOptions, VerdictOptions, arithmetic_value
 from snncompile.cli.out import Out
 from snncompile.diagnostics import fail, shorten
@@ -50,8 +51,9 @@ def screen(
                                          "or file.py:name, a Space in a Python file.", show_default=False)],
     costs: CostOptions,
     limits: VerdictOptions,
-    target: Annotated[list[str], typer.Option("--target", "-t", metavar="TARGET", help="A target, or its .toml file; "
-                                              "may be given several times.", show_default=False)],
+    target: Annotated[list[str], typer.Option(
+        "--target", "-t", metavar="TARGET", autocompletion=complete.targets, show_default=False,
+        help="A target, or its .toml file; may be given several times.")],
     folder: Annotated[str, typer.Option("--out", "-o", metavar="FOLDER", help="Where the files go.")] = "results",
     shard: Annotated[str | None, typer.Option("--shard", metavar="I/N", help="Only part I of N, counted from 0.",
                                               show_default=False)] = None,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from snncompile.cost.estimate import Cost
-from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.diagnostics import expect_known, fail, shorten
 
 
 class Budget(NamedTuple):
@@ -42,8 +42,7 @@ BUDGETS: dict[str, Budget] = {
 def expect_budget(budget: Mapping[str, float]) -> None:
     """Raises SNN404 for a name that no budget has, or a limit that is not a finite number above 0."""
     for name, limit in budget.items():
-        if name not in BUDGETS:
-            fail("SNN404", "option budget", shorten(name), ", ".join(BUDGETS), did_you_mean(str(name), BUDGETS))
+        expect_known(name, BUDGETS, "option budget")
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 < limit < math.inf:
             fail("SNN404", f"option budget, {name}", shorten(limit), "a number above 0")
 

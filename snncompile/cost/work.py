@@ -17,7 +17,7 @@ import numpy as np
 
 from snncompile.cost.activity import Activity
 from snncompile.cost.totals import LISTINGS
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known, fail
 from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.load import cost_profiles
 from snncompile.targets.sections import Costs, Limits
@@ -190,8 +190,8 @@ def constants_of(target: Target, profile: str | None) -> tuple[str | None, Costs
         CompileError: SNN404 for a profile that does not exist.
     """
     known = cost_profiles(target)
-    if profile is not None and profile not in known:
-        fail("SNN404", "option profile", shorten(profile), ", ".join(known))
+    if profile is not None:
+        expect_known(profile, known, "option profile")
     name = profile or next(iter(target.costs), None)
     return name, None if name is None else known[name]
 

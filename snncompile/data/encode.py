@@ -9,7 +9,7 @@ import numpy as np
 
 from snncompile.data.events import check_ticks
 from snncompile.data.files import check_room
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known, fail
 from snncompile.ir.types import Array
 
 Encoder: TypeAlias = Callable[[Array, int, int], Array]
@@ -36,9 +36,8 @@ def encode(frames: Array, how: str, ticks: int, *, seed: int = 0, place: str = "
         CompileError: SNN404 for an unknown encoding, number of ticks or seed; SNN501 for intensities out of range and
             for a result that would be too large.
     """
-    encoder = ENCODINGS.get(how)
-    if encoder is None:
-        fail("SNN404", "option encode", shorten(how), f"one of {', '.join(ENCODINGS)}")
+    expect_known(how, ENCODINGS, "option encode")
+    encoder = ENCODINGS[how]
     if seed < 0:
         fail("SNN404", "option seed", str(seed), "a whole number of 0 or more")
     if how != "direct":

@@ -23,7 +23,7 @@ from snncompile.data.events import (
     read_event_file,
 )
 from snncompile.data.files import check_room, npz_names, place_of, read_bytes, read_npy, read_npz
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import CompileError, fail, shorten
 from snncompile.ir.layouts import LAYOUTS, sample_first
 from snncompile.ir.types import Array, Shape
 
@@ -98,6 +98,16 @@ def read_labels(path: Source, *, key: str | None = None, inputs: Source | None =
     return _label_column(rows, place_of(file))
 
 
+def labels_beside(path: Source) -> str | None:
+    """The name of an array of labels in an `.npz` file of samples; None where there is none, or for other files."""
+    if not isinstance(path, (str, os.PathLike)) or Path(path).suffix.lower() != ".npz":
+        return None
+    try:
+        return next((name for name in npz_names(Path(path)) if name.lower() in LABEL_KEYS), None)
+    except CompileError:  # reading the samples says what is wrong
+        return None
+
+
 def _from_array(path: Path, shape: Shape, key: str | None, ticks: int | None, encode: str | None, seed: int,
                 scale: float | None, layout: str) -> Array:
     raw = sample_first(_read_array(path, key, INPUT_KEYS), layout)
@@ -110,7 +120,8 @@ def _from_array(path: Path, shape: Shape, key: str | None, ticks: int | None, en
     if encode is None:
         return x if ticks is None else _of_length(x, check_ticks(ticks), place_of(path))
     if ticks is None:
-        fail("SNN404", "option ticks", "no number of ticks", "the number of ticks for which an encoding shows a frame")
+        fail("SNN404", "option ticks", "nothing", "the number of ticks for which an encoding shows a frame",
+             "give --ticks 16 (ticks=16), or as many as the network was trained with")
     return encode_frames(x, encode, ticks, seed=seed, place=place_of(path))
 
 
@@ -137,7 +148,8 @@ def _fit(x: Array, shape: Shape, lead: int, place: str) -> Array:
     if not fits:
         axes = "sample, tick" if lead == 2 else "sample"
         fail("SNN501", place, f"an array {list(x.shape)}", f"[{', '.join([axes, *map(str, shape)])}]",
-             "static frames need an encoding" if lead == 2 else "for an array with a tick axis, leave out the encoding")
+             "static frames need an encoding, such as --encode direct --ticks 16 (encode=..., ticks=...)"
+             if lead == 2 else "for an array with a tick axis, leave out the encoding")
     check_room(x.shape, place)
     if 0 in x.shape[:lead]:
         fail("SNN501", place, f"an array {list(x.shape)}", "at least one sample and one tick")

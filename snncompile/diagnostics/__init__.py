@@ -5,11 +5,14 @@ from snncompile.diagnostics.diagnostic import (
     CompileError,
     Diagnostic,
     Severity,
+    alike,
     did_you_mean,
+    expect_known,
     fail,
     few,
     printable,
     shorten,
 )
 
-__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "did_you_mean", "fail", "few", "printable", "shorten"]
+__all__ = ["Collector", "CompileError", "Diagnostic", "Severity", "alike", "did_you_mean", "expect_known", "fail",
+           "few", "printable", "shorten"]

@@ -7,12 +7,21 @@ run time, SNN6xx emission and the tools it needs, SNN7xx the command line.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Code:
+    """What a code means.
+
+    Attributes:
+        wanted: what messages call the text that follows what was found: "limit" where it is a bound, "expected" where
+            it is what would have been accepted, "since" where it is the reason for what was assumed.
+    """
+
     title: str
     explanation: str
+    wanted: Literal["limit", "expected", "since"] = "expected"
 
 
 CODES: dict[str, Code] = {
@@ -30,6 +39,7 @@ CODES: dict[str, Code] = {
         "the file is too large to be read safely",
         "Files are treated as hostile: sizes, node counts and nesting are bounded before anything is allocated. "
         "The limits are constants in the frontend that names them.",
+        "limit",
     ),
     "SNN104": Code(
         "operator not supported",
@@ -39,6 +49,7 @@ CODES: dict[str, Code] = {
         "a default was assumed",
         "The source does not say something that changes the spikes (time step, reset, comparison, spikes per "
         "step, discretization). The named default was used; the help names the option that sets it.",
+        "since",
     ),
     "SNN106": Code(
         "the format cannot say this",
@@ -88,6 +99,7 @@ CODES: dict[str, Code] = {
     "SNN205": Code(
         "the graph is too large",
         "The number of nodes, edges or neurons exceeds what the compiler will process.",
+        "limit",
     ),
     "SNN206": Code(
         "unknown neuron rule",
@@ -109,11 +121,13 @@ CODES: dict[str, Code] = {
         "its delays must add up to at least as much; where they do not, no order of work gives the same spikes. A "
         "longer delay on a backward link changes the network; dilating time does not, but a sample then takes as "
         "many times the ticks.",
+        "limit",
     ),
     "SNN303": Code(
         "a projection would have to wait too long",
         "What goes past some populations arrives earlier than what goes through them, and must wait on the way. The "
         "hardware's synapses and axons cannot delay it for so many ticks, and the target allows no relay populations.",
+        "limit",
     ),
     "SNN304": Code(
         "a neuron changes without input",
@@ -128,6 +142,7 @@ CODES: dict[str, Code] = {
     "SNN402": Code(
         "an integer could overflow",
         "Interval analysis found an intermediate value whose range exceeds the widest type the target offers.",
+        "limit",
     ),
     "SNN403": Code(
         "a function of two changing quantities cannot be tabulated",
@@ -162,11 +177,13 @@ CODES: dict[str, Code] = {
         "weights do not fit the hardware's grid",
         "A synapse stores a weight in a fixed number of bits, on some hardware in larger steps where a projection has "
         "weights of both signs, and on some a neuron has only a few different weights.",
+        "limit",
     ),
     "SNN413": Code(
         "a neuron has more connections than the hardware allows",
         "Synapses into a neuron, or axons into the core it lies on, are limited in number. No partition helps, since "
         "a neuron lies on one core.",
+        "limit",
     ),
     "SNN414": Code(
         "link not allowed on the target",
@@ -181,10 +198,12 @@ CODES: dict[str, Code] = {
         "does not fit the target",
         "The network needs more cores, memory, neurons, inputs or outputs than the target has. Core counts are lower "
         "bounds: what is refused cannot be placed by any partition.",
+        "limit",
     ),
     "SNN417": Code(
         "a state is too wide for the target",
         "The hardware keeps membranes and other states in a fixed number of bits.",
+        "limit",
     ),
     "SNN418": Code(
         "the target carries spikes only",
@@ -200,6 +219,7 @@ CODES: dict[str, Code] = {
         "over your budget",
         "The network would run on the target, but takes more of something than the budget that you gave allows; on "
         "an FPGA, no folding that fits the device is as fast as you asked.",
+        "limit",
     ),
     "SNN501": Code(
         "the input data do not fit the network",

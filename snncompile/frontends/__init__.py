@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.frontends.torch.source import is_module
 from snncompile.ir.graph import Graph
 
 MAX_TEXT_BYTES = 1 << 28
@@ -32,7 +33,7 @@ def load(source: Any, **options: Any) -> Graph:
     if isinstance(source, Graph):
         _refuse_options(options, "a graph")
         return source
-    if _is_module(source):
+    if is_module(source):
         from snncompile.frontends.torch.load import load_torch
 
         return load_torch(source, options)
@@ -45,16 +46,20 @@ def load(source: Any, **options: Any) -> Graph:
         suffix = shorten(Path(source).suffix)[1:-1]
         if suffix in NOT_NETWORKS:
             fail("SNN107", f"source {shorten(source)}", NOT_NETWORKS[suffix], ", ".join(READERS),
-                 "write a function build() that makes the module and loads the weights, and give model.py:build")
+                 "write a function build() in model.py that makes the module, loads its weights and returns it with an "
+                 "example input, and give model.py:build")
         fail("SNN107", f"source {shorten(source)}", f"a file with the suffix {suffix}" if suffix
-             else "a file name without a suffix", ", ".join(READERS))
+             else "a file name without a suffix", ", ".join(READERS), _meant(str(source)))
     fail("SNN107", "source", f"an object of type {shorten(type(source).__name__)}",
          "a file name, a torch.nn.Module, or a Graph")
 
 
-def _is_module(source: object) -> bool:
-    """Whether this is a PyTorch module, by the name of its class, so that torch need not be imported."""
-    return any((c.__module__, c.__name__) == ("torch.nn.modules.module", "Module") for c in type(source).__mro__)
+def _meant(source: str) -> str:
+    """Help for a name that is not that of a file: `model:Net` for `model.py:Net`, or a suffix that is misspelt."""
+    path, colon, name = source.rpartition(":")
+    if colon and path and name.isidentifier():
+        return f"for a network of a Python file, give its path: {shorten(path.replace('.', '/') + '.py:' + name)[1:-1]}"
+    return did_you_mean(Path(source).suffix.lower(), READERS)
 
 
 def _load_python(source: str, options: Mapping[str, Any]) -> Graph:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known, fail
 
 LAYOUTS = ("sample-first", "time-first")
 
@@ -18,8 +18,7 @@ def sample_first(x: Any, layout: str) -> Any:
     Raises:
         CompileError: SNN404 for a layout of another name, SNN501 for data without both axes.
     """
-    if layout not in LAYOUTS:
-        fail("SNN404", "option layout", shorten(layout), " or ".join(LAYOUTS))
+    expect_known(layout, LAYOUTS, "option layout")
     if layout == "sample-first":
         return x
     if isinstance(x, Mapping):

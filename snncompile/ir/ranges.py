@@ -14,10 +14,12 @@ from typing import Any
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.expr import Program, Step, constants, prune
 from snncompile.ir.graph import Edge, Graph
-from snncompile.ir.operations import OPERATIONS, Interval, extent, join, width, within
+from snncompile.ir.operations import OPERATIONS, Interval, bit_width, extent, join, width, within
 from snncompile.ir.ops import Input
 from snncompile.ir.populations import Population
 
+MAX_NARROWINGS = 8
+"""How often proved ranges are replaced by what they lead to, at most."""
 MAX_STEPS = 80
 """The number of rounds in which the ranges of the states of a population are widened."""
 
@@ -104,11 +106,43 @@ def cell_ranges(op: Population, x: Interval, place: str) -> PopulationRanges:
         states = widest if k == MAX_STEPS - 1 else states
         steps = intervals(op.program, op.params, states, x)
         after = {n: steps[i] for n, i in op.program.next_state}
-        if all(within(after[n], states[n]) for n in states):
-            return PopulationRanges(x, steps, states)
+        if _holds(after, states):
+            return _narrowed(op, x, PopulationRanges(x, steps, states))
         leap = 1 << min(k, 40)
         states = {n: _grow(states[n], after[n], leap, widest[n]) for n in states}
     fail("SNN402", place, "a state that can leave its width", "a clip or wrap of every state")
+
+
+def _holds(after: Mapping[str, Interval], states: Mapping[str, Interval]) -> bool:
+    """Whether states do not leave their ranges in a tick."""
+    return all(within(after[n], states[n]) for n in states)
+
+
+def _narrowed(op: Population, x: Interval, proved: PopulationRanges) -> PopulationRanges:
+    """The narrowest widths of the states that can be proved in this way, below ranges that are proved.
+
+    Ranges were widened in leaps, which can go too far: a counter that stops at 10 may have been given 0 to 15, and a
+    membrane with a slow decay far more. Each state in turn is tried with the fewest bits that keep the proof.
+    """
+    first = {n: extent(s.initial) for n, s in op.states.items()}
+    for name in op.states:
+        low, high = max(bit_width(first[name]), 1), bit_width(proved.states[name])
+        while low < high:
+            bits = (low + high) // 2
+            least, most = width(bits)
+            wide = proved.states[name]
+            states = {**proved.states, name: (max(wide[0], least), min(wide[1], most))}
+            steps = intervals(op.program, op.params, states, x)
+            if _holds({n: steps[i] for n, i in op.program.next_state}, states):
+                proved, high = PopulationRanges(x, steps, states), bits
+            else:
+                low = bits + 1
+    for _ in range(MAX_NARROWINGS):
+        states = {n: join(first[n], proved.steps[i]) for n, i in op.program.next_state}
+        if states == proved.states:
+            break
+        proved = PopulationRanges(x, intervals(op.program, op.params, states, x), states)
+    return proved
 
 
 def _grow(old: Interval, new: Interval, leap: int, widest: Interval) -> Interval:

@@ -61,6 +61,10 @@ def _check_edges(graph: Graph, problems: Collector) -> None:
         if not _is_text(name):
             problems.error("SNN201", f"node {shorten(name)}", "a name that is not text")
     for edge in graph.edges:
+        if not isinstance(edge.delay, int | np.integer) or not isinstance(edge.chain, tuple):
+            problems.error("SNN201", f"edge {shorten(edge.label)}", f"delay {shorten(edge.delay)}, chain of type "
+                           f"{type(edge.chain).__name__}", "a whole number of ticks, and a tuple of operators")
+            continue
         if edge.src in nodes and edge.dst in nodes and 0 <= edge.delay <= MAX_DELAY:
             continue
         for end in (edge.src, edge.dst):

@@ -18,7 +18,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
-from snncompile.ir.types import Array
+from snncompile.ir.types import Array, Stage
 from snncompile.mapping.fill_cores import FillCores, TileTooLarge, fill, fill_mixed
 from snncompile.mapping.hypergraph import available
 from snncompile.mapping.lower_bounds import least_cores, least_packets
@@ -30,8 +30,9 @@ from snncompile.mapping.strips import by_strips
 from snncompile.mapping.tile_shapes import box_options, part, parts, refuse, whole_boxes
 from snncompile.mapping.tiles import Cut, Link, cut, links, measure
 from snncompile.mapping.traffic import Axons, axons
+from snncompile.targets.advice import more_chips
 from snncompile.targets.arithmetic import Arithmetic
-from snncompile.targets.hardware_rules import MORE_CHIPS, cores_in_words
+from snncompile.targets.hardware_rules import cores_in_words
 from snncompile.targets.layer_table import LayerTable, layer_table
 from snncompile.targets.memory import COLUMNS, ROWS, core_needs, memory_model
 from snncompile.targets.reach import Axis, Volume, volume
@@ -83,12 +84,13 @@ def partition(graph: Graph, target: Target, weight_bits: int = 8, rates: Mapping
     best = search.best(hypergraph and available(), thorough)
     if search.most is not None and best.cores > search.most:
         least, binding = best.lower_bound
-        _refuse_cores(graph.name, f"{best.cores:,} cores; at least {least:,} for {binding}", target)
+        _refuse_cores(graph, f"{best.cores:,} cores; at least {least:,} for {binding}", target)
     return spread(best, target, search.weighted(best))
 
 
-def _refuse_cores(name: str, needed: str, target: Target) -> NoReturn:
-    fail("SNN416", f"graph {shorten(name)}, cores", needed, cores_in_words(target), MORE_CHIPS)
+def _refuse_cores(graph: Graph, needed: str, target: Target) -> NoReturn:
+    fail("SNN416", f"graph {shorten(graph.name)}, cores", needed, cores_in_words(target),
+         more_chips(target, graph.stage >= Stage.INT))
 
 
 class _Search:
@@ -99,18 +101,18 @@ class _Search:
         self.table = table
         self.shapes: list[Volume] = [volume(graph.shapes[n]) for n in self.table.names]
         self.inputs = self.table.populations.is_input
-        self._expect_room(graph.name)
+        self._expect_room(graph)
         self.links: list[Link] = links(graph, self.table, self.memory)
         self.weights = np.array([rates.get(n, 0.0 if rates else 1.0) for n in self.table.names])
         self.least: tuple[dict[str, int], int] | None = None
         self.pieces: dict[tuple[Volume, ...], Pieces] = {}
 
-    def _expect_room(self, name: str) -> None:
+    def _expect_room(self, graph: Graph) -> None:
         """Refuse a network with too many neurons for the chip before it is cut into as many tiles."""
         each = self.target.limits.neurons_per_core
         neurons = int(self.table.populations.neurons @ (1 - self.inputs))
         if self.most is not None and each is not None and neurons > self.most * each:
-            _refuse_cores(name, f"at least {-(-neurons // each):,} for neurons", self.target)
+            _refuse_cores(graph, f"at least {-(-neurons // each):,} for neurons", self.target)
 
     def best(self, hypergraph: bool, thorough: bool) -> Partition:
         if self.target.network.layer_per_core:

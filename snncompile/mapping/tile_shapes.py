@@ -145,7 +145,7 @@ def refuse(population: str, resource: str, used: int, limit: int) -> NoReturn:
     axons = resource in (IN_AXONS, OUT_AXONS)
     fail("SNN413" if axons else "SNN416", f"population {shorten(population)}, {resource}", f"{used:,} for one neuron",
          f"{limit:,} a core", "connect fewer: smaller kernels, groups, or a population in between"
-         + ("" if axons else "; or use fewer --weight-bits"))
+         + ("" if axons else "; or use narrower weights"))
 
 
 def whole_boxes(shapes: Sequence[Volume], links: Sequence[Link], table: LayerTable, memory: MemoryModel

@@ -1,28 +1,31 @@
-"""A drawing of chips: their cores, coloured by the populations on them, and the traffic on the links of their mesh."""
+"""A drawing of the cores in use, coloured by the populations on them, and of the traffic on the links between them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from html import escape
 
 import numpy as np
 
-from snncompile.diagnostics import printable
 from snncompile.ir.types import Array
 from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.place import Placement
+from snncompile.report.svg import CHAR, document, short, words, xml
 
 MAX_TILES = 4096
-WIDTH, ROW, LETTER = 900.0, 18.0, 7.4
-MAX_NAME = 34
+WIDTH, ROW, PITCH = 900.0, 18.0, 150.0
+MAX_NAME, ONE_COLUMN = 34, 6
+LEAST_BAND = 0.07
+"""The least height of the band of a population, as a share of its core, so that few neurons are seen too."""
+BESIDE, WITHIN = 30.0, 62.0
+"""The least sides of a core, in pixels, that bears its number, and the names of its populations."""
 COLOURS = ("#7fb2e5", "#f2b36b", "#8fcf9a", "#e58f8f", "#b79fdc", "#d9c46a", "#7fcfcb", "#e59fc6", "#b3a28f", "#9fb0bd")
-"""Fill colours of the populations, used in turn; light, so that a border and black text stay visible."""
+"""Fill colours of the populations, used in turn; light, so that dark text stays visible on them by day and by night."""
 STYLE = """\
-.snnc-chip{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
-.snnc-chip .chip{fill:#f3f6f9;stroke:#5b6b7c;stroke-dasharray:6 4}
-.snnc-chip .tile{fill:#fff;stroke:#9aa8b5}.snnc-chip .core{stroke:#5b6b7c;stroke-width:.6;fill:none}
-.snnc-chip line{stroke:#b4481e;stroke-linecap:round}.snnc-chip .small{fill:#4a5866}"""
+.snnc-chip .chip{fill:var(--card);stroke:var(--line);stroke-dasharray:6 4}
+.snnc-chip .tile{fill:var(--page);stroke:var(--line)}.snnc-chip .free{fill:var(--empty)}
+.snnc-chip .core{stroke:var(--line);stroke-width:.6;fill:none}.snnc-chip .on{fill:#1d2733;font-size:10.5px}
+.snnc-chip line{stroke:var(--mark);stroke-linecap:round}"""
 
 
 def drawable(placement: Placement) -> bool:
@@ -51,9 +54,18 @@ def link_loads(partition: Partition, placement: Placement) -> tuple[Array, Array
     return np.cumsum(right, 1)[:, :-1], np.cumsum(down, 0)[:-1]
 
 
-def to_svg(partition: Partition, placement: Placement) -> str:
-    """The chips as an SVG document. A core is divided into bands, one a population, by their shares of its neurons."""
-    return _Picture(partition, placement).svg()
+def all_cores(placement: Placement) -> int:
+    """How many cores the chips of a placement have."""
+    return len(placement.corners) * placement.columns * placement.rows * placement.cores_per_tile
+
+
+def to_svg(partition: Partition, placement: Placement, style: str | None = STYLE) -> str:
+    """The tiles from the first to the last column and row in use, as an SVG document; with a style of None, as a part
+    of a page.
+
+    A core is divided into bands, one a population, by their shares of its neurons.
+    """
+    return _Picture(partition, placement, style).svg()
 
 
 @dataclass
@@ -62,6 +74,7 @@ class _Picture:
 
     Attributes:
         parts: the elements of the document so far.
+        first, last: column and row of the first and the last tile that is drawn.
         pitch, side: distance of two tiles, and width of a tile, in pixels.
         rows: the populations on the chip, by their position in `partition.populations`.
         colour: the colour of each of them.
@@ -70,13 +83,16 @@ class _Picture:
 
     partition: Partition
     placement: Placement
+    style: str | None
     parts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         tiles = self.partition.tiles
-        self.columns, self.lines = self.placement.size
-        self.pitch = min(72.0, WIDTH / self.columns)
-        self.side = 0.68 * self.pitch
+        place = np.stack([self.placement.column, self.placement.row])
+        self.first, self.last = place.min(1), place.max(1)
+        self.columns, self.lines = (self.last - self.first + 1).tolist()
+        self.pitch = min(PITCH, WIDTH / self.columns)
+        self.side = 0.76 * self.pitch
         self.rows = np.unique(tiles.population)
         self.colour = {int(row): COLOURS[i % len(COLOURS)] for i, row in enumerate(self.rows)}
         key = tiles.population * max(self.partition.cores, 1) + self.partition.core
@@ -90,21 +106,23 @@ class _Picture:
         self._chips()
         self._links()
         self._tiles()
-        bottom = self.lines * self.pitch + 12
-        legend, height = self._legend(bottom)
-        width = max(self.columns * self.pitch, legend)
-        size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-        return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-chip" role="img" {size}>',
-                          f"<title>{self.partition.cores} cores</title>", f"<style>{STYLE}</style>", *self.parts,
-                          "</svg>"]) + "\n"
+        legend, height = self._legend(self.lines * self.pitch + 12)
+        title = f"{self.partition.cores:,} of {all_cores(self.placement):,} cores"
+        return document("snnc-chip", title, max(self.columns * self.pitch, legend), height, self.parts, self.style)
+
+    def _at(self, column: float, row: float) -> tuple[float, float]:
+        """The corner of a tile's place in the drawing."""
+        return (column - float(self.first[0])) * self.pitch, (row - float(self.first[1])) * self.pitch
 
     def _chips(self) -> None:
-        """Draw a frame around each chip, where there are several."""
-        place = self.placement
-        for number, (column, row) in enumerate(place.corners.tolist() if len(place.corners) > 1 else []):
-            self.parts.append(f'<rect class="chip" x="{column * self.pitch + 1:.1f}" y="{row * self.pitch + 1:.1f}" '
-                              f'width="{place.columns * self.pitch - 2:.1f}" '
-                              f'height="{place.rows * self.pitch - 2:.1f}"><title>chip {number}</title></rect>')
+        """Draw a frame around the tiles of each chip, where there are several."""
+        corners, size = self.placement.corners, np.array([self.placement.columns, self.placement.rows])
+        for number, corner in enumerate(corners if len(corners) > 1 else []):
+            begin, end = np.maximum(corner, self.first), np.minimum(corner + size - 1, self.last)
+            if np.all(begin <= end):
+                (x, y), (wide, high) = self._at(*begin.tolist()), ((end - begin + 1) * self.pitch - 2).tolist()
+                self.parts.append(f'<rect class="chip" x="{x + 1:.1f}" y="{y + 1:.1f}" width="{wide:.1f}" '
+                                  f'height="{high:.1f}"><title>chip {number}</title></rect>')
 
     def _links(self) -> None:
         """Draw a line for each link with traffic, its width proportional to the packets."""
@@ -113,53 +131,69 @@ class _Picture:
         for loads, step in ((right, (1, 0)), (down, (0, 1))):
             for row, column in np.argwhere(loads > 0).tolist():
                 load = float(loads[row, column])
-                x, y = (column + 0.5) * self.pitch, (row + 0.5) * self.pitch
-                wide = max(0.4, 0.22 * self.pitch * load / most)
+                x, y = self._at(column + 0.5, row + 0.5)
+                wide = max(0.4, 0.2 * self.pitch * load / most)
                 ends = x + step[0] * self.pitch, y + step[1] * self.pitch
                 self.parts.append(f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{ends[0]:.1f}" y2="{ends[1]:.1f}" '
                                   f'stroke-width="{wide:.2f}"><title>{load:,.0f} packets</title></line>')
 
     def _tiles(self) -> None:
         place = self.placement
-        across = int(np.ceil(np.sqrt(place.cores_per_tile)))
-        each, free = self.side / across, np.zeros((self.lines, self.columns), int)
-        tiles = place.corners[:, None] + np.argwhere(np.ones((place.columns, place.rows)))
-        for column, row in tiles.reshape(-1, 2).tolist():
-            x, y = (n * self.pitch + (self.pitch - self.side) / 2 for n in (column, row))
-            self.parts.append(f'<rect class="tile" x="{x:.1f}" y="{y:.1f}" width="{self.side:.1f}" '
-                              f'height="{self.side:.1f}"/>')
-        for core, (column, row) in enumerate(zip(place.column.tolist(), place.row.tolist(), strict=True)):
-            slot = free[row, column]
-            free[row, column] += 1
-            x = column * self.pitch + (self.pitch - self.side) / 2 + slot % across * each
-            self._core(core, x, row * self.pitch + (self.pitch - self.side) / 2 + slot // across * each, each)
+        across = math.ceil(math.sqrt(place.cores_per_tile))
+        each, free = self.side / across, {(c, r): 0 for c in range(int(self.first[0]), int(self.last[0]) + 1)
+                                          for r in range(int(self.first[1]), int(self.last[1]) + 1)}
+        for column, row in free:
+            x, y = self._corner(column, row, 0, across)
+            self.parts.append(f'<rect class="tile" x="{x - 2:.1f}" y="{y - 2:.1f}" width="{self.side + 4:.1f}" '
+                              f'height="{self.side + 4:.1f}" rx="3"/>')
+        for core, tile in enumerate(zip(place.column.tolist(), place.row.tolist(), strict=True)):
+            self._core(core, *self._corner(*tile, free[tile], across), each)
+            free[tile] += 1
+        for tile, used in free.items():
+            for slot in range(used, place.cores_per_tile):
+                x, y = self._corner(*tile, slot, across)
+                self.parts.append(f'<rect class="free" x="{x + 1:.1f}" y="{y + 1:.1f}" width="{each - 2:.1f}" '
+                                  f'height="{each - 2:.1f}"/>')
+
+    def _corner(self, column: int, row: int, slot: int, across: int) -> tuple[float, float]:
+        """Where a core of a tile lies in the drawing."""
+        x, y = self._at(column, row)
+        inset, each = (self.pitch - self.side) / 2, self.side / across
+        return x + inset + slot % across * each, y + inset + slot // across * each
 
     def _core(self, core: int, x: float, y: float, side: float) -> None:
         held = self.held[core]
-        words = ", ".join(f"{escape(self._name(row))} {many:,}" for row, many in held)
+        named = ", ".join(f"{self._name(row)} {many:,}" for row, many in held)
         total, top = sum(many for _, many in held), y
-        self.parts.append(f"<g><title>core {core}: {words} neurons</title>")
-        for row, many in held:
-            high = side * many / total
+        shares = [max(many / total, LEAST_BAND) for _, many in held]
+        self.parts.append(f"<g><title>{xml(f'core {core}: {named} neurons')}</title>")
+        for (row, _), share in zip(held, shares, strict=True):
+            high = side * share / sum(shares)
             self.parts.append(f'<rect fill="{self.colour[row]}" x="{x:.1f}" y="{top:.2f}" width="{side:.1f}" '
                               f'height="{high:.2f}"/>')
+            if side >= WITHIN and high >= ROW:
+                name = short(self._name(row), int(side / CHAR))
+                self.parts.append(words(x + side / 2, top + high / 2 + 4, name, "on", "middle"))
             top += high
+        if BESIDE <= side < WITHIN:
+            self.parts.append(words(x + side / 2, y + side / 2 + 4, str(core), "on", "middle"))
         self.parts.append(f'<rect class="core" x="{x:.1f}" y="{y:.1f}" width="{side:.1f}" height="{side:.1f}"/></g>')
 
     def _legend(self, top: float) -> tuple[float, float]:
-        """Draw the names of the populations with their colours, in two columns, from the height `top` on.
+        """Draw the names of the populations with their colours, from the height `top` on, in two columns if many.
 
         Returns:
             The width that the legend needs, and the height of the picture that ends with it.
         """
         entries = [(row, self._name(row), self._words(row)) for row in self.rows.tolist()]
-        column = 40 + LETTER * max((len(name) + len(words) for _, name, words in entries), default=0)
-        for i, (row, name, words) in enumerate(entries):
-            x, y = 4 + column * (i % 2), top + ROW * (i // 2)
+        column = 40 + CHAR * max((len(name) + len(said) for _, name, said in entries), default=0)
+        columns = 1 if len(entries) <= ONE_COLUMN else 2
+        for i, (row, name, said) in enumerate(entries):
+            x, y = 4 + column * (i % columns), top + ROW * (i // columns)
             self.parts.append(
                 f'<rect class="core" style="fill:{self.colour[row]}" x="{x:.0f}" y="{y:.1f}" width="11" height="11"/>'
-                f'<text x="{x + 17:.0f}" y="{y + 10:.1f}">{escape(name)} <tspan class="small">{words}</tspan></text>')
-        return column * min(len(entries), 2), top + ROW * (-(-len(entries) // 2)) + 6
+                f'<text x="{x + 17:.0f}" y="{y + 10:.1f}">{xml(name)} <tspan class="small">{said}</tspan></text>')
+        return column * columns, top + ROW * (-(-len(entries) // columns)) + 6
 
     def _words(self, row: int) -> str:
         many = sum(n for held in self.held for r, n in held if r == row)
@@ -167,5 +201,4 @@ class _Picture:
         return f"{many:,} neuron{'s' * (many != 1)}, {cores:,} core{'s' * (cores != 1)}"
 
     def _name(self, row: int) -> str:
-        name = printable(self.partition.populations[row]).replace("\n", " ")
-        return name if len(name) <= MAX_NAME else name[:MAX_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        return short(self.partition.populations[row], MAX_NAME)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from snncompile.cost.estimate import prefixed
 from snncompile.report.report import Report
-from snncompile.report.steps import fpga_cells, percent, size
+from snncompile.report.steps import fpga_cells, measures, size
 
 Shown = Iterator[tuple[str, str]]
 """Figures as they are shown: what each is, and its value with its unit."""
@@ -44,9 +44,7 @@ def agreement(report: Report) -> Shown:
     for measured, where in ((report.agreement, ""), (report.validation, ", held out")):
         if measured is None:
             continue
-        yield f"spikes equal{where}", percent(measured.spikes_equal)
-        yield f"spikes shared{where}", percent(measured.spikes_shared)
-        yield f"counts shared{where}", percent(measured.counts_shared)
+        yield from ((f"{what}{where}", shown) for what, shown in measures(measured) if what != "decisions equal")
         yield f"decisions equal{where}", f"{measured.decisions_equal:,} of {measured.samples:,}"
         if measured.float_correct is not None:
             yield f"correct{where}, integer", f"{measured.integer_correct:,} of {measured.samples:,}"

@@ -6,7 +6,6 @@ import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op, ShapeError
@@ -14,18 +13,18 @@ from snncompile.ir.ops import Input, Output
 from snncompile.ir.populations import Neuron, Population
 from snncompile.ir.types import Shape
 from snncompile.report.layered_layout import Column, Link, Size, arrange
+from snncompile.report.svg import document, one_line, short, words, xml
 
 CHAR, LINE, PAD = 7.3, 16.0, 9.0
 MAX_NAME, MAX_LABEL = 30, 26
 LOOP, HEAD = 24.0, 8.0
 
 STYLE = """\
-.snnc-net{font:12px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;fill:#1d2733}
-.snnc-net rect{stroke:#5b6b7c;fill:#fff}.snnc-net .end{fill:#e3eefb;stroke:#3c6ea5}
-.snnc-net .cell{fill:#fdf0d5;stroke:#b07d1e}.snnc-net .name{font-weight:600}.snnc-net .small{fill:#4a5866}
-.snnc-net path{fill:none;stroke:#5b6b7c;stroke-width:1.3}.snnc-net .back{stroke:#b4481e;stroke-dasharray:5 3}
-.snnc-net .backlabel{fill:#9a3a14}.snnc-net marker path{fill:#5b6b7c;stroke:none}
-.snnc-net marker .backhead{fill:#b4481e;stroke-dasharray:none}"""
+.snnc-net rect{stroke:var(--line);fill:var(--page)}.snnc-net .end{fill:var(--end);stroke:var(--end-line)}
+.snnc-net .cell{fill:var(--cell);stroke:var(--cell-line)}.snnc-net rect.label{stroke:none}
+.snnc-net path{fill:none;stroke:var(--line);stroke-width:1.3}.snnc-net .back{stroke:var(--mark);stroke-dasharray:5 3}
+.snnc-net .backlabel{fill:var(--mark)}.snnc-net marker path{fill:var(--line);stroke:none}
+.snnc-net marker .backhead{fill:var(--mark);stroke-dasharray:none}"""
 
 
 def to_dot(graph: Graph) -> str:
@@ -45,16 +44,16 @@ def to_dot(graph: Graph) -> str:
 
 def _dot(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{_printable(escaped)}"'
+    return f'"{one_line(escaped)}"'
 
 
-def to_svg(graph: Graph) -> str:
-    """The graph as an SVG document.
+def to_svg(graph: Graph, style: str | None = STYLE) -> str:
+    """The graph as an SVG document, or, with a style of None, as a part of a page that has the style.
 
     Nodes stand in layers from top to bottom. Edges that close a loop are dashed; the operators of a projection and its
     delay stand beside the edge.
     """
-    return _Drawing(graph).svg()
+    return _Drawing(graph, style).svg()
 
 
 def _order(graph: Graph) -> Mapping[str, int]:
@@ -70,15 +69,6 @@ def _shapes(graph: Graph) -> Mapping[str, Shape]:
         return graph.shapes
     except ShapeError:
         return {}
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def _short(text: str, limit: int) -> str:
-    clean = _printable(text)
-    return clean if len(clean) <= limit else clean[: limit - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _times(values: Shape) -> str:
@@ -104,12 +94,12 @@ def caption(op: Op) -> str:
 def _lines(name: str, op: Op, shapes: Mapping[str, Shape]) -> list[str]:
     """The lines of a node's box: name, operator, and output shape where it can be inferred."""
     shape = [_times(shapes[name]) or "1"] if name in shapes else []
-    return [_short(name, MAX_NAME), _short(caption(op), MAX_NAME), *shape]
+    return [short(name, MAX_NAME), short(caption(op), MAX_NAME), *shape]
 
 
 def _edge_lines(edge: Edge) -> list[str]:
     """The lines beside an edge: the operators of the projection, and its delay."""
-    words = [_short(caption(op), MAX_LABEL) for op in edge.chain]
+    words = [short(caption(op), MAX_LABEL) for op in edge.chain]
     return words + ([f"{edge.delay} tick{'s' * (edge.delay > 1)}"] if edge.delay else [])
 
 
@@ -123,6 +113,7 @@ class _Drawing:
     """An SVG document while it is built; `parts` are its elements so far."""
 
     graph: Graph
+    style: str | None
     parts: list[str] = field(default_factory=list)
 
     def svg(self) -> str:
@@ -139,18 +130,8 @@ class _Drawing:
             self._node(name, texts[name], x, y)
             if loops[name]:
                 self._loop(texts[name], loops[name], x, y)
-        return self._document(layout.width, layout.height)
-
-    def _document(self, width: float, height: float) -> str:
-        size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-        return "\n".join([
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="snnc-net" role="img" {size}>',
-            f"<title>{_xml(self.graph.name)}</title>",
-            f"<style>{STYLE}</style>",
-            f"<defs>{_marker('snnc-head', '')}{_marker('snnc-backhead', 'backhead')}</defs>",
-            *self.parts,
-            "</svg>",
-        ]) + "\n"
+        heads = f"<defs>{_marker('snnc-head', '')}{_marker('snnc-backhead', 'backhead')}</defs>"
+        return document("snnc-net", self.graph.name, layout.width, layout.height, [heads, *self.parts], self.style)
 
     def _node(self, name: str, lines: list[str], x: float, y: float) -> None:
         op = self.graph.nodes[name]
@@ -158,15 +139,15 @@ class _Drawing:
         width, height = _width(lines) + 2 * PAD, len(lines) * LINE + PAD
         corner = 9 if kind == "cell" else 2
         self.parts.append(
-            f'<g><title>{_xml(name)}</title><rect class="{kind}" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
+            f'<g><title>{xml(name)}</title><rect class="{kind}" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
             f'width="{width:.1f}" height="{height:.1f}" rx="{corner}"/>')
         self._text(lines, x, y, ["name", *["small"] * len(lines)])
         self.parts.append("</g>")
 
     def _text(self, lines: list[str], x: float, y: float, kinds: list[str], anchor: str = "middle") -> None:
         top = y - (len(lines) - 1) * LINE / 2 + 4
-        self.parts += [f'<text class="{kind}" x="{x:.1f}" y="{top + i * LINE:.1f}" text-anchor="{anchor}">'
-                       f"{_xml(line)}</text>" for i, (line, kind) in enumerate(zip(lines, kinds, strict=False))]
+        self.parts += [words(x, top + i * LINE, line, kind, anchor)
+                       for i, (line, kind) in enumerate(zip(lines, kinds, strict=False))]
 
     def _edge(self, edge: Edge, path: list[Column], label: tuple[float, float] | None, back: bool) -> None:
         self.parts.append(_line(path[::-1] if back else path, back))
@@ -174,7 +155,7 @@ class _Drawing:
             lines = _edge_lines(edge)
             width, height = _width(lines) + 6, len(lines) * LINE
             x, y = label
-            self.parts.append(f'<rect style="stroke:none" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
+            self.parts.append(f'<rect class="label" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
                               f'width="{width:.1f}" height="{height:.1f}"/>')
             self._text(lines, x, y, ["backlabel" if back else "small"] * len(lines))
 
@@ -186,10 +167,6 @@ class _Drawing:
             f'C{side + LOOP:.1f} {y + high:.1f} {side + LOOP:.1f} {y - high:.1f} {side + 2:.1f} {y - high:.1f}"/>')
         labels = _loop_lines(edges)
         self._text(labels, side + LOOP, y, ["backlabel"] * len(labels), "start")
-
-
-def _xml(text: str) -> str:
-    return escape(_printable(text))
 
 
 def _marker(name: str, kind: str) -> str:

@@ -5,19 +5,22 @@ Names come from the user's files, so every value is escaped, and characters that
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snncompile import __version__
-from snncompile.diagnostics import printable
+from snncompile.diagnostics import alike, printable
 from snncompile.mapping.chip import CoreUse
-from snncompile.report.chip_svg import drawable
-from snncompile.report.chip_svg import to_svg as chip_picture
+from snncompile.report import chip_svg, graph_svg
 from snncompile.report.figures import figures
-from snncompile.report.graph_svg import to_svg
+from snncompile.report.palette import variables
+from snncompile.report.pictures import STYLE, pictures
+from snncompile.report.replay import Replay
 from snncompile.report.report import PopulationReport, Report
-from snncompile.report.steps import line, percent
+from snncompile.report.steps import error, line, percent
+from snncompile.report.svg import STYLE as SHARED
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,6 +59,7 @@ class Row:
     equal: str
     shared: str
     counts: str
+    error: str
 
 
 @cache
@@ -72,32 +76,45 @@ def _plain(value: Any) -> Any:
 
 
 def page(model: CompiledModel) -> str:
-    """The report of a model as an HTML document: steps, warnings, drawings, populations, memory, files, options."""
-    from markupsafe import Markup
-
+    """The report of a model as an HTML document: steps, warnings, pictures, populations, memory, files, options."""
     graph = model.float_graph or model.graph
     drawn = len(graph.nodes) + len(graph.edges) <= MAX_DRAWN
     return environment().get_template("report/page.html.j2").render(
         name=model.report.name, target=model.report.target, version=__version__, figures=figures(model.report),
-        steps=line(model), notes=model.notes, drawing=Markup(to_svg(graph)) if drawn else None,
-        chip=_chip(model), fullest=_fullest(model.report.cores),
+        colours=_markup(variables()), styles=_markup("\n".join([SHARED, graph_svg.STYLE, chip_svg.STYLE, STYLE])),
+        pictures=pictures(model.report, Replay.of(model.graph, model.float_graph, model.golden.inputs)),
+        steps=line(model), notes=alike(model.notes), drawing=graph_svg.to_svg(graph, None) if drawn else None,
+        chip=_chip(model), cores=_cores(model), fullest=_fullest(model.report.cores),
         rows=[_row(p) for p in model.report.populations],
         totals=[_whole(sum(p.neurons for p in model.report.populations)),
                 _whole(sum(p.synapses for p in model.report.populations))],
         measured=model.report.agreement is not None,
         memory=[(MEMORY.get(n, n), f"{b:,}") for n, b in model.report.sizes_bytes.items()],
         files=[(n, f"{len(content):,}") for n, content in sorted(model.artifact.files.items())],
-        options={n: "automatic" if v is None else v for n, v in model.report.options.items()},
+        options={n: "automatic" if v is None else v for n, v in model.report.options.items()}, svg=_markup,
     )
+
+
+def _markup(text: str) -> Any:
+    """Text that the page takes as it is: style, or a drawing."""
+    from markupsafe import Markup
+
+    return Markup(text)
 
 
 def _chip(model: CompiledModel) -> str | None:
     """The drawing of the chip; None where the target has no mesh, or one that is too large to draw."""
-    from markupsafe import Markup
-
-    if model.chip is None or model.chip.placement is None or not drawable(model.chip.placement):
+    if model.chip is None or model.chip.placement is None or not chip_svg.drawable(model.chip.placement):
         return None
-    return Markup(chip_picture(model.chip.partition, model.chip.placement))
+    return chip_svg.to_svg(model.chip.partition, model.chip.placement, None)
+
+
+def _cores(model: CompiledModel) -> str:
+    """How many of the cores of a mesh are in use; empty without a mesh."""
+    if model.chip is None or model.chip.placement is None:
+        return ""
+    many, whole = model.chip.partition.cores, chip_svg.all_cores(model.chip.placement)
+    return f"{many:,} of {whole:,} cores {'is' if many == 1 else 'are'} in use"
 
 
 def _fullest(cores: CoreUse | None) -> list[tuple[str, str, str]]:
@@ -113,6 +130,13 @@ def summary(report: Report) -> str:
         figures=figures(report), measured=report.agreement is not None)
 
 
+def table(rows: Sequence[Mapping[str, object]], most: int) -> str:
+    """The first rows of some, by the names of their columns, as an HTML fragment."""
+    return environment().get_template("report/table.html.j2").render(
+        names=list(rows[0]) if rows else [], rows=[list(row.values()) for row in rows[:most]],
+        more=max(len(rows) - most, 0))
+
+
 def _row(p: PopulationReport) -> Row:
     return Row(
         p.name, p.rule, " × ".join(map(str, p.shape)), _whole(p.neurons), _whole(p.synapses), str(p.weight_bits or "–"),
@@ -121,7 +145,8 @@ def _row(p: PopulationReport) -> Row:
         _interval(p.output_range), "–" if p.rate is None else f"{p.rate:.3g}",
         "–" if p.spikes_equal is None else percent(p.spikes_equal),
         "–" if p.spikes_shared is None else percent(p.spikes_shared),
-        "–" if p.counts_shared is None else percent(p.counts_shared))
+        "–" if p.counts_shared is None else percent(p.counts_shared),
+        "–" if p.graded_error is None else error(p.graded_error))
 
 
 def _interval(ends: tuple[int, int]) -> str:

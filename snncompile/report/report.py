@@ -6,11 +6,13 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from snncompile.cost.estimate import Cost
+from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
@@ -37,7 +39,9 @@ class PopulationReport:
         rate: magnitude of what a neuron emits in a tick, averaged over the calibration samples, in real values (for
             spikes, the firing rate); None without samples.
         spikes_equal, spikes_shared, counts_shared: agreement of float and integer network on those samples, see
-            `Agreement`; None without samples.
+            `Agreement`; None without samples, and for a graded population.
+        graded_error: how far the values of a graded population are from those of the float network, see `Agreement`;
+            None without samples, and for spikes.
     """
 
     name: str
@@ -54,6 +58,7 @@ class PopulationReport:
     spikes_equal: float | None
     spikes_shared: float | None
     counts_shared: float | None
+    graded_error: float | None = None
 
     @property
     def neurons(self) -> int:
@@ -64,7 +69,7 @@ class PopulationReport:
 class Agreement:
     """How far the float and the integer network agree on the same samples.
 
-    There are four measures for each population. An output is what one neuron emits in one tick.
+    There are these measures for each population. An output is what one neuron emits in one tick.
 
     - `equal`: the share of outputs that are the same. Most outputs are silent, so this is close to 1.
     - `shared`: `1 - sum |a - b| / sum max(|a|, |b|)` over all outputs a and b of the two networks. For spikes: of those
@@ -72,6 +77,9 @@ class Agreement:
     - `counts`: the same for what each neuron emits in a whole sample. A spike that comes a tick late is shared by
       counts and not by ticks. A network that is read out by counts depends on no more.
     - `rate_ratio`: what the integer network emits, for what the float network does.
+    - `error`, for a graded population only: the root mean square of `a - b`, as a share of that of a or of b, whichever
+      is larger. Its values are never equal to the last digit, so the measures of the whole network, `spikes_equal`,
+      `spikes_shared` and `counts_shared`, leave graded populations out.
 
     Attributes:
         samples: how many samples were compared.
@@ -79,6 +87,7 @@ class Agreement:
         counts_apart, counts_most: the same for sums over the ticks of a sample.
         emitted: `sum |a|` and `sum |b|` by population.
         same, outputs: how many outputs are the same, and how many there are, by population.
+        squares: `sum (a - b)^2`, `sum a^2` and `sum b^2`, by graded population.
         decisions_equal: samples for which both networks decide for the same class.
         float_correct, integer_correct: samples for which each network decides for the given class; None without labels.
     """
@@ -91,6 +100,7 @@ class Agreement:
     emitted: dict[str, tuple[float, float]] = field(default_factory=dict)
     same: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
+    squares: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     decisions_equal: int = 0
     float_correct: int | None = None
     integer_correct: int | None = None
@@ -112,28 +122,77 @@ class Agreement:
         exact, integer = self.emitted.get(name, (0.0, 0.0))
         return integer / exact if exact else 1.0
 
+    def error(self, name: str) -> float:
+        """The measure `error` of a graded population, from 0 to 2; 0 where neither network gave anything but 0."""
+        apart, exact, integer = self.squares[name]
+        return math.sqrt(apart / max(exact, integer)) if apart else 0.0
+
+    @property
+    def spiking(self) -> list[str]:
+        """The populations that emit spikes."""
+        return [name for name in self.outputs if name not in self.squares]
+
     @property
     def counts_shared(self) -> float:
-        most = sum(self.counts_most.values())
-        return 1 - sum(self.counts_apart.values()) / most if most else 1.0
+        return self._shared(self.counts_apart, self.counts_most)
 
     @property
     def spikes_shared(self) -> float:
-        fired = sum(self.fired.values())
-        return 1 - sum(self.apart.values()) / fired if fired else 1.0
+        return self._shared(self.apart, self.fired)
 
     @property
     def spikes_equal(self) -> float:
-        outputs = sum(self.outputs.values())
-        return sum(self.same.values()) / outputs if outputs else 1.0
+        outputs = sum(self.outputs[n] for n in self.spiking)
+        return sum(self.same[n] for n in self.spiking) / outputs if outputs else 1.0
+
+    @property
+    def graded_error(self) -> float | None:
+        """The largest `error` of a graded population; None without such."""
+        return max(map(self.error, self.squares), default=None)
+
+    def _shared(self, apart: Mapping[str, float], most: Mapping[str, float]) -> float:
+        """The share that all spiking populations together have in common."""
+        whole = sum(most[n] for n in self.spiking)
+        return 1 - sum(apart[n] for n in self.spiking) / whole if whole else 1.0
 
     @property
     def decisions(self) -> float:
         return self.decisions_equal / self.samples if self.samples else 1.0
 
+    def __repr__(self) -> str:
+        measures = import_module("snncompile.report.steps").measures(self)
+        return f"<Agreement on {self.samples:,} samples: {', '.join(f'{what} {shown}' for what, shown in measures)}>"
+
+    def count(self, integer: Graph, exact: Mapping[str, Array], emitted: Mapping[str, Array]) -> None:
+        """Add what the populations of both networks emitted on the same samples, `[sample, tick, *shape]` by name.
+
+        Args:
+            integer: the INT graph.
+            exact, emitted: of the float network, and of the integer network in its integers.
+        """
+        for name, op in integer.integer_populations.items():
+            self._count(name, exact[name], emitted[name] * (op.unit if op.graded else 1), op.graded)
+
+    def _count(self, name: str, a: Array, b: Array, graded: bool) -> None:
+        for one, other, apart, most in ((a, b, self.apart, self.fired), (
+                a.sum(1, dtype=np.float64), b.sum(1, dtype=np.float64), self.counts_apart, self.counts_most)):
+            larger = np.maximum(np.abs(one), np.abs(other)).sum(dtype=np.float64)
+            apart[name] = apart.get(name, 0.0) + float(np.abs(one - other).sum(dtype=np.float64))
+            most[name] = most.get(name, 0.0) + float(larger)
+        before = self.emitted.get(name, (0.0, 0.0))
+        self.emitted[name] = (before[0] + float(np.abs(a).sum(dtype=np.float64)),
+                              before[1] + float(np.abs(b).sum(dtype=np.float64)))
+        self.same[name] = self.same.get(name, 0) + int((a == b).sum())
+        self.outputs[name] = self.outputs.get(name, 0) + a.size
+        if graded:
+            known = self.squares.get(name, (0.0, 0.0, 0.0))
+            added = [float(np.square(v, dtype=np.float64).sum()) for v in (a - b, a, b)]
+            self.squares[name] = (known[0] + added[0], known[1] + added[1], known[2] + added[2])
+
     def to_json(self) -> dict[str, Any]:
         return {"samples": self.samples, "spikes_equal": self.spikes_equal, "spikes_shared": self.spikes_shared,
-                "counts_shared": self.counts_shared, "rate_ratios": {n: self.rate_ratio(n) for n in self.emitted},
+                "counts_shared": self.counts_shared, "graded_error": self.graded_error,
+                "rate_ratios": {n: self.rate_ratio(n) for n in self.emitted},
                 "decisions_equal": self.decisions, "float_correct": self.float_correct,
                 "integer_correct": self.integer_correct}
 
@@ -153,6 +212,7 @@ class Report:
         figures: what else the backend knows of its program, by name: on an FPGA, cycles and cells.
         validation: how far they agree on samples that were held out; None without such.
         layers: the options of each population that was quantized, as `compile` takes them; see `layer_options`.
+        notes: the warnings of the reader and of all passes.
     """
 
     name: str
@@ -169,13 +229,51 @@ class Report:
     layers: ByLayer = field(default_factory=dict)
     validation: Agreement | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[Diagnostic, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """The report as JSON has it, without times, so that it is the same whenever the network is compiled."""
         data = dataclasses.asdict(self)
+        del data["seconds"]
         data["cost"] = self.cost.to_json() if self.cost else None
         for name, measured in (("agreement", self.agreement), ("validation", self.validation)):
             data[name] = measured and measured.to_json()
+        data["notes"] = [note.to_json() for note in self.notes]
         return data
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each population, as a data frame takes them: `pandas.DataFrame(report.rows())`.
+
+        Mappings become columns of their own, such as `state_bits.v`; ranges become `output_range.low` and
+        `output_range.high`.
+        """
+        return [_flat({**dataclasses.asdict(p), "neurons": p.neurons}) for p in self.populations]
+
+    def __repr__(self) -> str:
+        shown: Mapping[str, str] = import_module("snncompile.report.figures").figures(self)
+        width = max(map(len, shown), default=0)
+        head = f"Report of {shorten(self.name)} for {self.target}, {len(self.notes)} warnings"
+        return "\n".join([head, *(f"  {what:<{width}}  {figure}" for what, figure in shown.items())])
+
+    def _repr_html_(self) -> str:
+        shown: str = import_module("snncompile.report.html").summary(self)
+        return shown
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name, without any that consist of several."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name.endswith("_range") and isinstance(value, tuple):
+            value = dict(zip(("low", "high"), value, strict=True))
+        elif name.endswith("_range"):
+            value = _flat({f"{state}_range": ends for state, ends in value.items()})
+            value = {key.replace("_range", ""): end for key, end in value.items()}
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": part for key, part in value.items()}
+        else:
+            found[name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def decide(graph: Graph, outputs: Mapping[str, Array]) -> Array:
@@ -214,9 +312,7 @@ def compare(legal: Graph, integer: Graph, reals: Mapping[str, Array], integers: 
     for part in sample_chunks(legal, samples, ticks):
         a = run(legal, {n: v[part] for n, v in reals.items()}, record=True, dtype=np.float32)
         b = run(integer, {n: v[part] for n, v in integers.items()}, record=True)
-        for name, op in integer.populations.items():
-            assert isinstance(op, Population)
-            _count(agreement, name, a.emitted[name], b.emitted[name] * (op.unit if op.graded else 1))
+        agreement.count(integer, a.emitted, b.emitted)
         decided = decide(legal, a.outputs), decide(integer, b.outputs)
         agreement.samples += part.stop - part.start
         agreement.decisions_equal += int((decided[0] == decided[1]).sum())
@@ -226,20 +322,6 @@ def compare(legal: Graph, integer: Graph, reals: Mapping[str, Array], integers: 
         if progress:
             progress(part.stop, samples)
     return agreement
-
-
-def _count(agreement: Agreement, name: str, a: Array, b: Array) -> None:
-    """Add the outputs of a population, `[sample, tick, *shape]` of the float and of the integer network."""
-    for one, other, apart, most in ((a, b, agreement.apart, agreement.fired), (
-            a.sum(1, dtype=np.float64), b.sum(1, dtype=np.float64), agreement.counts_apart, agreement.counts_most)):
-        larger = np.maximum(np.abs(one), np.abs(other)).sum(dtype=np.float64)
-        apart[name] = apart.get(name, 0.0) + float(np.abs(one - other).sum(dtype=np.float64))
-        most[name] = most.get(name, 0.0) + float(larger)
-    before = agreement.emitted.get(name, (0.0, 0.0))
-    agreement.emitted[name] = (before[0] + float(np.abs(a).sum(dtype=np.float64)),
-                               before[1] + float(np.abs(b).sum(dtype=np.float64)))
-    agreement.same[name] = agreement.same.get(name, 0) + int((a == b).sum())
-    agreement.outputs[name] = agreement.outputs.get(name, 0) + a.size
 
 
 def population_reports(graph: Graph, calibration: Calibration, agreement: Agreement | None
@@ -258,9 +340,17 @@ def population_reports(graph: Graph, calibration: Calibration, agreement: Agreem
             name, op.rule, graph.shapes[name], synapses_into(graph, name), weight_bits(graph, name),
             float(np.min(op.unit)), float(np.max(op.unit)), {n: s.bits for n, s in op.states.items()},
             dict(ranges.states), (op.output_low, op.output_high), activity.rate if activity else None,
-            agreement.equal(name) if agreement else None, agreement.shared(name) if agreement else None,
-            agreement.counts(name) if agreement else None))
+            *_measured(name, agreement)))
     return tuple(reports)
+
+
+def _measured(name: str, agreement: Agreement | None) -> tuple[float | None, float | None, float | None, float | None]:
+    """What is equal and shared of the spikes and counts of a population, or the error of a graded one."""
+    if agreement is None:
+        return None, None, None, None
+    if name in agreement.squares:
+        return None, None, None, agreement.error(name)
+    return agreement.equal(name), agreement.shared(name), agreement.counts(name), None
 
 
 def synapses_into(graph: Graph, name: str) -> int:

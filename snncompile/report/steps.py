@@ -60,8 +60,8 @@ class StepReport:
 
 
 def line(model: CompiledModel) -> list[StepReport]:
-    """The steps by which a model was compiled; those that it does not know are left out."""
-    report, seconds = model.report, model.report.seconds
+    """The steps by which a model was compiled, without their seconds; those that it does not know are left out."""
+    report = model.report
     steps = [reading(model.float_graph, report.name)] if model.float_graph else []
     steps += [legalized(model.float_graph)] if model.float_graph else []
     if report.agreement:
@@ -71,8 +71,7 @@ def line(model: CompiledModel) -> list[StepReport]:
     steps += [retimed(report.latency_ticks, report.dilation)] if report.latency_ticks else []
     steps += on_cores(report.cores) if report.cores else []
     steps += [costed(report.cost)] if report.cost else []
-    steps.append(StepReport("emit", report.target, sizes(report.sizes_bytes)))
-    return [StepReport(s.name, s.result, s.detail, took(seconds, s.name)) for s in steps]
+    return [*steps, StepReport("emit", report.target, sizes(report.sizes_bytes))]
 
 
 def took(seconds: Mapping[str, float], step: str) -> float | None:
@@ -131,13 +130,21 @@ def compared(report: Report) -> list[StepReport]:
 
 def _agreeing(name: str, agreement: Agreement) -> list[StepReport]:
     held_out = " held out" if name == "validate" else ""
-    steps = [StepReport(name, f"spikes equal {percent(agreement.spikes_equal)}",
-                        f"spikes shared {percent(agreement.spikes_shared)}, counts "
-                        f"{percent(agreement.counts_shared)}, decisions equal {percent(agreement.decisions)}")]
+    first, *others = (f"{what} {shown}" for what, shown in measures(agreement))
+    steps = [StepReport(name, first, ", ".join(others))]
     if agreement.float_correct is not None:
         steps.append(StepReport("accuracy", f"integer {agreement.integer_correct} of {agreement.samples}{held_out}",
                                 f"float {agreement.float_correct} of {agreement.samples}"))
     return steps
+
+
+def measures(agreement: Agreement) -> list[tuple[str, str]]:
+    """How far two networks agree, in words and percent: of the spikes, of graded values where there are any, and of
+    the decisions."""
+    spikes = [("spikes equal", percent(agreement.spikes_equal)), ("spikes shared", percent(agreement.spikes_shared)),
+              ("counts", percent(agreement.counts_shared))] if agreement.spiking else []
+    graded = [] if agreement.graded_error is None else [("graded error", error(agreement.graded_error))]
+    return [*spikes, *graded, ("decisions equal", percent(agreement.decisions))]
 
 
 FPGA_CELLS = {"luts": "LUT", "blocks": "blocks", "multipliers": "multipliers"}
@@ -209,6 +216,11 @@ def plural(count: int, word: str) -> str:
 def percent(share: float) -> str:
     """A share from 0 to 1 in percent with two decimals, rounded down, so that only a share of 1 reads as 100 %."""
     return f"{math.floor(share * 1e4 + 1e-9) / 100:g} %"
+
+
+def error(share: float) -> str:
+    """An error in percent with two decimals, rounded up, so that only an error of 0 reads as 0 %."""
+    return f"{math.ceil(share * 1e4 - 1e-9) / 100:g} %"
 
 
 def size(count_bytes: int) -> str:

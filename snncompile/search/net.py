@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, Literal, NamedTuple
 
-from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
+from snncompile.diagnostics import CompileError, Diagnostic, expect_known, fail, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Output
@@ -282,8 +282,7 @@ class Net:
         Raises:
             CompileError: SNN404 for an axis or a number of heads that cannot be, SNN202 for shapes that do not fit.
         """
-        if over not in ("channels", "tokens", "nothing"):
-            fail("SNN404", f"net {shorten(self.name)}, multiply", shorten(over), "channels, tokens or nothing")
+        expect_known(over, ("channels", "tokens", "nothing"), f"net {shorten(self.name)}, multiply")
         left, other = self.shape, self._shapes[self._known(tap)]
         if whole("heads", heads) > 1 and over == "nothing":
             fail("SNN404", f"net {shorten(self.name)}, multiply", f"{heads} heads", "1 head over nothing")

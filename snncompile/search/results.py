@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known, fail, shorten
 from snncompile.ir.types import Array
 from snncompile.search.judged import Judged
 from snncompile.search.space import Space, divided, numbers_of_candidates
@@ -69,8 +69,7 @@ def words(judged: Judged) -> Array:
 
 def expect_format(file_format: str) -> None:
     """Raises SNN404 for a format that does not exist, or that needs a package which is not installed."""
-    if file_format not in FORMATS:
-        fail("SNN404", "screen, file_format", shorten(file_format), ", ".join(FORMATS))
+    expect_known(file_format, FORMATS, "screen, option file_format")
     if file_format == "parquet":
         try:
             import pyarrow.parquet  # noqa: F401

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from snncompile.cost.activity import measure
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known, fail, shorten
 from snncompile.frontends.torch.source import UserCode
 from snncompile.inputs import Data, by_name, integers
 from snncompile.ir.graph import Graph
@@ -185,8 +185,7 @@ def log_det(matrix: Array) -> float:
 
 def _checked(spikes: Mapping[str, Any], form: str) -> list[Array]:
     """The spikes of all layers as arrays, after a check of shapes, values and form."""
-    if form not in FORMS:
-        fail("SNN404", "option form", shorten(form), ", ".join(FORMS))
+    expect_known(form, FORMS, "option form")
     layers = {name: _array(value) for name, value in spikes.items()}
     if not layers:
         fail("SNN501", "spikes", "no layers", "the spikes of one layer or more, by name")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.diagnostics import expect_known, fail, shorten
 from snncompile.ir.library import RULES
 from snncompile.ir.ops import (
     AvgPool,
@@ -83,8 +83,7 @@ def token_mix_of(tokens: int, outputs: int, heads: int, bias: bool, bits: int | 
 @lru_cache(SHARED, typed=True)
 def pool_of(kind: str, sides: Shape, stride: Shape, padding: int) -> Pool:
     """A pool of a kind of `POOLS`, with the same padding on all sides."""
-    if kind not in POOLS:
-        fail("SNN404", "pool, kind", shorten(kind), ", ".join(POOLS), did_you_mean(str(kind), POOLS))
+    expect_known(kind, POOLS, "pool, kind")
     for side in (*sides, *stride):
         whole("pool", side)
     return POOLS[kind](sides, stride, ((whole("padding", padding, least=0),) * 2,) * len(sides))
@@ -122,12 +121,9 @@ _NEURONS: dict[Any, Neuron] = {}
 
 
 def _neuron(rule: str, firing: Firing, options: Mapping[str, str], params: dict[str, Any]) -> Neuron:
-    if rule not in RULES:
-        fail("SNN404", "neuron, rule", shorten(rule), ", ".join(RULES), did_you_mean(str(rule), RULES))
-    unknown = set(params) - set(RULES[rule].params) - {BIAS}
-    if unknown:
-        fail("SNN404", f"neuron {rule}", f"parameters {', '.join(map(shorten, sorted(unknown)))}",
-             ", ".join(RULES[rule].params))
+    expect_known(rule, RULES, "neuron, rule")
+    for name in params:
+        expect_known(name, [*RULES[rule].params, BIAS], f"neuron {rule}, parameter")
     return Neuron.of(rule, firing, dict(options), **params)
 
 

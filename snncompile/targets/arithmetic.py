@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from snncompile.diagnostics import Collector, fail
+from snncompile.diagnostics import Collector, expect_known
 from snncompile.targets.figures import accepts, figure, real, value_of, whole, word
 
 if TYPE_CHECKING:
@@ -97,10 +97,9 @@ class Arithmetic:
         Raises:
             CompileError: SNN404 for an option that does not exist, or for a value that it cannot have.
         """
-        known = [f.name for f in dataclasses.fields(self)]
         for name in options:
-            if name not in known:
-                fail("SNN404", f"option {name}", "no such option", ", ".join(sorted(known)))
+            expect_known(name, sorted(f.name for f in dataclasses.fields(self)), f"option {name}",
+                         "options of the reader, such as example_input or dt, go into load_options")
         return dataclasses.replace(self, **{n: v for n, v in options.items() if v is not None})
 
     @property

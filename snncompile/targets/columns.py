@@ -125,6 +125,7 @@ class Projections(Columns):
         weights, nonzero: how many weights its layers have, kernels counted once, and how many of them are not zero.
         weight_bits: the width that holds each weight as a signed integer.
         mixed: 1 if it has weights of both signs, or may have.
+        even_bits: the last bits that are 0 in all weights, at most 16; 0 where that is not known.
         weights_per_neuron: different weights among the synapses of a neuron, at most.
         loops: 1 if it lies on a cycle.
         shortcut: 1 if a longer path through other populations leads from its source to its target.
@@ -152,6 +153,7 @@ class Projections(Columns):
     nonzero: Array
     weight_bits: Array
     mixed: Array
+    even_bits: Array
     weights_per_neuron: Array
     loops: Array
     shortcut: Array

@@ -65,6 +65,7 @@ class Sums(NamedTuple):
 Measured: TypeAlias = Each | Sums | None
 Measure: TypeAlias = Callable[[LayerTable, Target], Measured]
 Words: TypeAlias = Callable[[LayerTable, Target, int], tuple[str, str]]
+Help: TypeAlias = str | Callable[[LayerTable, Target], str]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class HardwareRule:
         scope: what it judges: each population, each projection, or the network by sums over its populations.
         figure: the figure of the target that holds the limit, `section.name`.
         unit: what is counted, for messages; empty where `words` makes the message.
-        help: what a user can do about it.
+        help: what a user can do about it; a function where that depends on the network or on the target.
         measure: the function.
         words: for a row that breaks the rule, what the network has there, and what the target allows.
     """
@@ -87,12 +88,12 @@ class HardwareRule:
     scope: Scope
     figure: str
     unit: str
-    help: str
+    help: Help
     measure: Measure
     words: Words | None = None
 
 
-def rule(code: str, scope: Scope, figure: str, unit: str = "", help: str = "",
+def rule(code: str, scope: Scope, figure: str, unit: str = "", help: Help = "",
          words: Words | None = None) -> Callable[[Measure], HardwareRule]:
     """A decorator that makes a rule of a function; see `HardwareRule` for the arguments."""
     return lambda measure: HardwareRule(measure.__name__.replace("_", "-"), code, scope, figure, unit, help, measure,

@@ -8,6 +8,7 @@ import numpy as np
 
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.spike_product import SpikeProduct
+from snncompile.targets.advice import more_chips, trained_reset, unless_given
 from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
 from snncompile.targets.hardware_rule import (
     HardwareRule,
@@ -42,15 +43,15 @@ def neuron_rule(table: LayerTable, target: Target) -> Measured:
 
 
 @rule("SNN411", "population", "neurons.resets",
-      words=one_of("reset", RESET_WORDS, lambda t: t.neurons.resets, "reset: {}"),
-      help="train with a reset that the hardware has")
+      words=one_of("reset", RESET_WORDS, lambda t: t.neurons.resets, "reset: {}"), help=trained_reset)
 def reset(table: LayerTable, target: Target) -> Measured:
     return outside(table.populations.reset, RESET_WORDS, target.neurons.resets)
 
 
 @rule("SNN411", "population", "neurons.reset_times",
       words=one_of("reset_time", WHEN_WORDS, lambda t: t.neurons.reset_times, "reset at: {}"),
-      help="train with a reset at the time when the hardware does it")
+      help="train with the reset in the tick of the spike (snnTorch: reset_delay=False), or take a target whose "
+           "neurons are programmed, such as loihi2")
 def reset_time(table: LayerTable, target: Target) -> Measured:
     cells = table.populations
     acts = np.where(cells.reset == RESET_WORDS.index("none"), ABSENT, cells.reset_time)
@@ -89,7 +90,9 @@ def bias(table: LayerTable, target: Target) -> Measured:
     return forbidden(table.populations.bias, target.neurons.bias)
 
 
-@rule("SNN417", "population", "neurons.state_bits", "bits of a state", "compile with --membrane-bits")
+@rule("SNN417", "population", "neurons.state_bits", "bits of a state",
+      unless_given("compile with fewer --membrane-bits", "write the network with faster decays, fewer inputs a neuron "
+                   "or smaller weights, so that membranes and currents stay smaller"))
 def state_width(table: LayerTable, target: Target) -> Measured:
     return at_most(table.populations.state_bits, target.neurons.state_bits)
 
@@ -225,11 +228,14 @@ def dilation(table: LayerTable, target: Target) -> Measured:
 # What synapses hold.
 
 @rule("SNN412", "projection", "weights.weight_bits", "bits of a weight, as it is stored",
-      "compile with fewer --weight-bits, or train with fewer")
+      unless_given("compile with fewer --weight-bits, or train with fewer", "write the network with smaller weights; "
+                   "beside weights of both signs, even ones take a bit less"))
 def weight_bits(table: LayerTable, target: Target) -> Measured:
-    """On some hardware, the weights of a projection with both signs come in steps of more than 1, which takes bits."""
+    """On some hardware, the weights of a projection with both signs come in steps of more than 1. This takes further
+    bits, unless all weights are multiples of the step already."""
     links, step = table.projections, target.weights.mixed_step
-    return at_most(links.weight_bits + links.mixed * (step - 1).bit_length(), target.weights.weight_bits)
+    further = links.mixed * np.maximum((step - 1).bit_length() - links.even_bits, 0)
+    return at_most(links.weight_bits + further, target.weights.weight_bits)
 
 
 @rule("SNN412", "projection", "weights.weights_per_neuron", "different weights among a neuron's synapses",
@@ -253,7 +259,7 @@ def in_axons(table: LayerTable, target: Target) -> Measured:
 
 
 @rule("SNN416", "projection", "limits.synapse_bits_per_core", "bits for the synapses of one neuron",
-      "connect fewer, or use fewer --weight-bits")
+      unless_given("connect fewer, or use fewer --weight-bits", "connect fewer, or use smaller weights"))
 def synapse_memory(table: LayerTable, target: Target) -> Measured:
     limit = target.limits.synapse_bits_per_core
     return None if limit is None else at_most(memory_model(target).neuron_bits(table), limit)
@@ -297,12 +303,10 @@ def _memory(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
 
 
 @rule("SNN416", "network", "fabric.blocks", words=_memory,
-      help="use fewer weights or --weight-bits, smaller frames, or a larger device")
+      help=unless_given("use fewer weights or --weight-bits, smaller frames, or a larger device",
+                        "use fewer or smaller weights, smaller frames, or a larger device"))
 def device_memory(table: LayerTable, target: Target) -> Measured:
     return None if target.fabric.blocks is None else sum_at_most(device_memory_bits(table), target.fabric.memory_bits)
-
-
-MORE_CHIPS = 'use fewer neurons, weights or --weight-bits, or a target of more chips, as "loihi2 chips=4" is one'
 
 
 def cores_in_words(target: Target) -> str:
@@ -317,7 +321,8 @@ def _cores(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
     return f"at least {least[binding]:,} cores, for {binding}", cores_in_words(target)
 
 
-@rule("SNN416", "network", "limits.cores", words=_cores, help=MORE_CHIPS)
+@rule("SNN416", "network", "limits.cores", words=_cores,
+      help=lambda table, target: more_chips(target, table.integers))
 def cores(table: LayerTable, target: Target) -> Measured:
     needs, most = core_needs(table, target), target.limits.on_all_chips("cores")
     if most is None or not needs:

@@ -15,6 +15,7 @@ import numpy as np
 
 from snncompile.ir.layer import Layer
 from snncompile.ir.library import RULES
+from snncompile.ir.loihi import LOIHI, STATE_BITS
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Input, Pool, Scale
 from snncompile.ir.populations import Neuron, Population
@@ -56,7 +57,7 @@ def _cell(op: Op, shape: Shape) -> dict[str, Any]:
         return unknown | {"is_input": 1, "graded": op.values == "real",
                           "spikes_per_tick": 1 if op.values == "real" else max(1, math.ceil(op.high))}
     if isinstance(op, Population):
-        bits = max((s.bits for s in op.states.values()), default=0)
+        bits = max((_held_bits(op, s.bits) for s in op.states.values()), default=0)
         return unknown | {"rule": _place(op.rule, RULE_WORDS), "graded": op.graded, "state_bits": bits,
                           "states": len(op.states),
                           "spikes_per_tick": 1 if op.graded else max(1, op.output_high),
@@ -70,6 +71,15 @@ def _cell(op: Op, shape: Shape) -> dict[str, Any]:
         row |= {"reset": RESET_WORDS.index(op.firing.reset), "reset_time": WHEN_WORDS.index(op.firing.when),
                 "compare": COMPARE_WORDS.index(op.firing.compare), "spikes_per_tick": op.firing.max_spikes or 0}
     return row
+
+
+def _held_bits(op: Population, bits: int) -> int:
+    """The width of the register that holds a state of `bits` bits.
+
+    The current of Loihi's neuron takes 2**24 values, from -2**23 + 1 to 2**23, and is held in 24 bits; a signed integer
+    needs one more for the largest value.
+    """
+    return min(bits, STATE_BITS) if op.rule == LOIHI else bits
 
 
 def _known_width(op: Neuron) -> dict[str, int]:
@@ -138,7 +148,14 @@ def _numbers(ops: Sequence[Op], layers: Sequence[Layer], reach: Reach, weight_bi
     bits = max(int(high).bit_length(), (-int(low) - 1).bit_length() if low < 0 else 0) + 1 if whole else weight_bits
     distinct = max((len(np.unique(v)) for v in values), default=1) if whole else 1 << min(bits, 62)
     return {"weight_bits": bits, "mixed": low < 0 < high if layers or values else 0,
+            "even_bits": min((_even_bits(v) for v in values), default=0) if whole else 0,
             "weights_per_neuron": min(reach.fan_in, distinct)}
+
+
+def _even_bits(values: Array) -> int:
+    """How many of the last bits are 0 in all of these integers, at most 16: 3 for 8, -24 and 0."""
+    common = int(np.bitwise_or.reduce(values.astype(np.int64), axis=None)) | 1 << 16
+    return (common & -common).bit_length() - 1
 
 
 def _nonzero(weight: Weight) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Output
 from snncompile.ir.populations import Neuron
-from snncompile.ir.types import Array
+from snncompile.ir.types import Array, Stage
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.columns import Populations, Projections
 from snncompile.targets.layer_rows import REMEMBERED, population_row, projection_row
@@ -32,6 +32,7 @@ class LayerTable:
         names: the names of the populations and inputs, row by row.
         labels: the labels of the projections, row by row.
         reaches: what each projection reads.
+        integers: whether the networks are in integers, to which no options of quantization apply.
     """
 
     networks: int
@@ -40,6 +41,7 @@ class LayerTable:
     names: tuple[str, ...]
     labels: tuple[str, ...]
     reaches: tuple[Reach, ...]
+    integers: bool = False
 
 
 def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0, own: Mapping[str, Arithmetic] | None = None
@@ -71,7 +73,8 @@ def layer_table(graph: Graph, weight_bits: int = 8, state_bits: int = 0, own: Ma
         readers=np.bincount(links.source, minlength=len(rows)), sources=np.bincount(links.target, minlength=len(rows)),
         fan_in=summed(links.target, links.fan_in, len(rows)), synapses=summed(links.target, links.synapses, len(rows)),
         least_axons=_least_axons(links, reaches, len(rows)))
-    return LayerTable(1, cells, links, tuple(rows), tuple(e.label for e in edges), reaches)
+    return LayerTable(1, cells, links, tuple(rows), tuple(e.label for e in edges), reaches,
+                      graph.stage >= Stage.INT)
 
 
 def summed(place: Array, values: Array, count: int) -> Array:
@@ -108,7 +111,7 @@ def stack(tables: Iterable[LayerTable]) -> LayerTable:
     return LayerTable(int(network[-1]), joined("populations", network=network),
                  joined("projections", network=network, source=rows, target=rows),
                  tuple(n for t in parts for n in t.names), tuple(n for t in parts for n in t.labels),
-                 tuple(r for t in parts for r in t.reaches))
+                 tuple(r for t in parts for r in t.reaches), all(t.integers for t in parts))
 
 
 def by_first_use(values: Iterable[Any]) -> tuple[int, ...]:

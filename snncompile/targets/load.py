@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import expect_known, fail, shorten
 from snncompile.targets.read import figure_value, parse
 from snncompile.targets.sections import Costs
 from snncompile.targets.target import Target
@@ -59,8 +59,7 @@ def load_target(source: str | Path | Target) -> Target:
 def _named(text: str) -> Target:
     """The target of a name or a path, as it is described there."""
     if not text.endswith(".toml"):
-        if text not in NAMES:
-            fail("SNN404", "option target", shorten(text), ", ".join(NAMES), "or the path of a .toml file")
+        expect_known(text, NAMES, "option target", "give one of these, or the path of a .toml file")
         return _shipped(text)
     path = Path(text)
     try:

@@ -166,5 +166,5 @@ def _violation(rule: HardwareRule, table: LayerTable, target: Target, name: str,
     origin = target.origin(rule.figure)
     known = [origin.source] * bool(origin.source) + ["provisional"] * origin.provisional
     source = f" on {target.name}" + (f" ({', '.join(known)})" if known else "")
-    return Violation(rule.name, used, limit,
-                     Diagnostic(rule.code, place, present, allowed + source, rule.help))
+    help = rule.help if isinstance(rule.help, str) else rule.help(table, target)
+    return Violation(rule.name, used, limit, Diagnostic(rule.code, place, present, allowed + source, help))

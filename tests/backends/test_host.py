@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from snncompile.backends.c import host as module
-from snncompile.backends.c.host import Host, build, cache_folder, compiler
+from snncompile.backends.c.host import Host, build, compiler
+from snncompile.backends.cache import cache_folder
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run
@@ -100,6 +102,41 @@ def test_other_content_flags_names_or_machines_are_compiled_anew(cache, monkeypa
                  build({"u.c": SOURCE["t.c"], "t.h": "\n"}, FLAGS)}
     monkeypatch.setattr(module.platform, "node", lambda: "another")
     assert len(libraries | {build(SOURCE, FLAGS)}) == 5
+
+
+@needs_compiler
+@pytest.mark.parametrize("harm", ["damage", "permissions", "link", "empty"])
+def test_an_entry_that_may_not_be_what_was_built_is_built_again(cache, tmp_path, harm):
+    first = build(SOURCE, FLAGS)
+    content = first.read_bytes()
+    if harm == "damage":
+        first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif harm == "permissions":
+        first.chmod(0o722)
+    elif harm == "empty":
+        first.write_bytes(b"")
+    else:
+        shutil.move(first, tmp_path / "other.so")
+        first.symlink_to(tmp_path / "other.so")
+    again = build(SOURCE, FLAGS)
+    assert again.read_bytes() == content
+    assert not again.is_symlink()
+    assert again.stat().st_mode & 0o777 == 0o700
+    assert list(cache.iterdir()) == [again]
+
+
+@needs_compiler
+def test_entries_of_another_user_are_not_loaded(cache, monkeypatch):
+    build(SOURCE, FLAGS)
+    compiled = []
+    compile_ = module._compile
+    monkeypatch.setattr(module, "_compile", lambda *given: (compiled.append(1), compile_(*given)))
+    build(SOURCE, FLAGS)
+    assert compiled == []
+    owner = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: owner)
+    build(SOURCE, FLAGS)
+    assert compiled == [1]
 
 
 def test_where_one_file_ends_and_the_next_begins_matters():

@@ -107,6 +107,7 @@ def test_the_flags_are_the_options_of_the_library():
         return {n: flag for n, (flag, _) in shown_options(group).items()}
 
     assert flags(SourceOptions) == {**{n: o.flag for n, o in OPTIONS.items()}, "states": "--states",
+                                     "example_input": "--example-input",
                                      **{n: f"--{n.replace('_', '-')}" for n in (*LIMITS, "input_shape")}}
     assert set(flags(ArithmeticOptions)) == {f.name for f in dataclasses.fields(Arithmetic)} | {"layers"}
     assert set(flags(SampleOptions)) == set(inspect.signature(read_input).parameters) - {"path", "shape"}

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_output_that_cannot_be_encoded_is_replaced(files):
     assert "lif1" in shown.stdout
     svg = program("inspect", files / "build", "--svg", "-", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert svg.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full, which stands for a full disk")
+@pytest.mark.parametrize("args", [["targets"], ["explain", "SNN101"], ["inspect", "build"], ["check", "small.nir"],
+                                  ["check", "small.nir", "--json"], ["verify", "build", "--json"], ["--version"],
+                                  ["compile", "--help"]], ids=" ".join)
+def test_output_on_a_full_disk_is_told_from_a_defect(files, args):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-m", "snncompile", *args], cwd=files, stdout=full, check=False,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        silent = subprocess.run([sys.executable, "-m", "snncompile", *args], cwd=files, stdout=full, check=False,
+                                stderr=full, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert ended.stderr == "snnc: the output cannot be written: [Errno 28] No space left on device\n"
+    assert (ended.returncode, silent.returncode) == (2, 2)
 
 
 BROKEN = ("import sys, snncompile.frontends\n"

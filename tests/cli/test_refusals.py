@@ -139,3 +139,13 @@ def test_names_in_messages_do_nothing_to_a_terminal(tmp_path):
 ])
 def test_the_exit_code_follows_from_the_diagnostics(codes, expected):
     assert exit_code([Diagnostic(c, "here", "something") for c in codes]) == expected
+
+
+@pytest.mark.parametrize(("args", "place"), [
+    (["--weight-bits", "99"], "option --weight-bits"), (["-t", "lohi"], "option --target"),
+    (["--dilate", "4"], "option --dilate"), (["--chunk", "4", "-t", "loihi2"], "options --chunk"),
+    (["--budget", "corse=3", "--weight-bits", "auto"], "option --budget"), (["--v-min", "x"], "option --v-min"),
+    (["--states", "a=b"], "option --states")])
+def test_options_are_named_as_the_user_types_them(files, args, place):
+    [problem] = answer("compile", files / "small.nir", *args, code=2)["diagnostics"]
+    assert problem["place"] == place

@@ -231,7 +231,7 @@ def test_a_neuron_that_needs_more_than_a_core_has_is_named(limit, name, code):
     with pytest.raises(CompileError) as e:
         partition(graph, roomy.with_(**{limit: tight}))
     diagnostic, = e.value.diagnostics
-    assert (diagnostic.code, diagnostic.limit) == (code, f"{tight:,} a core")
+    assert (diagnostic.code, diagnostic.expected) == (code, f"{tight:,} a core")
     assert name in diagnostic.place
     assert "population" in diagnostic.place
 
@@ -254,7 +254,7 @@ def test_more_cores_than_there_are_name_the_bound():
     with pytest.raises(CompileError) as e:
         partition(graph, FLAT.with_(cores=3))
     diagnostic, = e.value.diagnostics
-    assert (diagnostic.code, diagnostic.found, diagnostic.limit) == ("SNN416", "at least 4 for neurons", "3 cores")
+    assert (diagnostic.code, diagnostic.found, diagnostic.expected) == ("SNN416", "at least 4 for neurons", "3 cores")
 
 
 def test_a_partition_that_needs_more_cores_than_the_bound_says_both():

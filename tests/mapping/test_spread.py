@@ -122,7 +122,7 @@ def test_rules_count_what_all_chips_have_together():
     refused = sc.check(graph, one.with_(chips=2, cores=(need - 1) // 2))
     (violation,) = refused.violations
     assert (violation.rule, violation.used, violation.limit) == ("cores", need, (need - 1) // 2 * 2)
-    assert "2 chips" in violation.diagnostic.limit
+    assert "2 chips" in violation.diagnostic.expected
     neurons = sc.check(graph, one.with_(chips=3, neurons=100)).margins["neurons"]
     assert neurons == 778 / 300 - 1
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.ir.graph import Graph
 from snncompile.mapping.partition import partition
 from snncompile.mapping.place import place
 from snncompile.report.chip_svg import drawable, link_loads, to_svg
@@ -41,16 +43,48 @@ def test_the_picture_names_every_core_and_escapes_names():
     assert "<b>" not in picture
 
 
-def test_entries_of_the_legend_do_not_lie_on_each_other():
+def legend(picture: str) -> list[tuple[float, float, str]]:
+    return [(float(x), float(y), name + words) for x, y, name, words in
+            re.findall(r'<text x="([\d.]+)" y="([\d.]+)">([^<]*)<tspan[^>]*>([^<]*)</tspan>', picture)]
+
+
+def chained(layers: int) -> Graph:
+    return chain_net((2, 4, 4), *((conv(2, 2),) for _ in range(layers)))
+
+
+@pytest.mark.parametrize(("layers", "columns"), [(6, 1), (7, 2)])
+def test_entries_of_the_legend_do_not_lie_on_each_other(layers, columns):
     long = "a population with a long name"
-    graph = chain_net((2, 4, 4), (conv(2, 2),), (conv(2, 2),))
+    graph = chained(layers)
     graph = graph.replace(nodes={(long if n == "p0" else n): op for n, op in graph.nodes.items()}, edges=tuple(
         type(e)(*(long if n == "p0" else n for n in (e.src, e.dst)), e.delay, e.chain) for e in graph.edges))
     found = partition(graph, MESH)
-    entries = re.findall(r'<text x="(\d+)"[^>]*>([^<]*)<tspan[^>]*>([^<]*)</tspan>', to_svg(found, place(found, MESH)))
-    (first, name, words), (second, _, _) = entries
-    assert name.startswith(long)
-    assert int(second) - int(first) > 7.2 * len(name + words) + 17
+    entries = legend(to_svg(found, place(found, MESH)))
+    assert len(entries) == layers
+    assert len({x for x, _, _ in entries}) == columns
+    assert len({(x, y) for x, y, _ in entries}) == layers
+    if columns == 2:
+        (first, _, text), (second, _, _) = entries[:2]
+        assert text.startswith(long)
+        assert second - first > 7.2 * len(text) + 17
+
+
+def test_only_the_tiles_in_use_are_drawn_and_the_page_says_how_many_cores_there_are():
+    found = partition(NET, MESH)
+    at = place(found, MESH)
+    columns, rows = np.ptp(at.column) + 1, np.ptp(at.row) + 1
+    picture = to_svg(found, at)
+    assert picture.count('<rect class="tile"') == columns * rows < MESH.mesh.columns * MESH.mesh.rows
+    assert f"<title>{found.cores} of {MESH.mesh.columns * MESH.mesh.rows} cores</title>" in picture
+
+
+def test_few_neurons_are_seen_in_a_core():
+    found = partition(chain_net((2, 4, 4), (conv(64, 2),), (conv(1, 64),)), MESH.with_(neurons_per_core=10_000))
+    assert found.cores == 1
+    picture = to_svg(found, place(found, MESH))
+    bands = [float(h) for h in re.findall(r'<rect fill="[^"]*" [^>]*height="([\d.]+)"', picture)]
+    assert len(bands) == 2
+    assert 0.05 < min(bands) / sum(bands) < 0.1
 
 
 def test_several_cores_of_a_tile_do_not_lie_on_each_other():
@@ -76,12 +110,12 @@ def test_the_line_says_cores_and_hops_beside_their_bounds(compiled):
     assert said["partition"][0] == "3 cores"
     assert said["partition"][1].startswith("lower bound 3 (neurons), ")
     assert said["place"][0].endswith(" hops a packet")
-    assert all(s.seconds is not None for s in line(compiled) if s.name in ("partition", "place"))
 
 
 def test_the_report_shows_the_chip(compiled):
     text = page(compiled)
-    assert text.count('class="snnc-chip"') == 1
+    assert text.count('class="snnc snnc-chip"') == 1
+    assert "3 of 128 cores are in use." in text
     assert "bits of synapse memory" in text
     assert json.loads(json.dumps(compiled.report.to_json()))["cores"]["cores"] == 3
 

@@ -143,9 +143,9 @@ def test_a_network_beyond_the_limit_is_refused_with_place_and_numbers(name):
         assert violation.used > violation.limit
         diagnostic = violation.diagnostic
         assert diagnostic.found
-        assert diagnostic.limit
+        assert diagnostic.expected
         assert diagnostic.help
-        assert "on any (a variant of any)" in diagnostic.limit
+        assert "on any (a variant of any)" in diagnostic.expected
         assert diagnostic.place.startswith(("network", "population", "projection"))
 
 
@@ -210,7 +210,7 @@ def test_margins_say_how_much_is_left():
 
 
 def test_a_limit_names_its_source_and_whether_it_is_provisional():
-    limit = judge(layer_table(legal(small())), load_target("truenorth"), "small").violations[0].diagnostic.limit
+    limit = judge(layer_table(legal(small())), load_target("truenorth"), "small").violations[0].diagnostic.expected
     assert "Cassidy" in limit
     assert "provisional" in limit
 

@@ -9,7 +9,6 @@ import platform
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from snncompile.backends.artifact import Artifact
 from snncompile.backends.backend import Progress
 from snncompile.backends.c.emit import emit
 from snncompile.backends.c.interface import Interface
-from snncompile.backends.cache import cache_folder
+from snncompile.backends.cache import kept
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces
@@ -65,18 +64,17 @@ def build(files: Mapping[str, str | bytes], flags: tuple[str, ...] = FLAGS) -> P
         fail("SNN601", "this machine", "no C compiler", "cc, gcc or clang", "install one, or set CC")
     sources = [n for n in sorted(files) if n.endswith((".c", ".S")) and not n.endswith(("_selftest.c", "_example.c"))]
     contents = {n: f.encode() if isinstance(f, str) else f for n, f in sorted(files.items())}
-    library = cache_folder() / f"{_key(command, flags, contents)}.so"
-    if not library.exists():
-        try:
-            library.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-                for name, content in contents.items():
-                    (Path(folder) / name).write_bytes(content)
-                _compile([*command, *flags, "-o", "net.so", *sources], folder)
-                os.replace(Path(folder) / "net.so", library)
-        except OSError as e:
-            fail("SNN601", "the cache of built libraries", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
-    return library
+
+    def make(folder: Path) -> Path:
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        _compile([*command, *flags, "-o", "net.so", *sources], folder)
+        return folder / "net.so"
+
+    try:
+        return kept(_key(command, flags, contents), ".so", make)
+    except OSError as e:
+        fail("SNN601", "the cache of built libraries", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
 
 
 def _key(command: list[str], flags: tuple[str, ...], contents: Mapping[str, bytes]) -> str:
@@ -88,7 +86,7 @@ def _key(command: list[str], flags: tuple[str, ...], contents: Mapping[str, byte
     return key.hexdigest()[:32]
 
 
-def _compile(command: list[str], folder: str) -> None:
+def _compile(command: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as e:

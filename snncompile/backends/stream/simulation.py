@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from snncompile.backends.cache import cache_folder
+from snncompile.backends.cache import kept
 from snncompile.diagnostics import fail
 
 TIMEOUT_S = 3600
@@ -43,16 +41,14 @@ def built(folder: Path, sources: Sequence[str], command: Sequence[str], result: 
     Raises:
         CompileError: SNN607 where the tool fails, or where the cache cannot be written.
     """
-    program = cache_folder() / f"{_key(command, {name: (folder / name).read_bytes() for name in sources})}.sim"
-    if not program.exists():
+    def make(beside: Path) -> Path:
         call(command, folder)
-        try:
-            program.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=program.parent) as beside:
-                os.replace(shutil.copy2(folder / result, beside), program)
-        except OSError as e:
-            fail("SNN607", "the cache of built simulations", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
-    return str(program)
+        return Path(shutil.copy2(folder / result, beside))
+
+    try:
+        return str(kept(_key(command, {name: (folder / name).read_bytes() for name in sources}), ".sim", make))
+    except OSError as e:
+        fail("SNN607", "the cache of built simulations", str(e)[:200], help="set SNNC_CACHE to a folder of yours")
 
 
 def _key(command: Sequence[str], contents: Mapping[str, bytes]) -> str:

@@ -32,7 +32,7 @@ class Options:
 
     skip_layers: int = 0
     num_layers: int | None = None
-    input_shape: Shape | None = None
+    input_shape: tuple[int, ...] | None = None
     reset_interval: int | None = None
     reset_offset: int = 0
 

@@ -150,7 +150,7 @@ OPTIONS: Mapping[str, Option] = {
 }
 
 # For these options None is an answer; for all others it means that the option was not given.
-_NONE_IS_AN_ANSWER = {"max_spikes", "v_min"}
+NONE_IS_AN_ANSWER = {"max_spikes", "v_min"}
 
 
 def checked(name: str, value: Any, place: str) -> Any:
@@ -175,7 +175,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(name, OPTIONS, 1)
             fail("SNN404", f"option {shorten(name)}", "there is no option of this name", ", ".join(OPTIONS),
                  f"did you mean {near[0]}?" if near else "")
-    said = {n: v for n, v in options.items() if v is not None or n in _NONE_IS_AN_ANSWER}
+    said = {n: v for n, v in options.items() if v is not None or n in NONE_IS_AN_ANSWER}
     return {n: checked(n, v, f"option {n}") for n, v in said.items()}
 
 

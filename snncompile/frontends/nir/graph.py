@@ -222,10 +222,10 @@ def _first_that_fits(source: _Source) -> Graph:
 def _with_second(first: tuple[Diagnostic, ...], second: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
     """The errors of the first attempt, which say what else is wrong once the first axis is taken for the batch."""
     one, other = first[0], second[0]
-    if (one.place, one.found, one.limit) == (other.place, other.found, other.limit):
+    if (one.place, one.found, one.expected) == (other.place, other.found, other.expected):
         return first
     told = f"with the first axis taken for a batch axis, {other.place}: {other.found}" + (
-        f" ({other.limit})" if other.limit else "") + (f"; {other.help}" if other.help else "")
+        f" ({other.expected})" if other.expected else "") + (f"; {other.help}" if other.help else "")
     return (replace(one, help=f"{one.help}; {told}" if one.help else told), *first[1:])
 
 
@@ -301,7 +301,7 @@ class _Build:
         return (Diagnostic("SNN105", places(self.stripped), "the shape was taken to begin with a batch axis, which was "
                            "removed", "a shape in NIR has no batch axis",
                            f"as the shapes stand, {self.first.place}: {self.first.found}" + (
-                               f" ({self.first.limit})" if self.first.limit else "") if self.first else "",
+                               f" ({self.first.expected})" if self.first.expected else "") if self.first else "",
                            severity="note"),)
 
     def spread_loops(self, start: str) -> None:

@@ -53,7 +53,7 @@ def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial
             return embedded
         notes = (Diagnostic("SNN109", f"file {shorten(path.name)}",
                             "the graph in the metadata does not fit the nodes of the file",
-                            "the graph was built from the nodes", "export the graph again",
+                            "metadata as the compiler wrote them", "the nodes were read; export the graph again",
                             "warning"),)
     graph = step_graph(model, f"file {shorten(path.name)}", _pairs(states), initial or {}, values or "spike")
     return verify(graph).noting(notes)

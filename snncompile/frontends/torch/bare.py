@@ -39,6 +39,11 @@ def to_memory(module: nn.Module) -> nn.Module:
     return module._apply(lambda t: t if t.is_meta else t.cpu()) if has_bare_tensors(module) else module.to("cpu")
 
 
+def in_whole_floats(module: nn.Module) -> nn.Module:
+    """Move 16-bit floats to float32, in which the graph computes. Changes the module, and returns it."""
+    return module._apply(lambda t: t.float() if t.dtype in (torch.bfloat16, torch.float16) else t)
+
+
 class MixedDevices(TorchFunctionMode):
     """While entered, tensors with and without numbers may be arguments of one torch function.
 

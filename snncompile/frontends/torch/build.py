@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 
 import torch
-from snncompile.diagnostics import shorten
+from snncompile.diagnostics import Collector, shorten
+from snncompile.frontends.torch.grids import Grid, grid_of
+from snncompile.frontends.torch.neurons.support import as_array
 from snncompile.frontends.torch.numberless import shape_only
 from snncompile.frontends.torch.quantizers import codes_of
 from snncompile.frontends.torch.tape import RecordedCall
@@ -19,7 +21,7 @@ from snncompile.ir.graph import Edge
 from snncompile.ir.op import Op, ShapeError
 from snncompile.ir.ops import Identity, Input, Output, Reshape
 from snncompile.ir.populations import Neuron
-from snncompile.ir.types import Shape, Weight, frozen
+from snncompile.ir.types import Array, Shape, ShapeOnly, Weight, frozen
 from torch import Tensor
 
 AXIS_NAMES = {"T": "tick", "B": "batch", "TB": "tick*batch", "BT": "batch*tick"}
@@ -44,12 +46,14 @@ class GraphBuilder:
     Attributes:
         shapes: the output shape of every node, the optional ones included.
         optional: nodes that are added to the graph only when another node reads them, with their sources.
+        sums: the summands of the nodes that sum values.
     """
 
     nodes: dict[str, Op] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     optional: dict[str, tuple[Op, str]] = field(default_factory=dict)
+    sums: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     _reshapes: dict[tuple[str, Shape], str] = field(default_factory=dict)
 
     def add(self, name: str, op: Op, sources: Sequence[str], delay: int = 0) -> str:
@@ -79,18 +83,27 @@ class GraphBuilder:
         return unique
 
     def node_of(self, value: Value) -> str:
-        """The node that holds a value in the value's own shape. Adds a Reshape where the shape of the node differs."""
+        """The node that holds a value in the value's own shape. Adds a Reshape where the shape of the node differs.
+
+        A value without feature axes is held in the shape (1,), since every node has one.
+        """
         if value.node in self.optional:
             op, source = self.optional.pop(value.node)
             self.nodes[value.node] = op
             self.connect(source, value.node, 0)
-        if self.shapes[value.node] == value.shape:
+        shape = value.shape or (1,)
+        if self.shapes[value.node] == shape:
             return value.node
-        key = value.node, value.shape
+        key = value.node, shape
         if key not in self._reshapes:
             name = value.reshape_name or f"{value.node}.reshape"
-            self._reshapes[key] = self.add(name, Reshape(value.shape), [value.node])
+            self._reshapes[key] = self.add(name, Reshape(shape), [value.node])
         return self._reshapes[key]
+
+    def summands_of(self, values: Sequence[Value]) -> list[Value]:
+        """The values with the summands of each in its place, where it is a sum."""
+        return [part for v in values for part in
+                (self.sums.get(v.node, (v,)) if self.shapes[v.node] == (v.shape or (1,)) else (v,))]
 
     def depends_on_neuron(self, name: str) -> bool:
         """Whether a node is a neuron, or a path leads from a neuron to it."""
@@ -130,10 +143,16 @@ class GraphBuilder:
 
 @dataclass(eq=False)
 class ArrayCache:
-    """Converts constant tensors to arrays, each tensor only once, so that shared weights stay one array."""
+    """Converts constant tensors to arrays, each tensor only once, so that shared weights stay one array.
 
+    Attributes:
+        rounded: as in `Tape`.
+    """
+
+    rounded: Mapping[int, Tensor | None] = field(default_factory=dict)
     # The tensor is kept with its array: its id must not be reused while the cache exists.
     _arrays: dict[int, tuple[Tensor, Weight]] = field(default_factory=dict)
+    _grids: dict[tuple[int, int], Grid | None] = field(default_factory=dict)
 
     def __call__(self, tensor: Tensor) -> Weight:
         """The tensor as an array in its own precision, 16-bit floats as float32; quantized weights as integers.
@@ -148,6 +167,20 @@ class ArrayCache:
             self._arrays[id(tensor)] = tensor, frozen(np.array(plain.numpy()))
         return self._arrays[id(tensor)][1]
 
+    def grid(self, tensor: Tensor, outputs: int) -> Grid | None:
+        """The integers of a weight that the forward pass rounds; None where it lies on no grid of equal steps.
+
+        Args:
+            outputs: the axis of the outputs; the grid has them first, and the other axes behind in order.
+        """
+        key = id(tensor), outputs
+        if key not in self._grids:
+            step = self.rounded[id(tensor)]
+            weight = np.moveaxis(np.asarray(self(tensor)), outputs, 0)
+            known = None if step is None or (outputs and step.numel() > 1) else as_array(step)
+            self._grids[key] = grid_of(weight, known)
+        return self._grids[key]
+
 
 @dataclass(eq=False)
 class CallContext:
@@ -157,6 +190,7 @@ class CallContext:
         call: the recorded call; its results are used for their shapes only.
         axis_sizes: sizes of the axes of time and batch, by their letters.
         loop_ticks: how many ticks the loop over time has; 0 where there is no loop.
+        problems: collects the warnings.
     """
 
     call: RecordedCall
@@ -164,6 +198,7 @@ class CallContext:
     arrays: ArrayCache
     axis_sizes: dict[str, int]
     loop_ticks: int
+    problems: Collector
 
     @property
     def ticks(self) -> int:
@@ -209,10 +244,43 @@ class CallContext:
         """
         if isinstance(given, (bool, int, float)):
             return np.asarray(float(given))
+        if isinstance(given, Value):
+            self.refuse_behind_end(given)
         if not isinstance(given, Tensor):
             self.refuse(f"{self.call.name} with a {role} that depends on the network's input",
                         "the weights of a layer must be constant; a graph cannot multiply two signals")
         return self.arrays(given)
+
+    def weight(self, given: Any, role: str, outputs: int = 0) -> tuple[Weight, Array | None]:
+        """A constant weight `[out, ...]` and its step, as in `Grid`; without a step where the weight is not rounded.
+
+        Args:
+            outputs: the axis of the outputs in the given weight.
+
+        Raises:
+            Refused: the argument depends on the input of the network.
+        """
+        array = self.array(given, role)
+        if not isinstance(given, Tensor) or id(given) not in self.arrays.rounded:
+            return turned(array, outputs), None
+        grid = None if isinstance(array, ShapeOnly) else self.arrays.grid(given, outputs)
+        if grid is None:
+            self._warn_of_rounding()
+            return turned(array, outputs), None
+        return grid.codes, grid.step
+
+    def plain_weight(self, given: Any, role: str) -> Weight:
+        """A constant weight whose integers are not kept if it is rounded: a warning says so."""
+        if isinstance(given, Tensor) and id(given) in self.arrays.rounded:
+            self._warn_of_rounding()
+        return self.array(given, role)
+
+    def _warn_of_rounding(self) -> None:
+        self.problems.warn(
+            "SNN105", self.call.place, "its weights are rounded in the forward pass, and are taken as real numbers: "
+            "they are rounded again when the network is quantized", "weights that are integers times one step for the "
+            "layer, or one for each output",
+            "give the layer a method quant_weight() that returns the integers and their scale; see docs/quantized.md")
 
     def layer_input(self, given: Any, features: int) -> Value:
         """An argument with a single axis of time and batch, followed by this number of feature axes.
@@ -239,6 +307,7 @@ class CallContext:
         Raises:
             Refused: the operator does not accept the shape, or may not follow a reduction over time.
         """
+        self.refuse_behind_end(x)
         self._check_commutes(x, op)
         reshaped = x if shape is None else dataclasses.replace(x, shape=shape)
         try:
@@ -246,8 +315,16 @@ class CallContext:
         except ShapeError as e:
             self.refuse(f"{self.call.name} of a tensor {described(x)}: {e.expected}")
         out = self.builder.shapes[node]
+        if not x.shape and shape is None:
+            return dataclasses.replace(x, node=node, reshape_name="")
         axes: tuple[Axis, ...] = x.axes if len(out) == len(x.shape) else (*x.leading, *("F",) * len(out))
         return dataclasses.replace(x, node=node, shape=out, axes=axes, reshape_name="")
+
+    def refuse_behind_end(self, x: Value) -> None:
+        """Refuse to compute with the result of a function that is left out at the end of a network."""
+        if x.left_out:
+            self.refuse(f"{self.call.name} behind {x.left_out}", f"{x.left_out} may only end a network: a graph leaves "
+                        "it out; return what it is given")
 
     def _check_commutes(self, x: Value, op: Op) -> None:
         """Refuse an operator behind a reduction over time that would give something else in front of it.
@@ -255,7 +332,7 @@ class CallContext:
         In a graph the reduction happens at the outputs. So `fc(spikes.sum(0))` becomes `fc(spikes)` with a sum at the
         output, which is the same only if `fc` is linear and, for a sum, has no bias.
         """
-        if x.summed_ticks is not None:
+        if x.summed:
             self.refuse(f"{self.call.name} of a sum over some of the ticks", "sum over all ticks first")
         commutes = x.decode in (None, "last") or (x.decode == "rate" and op.linear and not (
             x.is_sum and getattr(op, "bias", None) is not None))
@@ -271,17 +348,29 @@ class CallContext:
         """
         first = max(values, key=lambda v: len(v.axes))
         for v in values:
+            self.refuse_behind_end(v)
             self._check_commutes(v, Identity())
             if v.shape != first.shape or not v.same_ticks_as(first) or not _broadcasts_over_time(v.axes, first.axes):
                 self.refuse(f"{self.call.name} of tensors {described(first)} and {described(v)}",
                             "a graph adds tensors of equal shape")
         node = self.builder.add(self.name, Identity(), [self.builder.node_of(v) for v in values])
+        self.builder.sums[node] = tuple(values)
         return dataclasses.replace(first, node=node, reshape_name="")
 
 
 def _broadcasts_over_time(axes: tuple[Axis, ...], other: tuple[Axis, ...]) -> bool:
     """Whether a tensor has the axes of another one, or lacks only a first axis of time."""
     return axes == other or ("T", *axes) == other
+
+
+def turned(weight: Weight, outputs: int) -> Weight:
+    """A weight with the axis of its outputs first."""
+    if not outputs:
+        return weight
+    if isinstance(weight, ShapeOnly):
+        rest = [n for i, n in enumerate(weight.shape) if i != outputs]
+        return ShapeOnly((weight.shape[outputs], *rest), weight.dtype)
+    return np.moveaxis(weight, outputs, 0)
 
 
 def described(x: Value) -> str:

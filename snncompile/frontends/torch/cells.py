@@ -15,6 +15,7 @@ from snncompile.ir.types import Shape
 
 Layout: TypeAlias = Literal["tick", "ticks-first", "batch-first", "merged"]
 Returned: TypeAlias = Literal["output", "state"]
+OverTime: TypeAlias = Literal["all", "listed", "last", "rate", "max"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,10 @@ class Cell:
         returns: what `forward` returns, in order: `output` for what the neuron emits, `state` for a state that is
             passed to the next call. With a single entry `forward` returns the tensor itself and no tuple. The last of
             several states is the membrane.
+        over_time: what `forward` returns of the ticks, where it takes all of them: `all` of them in one tensor,
+            `listed` one by one, or one tensor, decoded as an output is: `last`, `rate` for the mean, `max`.
+        silent: whether the module never fires, as with an infinite threshold. Its `neuron` emits the membrane, which
+            the network reads from an attribute of the module; the spikes that `forward` returns cannot be used.
     """
 
     neuron: Neuron
@@ -46,6 +51,8 @@ class Cell:
     layout: Layout = "tick"
     merged: tuple[int, int] = (-1, -1)
     returns: tuple[Returned, ...] = ("output",)
+    over_time: OverTime = "all"
+    silent: bool = False
 
     @property
     def readout(self) -> Neuron | None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from snncompile.frontends.torch.constants import same_numbers, signature
 from snncompile.frontends.torch.tape import (
     Const,
     RecordedCall,
@@ -61,14 +62,16 @@ class TickRef:
 
 @dataclass(frozen=True)
 class PerTickRef:
-    """Of a call before the loop that returned one tensor per tick (such as `unbind`): in tick t, tensor t."""
+    """Results of calls before the loop, one for each tick, as of `unbind` or of `[x[t] for t in range(T)]`."""
 
-    call: int
+    refs: tuple[Ref, ...]
 
 
 @dataclass(frozen=True)
 class TickNumber:
-    """The number of the tick, as the index in `x[t]`."""
+    """The number of the tick plus a number, as the indices in `x[t]` and `x[t:t + 1]`."""
+
+    plus: int = 0
 
 
 @dataclass(eq=False)
@@ -181,14 +184,9 @@ def _calls_before_neurons(tape: Tape, used: set[int]) -> set[int]:
     """
     neurons = [at for at in used if tape.calls[at].neuron is not None]
     leading = reachable(neurons, tape.sources.__getitem__)
-    signatures = {_signature(tape.calls[at]) for at in leading}
-    alike = {at for at, call in enumerate(tape.calls) if _signature(call) in signatures}
+    signatures = {signature(tape.calls[at]) for at in leading}
+    alike = {at for at, call in enumerate(tape.calls) if signature(call) in signatures}
     return reachable(alike, tape.sources.__getitem__)
-
-
-def _signature(call: RecordedCall) -> tuple[Any, ...]:
-    """What the calls of different ticks have in common: function, module, and the place in the user's code."""
-    return call.name, call.where, id(call.neuron), call.line
 
 
 def _unfolded_call(call: RecordedCall, at: int) -> FoldedCall:
@@ -215,7 +213,7 @@ def are_states_of(tape: Tape, at: int, states: Any) -> bool:
     earlier = tape.calls[at]
     if all(state is None for state in given):
         return earlier.keeps_state
-    returned = earlier.results[-len(given):]
+    returned = earlier.results[:len(earlier.entries)][-len(given):]
     return len(returned) == len(given) and all(
         state is None or (isinstance(state, Ref) and state.call == at and earlier.results[state.slot] is tensor)
         for state, tensor in zip(given, returned, strict=True))
@@ -262,7 +260,7 @@ class _Folder:
         calls = self.tape.calls
         for i in range(max(self.start, 0), len(self.leading) - self.period):
             here, later = calls[self.leading[i]], calls[self.leading[i + self.period]]
-            if _signature(here) != _signature(later):
+            if signature(here) != signature(later):
                 self.report(later.place, f"this tick calls {later.name} where the tick before called {here.name} in "
                             f"{here.place}; a tick ends where {neuron.place} is called again", "every tick of a loop "
                             "over time must make the same calls, and call a neuron module once; let states begin as "
@@ -317,6 +315,8 @@ class _Folder:
             return type(first)(self.merge([p[i] for p in parts], call) for i in range(len(first)))
         if isinstance(first, dict) and all(isinstance(p, dict) and p.keys() == first.keys() for p in parts):
             return {k: self.merge([p[k] for p in parts], call) for k in first}
+        if all(isinstance(p, slice) for p in parts):
+            return slice(*(self.merge([getattr(p, end) for p in parts], call) for end in ("start", "stop", "step")))
         if any(isinstance(p, Ref) for p in parts):
             merged = self._same_in_all_ticks(parts) or self._one_per_tick(parts) or self._from_loop(parts)
         else:
@@ -335,10 +335,9 @@ class _Folder:
         return (parts[0],) if outside and len(set(parts)) == 1 else None
 
     def _one_per_tick(self, parts: Sequence[Any]) -> tuple[Any] | None:
-        """The results of a call before the loop, one in each tick."""
-        matches = all(isinstance(p, Ref) and self.index_in_loop.get(p.call, -1) < 0 and p == Ref(parts[0].call, t)
-                      for t, p in enumerate(parts))
-        return (PerTickRef(parts[0].call),) if matches else None
+        """The results of calls before the loop, another one in each tick."""
+        before = all(isinstance(p, Ref) and self.index_in_loop.get(p.call, -1) < 0 for p in parts)
+        return (PerTickRef(tuple(parts)),) if before and len(set(parts)) == len(parts) else None
 
     def _from_loop(self, parts: Sequence[Any]) -> tuple[Any] | None:
         """The result of a call of the loop, of the same tick or of a fixed number of ticks earlier."""
@@ -370,15 +369,17 @@ class _Folder:
 def _merge_constants(parts: Sequence[Any]) -> tuple[Any] | None:
     """An argument without references: the same in every tick, or the number of the tick. None for any other."""
     first = parts[0]
-    if isinstance(first, Const):
-        return (first,) if all(isinstance(p, Const) and _equal_constants(p, first) for p in parts) else None
-    if all(type(p) is type(first) and p == first for p in parts):
+    if all(isinstance(p, Const) for p in parts):
+        if all(same_numbers(p.value, first.value) for p in parts):
+            return (first,)
+        parts = [_whole_number(p.value) for p in parts]
+    elif all(type(p) is type(first) and p == first for p in parts):
         return (first,)
-    is_tick_number = all(type(p) is int and p == t for t, p in enumerate(parts))
-    return (TickNumber(),) if is_tick_number else None
+    counts = all(type(p) is int and p == parts[0] + t for t, p in enumerate(parts))
+    return (TickNumber(parts[0]),) if counts else None
 
 
-def _equal_constants(a: Const, b: Const) -> bool:
-    if a.value is b.value or a.value.is_meta or b.value.is_meta:
-        return a.value is b.value
-    return a.value.shape == b.value.shape and bool(torch.equal(a.value, b.value))
+def _whole_number(index: torch.Tensor) -> int | None:
+    """The number in a tensor of one whole number, as in `index_select(0, torch.tensor([t]))`."""
+    known = index.numel() == 1 and not index.is_meta and not index.is_floating_point()
+    return int(index) if known else None

@@ -13,87 +13,90 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.frontends.torch.axis_maps import token_mix
 from snncompile.frontends.torch.build import CallContext, described
+from snncompile.frontends.torch.einsum import einsum
+from snncompile.frontends.torch.ends import ENDS
+from snncompile.frontends.torch.pools import POOLS, per_axis
 from snncompile.frontends.torch.reductions import REDUCTIONS
 from snncompile.frontends.torch.shapes import SHAPES, Handler
 from snncompile.frontends.torch.values import Value
-from snncompile.ir.ops import AvgPool, Conv, Linear, MaxPool, Rectify, Scale, SumPool, Upsample
+from snncompile.ir.ops import Conv, Linear, Rectify, Scale, Upsample
 from snncompile.ir.token_mix import TokenMix
-from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
+from snncompile.ir.types import Array, ShapeOnly, Weight
 from torch import Tensor
-
-
-def _per_axis(value: Any, axes: int) -> Shape:
-    """An option such as a stride, one number per axis, from one number for all axes or one for each."""
-    numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    return numbers * axes if len(numbers) == 1 else numbers
-
 
 # --- layers ------------------------------------------------------------------------------------------------
 
 
 def linear(ctx: CallContext, x: Any, weight: Any, bias: Any = None) -> Value:
-    """`weight`: `[out, in]`. Behind other axes of features, the layer mixes the entries of the last one."""
+    """`weight`: `[out, in]`."""
+    w, step = ctx.weight(weight, "weight")
+    return _linear(ctx, x, w, step, bias)
+
+
+def _linear(ctx: CallContext, x: Any, w: Weight, step: Array | None, bias: Any) -> Value:
+    """A linear layer with weights `[out, in]`. Behind other axes of features, it mixes the entries of the last one."""
     x = ctx.value(x)
-    w = ctx.array(weight, "weight")
     if len(w.shape) != 2 or not x.shape or x.axes[-1] != "F":
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "features as the last axis")
     b = None if bias is None else ctx.array(bias, "bias")
+    own_bias = b if step is None else None  # that of weights with a step is added behind it
     if math.prod(x.shape) != x.shape[-1]:
-        return _token_mix(ctx, x, TokenMix(_one_head(w), None if b is None else _one_head(b)))
-    out = ctx.add_node(x, Linear(w, b), x.shape[-1:])
-    return replace(out, axes=x.axes, shape=(*x.shape[:-1], w.shape[0]), reshape_name=ctx.name)
+        out = token_mix(ctx, x, TokenMix(_one_head(w), None if own_bias is None else _one_head(own_bias)))
+    else:
+        out = ctx.add_node(x, Linear(w, own_bias), x.shape[-1:])
+        out = replace(out, axes=x.axes, shape=(*x.shape[:-1], w.shape[0]), reshape_name=ctx.name)
+    return out if step is None else ctx.add_node(out, Scale(step, b), name=f"{ctx.name}.step")
 
 
 def _one_head(values: Weight) -> Weight:
     return ShapeOnly((1, *values.shape), values.dtype) if isinstance(values, ShapeOnly) else values[None]
 
 
-def _token_mix(ctx: CallContext, x: Value, op: TokenMix) -> Value:
-    """A linear map along the last axis; all axes of features before it are channels."""
-    if not x.features_last:
-        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)}", "time and batch before the features")
-    *channels, tokens = x.shape
-    out = ctx.add_node(x, op, (math.prod(channels), tokens))
-    return replace(out, axes=x.axes, shape=(*channels, op.weight.shape[1]), reshape_name=ctx.name)
-
-
-def matmul(ctx: CallContext, x: Any, other: Any) -> Value:
+def matmul(ctx: CallContext, x: Any, other: Any, bias: Any = None) -> Value:
     """`x @ other` with a constant `other`: a matrix, or one for each head of `x` `[..., heads, channels, tokens]`."""
-    weight = ctx.array(other, "second factor")
-    if len(weight.shape) == 2:
-        return linear(ctx, x, other.t())
+    shape = ctx.array(other, "second factor").shape
+    if len(shape) == 2:
+        w, step = ctx.weight(other, "second factor", outputs=1)
+        return _linear(ctx, x, w, step, bias)
+    weight = ctx.plain_weight(other, "second factor")
     x = ctx.value(x)
-    if len(weight.shape) != 3 or len(x.shape) < 3 or math.prod(x.shape[:-3]) != 1 or x.shape[-3] != weight.shape[0]:
-        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} with a factor of shape {list(weight.shape)}",
+    if len(shape) != 3 or len(x.shape) < 3 or math.prod(x.shape[:-3]) != 1 or x.shape[-3] != shape[0]:
+        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} with a factor of shape {list(shape)}",
                    "a matrix, or a matrix for each entry of the third last axis")
-    heads, tokens, out = weight.shape
+    heads, tokens, out = shape
     turned = ShapeOnly((heads, out, tokens), weight.dtype) if isinstance(weight, ShapeOnly) else np.ascontiguousarray(
         weight.transpose(0, 2, 1))
-    return _token_mix(ctx, x, TokenMix(turned))
+    return token_mix(ctx, x, TokenMix(turned))
 
 
 def addmm(ctx: CallContext, bias: Any, x: Any, weight: Any, *, beta: float = 1, alpha: float = 1) -> Value:
     if (beta, alpha) != (1, 1):
         ctx.refuse(f"addmm with beta {beta} and alpha {alpha}")
-    ctx.array(weight, "second factor")
-    return linear(ctx, x, weight.t(), bias)
+    return matmul(ctx, x, weight, bias)
 
 
 def _conv(axes: int) -> Handler:
     """The handler of a convolution over this number of axes."""
     def conv(ctx: CallContext, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
              dilation: Any = 1, groups: int = 1) -> Value:
-        w = ctx.array(weight, "weight")
+        w, step = ctx.weight(weight, "weight")
         x = ctx.layer_input(input, axes + 1)
-        dilations = _per_axis(dilation, axes)
+        dilations = per_axis(dilation, axes)
         if isinstance(padding, str):
             totals = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilations, w.shape[2:], strict=True)]
             pads = tuple((n // 2, n - n // 2) for n in totals)
         else:
-            pads = tuple((p, p) for p in _per_axis(padding, axes))
+            pads = tuple((p, p) for p in per_axis(padding, axes))
         b = None if bias is None else ctx.array(bias, "bias")
-        return ctx.add_node(x, Conv(w, b, _per_axis(stride, axes), pads, dilations, groups))
+        out = ctx.add_node(x, Conv(w, b if step is None else None, per_axis(stride, axes), pads, dilations, groups))
+        if step is None:
+            return out
+        per_channel = (-1, *(1,) * axes)
+        factor = step.reshape(per_channel) if step.size > 1 else step
+        shift = None if b is None else np.asarray(b).reshape(per_channel)
+        return ctx.add_node(out, Scale(factor, shift), name=f"{ctx.name}.step")
     return conv
 
 
@@ -116,102 +119,6 @@ def batch_norm(ctx: CallContext, input: Any, running_mean: Any, running_var: Any
     return ctx.add_node(x, Scale(factor.reshape(shape), offset.reshape(shape)))
 
 
-def _overhang(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How far the last window of a pool extends over the padded end, if the number of windows is rounded up.
-
-    With `ceil_mode` torch rounds up, but omits a last window that would begin in the padding at the end. For example a
-    kernel of 2 with stride 2 over 5 entries has 3 windows, and the last extends 1 entry over the end.
-    """
-    windows = -(-(size + 2 * padding - kernel) // stride) + 1
-    if (windows - 1) * stride >= size + padding:
-        windows -= 1
-    return max(0, (windows - 1) * stride + kernel - size - 2 * padding)
-
-
-Window = tuple[Value, Shape, Shape, tuple[tuple[int, int], ...]]
-"""The input of a pool, its kernel and stride, and its padding before and after each axis."""
-
-
-def _window(ctx: CallContext, input: Any, axes: int, kernel: Any, stride: Any, padding: Any, ceil_mode: bool) -> Window:
-    x = ctx.layer_input(input, axes + 1)
-    kernels, pads = _per_axis(kernel, axes), _per_axis(padding, axes)
-    strides = _per_axis(kernels if stride is None or stride == [] else stride, axes)
-    over = [_overhang(*sizes) if ceil_mode else 0 for sizes in zip(x.shape[1:], kernels, strides, pads, strict=True)]
-    return x, kernels, strides, tuple((a, a + b) for a, b in zip(pads, over, strict=True))
-
-
-def _avg_pool(axes: int) -> Handler:
-    """The handler of an average pool over this number of axes.
-
-    Where not all windows have the same divisor, it becomes a sum pool and a factor for each place of the output.
-    """
-    def pool(ctx: CallContext, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-             ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Value:
-        x, kernel, strides, pads = _window(ctx, input, axes, kernel_size, stride, padding, ceil_mode)
-        symmetric = all(a == b for a, b in pads)
-        if divisor_override is None and symmetric and (count_include_pad or not np.any(pads)):
-            return ctx.add_node(x, AvgPool(kernel, strides, pads))
-        counted_padding = _per_axis(padding, axes) if count_include_pad else (0,) * axes
-        sums = ctx.add_node(x, SumPool(kernel, strides, pads))
-        options = zip(x.shape[1:], kernel, strides, pads, counted_padding, sums.shape[1:], strict=True)
-        counts = [_window_counts(*axis) for axis in options]
-        divisor = np.multiply.outer(*counts)[None] if axes == 2 else counts[0][None]
-        return ctx.add_node(sums, Scale(1 / divisor if divisor_override is None else 1 / divisor_override),
-                            name=f"{ctx.name}.mean")
-    return pool
-
-
-def _window_counts(size: int, kernel: int, stride: int, pads: tuple[int, int], counted_padding: int,
-                   windows: int) -> Array:
-    """For each window along an axis, how many of its entries count for the divisor of the mean.
-
-    Args:
-        size: of the axis of the input.
-        pads: padding before and after the axis.
-        counted_padding: how many entries of the padding on each side count.
-        windows: how many windows there are.
-    """
-    start = np.arange(windows) * stride - pads[0]
-    counts = np.minimum(start + kernel, size + counted_padding) - np.maximum(start, -counted_padding)
-    return np.asarray(counts, np.float64)
-
-
-def _max_pool(axes: int) -> Handler:
-    def pool(ctx: CallContext, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
-             ceil_mode: bool = False, return_indices: bool = False) -> Value:
-        if set(_per_axis(dilation, axes)) != {1} or return_indices:
-            ctx.refuse(f"{ctx.call.name} with dilation {dilation}" + (" and indices" if return_indices else ""),
-                       "dilation 1, without indices")
-        x, kernel, strides, pads = _window(ctx, input, axes, kernel_size, stride, padding, ceil_mode)
-        return ctx.add_node(x, MaxPool(kernel, strides, pads))
-    return pool
-
-
-def _lp_pool(axes: int) -> Handler:
-    """The handler of a power-average pool. Only norm 1 is supported, which is a sum."""
-    def pool(ctx: CallContext, input: Any, norm_type: float, kernel_size: Any, stride: Any = None,
-             ceil_mode: bool = False) -> Value:
-        x, kernel, strides, pads = _window(ctx, input, axes, kernel_size, stride, 0, ceil_mode)
-        if float(norm_type) != 1 or np.any(pads):
-            ctx.refuse(f"{ctx.call.name} with norm {norm_type}" + (" and ceil_mode" if np.any(pads) else ""),
-                       "norm 1, which is a sum, over whole windows")
-        return ctx.add_node(x, SumPool(kernel, strides, pads))
-    return pool
-
-
-def _adaptive(axes: int, kind: type[AvgPool] | type[MaxPool]) -> Handler:
-    """The handler of an adaptive pool. The size of the output must divide that of the input."""
-    def pool(ctx: CallContext, input: Any, output_size: Any, return_indices: bool = False) -> Value:
-        x = ctx.layer_input(input, axes + 1)
-        sizes = [n if m is None else m for m, n in zip(_per_axis(output_size, axes), x.shape[1:], strict=True)]
-        if return_indices or any(n % m for m, n in zip(sizes, x.shape[1:], strict=True)):
-            ctx.refuse(f"{ctx.call.name} of {list(x.shape[1:])} to {sizes}", "windows of equal size: the size of the "
-                       "output divides that of the input")
-        window = tuple(n // m for m, n in zip(sizes, x.shape[1:], strict=True))
-        return ctx.add_node(x, kind(window, window, ((0, 0),) * axes))
-    return pool
-
-
 def interpolate(ctx: CallContext, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
                 align_corners: bool | None = None, recompute_scale_factor: bool | None = None, **_: Any) -> Value:
     """Upsampling to the nearest neighbour by whole factors."""
@@ -221,7 +128,7 @@ def interpolate(ctx: CallContext, input: Any, size: Any = None, scale_factor: An
     if mode not in ("nearest", "nearest-exact") or any(b % a for a, b in zip(old, new, strict=True)):
         ctx.refuse(f"{ctx.call.name} of {list(old)} to {list(new)}, mode {mode}", "nearest neighbours, whole factors")
     factors = tuple(b // a for a, b in zip(old, new, strict=True))
-    if scale_factor is not None and not recompute_scale_factor and _per_axis(scale_factor, len(factors)) != factors:
+    if scale_factor is not None and not recompute_scale_factor and per_axis(scale_factor, len(factors)) != factors:
         ctx.refuse(f"{ctx.call.name} by a factor of {scale_factor}", "whole factors")
     return ctx.add_node(x, Upsample(factors))
 
@@ -261,6 +168,10 @@ def _broadcast(ctx: CallContext, x: Value, constant: Weight, role: str) -> Weigh
     axes = len(constant.shape)
     features = len(x.shape)
     lead, tail = constant.shape[:max(axes - features, 0)], constant.shape[-features:] if features else ()
+    if math.prod(lead) > 1 and not isinstance(constant, ShapeOnly) and x.features_last and axes <= len(x.axes):
+        first = constant[(slice(1),) * len(lead)]
+        if np.all(constant == first):  # such as torch.zeros(batch, features), to which a loop adds
+            constant, lead = first, (1,) * len(lead)
     if not x.features_last or math.prod(lead) != 1 or axes > len(x.axes):
         ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} and a {role} of shape {list(constant.shape)}",
                    "a constant is the same for every sample and tick")
@@ -289,26 +200,42 @@ def add(ctx: CallContext, x: Any, other: Any, *, alpha: float = 1) -> Value:
         summand = summand if isinstance(summand, ShapeOnly) else summand * alpha
         return _scaled(ctx, x, 1.0, _broadcast(ctx, x, summand, "summand"))
     y = ctx.value(other)
-    if x.tick != y.tick or x.summed_ticks is not None:
+    if x.summed or y.summed or x.tick != y.tick:
         return _add_next_tick(ctx, x, y, alpha)
     return ctx.add_sum([x, _scaled(ctx, y, float(alpha))])
 
 
 def _add_next_tick(ctx: CallContext, x: Value, y: Value, alpha: float) -> Value:
-    """A step of a sum over ticks: the sum of the first n ticks of a value, plus its tick n.
+    """A step of a sum over ticks: the sum of the first ticks of some values, plus the next tick of one of them.
 
-    With the last tick it is the sum over all ticks, which becomes `decode="rate"`.
+    With the last tick of all it is the sum over all ticks, which becomes `decode="rate"`.
     """
-    if x.summed_ticks is None and x.tick is not None and y.summed_ticks is not None:
+    if (y.summed and not x.summed) or (y.tick == 0 and not x.summed):
         x, y = y, x
-    summed = x.summed_ticks if x.summed_ticks is not None else 1 if x.tick == 0 else None
-    all_ticks = replace(y, tick=None)
-    if summed is None or y.tick != summed or alpha != 1 or replace(x, tick=None, summed_ticks=None) != all_ticks:
-        ctx.refuse(f"{ctx.call.name} of different ticks of {described(x)}", "after the loop the ticks may be stacked, "
-                   "summed in order, or the last one taken")
-    if summed + 1 == ctx.ticks:
-        return replace(all_ticks, decode="rate", is_sum=True)
-    return replace(all_ticks, summed_ticks=summed + 1)
+    ctx.refuse_behind_end(x)
+    ctx.refuse_behind_end(y)
+    sums = dict(x.summed or _first_tick(ctx, x, replace(y, tick=None)))
+    for value, count in (y.summed or ((replace(y, tick=None), 1),)):
+        same_tick = y.summed or y.tick == sums.get(value, 0)
+        if alpha != 1 or not sums or not same_tick or (y.summed and value in sums):
+            ctx.refuse(f"{ctx.call.name} of different ticks of {described(x)}", "after the loop the ticks may be "
+                       "stacked, summed in order, or the last one taken")
+        sums[value] = sums.get(value, 0) + count
+    if any(count < ctx.ticks for count in sums.values()):
+        return replace(x, tick=None, summed=tuple(sums.items()))
+    whole = [replace(value, decode="rate", is_sum=True) for value in sums]
+    return whole[0] if len(whole) == 1 else ctx.add_sum(whole)
+
+
+def _first_tick(ctx: CallContext, x: Value, next_value: Value) -> tuple[tuple[Value, int], ...]:
+    """The values whose first tick is summed in `x`: `x` itself, or its summands if the next value is one of them."""
+    if x.tick != 0:
+        return ()
+    whole = [replace(x, tick=None)]
+    parts, more = whole, ctx.builder.summands_of(whole)
+    while next_value not in parts and more != parts:
+        parts, more = more, ctx.builder.summands_of(more)
+    return tuple((v, 1) for v in (parts if next_value in parts else whole))
 
 
 def sub(ctx: CallContext, x: Any, other: Any, *, alpha: float = 1) -> Value:
@@ -349,31 +276,27 @@ def neg(ctx: CallContext, x: Any) -> Value:
 def assign_tick(ctx: CallContext, base: Any, index: Any, value: Any) -> Any:
     """`record[t] = spikes`: a tensor of zeros to which a loop assigns one tick after the other.
 
-    While it is incomplete, the value's `summed_ticks` counts the assigned ticks.
+    While it is incomplete, the value's `summed` counts the assigned ticks.
     """
-    assigned = base.summed_ticks if isinstance(base, Value) else 0
+    assigned = sum(count for _, count in base.summed) if isinstance(base, Value) else 0
     y = ctx.value(value)
     indices = list(index) if isinstance(index, tuple) else [index]
     axis = next((i for i, c in enumerate(indices) if isinstance(c, int)), None)
     rest = [c for i, c in enumerate(indices) if i != axis]
     axes = y.axes if axis is None else (*y.axes[:axis], "T", *y.axes[axis:])
     all_ticks = replace(y, tick=None, axes=axes)
-    fits = isinstance(base, Tensor) or replace(base, summed_ticks=None) == all_ticks
+    fits = isinstance(base, Tensor) or replace(base, summed=()) == all_ticks
     if axis is None or any(c != slice(None) for c in rest) or y.tick is None or not fits \
             or not assigned == y.tick == indices[axis] or ctx.call.args[0] is None:
         ctx.refuse("an assignment to part of a tensor", "collect the ticks in a list and stack it")
     ctx.axis_sizes.setdefault("T", ctx.ticks)
-    return all_ticks if y.tick + 1 == ctx.ticks else replace(all_ticks, summed_ticks=y.tick + 1)
+    return all_ticks if y.tick + 1 == ctx.ticks else replace(all_ticks, summed=((all_ticks, y.tick + 1),))
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    **SHAPES, **REDUCTIONS,
-    "linear": linear, **dict.fromkeys(("matmul", "mm"), matmul), "addmm": addmm,
+    **SHAPES, **REDUCTIONS, **POOLS, **ENDS, "einsum": einsum,
+    "linear": linear, **dict.fromkeys(("matmul", "mm"), matmul), "addmm": addmm, "inner": linear,
     "conv1d": _conv(1), "conv2d": _conv(2), "batch_norm": batch_norm,
-    "avg_pool1d": _avg_pool(1), "avg_pool2d": _avg_pool(2), "lp_pool1d": _lp_pool(1), "lp_pool2d": _lp_pool(2),
-    "max_pool1d": _max_pool(1), "max_pool2d": _max_pool(2),
-    "adaptive_avg_pool1d": _adaptive(1, AvgPool), "adaptive_avg_pool2d": _adaptive(2, AvgPool),
-    "adaptive_max_pool1d": _adaptive(1, MaxPool), "adaptive_max_pool2d": _adaptive(2, MaxPool),
     **dict.fromkeys(("interpolate", "upsample"), interpolate),
     "relu": relu, **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "feature_dropout", "alpha_dropout"), dropout),
     **dict.fromkeys(("contiguous", "clone", "detach", "to", "float", "double", "type_as", "data", "cpu", "type",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
     """The arguments of `forward` as tensors in the precision of the module, by the names of the graph's inputs.
 
     Args:
-        example: a tensor, an array, a shape, or a tuple or list of these for several inputs.
+        example: a tensor, an array, a shape, also as a text like "16,1,34,34", or a tuple or list of these for several
+            inputs.
 
     Raises:
         CompileError: SNN404 where the example is missing, or is nothing of this kind.
@@ -31,11 +33,22 @@ def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
     if example is None:
         fail("SNN404", "option example_input", "nothing", "a tensor that one call of the module takes, its batch "
              "included, or the shape of such a tensor", "the shapes of a PyTorch network are known only when it runs; "
-             "give example_input, or let build() return (module, example_input)")
+             "give --example-input 16,1,700 (example_input=...) for 16 ticks, 1 sample and 700 inputs, or what the "
+             "network takes; or let build() return (module, example_input)")
+    if isinstance(example, str):
+        example = _sizes(example)
     several = isinstance(example, (tuple, list)) and not all(isinstance(n, int) for n in example)
     tensors = [_tensor(e, module) for e in (example if several else [example])]
     names = _input_names(module, len(tensors))
     return dict(zip(names, tensors, strict=True))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """The sizes of a shape that is given as a text. Raises SNN404 for another text."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        fail("SNN404", "option example_input", shorten(text), "the sizes of a shape, such as 16,1,700")
+    return tuple(map(int, parts))
 
 
 def _input_names(module: nn.Module, count: int) -> list[str]:
@@ -59,7 +72,9 @@ def _tensor(example: Any, module: nn.Module) -> Tensor:
     if not isinstance(example, Tensor) or not 0 < example.dim() <= 8 or not example.numel():
         fail("SNN404", "option example_input", f"an object of type {shorten(type(example).__name__)}",
              "a tensor, an array, a shape, or a tuple of tensors")
-    if example.layout != torch.strided or example.is_meta or example.is_quantized or example.is_complex():
+    if example.is_meta:  # its shape is all that it has
+        example = torch.zeros_like(example, device="cpu")
+    if example.layout != torch.strided or example.is_quantized or example.is_complex():
         fail("SNN404", "option example_input", f"a tensor of {example.layout} and {example.dtype} on {example.device}",
              "a dense tensor of real numbers")
     if not bool(torch.isfinite(example).all()):
@@ -88,7 +103,7 @@ def notes_on_half_precision(module: nn.Module) -> tuple[Diagnostic, ...]:
              if p.is_floating_point() and p.dtype.itemsize == 2}
     return tuple(Diagnostic(
         "SNN105", "the network", f"weights in {kind}: torch rounds every result to 16 bits, the graph does not",
-        "float32 or float64", "compare with module.float()", "note") for kind in sorted(kinds))
+        "a graph computes in 64 bits", "compare with module.float()", "note") for kind in sorted(kinds))
 
 
 def notes_on_assumed_values(input_nodes: Mapping[str, Input], examples: Mapping[str, Tensor]
@@ -121,11 +136,12 @@ def add_outputs(builder: GraphBuilder, outputs: Sequence[tuple[str, Value]],
         decode: of every output; None takes what the network does with the ticks, `rate` where it returns all of them.
 
     Returns:
-        A note if states were left out.
+        Notes on what was left out: functions at the end, and states.
 
     Raises:
         CompileError: SNN110 where no output is left.
     """
+    outputs = [(name, replace(v, shape=v.classes) if v.left_out else v) for name, v in outputs]
     states = list(dict.fromkeys(v.state for _, v in outputs if v.state))
     kept: dict[Any, tuple[str, Value]] = {}
     for name, value in outputs:
@@ -139,8 +155,16 @@ def add_outputs(builder: GraphBuilder, outputs: Sequence[tuple[str, Value]],
     for name, value in kept.values():
         builder.add("output" if len(kept) == 1 else name, Output(decode or value.decode or "rate"),
                     [builder.node_of(value)])
+    notes = tuple(_note_on_end(name, value.left_out) for name, value in outputs if value.left_out)
     if not states:
-        return ()
-    return (Diagnostic(
+        return notes
+    return (*notes, Diagnostic(
         "SNN105", f"modules {', '.join(map(shorten, states[:6]))}", "the network also returns their states, which "
         "were left out", "a graph's outputs are what its nodes emit", "model.trace shows membranes", "note"),)
+
+
+def _note_on_end(name: str, function: str) -> Diagnostic:
+    return Diagnostic(
+        "SNN105", f"output {shorten(name)}", f"{function} at the end of the network was left out: the graph's output "
+        f"is what {function} is given", "a graph's outputs are what its nodes emit",
+        "the decisions of a result are the positions of the largest outputs, as argmax has them", "note")

@@ -9,15 +9,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from snncompile.diagnostics import Collector, CompileError, shorten
 from snncompile.frontends.torch.bare import MixedDevices
 from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
+from snncompile.frontends.torch.constants import CONSTANT_FUNCTIONS, LAYERS, LIKE_FUNCTIONS, RANDOM_FUNCTIONS
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
+from snncompile.frontends.torch.input_axes import InputAxes, axes_of
 from snncompile.frontends.torch.neurons import cell_reader
 from snncompile.frontends.torch.numberless import is_bare
 from snncompile.frontends.torch.populate import add_cell
@@ -27,35 +29,14 @@ from snncompile.ir.ops import Input
 from snncompile.ir.types import ShapeOnly
 from torch import Tensor, nn
 
-# Functions whose results are refused, since they would be other numbers in every call of the network.
-RANDOM_FUNCTIONS = frozenset((
-    "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal", "poisson", "uniform",
-    "exponential", "randperm", "multinomial", "random"))
-# Functions whose results are constants even where an argument depends on the input.
-CONSTANT_FUNCTIONS = frozenset((
-    "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
-LAYERS = frozenset(("linear", "conv1d", "conv2d", "batch_norm"))
 LAYOUT_AXES: Mapping[Layout, tuple[Axis, ...]] = {
     "tick": ("B",), "ticks-first": ("T", "B"), "batch-first": ("B", "T"), "merged": ("BT",)}
-UNSUPPORTED_HELP = ("write it with layers that a graph has, or make the module that calls it a neuron module "
-                    "(snncompile.neuron_module)")
-LeadingAxes: TypeAlias = tuple[Axis, ...]
-"""The axes of time and batch at the beginning of every input, such as `("T", "B")`."""
+UNSUPPORTED_HELP = ("docs/pytorch.md lists the functions that a graph has; a module that is a neuron of your own can "
+                    "be described with snncompile.neuron_module")
 
 
 class RefusedResult:
     """The result of a call that was refused. Calls that use it are skipped, since the cause is reported already."""
-
-
-def candidate_axes(tape: Tape, looped: bool) -> tuple[LeadingAxes, ...]:
-    """What the leading axes of the inputs may be, the most usual first.
-
-    Args:
-        looped: whether the forward pass loops over time.
-    """
-    if all(call.neuron is None for call in tape.calls):  # nothing in the pass depends on time
-        return (("B",),)
-    return (("T", "B"), ("B", "T"), ("B",)) if looped else (("B",), ("T", "B"), ("B", "T"), ("BT",))
 
 
 @dataclass
@@ -77,7 +58,7 @@ class Interpreter:
 
     tape: Tape
     folded: FoldedPass
-    leading_axes: LeadingAxes
+    input_axes: InputAxes
     inputs: Mapping[str, Input]
     neurons: Mapping[str, nn.Module]
     arrays: ArrayCache
@@ -126,7 +107,7 @@ class Interpreter:
     def over_all_ticks(self, name: str, value: Value) -> Value:
         """A returned value without a tick: the last tick becomes `decode="last"`. Other single ticks are a problem."""
         ticks = self.folded.ticks or self.axis_sizes.get("T", 0)
-        if value.summed_ticks is not None or value.tick not in (None, ticks - 1):
+        if value.summed or value.tick not in (None, ticks - 1):
             self.problem(f"output {shorten(name)}", "it holds some of the ticks of a loop over time",
                          "return all ticks, their sum, or the last tick", "SNN110")
         return value if value.tick is None else replace(value, tick=None, decode="last")
@@ -170,14 +151,27 @@ class Interpreter:
             raise Refused("a layer reads a constant: the first tick of a recurrence, of which there is no second tick",
                           "give an example input of 2 ticks or more, and let every tick of the loop make the same "
                           "calls", "SNN110")
-        if not values or call.name in CONSTANT_FUNCTIONS:
+        like_a_value = call.name in LIKE_FUNCTIONS and not isinstance(arguments[0][0], Value)
+        if not values or call.name in CONSTANT_FUNCTIONS or like_a_value:
             return list(call.results)
         if all(v.state for v in values):
             return [replace(values[0], tick=None)] * len(call.results)
-        ticks = {v.tick for v in values if v.summed_ticks is None}
-        if len(ticks) == 1 and None not in ticks and len(values) == 1 and call.name not in ("setitem", "stack", "cat"):
-            return self.apply_to_one_tick(folded_call, arguments, ticks.pop())
+        if call.name != "setitem" and (tick := self.tick_of(values)) is not None:
+            return self.apply_to_one_tick(folded_call, arguments, tick)
         return self.apply_function(folded_call, arguments)
+
+    def tick_of(self, values: Sequence[Value]) -> int | None:
+        """The tick of values that all belong to one tick; None for others.
+
+        Beside a value of a tick, one that is the same in every tick belongs to it too.
+        """
+        if all(v.tick is None for v in values) or any(v.summed or v.decode for v in values):
+            return None
+        ticks = {v.tick for v in values if v.tick is not None or self.varies_over_time(v)}
+        return ticks.pop() if len(ticks) == 1 else None
+
+    def varies_over_time(self, value: Value) -> bool:
+        return any("T" in axis for axis in value.axes) or self.builder.depends_on_neuron(value.node)
 
     def apply_to_one_tick(self, folded_call: FoldedCall, arguments: Any, tick: int | None) -> list[Any]:
         """Apply a call after the loop to one tick. The same call for other ticks uses the same nodes."""
@@ -192,9 +186,13 @@ class Interpreter:
         """Apply the handler of a torch function (`FUNCTIONS`) to the values of its arguments."""
         call = folded_call.call
         handler = FUNCTIONS.get(call.name)
+        if handler is None and "fake_quant" in call.name:
+            raise Refused(f"{call.name} of values that are not weights", "quantize only weights: in a QConfig of torch.ao, "
+                          "give nn.Identity for activations")
         if handler is None:
             raise Refused(f"the operation {shorten(call.name)}", UNSUPPORTED_HELP)
-        context = CallContext(call, self.builder, self.arrays, self.axis_sizes, self.folded.ticks)
+        context = CallContext(call, self.builder, self.arrays, self.axis_sizes, self.folded.ticks,
+                              self.problems)
         args, kwargs = arguments
         try:
             inspect.signature(handler).bind(context, *args, **kwargs)
@@ -205,14 +203,14 @@ class Interpreter:
 
     def add_input(self, name: str, tensor: Tensor) -> Value:
         """Add an Input node for an example input. All inputs must have the same ticks and samples."""
-        axes = self.leading_axes
-        shape = tuple(tensor.shape[len(axes):])
-        for letter, size in zip(axes, tensor.shape, strict=False):
-            if self.axis_sizes.setdefault(letter, size) != size:
-                raise Refused(f"an input [{_axis_names(axes)}, ...] of other sizes than the first: "
+        axes = axes_of(self.input_axes, tensor.dim())
+        shape = tuple(n for letter, n in zip(axes, tensor.shape, strict=True) if letter == "F")
+        for letter, size in zip(axes, tensor.shape, strict=True):
+            if letter != "F" and self.axis_sizes.setdefault(letter, size) != size:
+                raise Refused(f"an input [{_axis_names(self.input_axes)}, ...] of other sizes than the first: "
                               f"{list(tensor.shape)}", "all inputs have the same ticks and samples", "SNN110")
         node = self.builder.add(name, replace(self.inputs[name], shape=shape), [])
-        return Value(node, shape, (*axes, *("F",) * len(shape)))
+        return Value(node, shape, axes)
 
     # --- arguments -------------------------------------------------------------------------------------------
 
@@ -224,7 +222,10 @@ class Interpreter:
         """
         match argument:
             case Ref():
-                return self.values.get(argument, RefusedResult())
+                value = self.values.get(argument, RefusedResult())
+                if isinstance(value, Refused):
+                    raise value
+                return value
             case Const():
                 return argument.value
             case Untracked():
@@ -234,11 +235,19 @@ class Interpreter:
                 value = self.values.get(argument.ref, RefusedResult())
                 return replace(value, tick=argument.tick) if isinstance(value, Value) else value
             case PerTickRef():
-                value = self.values.get(Ref(argument.call), RefusedResult())
-                return replace(value, tick=None) if isinstance(value, Value) else value
+                return self.tick_of_each([self.values.get(ref, RefusedResult()) for ref in argument.refs])
             case DelayedRef():
                 return self.placeholder_of(argument)
         return argument
+
+    def tick_of_each(self, values: Sequence[Any]) -> Any:
+        """What a loop takes in every tick, from the values that it takes in its first tick, its second, and so on."""
+        if any(isinstance(v, RefusedResult) for v in values):
+            return RefusedResult()
+        if not are_ticks_in_order(values):
+            raise Refused("an argument that changes from tick to tick and is not the tick's part of one tensor",
+                          "a loop over time takes the ticks of its input in order, all of them", "SNN110")
+        return replace(values[0], tick=None)
 
     def placeholder_of(self, delayed: DelayedRef) -> Value:
         """A placeholder for the result of an earlier tick, whose node is not known yet."""
@@ -307,14 +316,14 @@ class Interpreter:
         """
         call = folded_call.call
         path = call.where.path or call.where.kind
-        if not isinstance(x, Value) or x.state or x.decode or x.tick is not None:
+        if not isinstance(x, Value) or x.state or x.decode or x.left_out or x.tick is not None:
             raise Refused("a neuron whose input is a constant, a state, or reduced over time already",
                           "a neuron's input depends on the network's input and has all ticks")
         module = self.neurons[call.where.path]
         read = cell_reader(module)
         assert read is not None
         with MixedDevices():
-            cell = read(module, x.shape, path)
+            cell = read(module, x.shape or (1,), path)
         expected = LAYOUT_AXES[cell.layout]
         contradicts = any(n > 0 and self.axis_sizes.get(a, n) != n for a, n in zip("BT", cell.merged, strict=True))
         if x.leading != expected or not x.features_last or contradicts:
@@ -322,7 +331,7 @@ class Interpreter:
                           "the axes of the example input: [batch, ...] for one tick, [tick, batch, ...] or "
                           "[batch, tick, ...] for several, with 2 ticks or more", "SNN110")
         self.check_initial_states(folded_call, cell)
-        return add_cell(self.builder, cell, x, path, call.entries)
+        return add_cell(self.builder, cell, x, path, call)
 
     def check_initial_states(self, folded_call: FoldedCall, cell: Cell) -> None:
         """Refuse states in the first tick that differ from the initial states of the neuron itself."""

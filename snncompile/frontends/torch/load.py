@@ -6,10 +6,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
-from snncompile.diagnostics import Collector, Diagnostic, fail, shorten
-from snncompile.frontends.torch.bare import META, has_bare_tensors, to_memory
+from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.frontends.torch.bare import META, has_bare_tensors, in_whole_floats, to_memory
 from snncompile.frontends.torch.build import ArrayCache
+from snncompile.frontends.torch.constants import with_constants
 from snncompile.frontends.torch.fold import FoldedPass, fold, has_loop, unfolded
+from snncompile.frontends.torch.input_axes import TIME_LAST, candidate_axes, leading_count, notes_on_order
 from snncompile.frontends.torch.inputs_outputs import (
     add_outputs,
     example_inputs,
@@ -17,7 +19,7 @@ from snncompile.frontends.torch.inputs_outputs import (
     notes_on_assumed_values,
     notes_on_half_precision,
 )
-from snncompile.frontends.torch.interpret import Interpreter, candidate_axes
+from snncompile.frontends.torch.interpret import UNSUPPORTED_HELP, Interpreter
 from snncompile.frontends.torch.neurons import cell_reader, snntorch
 from snncompile.frontends.torch.quantizers import keep_integers
 from snncompile.frontends.torch.record import record
@@ -75,21 +77,17 @@ def load_torch(module: nn.Module, options: Mapping[str, Any]) -> Graph:
     neurons = {path: part for path, part in own.named_modules() if cell_reader(part) is not None}
     described = neurons if not has_bare_tensors(own) else _moved_to_meta(neurons)
 
-    tape = record(own, inputs, neurons, _reporter(problems))
+    tape = with_constants(record(own, inputs, neurons, _reporter(problems)))
     problems.finish()
     input_nodes = {name: input_node(tensor, choices.get("values")) for name, tensor in inputs.items()}
     if has_loop(tape):
         interpreter = _interpret_loop(tape, input_nodes, described)
     else:
         interpreter = _interpret(tape, unfolded(tape), input_nodes, described)
-    notes = interpreter.problems.finish() + notes_on_half_precision(own)
+    notes = interpreter.problems.finish() + notes_on_half_precision(module)
     decode = cast("Decode | None", choices.get("decode"))
     notes += add_outputs(interpreter.builder, interpreter.outputs, decode)
-    if interpreter.leading_axes == ("T", "B"):
-        notes += (Diagnostic("SNN105", "the network", "it takes [tick, sample, ...]",
-                             "samples [sample, tick, ...] for compile and run",
-                             'give layout="time-first" (--layout time-first) with samples in the order of the module',
-                             "note"),)
+    notes += notes_on_order(interpreter.input_axes)
     if "values" not in choices:
         notes += notes_on_assumed_values(input_nodes, inputs)
     graph = Graph(type(module).__name__, *interpreter.builder.used_nodes_and_edges())
@@ -120,22 +118,33 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, on the CPU as far as it has numbers.
+    """A copy in evaluation mode, on the CPU as far as it has numbers, with 16-bit floats as float32.
 
     copy.deepcopy refuses tensors with a gradient history; such tensors are copied without it.
     """
     memo: dict[int, Any] = {}
     with UserCode(lambda: "the network, as it is copied", "modules must hold only what copy.deepcopy can copy"):
-        whole = getattr(module, "_orig_mod", module)  # of torch.compile, the module itself
+        whole = _unwrapped(module)
         for part in whole.modules():
             for tensor in tensors_in(vars(part)):
                 if tensor.grad_fn is not None:
                     memo[id(tensor)] = tensor.detach().clone()
         _copy_by_attributes(whole, memo)
-        copied = to_memory(copy.deepcopy(whole, memo))
+        copied = in_whole_floats(to_memory(copy.deepcopy(whole, memo)))
         copied.eval()
+        for part in list(copied.modules()):
+            for name, child in part.named_children():
+                setattr(part, name, _unwrapped(child))
     assert isinstance(copied, nn.Module)
     return copied
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The module itself, of the wrappers of torch that compile it or divide its batch among devices."""
+    held = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+    while type(module).__module__.startswith("torch.") and type(module).__name__ in held:
+        module = getattr(module, held[type(module).__name__])
+    return module
 
 
 def _copy_by_attributes(module: nn.Module, memo: dict[int, Any]) -> None:
@@ -169,7 +178,7 @@ def _interpret_loop(tape: Tape, input_nodes: Mapping[str, Input], neurons: Neuro
     """Interpret a pass that loops over time.
 
     The loop is folded. Where its ticks differ, the calls are interpreted as they are, which works for loops without a
-    recurrence. If both ways fail, the problems of the first are kept, since they name what differs.
+    recurrence. If both ways fail, functions that no graph has are the cause, or else what differs between the ticks.
     """
     problems = Collector()
     folded = fold(tape, _reporter(problems))
@@ -177,7 +186,8 @@ def _interpret_loop(tape: Tape, input_nodes: Mapping[str, Input], neurons: Neuro
         return _interpret(tape, folded, input_nodes, neurons)
     interpreter = _interpret(tape, unfolded(tape), input_nodes, neurons)
     if interpreter.problems.errors:
-        interpreter.problems.found = problems.found
+        unsupported = [d for d in interpreter.problems.errors if d.help == UNSUPPORTED_HELP]
+        interpreter.problems.found = unsupported or problems.found
     return interpreter
 
 
@@ -186,16 +196,17 @@ def _interpret(tape: Tape, folded: FoldedPass, input_nodes: Mapping[str, Input],
 
     If all give errors, the result is the interpreter with the fewest.
     """
-    arrays = ArrayCache()
+    arrays = ArrayCache(tape.rounded)
     failed: list[Interpreter] = []
     dimensions = min(tensor.dim() for call in tape.calls if call.name == "input" for tensor in call.results)
-    for leading_axes in candidate_axes(tape, folded.ticks > 0):
-        if dimensions > len(leading_axes):
-            interpreter = Interpreter(tape, folded, leading_axes, input_nodes, neurons, arrays)
+    for input_axes in candidate_axes(tape, folded.ticks > 0):
+        if dimensions > leading_count(input_axes):
+            interpreter = Interpreter(tape, folded, input_axes, input_nodes, neurons, arrays)
             interpreter.run()
             if not interpreter.problems.errors:
                 return interpreter
-            failed.append(interpreter)
+            if input_axes != TIME_LAST or not failed:  # a rare order, whose problems would mislead
+                failed.append(interpreter)
     if not failed:
         fail("SNN404", "option example_input", "too few axes",
              "[batch, ...] for one tick, [tick, batch, ...] for several")

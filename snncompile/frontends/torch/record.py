@@ -27,6 +27,7 @@ def record(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str
     If the module has parameters without numbers, no numbers are computed, and results have shapes only.
 
     If the pass leaves results in attributes of the module, a second pass shows whether the module also reads them.
+    Before it, containers of SpikingJelly that the pass calls in every tick are reset, as they are before a sample.
 
     Args:
         module: a copy that nothing else uses.
@@ -40,19 +41,26 @@ def record(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str
     """
     if has_bare_tensors(module):
         inputs = {name: tensor.to(META) for name, tensor in inputs.items()}
-    tape, left_behind = _record_pass(module, inputs, neurons, {}, report)
-    return _record_pass(module, inputs, neurons, left_behind, report)[0] if left_behind else tape
+    tape, left_behind, called_often = _record_pass(module, inputs, neurons, {}, report)
+    if not left_behind:
+        return tape
+    resettable = [path for path, part in module.named_modules() if path in called_often and _keeps_memories(part)]
+    for path in resettable:
+        _reset_states(module.get_submodule(path))
+    kept = {name: t for name, t in left_behind.items() if not name.startswith(tuple(f"{p}." for p in resettable))}
+    return _record_pass(module, inputs, neurons, kept, report)[0]
 
 
 def _record_pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mapping[str, nn.Module],
-                 states: Mapping[str, Tensor], report: Report) -> tuple[Tape, dict[str, Tensor]]:
+                 states: Mapping[str, Tensor], report: Report) -> tuple[Tape, dict[str, Tensor], set[str]]:
     """Record one pass.
 
     Args:
         states: what an earlier pass left in attributes of the module, by the names of the attributes.
 
     Returns:
-        The tape, and the results that this pass left in attributes outside of neuron modules.
+        The tape, the results that this pass left in attributes outside of neuron modules, and the paths of the modules
+        that were called more than once.
     """
     user_code = UserCode(lambda: str(recorder.path[-1]),
                          "an example input is what one call of the module takes, its batch included")
@@ -66,7 +74,7 @@ def _record_pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mappi
                for h in recorder.add_hooks(part, _place_of(path, part), path in neurons)]
     bare = any(tensor.is_meta for tensor in inputs.values())
     mixed = MixedDevices(lambda: recorder.paused) if bare else contextlib.nullcontext()
-    with user_code, _preserved_random_state(), torch.no_grad(), mixed:
+    with user_code, _preserved_random_state(), _without_compiling(), torch.no_grad(), mixed:
         for name, tensor in inputs.items():
             recorder.add_input(tensor, name)
         with recorder:
@@ -77,7 +85,8 @@ def _record_pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mappi
     left_behind = {name: t for name, t in _module_tensors(module).items()
                    if not isinstance(recorder.reference_to(t), Const)
                    and not any(name.startswith(f"{p}.") for p in neuron_paths)}
-    return Tape(recorder.calls, map_leaves(returned, recorder.reference_to)), left_behind
+    often = {where.path for where, count in recorder.entered.items() if count > 1}
+    return Tape(recorder.calls, map_leaves(returned, recorder.reference_to)), left_behind, often
 
 
 def _followed_modules(module: nn.Module, neurons: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Module]]:
@@ -93,6 +102,15 @@ def _followed_modules(module: nn.Module, neurons: Mapping[str, nn.Module]) -> It
 
 def _place_of(path: str, module: nn.Module) -> ModulePlace:
     return ModulePlace(path, type(module).__name__, next(module.children(), None) is None)
+
+
+def _keeps_memories(part: nn.Module) -> bool:
+    """Whether a module is a container of SpikingJelly that is reset before a sample, as its neurons are.
+
+    Only in a loop that calls it in every tick is its memory part of the recorded pass.
+    """
+    return any(f"{c.__module__}.{c.__qualname__}" == "spikingjelly.activation_based.base.MemoryModule"
+               for c in type(part).__mro__)
 
 
 def _reset_states(neuron: nn.Module) -> None:
@@ -120,6 +138,14 @@ def _module_tensors(module: nn.Module) -> dict[str, Tensor]:
                 whole = f"{path}.{name}" if path else name
                 tensors |= {whole + (f".{i}" if i else ""): t for i, t in enumerate(tensors_in(value))}
     return tensors
+
+
+@contextlib.contextmanager
+def _without_compiling() -> Iterator[None]:
+    """Let functions that are decorated with torch.compile run as they are written."""
+    set_stance = getattr(torch.compiler, "set_stance", None)  # from torch 2.6 on
+    with set_stance("force_eager") if set_stance else contextlib.nullcontext():
+        yield
 
 
 @contextlib.contextmanager

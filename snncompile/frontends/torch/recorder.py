@@ -6,6 +6,7 @@ Tensors are recognised by their identity. The arguments of a call are kept as re
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -33,6 +34,8 @@ from torch import Tensor, nn
 TORCH_FOLDER = str(Path(torch.__file__).parent)
 MAX_CALLS = 500_000
 INTERNAL_ATTRIBUTES = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}
+STATE_ATTRIBUTES = ("v", "v_seq", "mem")
+"""Attributes in which neuron modules keep their membrane, where a network may read it."""
 ModuleState: TypeAlias = dict[tuple[int, str, str], tuple[Any, int]]
 """What a module and its submodules hold: a tensor with its version, or a number, None or a string with version 0.
 
@@ -84,6 +87,7 @@ class Recorder(TorchFunctionMode):
         neuron_arguments: for the neuron modules that are running, their arguments as references, and their argument
             tensors with versions.
         neuron_states: what each neuron module held after its last call.
+        entered: how often each module was called.
     """
 
     def __init__(self, report: Report):
@@ -97,6 +101,7 @@ class Recorder(TorchFunctionMode):
         self.paused = False
         self.neuron_arguments: list[tuple[Any, list[tuple[Tensor, int]]]] = []
         self.neuron_states: dict[ModulePlace, ModuleState] = {}
+        self.entered: Counter[ModulePlace] = Counter()
 
     def pause(self) -> None:
         """Stop recording until `resume`: what a neuron module computes inside is described by its neuron rule."""
@@ -177,6 +182,8 @@ class Recorder(TorchFunctionMode):
         written = [t for t, version in zip(given, before, strict=True) if _version(t) != version]
         self._untrack_views(written, name)
         results = list(tensors_in(result)) or written
+        if results and not written and all(isinstance(self.origins.get(id(t)), Const) for t in results):
+            return result  # constants themselves, such as the flattened form of a matrix
         if results:
             self._add_call(_call_name(name, given, results), refs, results)
         elif result is not None and self._depends_on_input(refs):
@@ -239,6 +246,7 @@ class Recorder(TorchFunctionMode):
 
         def enter(_: nn.Module, args: Any, kwargs: Any) -> None:
             self.path.append(where)
+            self.entered[where] += 1
             if is_neuron:
                 self.pause()
                 self._check_unchanged(parts, where)
@@ -270,13 +278,15 @@ class Recorder(TorchFunctionMode):
             for tensor in tensors_in(entry):
                 results.append(tensor)
                 entries.append(i)
+        kept = {name: tensor for name in STATE_ATTRIBUTES if isinstance(tensor := getattr(module, name, None), Tensor)
+                and all(tensor is not returned for returned in results)}
         (args, kwargs), versions = self.neuron_arguments.pop()
         written = [t for t, version in versions if _version(t) != version]
         self._untrack_views(written, "a neuron")
         for tensor in written:
             self.origins[id(tensor)] = Untracked(f"a tensor that was written to in place by {where}")
         self.add(RecordedCall("neuron", where, args, kwargs, _user_line(), neuron=module, keeps_state=keeps_state,
-                              entries=tuple(entries)), results)
+                              entries=tuple(entries), kept=tuple(kept)), [*results, *kept.values()])
 
 
 def _state_of(parts: Sequence[Mapping[str, Any]]) -> ModuleState:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from snncompile.frontends.torch.build import CallContext, described
-from snncompile.frontends.torch.shapes import Handler, add_feature_axis, remove_feature_axis, sizes_around
+from snncompile.frontends.torch.axis_maps import sizes_around
+from snncompile.frontends.torch.build import CallContext, Refused, described
+from snncompile.frontends.torch.ends import argmax
+from snncompile.frontends.torch.shapes import Handler, add_feature_axis, remove_feature_axis
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import AvgPool, MaxPool, SumPool
 
@@ -23,13 +25,14 @@ def _reduction(kind: Kind) -> Handler:
         if dim is None:
             ctx.refuse(f"{ctx.call.name} over all axes, batch included", "name the dimensions")
         for axis in sorted((d % len(x.axes) for d in ([dim] if isinstance(dim, int) else dim)), reverse=True):
-            reduce_axis = _over_feature if x.axes[axis] == "F" else _over_time
+            reduce_axis = over_feature if x.axes[axis] == "F" else _over_time
             x = reduce_axis(ctx, x, axis, kind, keepdim)
         return x
     return reduce
 
 
 def _over_time(ctx: CallContext, x: Value, axis: int, kind: Kind, keepdim: bool) -> Value:
+    ctx.refuse_behind_end(x)
     if x.axes[axis] != "T" or x.decode is not None:
         ctx.refuse(f"{ctx.call.name} over axis {axis} of a tensor {described(x)}")
     reduced = replace(x, axes=(*x.axes[:axis], *x.axes[axis + 1:]), decode="max" if kind is MaxPool else "rate",
@@ -37,7 +40,7 @@ def _over_time(ctx: CallContext, x: Value, axis: int, kind: Kind, keepdim: bool)
     return add_feature_axis(ctx, reduced, axis) if keepdim else reduced
 
 
-def _over_feature(ctx: CallContext, x: Value, axis: int, kind: Kind, keepdim: bool) -> Value:
+def over_feature(ctx: CallContext, x: Value, axis: int, kind: Kind, keepdim: bool) -> Value:
     """A reduction over a feature axis: a pool over `[before, size, behind]` with a window of the whole axis."""
     at, (before, size, behind) = sizes_around(x, axis)
     pooled = ctx.add_node(x, kind((size, 1), (size, 1), ((0, 0), (0, 0))), (before, size, behind))
@@ -46,9 +49,18 @@ def _over_feature(ctx: CallContext, x: Value, axis: int, kind: Kind, keepdim: bo
 
 
 def maximum(ctx: CallContext, x: Any, dim: Any = None, keepdim: bool = False, **rest: Any) -> Any:
-    """`max` over an axis, which also returns indices; for these the second value is None."""
-    reduced = _reduction(MaxPool)(ctx, x, dim, keepdim, **rest)
-    return (reduced, None) if len(ctx.call.results) == 2 else reduced
+    """`max` over an axis, which also returns the places of the largest entries: over the features, `argmax`."""
+    if len(ctx.call.results) != 2:
+        return _reduction(MaxPool)(ctx, x, dim, keepdim, **rest)
+    return tuple(_or_refusal(function, ctx, x, dim, keepdim) for function in (_reduction(MaxPool), argmax))
+
+
+def _or_refusal(function: Handler, *arguments: Any) -> Any:
+    """What a handler returns; its refusal, which is raised only where the result is used, if it refuses."""
+    try:
+        return function(*arguments)
+    except Refused as refusal:
+        return refusal
 
 
 REDUCTIONS: Mapping[str, Handler] = {

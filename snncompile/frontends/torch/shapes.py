@@ -6,13 +6,13 @@ need a node.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from snncompile.frontends.torch.axis_maps import sizes_around, take
 from snncompile.frontends.torch.build import CallContext, described
 from snncompile.frontends.torch.fold import TickNumber
 from snncompile.frontends.torch.values import Axis, Value, are_ticks_in_order, reshaped_axes
@@ -135,15 +135,6 @@ def _require_frame(ctx: CallContext, x: Value) -> None:
 # --- parts and unions --------------------------------------------------------------------------------------
 
 
-def sizes_around(x: Value, axis: int) -> tuple[int, Shape]:
-    """For a feature axis, its position among the features, and `(before, size, behind)`.
-
-    `before` and `behind` are the products of the sizes of the feature axes before and behind it.
-    """
-    at = sum(a == "F" for a in x.axes[:axis])
-    return at, (math.prod(x.shape[:at]), x.shape[at], math.prod(x.shape[at + 1:]))
-
-
 def feature_slice(ctx: CallContext, x: Value, axis: int, chosen: range) -> Value:
     """Some of the entries along a feature axis.
 
@@ -197,23 +188,32 @@ def getitem(ctx: CallContext, tensor: Any, index: Any) -> Value:
 
 
 def _sliced(ctx: CallContext, x: Value, axis: int, item: slice) -> Value:
-    """A slice along an axis. Axes of time and batch may only be taken whole."""
+    """A slice along an axis. Of time, one tick may be taken; the batch may only be taken whole."""
+    if item.start == TickNumber() and item.stop == TickNumber(1) and item.step in (None, 1):
+        return add_feature_axis(ctx, _indexed(ctx, x, axis, item.start), axis)
     if any(v is not None and not isinstance(v, int) for v in (item.start, item.stop, item.step)):
         ctx.refuse("a slice whose bounds change from tick to tick or depend on the input")
     chosen = range(*item.indices(x.sizes(ctx.axis_sizes)[axis]))
     if x.axes[axis] == "F" and chosen and chosen.step > 0:
         return feature_slice(ctx, x, axis, chosen)
-    if len(chosen) != x.sizes(ctx.axis_sizes)[axis]:
-        ctx.refuse(f"a slice of the axis of time or batch of a tensor {described(x)}")
-    return x
+    if len(chosen) == x.sizes(ctx.axis_sizes)[axis] and chosen.step == 1:
+        return x
+    if x.axes[axis] == "T" and len(chosen) == 1:
+        return add_feature_axis(ctx, _indexed(ctx, x, axis, chosen[0]), axis)
+    ctx.refuse(f"a slice of the axis of time or batch of a tensor {described(x)}",
+               "one tick, or all of them in order; every sample")
 
 
 def _indexed(ctx: CallContext, x: Value, axis: int, item: Any) -> Value:
     """One entry along an axis: a feature, or a tick."""
     letter = x.axes[axis]
     without = replace(x, axes=(*x.axes[:axis], *x.axes[axis + 1:]))
-    if letter == "T" and isinstance(item, TickNumber):
+    if letter == "T" and item == TickNumber():
         return without
+    if isinstance(item, TickNumber):
+        entry = f"t{item.plus:+}" if item.plus else "t"
+        ctx.refuse(f"a loop that in its tick t takes entry {entry} of a tensor {described(x)}",
+                   "a loop over time begins with the first tick and takes every tick in turn")
     if not isinstance(item, int):
         ctx.refuse(f"an index into a tensor {described(x)} that is not a number", "numbers and slices")
     place = item % x.sizes(ctx.axis_sizes)[axis]
@@ -225,9 +225,27 @@ def _indexed(ctx: CallContext, x: Value, axis: int, item: Any) -> Value:
                "turn; give an example input with 2 ticks or more")
 
 
-def narrow(ctx: CallContext, x: Any, dim: int, start: int, length: int) -> Value:
+def narrow(ctx: CallContext, x: Any, dim: int, start: Any, length: int) -> Value:
     x = ctx.value(x)
-    return _sliced(ctx, x, dim % len(x.axes), slice(start, start + length))
+    stop = TickNumber(start.plus + length) if isinstance(start, TickNumber) else start + length
+    return _sliced(ctx, x, dim % len(x.axes), slice(start, stop))
+
+
+def index_select(ctx: CallContext, x: Any, dim: int, index: Any) -> Value:
+    """The entries along an axis that a constant index lists: of features any, of time one tick."""
+    x = ctx.value(x)
+    axis = dim % len(x.axes)
+    if isinstance(index, TickNumber):
+        return narrow(ctx, x, dim, index, 1)
+    if isinstance(index, Value) or index.is_meta or not index.numel():
+        ctx.refuse(f"{ctx.call.name} by an index that is not known", "a constant index of one entry or more")
+    places = [int(i) % x.sizes(ctx.axis_sizes)[axis] for i in index.flatten()]
+    if x.axes[axis] == "F" and len(places) > 1:
+        return take(ctx, x, axis, places)
+    if places != list(range(places[0], places[0] + len(places))):
+        ctx.refuse(f"{ctx.call.name} of the entries {places[:8]} along time or batch", "one tick, or all of them in "
+                   "order; every sample")
+    return _sliced(ctx, x, axis, slice(places[0], places[-1] + 1))
 
 
 def select(ctx: CallContext, x: Any, dim: int, index: Any) -> Value:
@@ -239,13 +257,11 @@ def split(ctx: CallContext, x: Any, *_: Any, dim: int | None = None, **__: Any) 
     """`split`, `chunk` and `tensor_split`; the sizes of the parts are those of the recorded results."""
     x = ctx.value(x)
     axis = (dim if dim is not None else _[1] if len(_) > 1 else 0) % len(x.axes)
-    if x.axes[axis] != "F":
-        ctx.refuse(f"{ctx.call.name} of the axis of time or batch of a tensor {described(x)}")
     parts: list[Value] = []
     start = 0
     for result in ctx.call.results:
         stop = start + result.shape[axis]
-        parts.append(feature_slice(ctx, x, axis, range(start, stop)))
+        parts.append(_sliced(ctx, x, axis, slice(start, stop)))
         start = stop
     return tuple(parts)
 
@@ -305,17 +321,31 @@ def _add_time_axis(ctx: CallContext, x: Value, axis: int) -> Value:
     return replace(x, axes=(*x.axes[:axis], "T", *x.axes[axis:]), tick=None)
 
 
+PAD_MODES = {"circular": "wrap", "reflect": "reflect", "replicate": "edge"}
+"""What NumPy calls the modes in which torch pads with entries of the tensor."""
+
+
 def pad(ctx: CallContext, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Value:
-    """Zeros around feature axes. `pad` has the amounts before and after each axis, the last axis first."""
-    x = ctx.value(x)
-    amounts = [(0, 0)] * len(x.axes)
+    """Zeros around feature axes, or entries of the tensor itself.
+
+    `pad` has the amounts before and after each axis, the last axis first.
+    """
+    padded = ctx.value(x)
+    amounts = [(0, 0)] * len(padded.axes)
     for i, pair in enumerate(zip(pad[::2], pad[1::2], strict=True)):
         amounts[-1 - i] = pair
-    not_features = [a for a, letter in zip(amounts, x.axes, strict=True) if letter != "F"]
-    if mode != "constant" or value or np.any(not_features) or min(map(min, amounts)) < 0:
-        ctx.refuse(f"pad of a tensor {described(x)} by {list(pad)}, mode {mode}, value {value}",
-                   "zeros around features")
-    return ctx.add_node(x, Pad(tuple(a for a, letter in zip(amounts, x.axes, strict=True) if letter == "F")))
+    axes = list(zip(amounts, padded.axes, strict=True))
+    not_features = [a for a, letter in axes if letter != "F"]
+    if (mode == "constant" and value) or np.any(not_features) or min(map(min, amounts)) < 0:
+        ctx.refuse(f"pad of a tensor {described(padded)} by {list(pad)}, mode {mode}, value {value}",
+                   "around features, zeros or entries of the tensor")
+    if mode == "constant":
+        return ctx.add_node(padded, Pad(tuple(a for a, letter in axes if letter == "F")))
+    for axis, amount in enumerate(amounts):
+        if any(amount):
+            places = np.arange(padded.sizes(ctx.axis_sizes)[axis])
+            padded = take(ctx, padded, axis, np.pad(places, amount, mode=PAD_MODES[mode]))  # type: ignore[call-overload]
+    return padded
 
 
 SHAPES: Mapping[str, Handler] = {
@@ -324,7 +354,7 @@ SHAPES: Mapping[str, Handler] = {
     "permute": permute, **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
     **dict.fromkeys(("t", "T"), reverse_axes), **dict.fromkeys(("movedim", "moveaxis"), movedim),
     **dict.fromkeys(("repeat", "expand", "expand_as", "tile", "broadcast_to"), repeat),
-    "getitem": getitem, "narrow": narrow, "select": select, "unbind": unbind,
+    "getitem": getitem, "narrow": narrow, "index_select": index_select, "select": select, "unbind": unbind,
     **dict.fromkeys(("split", "chunk", "tensor_split", "split_with_sizes"), split),
     **dict.fromkeys(("cat", "concat", "concatenate"), cat), "stack": stack, "pad": pad,
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from snncompile.diagnostics import CompileError, fail, shorten
+from snncompile.diagnostics import CompileError, did_you_mean, fail, shorten
 
 MODULE_NAME = "snncompile_users_model"
 PACKAGE_FOLDER = str(Path(__file__).parents[2])
@@ -60,12 +60,13 @@ def _user_line(error: BaseException, where: TracebackType | None) -> str:
 
 
 def build_model(source: str) -> tuple[Any, Any]:
-    """Run the file of `file.py:function` as Python would run it, and call the function.
+    """Run the file of `file.py:function` as Python would run it, and call the function, or the class of a module.
 
     Imports of the file are looked for in its own folder first.
 
     Returns:
-        What the function returned: a module, and its example input, or None where it returned only a module.
+        What the function returned: a module, and its example input, or None where it returned only a module. Where the
+        file has a module of this name already, that module.
 
     Raises:
         CompileError: SNN101 where there is no such file, SNN107 where it has no such function, SNN109 for whatever
@@ -74,12 +75,19 @@ def build_model(source: str) -> tuple[Any, Any]:
     file, _, name = source.rpartition(":")
     path = _expect_file(file)
     with UserCode(lambda: f"function {shorten(name)}"), _importable(path.parent):
-        function = getattr(_run(path), name, None)
+        known = vars(_run(path))
+        function = known.get(name)
         if not callable(function):
-            fail("SNN107", f"file {shorten(path.name)}", f"it has no function {shorten(name)}",
-                 "a function that returns the module, or (module, example_input)")
-        returned = function()
+            fail("SNN107", f"file {shorten(path.name)}", f"it has no function or class {shorten(name)}",
+                 "a class of a module, or a function that returns the module, or (module, example_input)",
+                 did_you_mean(name, [n for n, v in known.items() if getattr(v, "__module__", "") == MODULE_NAME]))
+        returned = function if is_module(function) else function()
     return returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
+
+
+def is_module(source: object) -> bool:
+    """Whether this is a PyTorch module, by the name of its class, so that torch need not be imported."""
+    return any((c.__module__, c.__name__) == ("torch.nn.modules.module", "Module") for c in type(source).__mro__)
 
 
 def value_of_file(source: str) -> Any:

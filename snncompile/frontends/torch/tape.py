@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +73,8 @@ class RecordedCall:
         results: the tensors that the call returned, in order.
         neuron: the neuron module, None for other calls.
         keeps_state: whether the neuron module changed its own state, so that it keeps it for its next call.
-        entries: for a neuron module, for each tensor in `results` the entry of the returned tuple that holds it.
+        entries: for a neuron module, for each tensor that it returned the entry of the returned tuple that holds it.
+        kept: for a neuron module, the attributes that hold its states after the call, which are the last `results`.
     """
 
     name: str
@@ -85,6 +86,7 @@ class RecordedCall:
     neuron: nn.Module | None = None
     keeps_state: bool = False
     entries: tuple[int, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -101,10 +103,13 @@ class Tape:
     Attributes:
         calls: the calls in the order in which they were made.
         returned: what `forward` returned, with references in place of tensors.
+        rounded: the constants that the pass rounds, by the `id` of the tensor, with the step of the rounding where a
+            call says it.
     """
 
     calls: list[RecordedCall]
     returned: Any
+    rounded: Mapping[int, Tensor | None] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> list[tuple[int, ...]]:

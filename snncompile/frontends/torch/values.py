@@ -28,10 +28,13 @@ class Value:
         axes: one axis letter for each dimension of the tensor.
         reshape_name: name for the Reshape node, should one be needed: where the shape was last changed.
         tick: for the tensor of a single tick of a loop over time, the tick.
-        summed_ticks: for the sum of the first ticks of a loop over time, how many ticks it sums.
+        summed: for the sum of the first ticks of values of a loop over time, these values and how many of their ticks.
         decode: where the ticks were reduced to one tensor, how.
         is_sum: for `decode="rate"`, whether the ticks were summed. Otherwise their mean was taken.
         state: for the state of a neuron module, the module's path; empty for an output.
+        left_out: the function that was left out at the end of the network, such as `softmax`; empty for none. The
+            value is what the function was given.
+        classes: the feature axes of what a left out function was given.
     """
 
     node: str
@@ -39,10 +42,12 @@ class Value:
     axes: tuple[Axis, ...]
     reshape_name: str = ""
     tick: int | None = None
-    summed_ticks: int | None = None
+    summed: tuple[tuple[Value, int], ...] = ()
     decode: Decode | None = None
     is_sum: bool = False
     state: str = ""
+    left_out: str = ""
+    classes: Shape = ()
 
     @property
     def leading(self) -> tuple[Axis, ...]:
@@ -56,8 +61,8 @@ class Value:
 
     def same_ticks_as(self, other: Value) -> bool:
         """Whether both values hold the same ticks, reduced in the same way if they were reduced."""
-        return (self.tick, self.summed_ticks, self.decode, self.is_sum) == (
-            other.tick, other.summed_ticks, other.decode, other.is_sum)
+        return (self.tick, self.summed, self.decode, self.is_sum) == (
+            other.tick, other.summed, other.decode, other.is_sum)
 
     def sizes(self, axis_sizes: Mapping[str, int]) -> Shape:
         """The shape of the tensor, given the sizes of the axes of time and batch."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import did_you_mean, fail, shorten
+from snncompile.diagnostics import expect_known, fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
@@ -81,8 +81,7 @@ class Wish:
         if budget is not None and not isinstance(budget, Mapping):
             fail("SNN404", "option budget", shorten(budget), "limits by name, such as {'resident_kib': 64}")
         for name, limit in (budget or {}).items():
-            if name not in BUDGETS:
-                fail("SNN404", named, shorten(name), ", ".join(BUDGETS), did_you_mean(str(name), BUDGETS))
+            expect_known(name, BUDGETS, named)
             if not _is_number(limit) or not 0 < limit < math.inf:
                 fail("SNN404", f"{named}, {name}", shorten(limit), "a number above 0")
         if max_drop is not None and (not _is_number(max_drop) or not 0 <= max_drop <= 1):

@@ -80,7 +80,7 @@ def given_notes(graph: Graph, arithmetic: Arithmetic, fixed: FixedNeuron | None)
     into = ", ".join(words[:MAX_NAMED]) + (f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else "")
     if fixed is not None and not fixed.keeps_given_weights:
         return [Diagnostic("SNN406", "quantize", f"weights that arrived as integers, into {into}",
-                           f"they were quantized anew, to codes that {fixed.title}'s registers have room for", "",
+                           f"codes that {fixed.title}'s registers have room for", "they were quantized anew",
                            "warning")]
     return [Diagnostic("SNN406", "quantize", f"weights kept as given, into {into}",
-                       f"weight_bits = {arithmetic.weight_bits} is for other weights", "", "note")]
+                       help=f"weight_bits = {arithmetic.weight_bits} is for other weights", severity="note")]

@@ -143,6 +143,6 @@ def _range_notes(arithmetic: Arithmetic, calibration: Calibration) -> list[Diagn
     """A warning (SNN405) where ranges were assumed, since there were no samples."""
     if calibration.activity:
         return []
-    assumed = f"input ranges as declared, {UNCALIBRATED_BITS}-bit membranes"
-    return [Diagnostic("SNN405", "quantize", "no calibration samples were given", assumed,
+    assumed = f"no calibration samples: input ranges are as declared, membranes have {UNCALIBRATED_BITS} bits"
+    return [Diagnostic("SNN405", "quantize", assumed, "samples of the data that the network will get",
                        "give samples with `calibration` (--calibrate)", "warning")]

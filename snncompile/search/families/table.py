@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from importlib import import_module
 
-from snncompile.diagnostics import CompileError, did_you_mean, fail, shorten
+from snncompile.diagnostics import CompileError, did_you_mean, expect_known, fail, shorten
 from snncompile.frontends.torch.source import value_of_file
 from snncompile.ir.graph import Graph
 from snncompile.search.families.family import Family, bounded
@@ -68,8 +68,7 @@ SpikeNAS and NeuroNAS, which search the cells of SNASNet."""
 
 def family(name: str) -> Family:
     """The family with a name. Raises SNN404 for a name that no family has."""
-    if name not in FAMILIES:
-        fail("SNN404", "candidate, family", shorten(name), ", ".join(FAMILIES), did_you_mean(name, FAMILIES))
+    expect_known(name, FAMILIES, "candidate, family")
     found: Family = import_module(f"snncompile.search.families.{FAMILIES[name]}").FAMILY
     return found
 

@@ -99,11 +99,11 @@ def test_a_backend_is_chosen_behind_the_name_of_a_target() -> None:
     assert sc.load_target("loihi2 backend=c").backend == "c"
     with pytest.raises(CompileError) as caught:
         sc.compile(small(), "xc7z020 backend=vhdl")
-    assert "hls" in caught.value.diagnostics[0].limit
+    assert "hls" in caught.value.diagnostics[0].expected
     with pytest.raises(CompileError) as caught:
         sc.load_target("xc7z020 backend=3")
     (problem,) = caught.value.diagnostics
-    assert (problem.code, problem.limit) == ("SNN102", "the name of a backend")
+    assert (problem.code, problem.expected) == ("SNN102", "the name of a backend")
 
 
 @needs("g++", "hls4ml")

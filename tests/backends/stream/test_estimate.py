@@ -59,7 +59,7 @@ def test_a_network_of_more_blocks_than_the_device_is_refused_with_the_population
     with pytest.raises(CompileError) as caught:
         sc.compile(small(), target, calibration=spikes())
     (problem,) = caught.value.diagnostics
-    assert (problem.code, problem.limit) == ("SNN416", "1 blocks")
+    assert (problem.code, problem.expected) == ("SNN416", "1 blocks")
     assert problem.help.startswith("population ")
 
 

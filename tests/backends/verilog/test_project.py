@@ -102,7 +102,7 @@ def test_a_folding_that_cannot_be_names_the_nearest_that_can() -> None:
 def test_only_fpgas_are_folded(options) -> None:
     with pytest.raises(CompileError) as caught:
         sc.compile(small(), "c99", **options)
-    assert "FPGA" in caught.value.diagnostics[0].limit
+    assert "FPGA" in caught.value.diagnostics[0].expected
 
 
 def test_a_network_larger_than_the_memory_of_a_device_is_refused() -> None:

@@ -121,7 +121,7 @@ def test_a_preset_leaves_only_the_time_step_open(tmp_path: Path, bare: Path, pre
 def test_snntorch_files_may_have_lost_their_reset(bare: Path) -> None:
     notes = load(bare, as_="snntorch").notes
     assert len(notes) == 1
-    assert "reset_mechanism" in notes[0].limit
+    assert "reset_mechanism" in notes[0].expected
     assert not load(bare, as_="snntorch", reset="subtract").notes
 
 

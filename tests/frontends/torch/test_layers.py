@@ -143,6 +143,13 @@ def test_batch_norms_use_their_running_statistics(axes, affine):
     check(norm, image(rng, 3, *(4, 5)[:axes]))
 
 
+
+
+def numbers(*shape):
+    """A constant, made in the forward pass."""
+    return torch.sin(torch.arange(float(np.prod(shape)), dtype=torch.double)).reshape(shape)
+
+
 FUNCTIONS = {
     "sum with a constant": lambda x: x + 2, "difference from a constant": lambda x: 2 - x,
     "difference": lambda x: x - 0.5 * x, "negative": lambda x: -x, "quotient": lambda x: x / 4,
@@ -162,6 +169,24 @@ FUNCTIONS = {
     "permuted": lambda x: x[:, :1].permute(0, 2, 3, 1), "moved": lambda x: x[:, :1].movedim(1, -1),
     "relu of a part": lambda x: F.relu(x[:, :2]), "batch first again": lambda x: x.transpose(0, 1).transpose(0, 1),
     "matrix": lambda x: x.flatten(1) @ torch.ones(120, 2, dtype=torch.double),
+    "three linear maps by einsum": lambda x: torch.einsum("bchw,oh->bcow", x, numbers(4, 6)) + torch.einsum(
+        "oc,bchw->bohw", numbers(4, 6)[:4, :4], x)[:, :, :4] + torch.einsum("b...w,wv->b...v", x[:, :, :4], numbers(5, 5)),
+    "einsum of all features": lambda x: torch.einsum("bchw,ochw->bo", x, numbers(3, 4, 6, 5)),
+    "einsum to two axes": lambda x: torch.einsum("bchw,pqchw->bpq", x, torch.stack((numbers(3, 4, 6, 5), 2 * numbers(3, 4, 6, 5)))),
+    "einsum without an arrow": lambda x: torch.einsum("bi,ik", x.flatten(1), numbers(3, 4, 6, 5).flatten(1).T),
+    "einsum of factors": lambda x: torch.einsum("bchw,cw->bchw", x, numbers(4, 6)[:, :5]),
+    "einsum of heads": lambda x: torch.einsum("bhi,hoi->bho", x.flatten(2), numbers(4, 2, 30)),
+    "inner": lambda x: torch.inner(x, numbers(5, 5)),
+    "entries by index": lambda x: x.index_select(1, torch.tensor([3, 0, 0])),
+    "rows by index": lambda x: x.index_select(3, torch.tensor([4, 1, 2])),
+    "padded by rotation": lambda x: F.pad(x, (2, 1, 0, 3), mode="circular"),
+    "padded by reflection": lambda x: F.pad(x, (1, 2, 3, 0), mode="reflect"),
+    "padded by its edge": lambda x: F.pad(x, (0, 4, 2, 2), mode="replicate"),
+    "rows padded by reflection": lambda x: F.pad(x.flatten(2), (3, 1), mode="reflect"),
+    "uneven means": lambda x: F.adaptive_avg_pool2d(x, (4, 3)),
+    "uneven means of rows": lambda x: F.adaptive_avg_pool1d(x.flatten(2), 7),
+    "uneven maxima": lambda x: F.adaptive_max_pool2d(x, (4, 2)),
+    "more windows than entries": lambda x: F.adaptive_avg_pool2d(x, (8, 5)),
     "interpolated": lambda x: F.interpolate(x, scale_factor=(2, 3)),
 }
 
@@ -173,8 +198,8 @@ def test_functions(name):
 
 REFUSED = {
     "softmax": lambda x: x.softmax(1), "a product": lambda x: x * x, "a comparison": lambda x: (x > 0).double(),
-    "an uneven pool": lambda x: F.adaptive_avg_pool2d(x, 4), "a bilinear": lambda x: F.interpolate(
-        x, scale_factor=2, mode="bilinear"), "reflection": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "a bilinear": lambda x: F.interpolate(
+        x, scale_factor=2, mode="bilinear"), "a pad of ones": lambda x: F.pad(x, (1, 1), value=1.0),
     "a sum over the batch": lambda x: x.sum(0), "one sample": lambda x: x[0], "features permuted": lambda x: x.mT,
     "features transposed": lambda x: x.transpose(1, 2), "random numbers": lambda x: x + torch.rand(5),
     "batch statistics": lambda x: F.batch_norm(x, None, None, training=True),

@@ -16,7 +16,7 @@ from torch import nn  # noqa: E402
 
 import snncompile as sc  # noqa: E402
 from snncompile.ir.populations import Neuron  # noqa: E402
-from tests.frontends.torch.nets import Lif  # noqa: E402
+from tests.frontends.torch.nets import Lif, same_network  # noqa: E402
 
 EXAMPLE = (2, 4)
 
@@ -59,7 +59,7 @@ class Attention(nn.Module):
 def test_an_unknown_module_is_named_by_path_class_and_operation():
     inner = nn.Sequential(nn.Linear(4, 4), nn.Sequential(Attention()))
     diagnostics = refused(Made(lambda m, x: m.layer(m.lif(x)), layer=inner), 'module "layer.1.0" (Attention)',
-                          '"softmax"', "neuron_module")
+                          "mul behind softmax", "may only end a network")
     assert [d.code for d in diagnostics] == ["SNN104"]
 
 
@@ -304,6 +304,20 @@ def test_weights_of_16_bits_are_noted():
     assert "bfloat16" in notes[0].found
 
 
+def test_networks_of_16_bits_are_read_as_float32():
+    torch.manual_seed(0)
+    net = Made(plain).to(torch.bfloat16)
+    x = torch.rand(2, 4).to(torch.bfloat16)
+    assert same_network(sc.load(net, example_input=x), sc.load(net.float(), example_input=x))
+
+
+def test_examples_without_numbers_or_with_gradients_are_shapes_and_numbers():
+    net = Made(plain)
+    wanted = sc.load(net, example_input=EXAMPLE)
+    assert same_network(sc.load(net, example_input=torch.rand(2, 4, device="meta")), wanted)
+    assert same_network(sc.load(net, example_input=torch.ones(2, 4, requires_grad=True) * 1), wanted)
+
+
 def test_values_follow_the_example_unless_an_option_sets_them():
     net = Made(plain)
     assert sc.load(net, example_input=torch.ones(2, 4)).inputs["input"].values == "spike"
@@ -317,7 +331,6 @@ def test_values_follow_the_example_unless_an_option_sets_them():
     ({}, "example_input"), ({"example_input": "x"}, "example_input"), ({"example_input": (0, 4)}, "example_input"),
     ({"example_input": (1 << 20, 1 << 20)}, "example_input"), ({"example_input": EXAMPLE, "dt": 1}, '"dt"'),
     ({"example_input": torch.ones(2, 4).to_sparse()}, "example_input"),
-    ({"example_input": torch.ones(2, 4, device="meta")}, "example_input"),
     ({"example_input": torch.ones(2, 4, dtype=torch.complex64)}, "example_input"),
     ({"example_input": EXAMPLE, "decode": "sum"}, "decode"), ({"example_input": torch.ones(())}, "example_input"),
 ])

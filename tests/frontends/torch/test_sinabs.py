@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sinabs")
 from sinabs import activation, layers  # noqa: E402
 from sinabs.layers.alif import ALIFSqueeze  # noqa: E402
+from torch import nn  # noqa: E402
 
 from tests.frontends.torch.modules import cell, drive, emitted, in_doubles  # noqa: E402
 
@@ -200,3 +201,33 @@ def test_a_recurrence_that_is_no_layer_of_additions_is_refused():
 def test_a_recurrence_of_another_shape_is_refused():
     refused(layers.LIFRecurrent(2.0, torch.nn.Linear(5, 5)), "Linear")
     refused(layers.LIFRecurrent(2.0, torch.nn.Linear(4, 5)), "ends in shape [5]")
+
+
+# --- time and batch in one axis ----------------------------------------------------------------------------
+
+
+MERGED = {
+    "a convolution first": lambda: [nn.Conv2d(1, 2, 3), layers.IAFSqueeze(num_timesteps=4), nn.Flatten(),
+                                    nn.Linear(32, 3), layers.IAFSqueeze(num_timesteps=4)],
+    "flattened first": lambda: [nn.Flatten(), nn.Linear(36, 3), layers.IAFSqueeze(batch_size=3)],
+    "a neuron first": lambda: [layers.IAFSqueeze(batch_size=3), nn.Conv2d(1, 2, 3), layers.IAFSqueeze(batch_size=3)],
+    "a pool first": lambda: [layers.SumPool2d(2), layers.IAFSqueeze(batch_size=3), nn.Flatten(), nn.Linear(9, 3),
+                             layers.IAFSqueeze(batch_size=3)],
+}
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_one_channel_of_a_merged_batch_stays_an_axis(name):
+    torch.manual_seed(0)
+    net = nn.Sequential(*MERGED[name]()).double()
+    x = torch.rand(3, 4, 1, 6, 6, dtype=torch.float64)
+    with in_doubles():
+        graph = sc.load(net, example_input=x.flatten(0, 1))
+        for module in net:
+            if hasattr(module, "reset_states"):
+                module.reset_states()
+        wanted = net(x.flatten(0, 1)).unflatten(0, (3, 4)).numpy()
+    assert graph.inputs["input"].shape == (1, 6, 6)
+    result = sc.run(graph, x.numpy()).outputs["output"]
+    assert wanted.any()
+    np.testing.assert_allclose(result, wanted, rtol=1e-9, atol=1e-9)

@@ -170,7 +170,7 @@ def test_a_simple_lif_without_a_reset_value_is_refused_as_spikingjelly_does():
 
 @pytest.mark.parametrize("name", [
     "ILIFNode", "QIFNode", "EIFNode", "IzhikevichNode", "KLIFNode", "ComplementaryLIFNode", "TernaryIFNode",
-    "TernaryLIFNode", "NonSpikingIFNode", "NonSpikingLIFNode", "ActivationAwareIFNode", "OTTTLIFNode", "SLTTLIFNode",
+    "TernaryLIFNode", "ActivationAwareIFNode", "OTTTLIFNode", "SLTTLIFNode",
     "DSRIFNode", "DSRLIFNode", "RAFNode"])
 def test_other_classes_are_refused_by_name(name):
     refused(getattr(neuron, name)(), "not supported")

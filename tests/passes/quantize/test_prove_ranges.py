@@ -135,11 +135,23 @@ def test_widths_alone_prove_the_program(high: int, first: int, second: int) -> N
 
 
 def test_where_ranges_prove_more_than_widths_the_clips_stay():
-    """i stays below 9 and v below 13, but 5 bits of each would let v grow to 18."""
-    graph = coupled(2, 12, 4)
-    assert population_ranges(graph, "n").states == {"i": (0, 8), "v": (0, 12)}
+    """i stays below 5 and v below 8, but an i of 4 bits, up to 7, would let v grow to 14."""
+    graph = coupled(2, 11, 9)
+    assert population_ranges(graph, "n").states == {"i": (0, 4), "v": (0, 7)}
     found = proved(graph)
-    assert {n: s.bits for n, s in found.states.items()} == {"i": 5, "v": 6}
+    assert {n: s.bits for n, s in found.states.items()} == {"i": 4, "v": 5}
+
+
+def test_ranges_that_were_widened_too_far_come_back():
+    """Leaps overshoot. A sum that stops at 1000, and a current that keeps 4095 parts of 4096, have narrower ranges."""
+    assert population_ranges(one(V, {"v": minimum(V + X, 1000)}, 30, high=3), "n").states == {"v": (0, 1000)}
+    slow = Expr("shr", (V * 4095,), (12, "floor")) + X
+    low, high = population_ranges(one(V, {"v": slow}, 30, high=3), "n").states["v"]
+    reached = 0
+    for _ in range(100_000):
+        reached = (reached * 4095 >> 12) + 3
+    assert low == 0
+    assert reached <= high < 1 << reached.bit_length()
 
 
 @given(graphs(Features(layers=3)))

@@ -129,7 +129,7 @@ def refuses(build: Callable[[], Any], found: str, expected: str) -> None:
     diagnostic = refusal(build)
     assert diagnostic.code == "SNN404"
     assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    assert expected in diagnostic.expected
 
 
 def presets_hold(family: Any, skip: Mapping[str, str] | None = None) -> None:

@@ -103,7 +103,7 @@ def test_spaces_choose_the_sides_too():
 def test_a_way_is_one_to_the_last_node():
     diagnostic = refusal(lambda: matrices.graph("03000-00000-00030-00003-00000"))
     assert diagnostic.code == "SNN201"
-    assert diagnostic.limit == "a way from node 0 to node 4"
+    assert diagnostic.expected == "a way from node 0 to node 4"
 
 
 @pytest.mark.parametrize(("text", "found", "expected"), [

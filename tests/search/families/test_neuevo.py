@@ -111,4 +111,4 @@ def test_what_names_no_network_is_refused(text, found, expected):
 
 def test_a_size_that_cannot_be_halved_is_refused():
     diagnostic = refusal(lambda: neuevo.network(CELL, Data((2, 6, 6), 3, "spike"), channels=4, cells=5))
-    assert (diagnostic.found, diagnostic.limit) == ("3 x 3", "even numbers, since they are halved")
+    assert (diagnostic.found, diagnostic.expected) == ("3 x 3", "even numbers, since they are halved")

@@ -186,7 +186,7 @@ def test_a_cell_without_a_way_is_refused():
     diagnostic = refusal(lambda: snasnet.graph("0300-0000-0003-0300"))
     assert diagnostic.code == "SNN201"
     assert "snasnet:0300-0000-0003-0300" in diagnostic.place
-    assert "node 0 to node 3" in diagnostic.limit
+    assert "node 0 to node 3" in diagnostic.expected
 
 
 @pytest.mark.parametrize(("text", "found", "expected"), [

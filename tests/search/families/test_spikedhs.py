@@ -131,7 +131,7 @@ def test_what_is_no_cell_is_refused(build, found, expected):
     diagnostic = refusal(build)
     assert diagnostic.code == "SNN404"
     assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    assert expected in diagnostic.expected
 
 
 def test_a_path_that_halves_a_map_to_nothing_is_refused():

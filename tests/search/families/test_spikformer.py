@@ -171,4 +171,4 @@ def test_sizes_that_do_not_fit_are_refused(text, found, expected):
     assert diagnostic.code == "SNN404"
     assert text.partition(":")[0] in diagnostic.place
     assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    assert expected in diagnostic.expected

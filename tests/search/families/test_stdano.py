@@ -92,7 +92,7 @@ def test_spaces_are_whole(backbone, size):
 def test_the_damaged_strings_of_the_paper_are_refused(damaged):
     diagnostic = refusal(lambda: stdano.graph(f"vgg16:{damaged}"))
     assert diagnostic.code == "SNN404"
-    assert diagnostic.limit == "expected 13, found 12"
+    assert diagnostic.expected == "expected 13, found 12"
     assert damaged in diagnostic.found
     assert "vgg16" in diagnostic.place
 

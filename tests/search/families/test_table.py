@@ -81,7 +81,7 @@ def test_any_text_builds_or_is_refused(name, words):
         assert candidate(f"{name}:{''.join(words)}").nodes
     except CompileError as e:
         refused = e.diagnostics
-    assert all(d.found and d.limit for d in refused)
+    assert all(d.found and d.expected for d in refused)
 
 
 def test_a_candidate_is_a_notation_or_a_preset():
@@ -102,7 +102,7 @@ def test_what_is_not_known_is_refused(text, found, help):
     assert diagnostic.code == "SNN404"
     assert found in diagnostic.found
     assert help in diagnostic.help
-    assert diagnostic.limit
+    assert diagnostic.expected
 
 
 def test_only_the_family_that_is_asked_for_is_imported():
@@ -132,7 +132,7 @@ def test_parts_of_a_notation_are_refused_with_what_is_expected(read, found, expe
     diagnostic = refusal(read)
     assert diagnostic.code == "SNN404"
     assert found in diagnostic.found
-    assert expected in diagnostic.limit
+    assert expected in diagnostic.expected
 
 
 def test_parameters_are_those_of_layers_and_norms():
