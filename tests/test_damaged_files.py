@@ -134,7 +134,7 @@ def test_an_archive_may_unpack_to_a_bounded_multiple_of_its_size(tmp_path, monke
 
 def test_a_message_does_nothing_to_a_terminal():
     told = Diagnostic("SNN101", "a\x1b[2J", "b\0", "c\u202e", "d\ne")
-    assert (told.place, told.found, told.limit, told.help) == ("a\ufffd[2J", "b\ufffd", "c\ufffd", "d\ne")
+    assert (told.place, told.found, told.expected, told.help) == ("a\ufffd[2J", "b\ufffd", "c\ufffd", "d\ne")
 
 
 def test_a_forged_file_is_still_checked(build):
