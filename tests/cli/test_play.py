@@ -49,7 +49,7 @@ def test_run_says_so_where_the_interpreter_takes_over(files, monkeypatch):
     assert "a C compiler: cc, gcc or clang, or what CC names" in result.stderr
     assert re.search(r"^ run +interpreter", result.stdout, re.M)
     found = answer("run", files / "build", files / "data.npz")
-    assert found["diagnostics"][0]["code"] == "SNN608"
+    assert "SNN608" in [d["code"] for d in found["diagnostics"]]
     assert snnc("run", files / "build", files / "data.npz", "--reference").stderr == ""
 
 
