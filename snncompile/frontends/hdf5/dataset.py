@@ -64,7 +64,7 @@ class Dataset:
             return np.dtype(f"{order}{'i' if bits & 8 else 'u'}{size}")
         if kind == 1 and (*self.file.unpack("<HHBBBB", at + 8),) == IEEE.get(size) and not bits & 64:
             return np.dtype(f"{order}f{size}")
-        if kind == 3 and size:
+        if kind == 3 and 0 < size < 1 << 31:  # NumPy has no longer strings
             return np.dtype(f"S{size}")
         if kind == 8 and size == 1:  # an enumeration, which is how h5py writes truth values
             return np.dtype("i1")
