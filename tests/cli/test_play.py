@@ -50,7 +50,7 @@ def test_run_says_so_where_the_interpreter_takes_over(files, monkeypatch):
     assert re.search(r"^ run +interpreter", result.stdout, re.M)
     found = answer("run", files / "build", files / "data.npz")
     assert "SNN608" in [d["code"] for d in found["diagnostics"]]
-    assert snnc("run", files / "build", files / "data.npz", "--reference").stderr == ""
+    assert "SNN608" not in snnc("run", files / "build", files / "data.npz", "--reference").stderr
 
 
 def test_run_compiles_a_source_first(files):
