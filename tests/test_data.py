@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from snncompile.data import Events, bin_events, encode, read_event_csv, read_event_file, read_input, read_labels
+from snncompile.data import events as data_events
 from snncompile.data import files as data_files
 from snncompile.diagnostics import CompileError
 
@@ -141,6 +142,19 @@ def test_sensor_events_do_not_fit_a_flat_input():
 @pytest.mark.parametrize("options", [{"tick_us": 0}, {"ticks": 0}, {"ticks": -3}, {"ticks": 1 << 40}])
 def test_binning_options_out_of_range_are_refused(options):
     refused("SNN404", bin_events, [Events(np.array([0]), np.array([[0]]))], (1,), **options)
+
+
+def test_an_event_far_behind_the_others_makes_no_huge_tensor(monkeypatch):
+    """Three events in 1,000 ticks of 2 inputs: 2,000 values, of which 3 times so many an event are allowed."""
+    recording = Events(np.array([0, 1000, 999_999]), np.array([[0], [1], [1]]))
+    monkeypatch.setattr(data_events, "FEW_VALUES", 100)
+    monkeypatch.setattr(data_events, "VALUES_PER_EVENT", 667)
+    assert bin_events([recording], (2,)).shape == (1, 1000, 2)
+    monkeypatch.setattr(data_events, "VALUES_PER_EVENT", 666)
+    told = refused("SNN501", bin_events, [recording], (2,))
+    assert "2,000 values for 3 events" in told
+    assert "at most 1,998" in told
+    assert bin_events([recording], (2,), ticks=999).sum() == 2
 
 
 def test_a_tensor_too_large_to_hold_is_refused_before_it_is_made():

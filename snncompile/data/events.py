@@ -18,6 +18,8 @@ from snncompile.ir.types import Array, Shape
 
 RECORD_BYTES = 5
 MAX_SAMPLES = 1 << 20
+FEW_VALUES, VALUES_PER_EVENT = 1 << 28, 4000
+"""A tensor of counts may have so many values, and larger ones so many for each event."""
 SENSOR_COLUMNS = ("x", "y", "p")
 INDEX_COLUMNS = ("index",)
 
@@ -129,20 +131,30 @@ def bin_events(recordings: Sequence[Events], shape: Shape, *, tick_us: int = 100
 
     Raises:
         CompileError: SNN404 for an option out of range, SNN501 where an event lies outside the shape, or where the
-            result would be too large.
+            result would be too large, or large with hardly any event in it.
     """
     if tick_us < 1:
         fail("SNN404", "option tick_us", str(tick_us), "at least 1 microsecond")
     ends = [int(r.t.max()) // tick_us + 1 for r in recordings if r.t.size]
     length = check_ticks(max(ends, default=1) if ticks is None else ticks)
     whole = (len(recordings), length, *shape)
-    check_room(whole, recordings[0].place if recordings else "events")
+    place = recordings[0].place if recordings else "events"
+    check_room(whole, place)
+    _expect_dense(whole, sum(r.t.size for r in recordings), place)
     counts = [_counts(r, shape, tick_us, length) for r in recordings]
-    top = max((int(c.max(initial=0)) for c in counts), default=0)
-    out = np.empty(whole, np.min_scalar_type(top))
-    for i, c in enumerate(counts):
-        out[i] = c
+    top = max((int(events.max(initial=0)) for _, events in counts), default=0)
+    out = np.zeros(whole, np.min_scalar_type(top))
+    for sample, (occupied, events) in zip(out, counts, strict=True):
+        sample.reshape(-1)[occupied] = events
     return out
+
+
+def _expect_dense(shape: Shape, events: int, place: str) -> None:
+    """Refuse a large tensor of hardly any events, as a wrong time stamp far behind the others makes it."""
+    values, most = math.prod(shape), max(FEW_VALUES, VALUES_PER_EVENT * events)
+    if values > most:
+        fail("SNN501", place, f"a tensor {list(shape)} of {values:,} values for {events:,} events", f"at most {most:,}",
+             "look for an event with a wrong time; --ticks N (ticks=N) leaves later ones out")
 
 
 def check_ticks(ticks: int) -> int:
@@ -152,16 +164,14 @@ def check_ticks(ticks: int) -> int:
     return ticks
 
 
-def _counts(recording: Events, shape: Shape, tick_us: int, ticks: int) -> Array:
-    """The counts `[tick, *shape]` of one recording, in the narrowest unsigned dtype that holds them."""
+def _counts(recording: Events, shape: Shape, tick_us: int, ticks: int) -> tuple[Array, Array]:
+    """The places in a flat `[tick, *shape]` where one recording has events, and how many it has there."""
     index = _flat_index(recording, shape)
     bins = recording.t // tick_us
     inside = bins < ticks
     size = math.prod(shape)
     occupied, events = np.unique(bins[inside] * size + index[inside], return_counts=True)
-    out = np.zeros(ticks * size, np.min_scalar_type(int(events.max(initial=0))))
-    out[occupied] = events
-    return out.reshape(ticks, *shape)
+    return occupied, events
 
 
 def _flat_index(recording: Events, shape: Shape) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,19 @@ def test_a_damaged_global_heap_ends() -> None:
     assert list(dataset(damaged, "x0").strings()) == [b"some text"]
     with pytest.raises(Hdf5Error, match="no object"):
         list(dataset(damaged, "x4").strings())
+
+
+@pytest.mark.parametrize(("size", "read"), [(8, True), ((1 << 31) - 1, True), (1 << 31, False), ((1 << 32) - 1, False),
+                                            (0, False)])
+def test_a_string_has_the_lengths_that_numpy_has(size: int, read: bool) -> None:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["x"] = np.array([b"12345678"], "S8")
+    content, text = buffer.getvalue(), b"\x13\x01\x00\x00" + struct.pack("<I", 8)
+    assert content.count(text) == 1
+    found = dataset(of(content.replace(text, text[:4] + struct.pack("<I", size))))
+    if read:
+        assert found.dtype == np.dtype(f"S{size}")
+    else:
+        with pytest.raises(Hdf5Error):
+            _ = found.dtype
