@@ -62,3 +62,7 @@ bench: $(BENCH)  ## speed of compiling, and of the emitted C against other runti
 	$(BIN)/python benchmarks/compile.py
 	$(BIN)/python benchmarks/mapping.py
 	$(BIN)/python benchmarks/inference.py
+
+.PHONY: mutants
+mutants: $(READY)  ## make small faults in the package one at a time, and list those that no test sees (hours)
+	$(BIN)/python -m tests.mutants $(MUTANTS)

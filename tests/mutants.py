@@ -29,8 +29,8 @@ from tests.mutations import Mutation, mutations
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("snncompile", "tests", "docs", "examples", "benchmarks", "pyproject.toml", "README.md", "CHANGELOG.md")
-MOST_TESTS = 400
-"""The most tests that run for a fault: those of the folder that mirrors the file's come first, then a random choice."""
+MOST_TESTS = 300
+"""The most tests that run for a fault: half of them those that reach the fewest lines, half of them a random choice."""
 TIMEOUT_S = 900
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ignore-golden")
 
@@ -108,6 +108,7 @@ def _chosen(files: list[str], reached: Mapping[str, Mapping[str, list[str]]], co
             ) -> Iterator[Fault]:
     """Faults spread over the files: each file gets one before any gets a second."""
     possible = {f: mutations((ROOT / f).read_text()) for f in files}
+    breadth = Counter(test for lines in reached.values() for tests in lines.values() for test in tests)
     for found in possible.values():
         rng.shuffle(found)
     while count and any(possible.values()):
@@ -115,18 +116,22 @@ def _chosen(files: list[str], reached: Mapping[str, Mapping[str, list[str]]], co
         rng.shuffle(order)
         for file in order[:count]:
             fault = possible[file].pop()
-            yield Fault(file, fault, _tests(file, fault.line, reached[file], rng))
+            yield Fault(file, fault, _tests(fault.line, reached[file], breadth, rng))
             count -= 1
 
 
-def _tests(file: str, line: int, reached: Mapping[str, list[str]], rng: random.Random) -> tuple[str, ...]:
-    """The tests that reach a line; of a line that runs on import, those that reach any line of the file."""
+def _tests(line: int, reached: Mapping[str, list[str]], breadth: Mapping[str, int], rng: random.Random
+           ) -> tuple[str, ...]:
+    """The tests that reach a line; of a line that runs on import, those that reach any line of the file.
+
+    Args:
+        reached: the tests of each line of the file.
+        breadth: how many lines of the package each test reaches.
+    """
     own = reached.get(str(line)) or sorted({test for tests in reached.values() for test in tests})
-    home = "tests/" + file.removeprefix("snncompile/").rpartition("/")[0]
-    near, far = [t for t in own if t.startswith(home)], [t for t in own if not t.startswith(home)]
-    rng.shuffle(near)
-    rng.shuffle(far)
-    return tuple([*near, *far][:MOST_TESTS])
+    own = sorted(own, key=lambda test: breadth[test])
+    first, others = own[:MOST_TESTS // 2], own[MOST_TESTS // 2:]
+    return (*first, *rng.sample(others, min(len(others), MOST_TESTS - len(first))))
 
 
 def _copy(folder: Path) -> Path:

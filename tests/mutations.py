@@ -45,7 +45,7 @@ class Mutation:
 def mutations(source: str) -> list[Mutation]:
     """The faults that a source can have: another comparison, operator, number or choice, in the order of the lines.
 
-    Messages, annotations and docstrings are left out; so is what spans several lines.
+    Messages, annotations, docstrings and `strict=` are left out; so is what spans several lines.
 
     >>> [(m.before, m.after) for m in mutations("def f(a):\\n    return min(a, 3) if a < 4 else not a\\n")]
     [('min', 'max'), ('3', '4'), ('<', '<='), ('4', '5'), ('not ', '')]
@@ -63,6 +63,8 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
                                                                    and _speaks(node)):
             continue
         for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.keyword) and child.arg == "strict":
+                continue
             if isinstance(child, ast.AST) and not isinstance(child, (ast.Import, ast.ImportFrom, ast.JoinedStr)):
                 yield from _code(child)
 
