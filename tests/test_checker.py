@@ -248,6 +248,19 @@ def test_any_network_can_be_judged_in_any_time(seed):
         assert {v.rule for v in quick.violations} - {v.rule for v in slow.violations} <= {"cycles"}
 
 
+def test_auto_takes_no_dilation_where_the_target_offers_none():
+    """A link back to the same population, of one tick, on hardware where a hop takes two."""
+    nodes = {"in": Input((3,)), "a": Neuron.of("if", threshold=1.0), "w": Linear(np.eye(3)), "v": Linear(np.eye(3)),
+             "out": Output()}
+    edges = (Edge("in", "w"), Edge("w", "a"), Edge("v", "a"), Edge("a", "v", 1), Edge("a", "out"))
+    graph = Graph("loop", nodes, edges)
+    target = sc.load_target("c99").with_(hop_ticks=2)
+    verdict = sc.check(graph, target.with_(dilation=False), dilate="auto")
+    assert (verdict.dilation, verdict.forbidden["cycles"]) == (1, 1)
+    verdict = sc.check(graph, target.with_(dilation=True), dilate="auto")
+    assert (verdict.dilation, verdict.forbidden["cycles"]) == (2, 0)
+
+
 def test_compile_applies_the_same_rules_before_it_quantizes():
     target = sc.load_target("c99").with_(neurons=3, fan_in=5)
     wanted = sc.check(small(), target).diagnostics

@@ -194,6 +194,16 @@ def test_what_cannot_be_estimated_is_refused(options, code):
     assert caught.value.diagnostics[0].code == code
 
 
+def test_integers_take_whole_numbers_and_cut_them_to_their_range():
+    integer = sc.compile(small(), "loihi2").graph
+    ones = np.ones((1, 3, *integer.inputs["in"].shape), int)
+    assert integer.inputs["in"].high == 1
+    assert sc.estimate(integer, "loihi2", x=2 * ones).to_json() == sc.estimate(integer, "loihi2", x=ones).to_json()
+    with pytest.raises(sc.CompileError) as caught:
+        sc.estimate(integer, "loihi2", x=0.5 * ones)
+    assert [d.code for d in caught.value.diagnostics] == ["SNN501"]
+
+
 def test_a_network_without_populations_costs_nothing():
     from snncompile.ir.ops import Input
 

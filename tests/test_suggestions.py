@@ -28,6 +28,8 @@ MISSPELT = {
     "encoding": (lambda: read_input("frames.npy", (4,), encode="latancy", ticks=3), "latency"),
     "rule": (lambda: Net((1, 4, 4)).neuron("thresold"), "threshold"),
     "pool": (lambda: Net((1, 4, 4)).pool(2, kind="agv"), "avg"),
+    "option of a file": (lambda: sc.load("x.nir", discretisation="exp"), "discretization"),
+    "word of an option": (lambda: sc.load("x.nir", discretization="eulr"), "euler"),
     "family of candidates": (lambda: candidate("autosnnn:x"), "autosnn"),
 }
 

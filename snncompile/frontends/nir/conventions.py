@@ -8,13 +8,12 @@ the preset, the node itself (a `v_reset`), the default. Defaults that were used 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from snncompile.diagnostics import Diagnostic, fail, shorten
+from snncompile.diagnostics import Diagnostic, did_you_mean, expect_known, fail, shorten
 
 DEFAULTS: Mapping[str, Any] = {
     "dt": 1e-4,
@@ -165,16 +164,14 @@ def checked(name: str, value: Any, place: str) -> Any:
     try:
         return OPTIONS[name].check(value)
     except (ValueError, TypeError, OverflowError):
-        fail("SNN404", place, shorten(value), OPTIONS[name].accepts)
+        accepts = OPTIONS[name].accepts
+        fail("SNN404", place, shorten(value), accepts, did_you_mean(str(value), accepts.split(" | ")))
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, checked. Raises SNN404 for unknown names and values."""
     for name in options:
-        if name not in OPTIONS:
-            near = difflib.get_close_matches(name, OPTIONS, 1)
-            fail("SNN404", f"option {shorten(name)}", "there is no option of this name", ", ".join(OPTIONS),
-                 f"did you mean {near[0]}?" if near else "")
+        expect_known(name, OPTIONS, f"option {shorten(name)} of a NIR file")
     said = {n: v for n, v in options.items() if v is not None or n in NONE_IS_AN_ANSWER}
     return {n: checked(n, v, f"option {n}") for n, v in said.items()}
 

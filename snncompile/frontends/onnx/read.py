@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.diagnostics import CompileError, Diagnostic, fail, shorten
+from snncompile.diagnostics import CompileError, Diagnostic, expect_known, fail, shorten
 from snncompile.frontends.onnx.export import GRAPH, onnx_model
 from snncompile.frontends.onnx.file import Model, Node, plain, read_model
 from snncompile.frontends.onnx.step import step_graph
@@ -42,9 +42,8 @@ def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial
         CompileError: as `read_model` does; SNN104 with every node that the compiler cannot read; SNN404 for options
             that do not exist or do not fit the file.
     """
-    if unknown:
-        fail("SNN404", f"options {', '.join(map(shorten, unknown))}", "ONNX files have no such option",
-             ", ".join(OPTIONS))
+    for name in unknown:
+        expect_known(name, OPTIONS, f"option {shorten(name)} of an ONNX file")
     model = read_model(path)
     notes: tuple[Diagnostic, ...] = ()
     if GRAPH in model.metadata and (states, initial, values) == (None, None, None):

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
-from snncompile.diagnostics import Collector, fail, shorten
+from snncompile.diagnostics import Collector, expect_known, fail, shorten
 from snncompile.frontends.torch.bare import META, has_bare_tensors, in_whole_floats, to_memory
 from snncompile.frontends.torch.build import ArrayCache
 from snncompile.frontends.torch.constants import with_constants
@@ -109,11 +109,9 @@ def _reporter(problems: Collector) -> Report:
 def _checked_options(options: Mapping[str, Any]) -> dict[str, str]:
     """The options `values` and `decode`, as far as they are given. Raises SNN404 for other names and values."""
     for name, value in options.items():
-        if name not in OPTIONS and name != "example_input":
-            fail("SNN404", f"option {shorten(name)}", "PyTorch networks have no such option",
-                 ", ".join(("example_input", *OPTIONS)))
-        if name in OPTIONS and value is not None and value not in OPTIONS[name]:
-            fail("SNN404", f"option {name}", shorten(value), ", ".join(OPTIONS[name]))
+        expect_known(name, ("example_input", *OPTIONS), f"option {shorten(name)} of a PyTorch network")
+        if name in OPTIONS and value is not None:
+            expect_known(value, OPTIONS[name], f"option {name}")
     return {n: v for n, v in options.items() if n in OPTIONS and v is not None}
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import snncompile as sc
 from snncompile.backends.c.host import compiler
+from snncompile.frontends.netx.options import Options
 from snncompile.inputs import integers
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Linear
@@ -255,3 +256,15 @@ def test_decays_may_differ_from_channel_to_channel(tmp_path: Path) -> None:
 def test_public_networks_without_an_input_layer_load(shared_data: Path) -> None:
     graph = sc.load(shared_data / "lava_dl" / "mnist_no_input_layer.net")
     assert [graph.shapes[n] for n in graph.nodes] == [(784,), (128,), (64,), (10,), (10,)]
+
+
+@pytest.mark.parametrize(("option", "low", "high"), [("skip_layers", 0, 65_536), ("num_layers", 1, 65_536),
+                                                    ("reset_interval", 1, 1_073_741_824),
+                                                    ("reset_offset", 0, 1_073_741_824)])
+def test_options_are_taken_at_their_limits_and_refused_beyond(option: str, low: int, high: int) -> None:
+    for value in (low, high):
+        assert getattr(Options.of({option: value}), option) == value
+    for value in (low - 1, high + 1, float(low), True):
+        with pytest.raises(sc.CompileError) as caught:
+            Options.of({option: value})
+        assert [d.code for d in caught.value.diagnostics] == ["SNN404"]

@@ -151,6 +151,19 @@ def test_alpha_gives_the_spikes_of_its_own_step(seed):
     agree(snn.Alpha(beta + float(rng.uniform(0.05, 0.39)), beta, **common(rng, shape)), drive(rng, shape))
 
 
+@pytest.mark.parametrize(("alpha", "beta"), [(1.2, 0.6), (0.9, -0.3), (1.0, 0.5)])
+def test_decays_of_alpha_beyond_their_range_are_clamped_as_snntorch_does(alpha, beta):
+    rng = np.random.default_rng(3)
+    agree(snn.Alpha(alpha, beta, **common(rng, (5,))), drive(rng, (5,)))
+
+
+@pytest.mark.parametrize("of", [(1, 3, 1, 1), (3, 1, 1), (1, 1, 1, 1), (1, 3, 2, 2)])
+def test_parameters_may_have_a_batch_axis_and_one_value_a_channel(of):
+    rng = np.random.default_rng(4)
+    beta = torch.tensor(rng.uniform(0.3, 0.9, of), dtype=torch.float64)
+    agree(snn.Leaky(beta, **common(rng, (3, 2, 2))), drive(rng, (3, 2, 2)))
+
+
 def test_without_reset_delay_what_stays_above_the_threshold_stops_the_spikes():
     """3.5 once into beta=1: two spikes, then a membrane that stays at 1.5, above its threshold."""
     module = snn.Leaky(1.0, reset_delay=False)
