@@ -73,5 +73,6 @@ def _intensities(frames: Array, place: str) -> Array:
     values = frames / 255 if frames.dtype == np.uint8 else frames.astype(np.float64)
     if values.size and not 0 <= values.min() <= values.max() <= 1:
         fail("SNN501", place, f"intensities from {values.min():g} to {values.max():g}",
-             "intensities from 0 to 1, or 8-bit integers", "set the scale of the data, or use the direct encoding")
+             "intensities from 0 to 1, or 8-bit integers",
+             "divide them by their largest value, as --scale 255 (scale=255) does, or use the direct encoding")
     return np.asarray(values)

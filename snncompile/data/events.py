@@ -160,7 +160,8 @@ def _expect_dense(shape: Shape, events: int, place: str) -> None:
 def check_ticks(ticks: int) -> int:
     """The number of ticks itself. Raises SNN404 where it is not from 1 to `MAX_TICKS`."""
     if not 1 <= ticks <= MAX_TICKS:
-        fail("SNN404", "option ticks", str(ticks), f"1 to {MAX_TICKS}", "a longer tick_us gives fewer ticks")
+        fail("SNN404", "option ticks", str(ticks), f"1 to {MAX_TICKS}",
+             "longer ticks are fewer: --tick-us N (tick_us=N)")
     return ticks
 
 

@@ -180,7 +180,7 @@ def _read_array(path: Path, key: str | None, usual: tuple[str, ...]) -> Array:
     if len(chosen) != 1 or chosen[0] not in names:
         fail("SNN502", place_of(path), f"arrays {', '.join(shorten(n, 30) for n in names[:8])}",
              f"an array {shorten(key)}" if key is not None else f"one array, or one named {' or '.join(usual[:3])}",
-             "set key to the name of the array")
+             "name the array: --key NAME (key=...)")
     return read_npz(path, chosen[0])
 
 

@@ -46,8 +46,8 @@ def doubts(model: Model, flow: Flow, graph: Graph, pairs: Mapping[str, str], pla
 
 
 def _warning(place: str, found: str, help: str) -> Diagnostic:
-    return Diagnostic("SNN105", place, found, "one tick of a network, whose states are inputs and outputs", help,
-                      "warning")
+    return Diagnostic("SNN105", place, found, "a file holds one tick of a network, whose states are inputs and outputs",
+                      help, "warning")
 
 
 def _repeated_weights(flow: Flow) -> tuple[str, int] | None:
