@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from snncompile.diagnostics import fail, shorten
+from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.frontends import load
-from snncompile.inputs import given_samples, integers
+from snncompile.inputs import WIDER, given_samples, integers, range_of, taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.layouts import LAYOUTS
 from snncompile.ir.stand_ins import with_stand_ins
@@ -158,6 +158,8 @@ def lower(graph: Graph, order: Order, observer: Observer) -> Lowered:
         found = observer.timed("choose", lambda: _with_widths(found, wish, observer))
         judge(_table(found.legal, found.choices), found.choices.target, graph.name).expect_ok()
     integer = run_passes(found.legal, passes_of(found.choices, "quantize", "ranges"), observer.note)
+    if held_out is not None:
+        integer = integer.noting(_cut(integer, held_out))
     return Lowered(integer, found.samples, found.choices.calibration, found.legal, found.choices.arithmetic,
                    _layers(found), folded(found.options),
                    _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
@@ -216,6 +218,13 @@ def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None,
     agreement: Agreement = observer.timed(step, lambda: compare(
         legal, integer, samples, integers(integer, samples), labels, observer.counter(step)))
     return agreement
+
+
+def _cut(integer: Graph, samples: Mapping[str, Array]) -> list[Diagnostic]:
+    """A note for each input of which samples held out have values that the integer network cuts."""
+    cut = taken(integer, samples)[1]
+    return [Diagnostic("SNN501", f"input {shorten(name)}", f"{count:,} values of the samples held out are outside, and "
+                       "were cut", range_of(integer.inputs[name]), WIDER, "note") for name, count in cut.items()]
 
 
 def _layers(found: Calibrated) -> ByLayer:

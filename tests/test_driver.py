@@ -112,6 +112,18 @@ def test_samples_held_out_are_compared_apart():
     assert sc.compile(small(), validation=x).report.agreement is None
 
 
+@pytest.mark.parametrize(("factor", "cut"), [(1.0, 0), (3.0, 2)])
+def test_samples_held_out_beyond_the_range_are_noted(factor, cut):
+    """Two values of 3 where the calibration had none above 1."""
+    rng = np.random.default_rng(0)
+    x = {"frame": rng.uniform(-1, 1, (3, 5, 5)), "spikes": rng.integers(0, 2, (3, 5, 4))}
+    held_out = {n: v.copy() for n, v in x.items()}
+    held_out["frame"].flat[:2] = factor * np.abs(x["frame"]).max()
+    model = sc.compile(two_inputs(), calibration=x, validation=held_out)
+    told = [n.found for n in model.notes if n.code == "SNN501"]
+    assert told == [f"{cut} values of the samples held out are outside, and were cut"] * (cut > 0)
+
+
 def test_samples_held_out_have_to_fit():
     assert [d.place for d in refused(small(), validation=spikes()[:, :0])] == ["validation samples"]
     assert "validation" in refused(small(), validation_labels=[1])[0].expected

@@ -278,8 +278,8 @@ class CallContext:
     def _warn_of_rounding(self) -> None:
         self.problems.warn(
             "SNN105", self.call.place, "its weights are rounded in the forward pass, and are taken as real numbers: "
-            "they are rounded again when the network is quantized", "they are no integers times one step for the layer, "
-            "or one for each output",
+            "they are rounded again when the network is quantized", "they are no integers times one step for the "
+            "layer, or one for each output",
             "give the layer a method quant_weight() that returns the integers and their scale; see docs/quantized.md")
 
     def layer_input(self, given: Any, features: int) -> Value:
