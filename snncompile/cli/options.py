@@ -51,17 +51,17 @@ class LibraryOptions(OptionGroup):
         """
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) is not None}
 
-    def expect_none(self, found: str, limit: str) -> None:
+    def expect_none(self, found: str, expected: str) -> None:
         """Refuse options that would have no effect.
 
         Args:
-            found, limit: what the diagnostic says: why they would have none, and where they can be given.
+            found, expected: what the diagnostic says: why they would have none, and where they can be given.
 
         Raises:
             CompileError: SNN701 with the first option that was given.
         """
         for name in self.given():
-            fail("SNN701", f"option {flag_of(name)}", found, limit)
+            fail("SNN701", f"option {flag_of(name)}", found, expected)
 
 
 @dataclass(frozen=True)

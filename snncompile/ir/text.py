@@ -151,9 +151,9 @@ class _Reader:
     where: str
     at: int = 0
 
-    def bad(self, found: str, limit: str = "") -> None:
+    def bad(self, found: str, expected: str = "") -> None:
         """Raise SNN102 for the line that is read."""
-        fail("SNN102", f"{self.where}, line {self.at + 1}", found, limit)
+        fail("SNN102", f"{self.where}, line {self.at + 1}", found, expected)
 
     def more(self, prefix: str = "") -> bool:
         """Whether there is another line, and it begins with a prefix."""

@@ -200,9 +200,9 @@ class FigureReader:
         self.problems.error("SNN102", self.place(section, of or key), f"unknown key {shorten(key)}",
                             ", ".join(known), did_you_mean(key, known))
 
-    def wrong(self, section: str, key: str, found: str, limit: str) -> None:
+    def wrong(self, section: str, key: str, found: str, expected: str) -> None:
         """Add a problem (SNN102) for a value that a figure cannot have."""
-        self.problems.error("SNN102", self.place(section, key), found[:80], limit)
+        self.problems.error("SNN102", self.place(section, key), found[:80], expected)
 
     def place(self, section: str, key: str) -> str:
         """The place of a key for diagnostics: the file or target, the line if the text has the key, and the key."""

@@ -92,9 +92,9 @@ class Values:
         self.bytes = 0
         self.problems = Collector()
 
-    def problem(self, code: str, place: str, found: str, limit: str = "") -> None:
+    def problem(self, code: str, place: str, found: str, expected: str = "") -> None:
         """Record an error; raise all of them once there are `MAX_PROBLEMS`."""
-        self.problems.error(code, place, found, limit)
+        self.problems.error(code, place, found, expected)
         if len(self.problems.found) >= MAX_PROBLEMS:
             self.problems.finish()
 

@@ -55,9 +55,9 @@ class Numbers:
     def __contains__(self, name: str) -> bool:
         return name in self.fields
 
-    def problem(self, name: str, found: str, limit: str, help: str = "") -> None:
-        """Record an error (SNN102) of a field; `found`, `limit` and `help` are those of `Diagnostic`."""
-        self.problems.error("SNN102", f"{self.place}, {name}", found, limit, help)
+    def problem(self, name: str, found: str, expected: str, help: str = "") -> None:
+        """Record an error (SNN102) of a field; `found`, `expected` and `help` are those of `Diagnostic`."""
+        self.problems.error("SNN102", f"{self.place}, {name}", found, expected, help)
 
     def whole(self, name: str, low: int, high: int) -> Array:
         """The numbers of a field as int64; a missing field is the number 0.

@@ -19,9 +19,9 @@ from snncompile.ir.types import Array, Shape
 MAX_SELECTION = 1 << 24
 
 
-def refuse(node: Node, found: str, limit: str, help: str = "") -> Any:
+def refuse(node: Node, found: str, expected: str, help: str = "") -> Any:
     """Raise a `CompileError` with code SNN104 at a node; the texts are those of `Diagnostic`."""
-    fail("SNN104", node.place, found, limit, help)
+    fail("SNN104", node.place, found, expected, help)
 
 
 def axis_without_batch(node: Node, axis: int, axes: int) -> int:

@@ -38,9 +38,9 @@ class ParameterReader:
     shape: Shape
     path: str
 
-    def refuse(self, found: str, limit: str = "", help: str = NEURON_MODULE_HELP) -> NoReturn:
+    def refuse(self, found: str, expected: str = "", help: str = NEURON_MODULE_HELP) -> NoReturn:
         """Raise SNN104: no neuron rule computes exactly what this module computes."""
-        fail("SNN104", self.place, found, limit, help)
+        fail("SNN104", self.place, found, expected, help)
 
     @property
     def place(self) -> str:
