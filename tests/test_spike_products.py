@@ -118,7 +118,7 @@ def test_no_target_has_products_and_each_says_so_by_name(target):
     broken = {v.rule: v.diagnostic for v in sc.check(attention(), target, cost=False).violations}
     assert broken["operators"].code == "SNN410"
     assert "spikeproduct, a product of spikes with spikes" in broken["operators"].found
-    assert broken["operators"].limit
+    assert broken["operators"].expected
     assert "operators" not in {v.rule for v in sc.check(
         attention(), load_target(target).with_(operators=("conv", "linear", "reshape", "sumpool", "pad", "scale",
                                                          "spikeproduct")), cost=False).violations}

@@ -90,7 +90,7 @@ def test_a_module_compiles_and_the_report_names_the_example_by_its_shape(model):
     ("build = 3\n", ["SNN107", '"build"']),
     ("def build(size):\n    return make()\n", ["SNN109", "TypeError"]),
     ("def build():\n    return 3\n", ["SNN107", '"int"']),
-    ("def build():\n    return make(), 'x'\n", ["SNN404", "example_input"]),
+    ("def build():\n    return make(), 'x'\n", ["SNN404", "example-input"]),
     ("def build():\n    return build()\n", ["SNN109", "RecursionError"]),
 ])
 def test_errors_of_a_file_are_reported(model, text, words):

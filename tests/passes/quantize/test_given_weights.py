@@ -67,7 +67,7 @@ def test_the_compiled_model_says_so() -> None:
     assert [n.severity for n in found] == ["note"]
     assert '"c" (1 bit)' in found[0].found
     assert '"e" (8 bits)' in found[0].found
-    assert "weight_bits = 4" in found[0].expected
+    assert "weight_bits = 4" in found[0].help
 
 
 FIRINGS = [Firing(compare, reset, when) for compare in (">=", ">") for reset in ("subtract", "value")
