@@ -145,7 +145,7 @@ def test_the_exit_code_follows_from_the_diagnostics(codes, expected):
     (["--weight-bits", "99"], "option --weight-bits"), (["-t", "lohi"], "option --target"),
     (["--dilate", "4"], "option --dilate"), (["--chunk", "4", "-t", "loihi2"], "options --chunk"),
     (["--budget", "corse=3", "--weight-bits", "auto"], "option --budget"), (["--v-min", "x"], "option --v-min"),
-    (["--states", "a=b"], "option --states")])
+    (["--states", "a=b"], "option --states of a NIR file")])
 def test_options_are_named_as_the_user_types_them(files, args, place):
     [problem] = answer("compile", files / "small.nir", *args, code=2)["diagnostics"]
     assert problem["place"] == place

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.frontends.torch.grids import grid_of
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Linear, Scale
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
+from snncompile.frontends.torch.grids import grid_of  # noqa: E402
 from tests.frontends.torch.nets import Lif  # noqa: E402
 
 
