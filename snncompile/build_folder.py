@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+WRITTEN_BY_HAND = frozenset((
+    ".c", ".cc", ".cpp", ".csv", ".h", ".hpp", ".ino", ".ipynb", ".ld", ".lpf", ".md", ".mk", ".npy", ".npz", ".pcf",
+    ".py", ".rst", ".s", ".sdc", ".sv", ".tcl", ".toml", ".txt", ".v", ".vhd", ".xdc", ".yaml", ".yml"))
+"""The suffixes of files which people put beside those of a build, and which no later build may remove."""
 MAX_MANIFEST_BYTES = 1 << 24
 
 
@@ -84,17 +89,25 @@ def save(model: CompiledModel, folder: str | Path) -> Path:
     expect_free(Path(folder))
     files = contents(model)
     try:
-        target = Path(folder).resolve()
+        target = _followed(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _beside(target) as fresh:
             for name, content in files.items():
                 path = Path(fresh) / "build" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            _exchange(Path(fresh) / "build", target, target.with_name(f"{target.name}.previous{Path(fresh).name}"))
+            _exchange(Path(fresh) / "build", target, target.with_name(f"{target.name[:60]}.previous{Path(fresh).name}"))
     except (OSError, RuntimeError, ValueError) as e:
         fail("SNN602", f"folder {shorten(folder)}", reason(e))
     return Path(folder)
+
+
+def _followed(path: str | Path) -> Path:
+    """The path behind links. Raises OSError for links that lead in a circle."""
+    target = Path(path).resolve()
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
 
 
 def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
@@ -105,8 +118,9 @@ def _beside(target: Path) -> tempfile.TemporaryDirectory[str]:
 def _exchange(fresh: Path, target: Path, old: Path) -> None:
     """Move the folder `fresh` to `target`.
 
-    What was there is moved to `old`, and back again if that fails or if the process is told to end. A process that is
-    killed in between leaves it in `old`, beside `target`.
+    What was there is moved to `old`, and back again if that fails or if the process is told to end, unless another
+    process has written `target` in the meantime. A process that is killed in between leaves it in `old`, beside
+    `target`.
     """
     try:
         if target.exists():
@@ -115,6 +129,7 @@ def _exchange(fresh: Path, target: Path, old: Path) -> None:
     except BaseException:
         if old.exists() and not target.exists():
             os.replace(old, target)
+        shutil.rmtree(old, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
@@ -140,12 +155,17 @@ def expect_free(target: Path) -> None:
 
 
 def _expect_build(target: Path, present: list[str], place: str, allowed: str) -> None:
-    """Check that a folder holds an earlier build and none of the user's own files, which would be lost."""
+    """Check that a folder holds an earlier build and none of the user's own files, which would be lost.
+
+    In the folders of the build, files that tools leave there are not the user's own, such as objects and logs.
+    """
     try:
-        written = {n.partition("/")[0] for n in manifest_of(target, place)["files"]} | {MANIFEST}
+        written = {MANIFEST, *manifest_of(target, place)["files"]}
     except CompileError:
         fail("SNN602", place, f"it exists and is not a build folder: it holds {shorten(present[0])}", allowed)
-    strange = [n for n in present if n not in written]
+    folders = {n.partition("/")[0] for n in written}
+    within = (str(p.relative_to(target).as_posix()) for p in target.rglob("*") if p.suffix.lower() in WRITTEN_BY_HAND)
+    strange = [n for n in present if n not in folders] or sorted(n for n in within if n not in written)
     if strange:
         fail("SNN602", place, f"it holds {shorten(strange[0])}, which the compiler did not write", allowed,
              "move your own files elsewhere")
@@ -158,7 +178,7 @@ def write_file(path: str | Path, content: bytes) -> Path:
         CompileError: SNN602 where it cannot be written.
     """
     try:
-        target = Path(path).resolve()
+        target = _followed(path)
         if target.exists() and not target.is_file():
             fail("SNN602", f"file {shorten(path)}", "it exists and is not a file")
         with _beside(target) as fresh:

@@ -208,6 +208,42 @@ def test_a_build_that_holds_the_users_own_files_is_left_alone(model, build):
     assert files_in(build) == before
 
 
+@pytest.mark.parametrize(("name", "lost"), [("c/main.c", True), ("c/deep/notes.txt", True), ("c/Board.PY", True),
+                                            ("c/main.o", False), ("c/selftest", False)])
+def test_the_users_own_files_inside_the_folders_of_a_build_are_not_lost(model, build, name, lost):
+    """What a compiler or another tool leaves there is made again, what a person writes is not."""
+    (build / name).parent.mkdir(exist_ok=True)
+    (build / name).write_text("mine")
+    if lost:
+        assert codes_of(model.save, build) == ["SNN602"]
+        assert (build / name).read_text() == "mine"
+    else:
+        model.save(build)
+        assert not (build / name).exists()
+
+
+def test_a_build_of_a_very_long_name_is_replaced_too(model, tmp_path):
+    for _ in range(2):
+        assert open_build(model.save(tmp_path / ("x" * 240))).verify().ok
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_another_process_wrote_in_the_meantime_stays(model, build, monkeypatch):
+    move = os.replace
+
+    def replace(source, target):
+        if Path(source).name == "build" and Path(source).parent != build.parent:
+            shutil.copytree(Path(source), build)
+            (build / "c" / "other.o").write_text("of the other process")
+            raise OSError(39, "Directory not empty")
+        move(source, target)
+
+    monkeypatch.setattr(module.os, "replace", replace)
+    assert codes_of(model.save, build) == ["SNN602"]
+    assert [p.name for p in build.parent.iterdir()] == ["build"]
+    assert (build / "c" / "other.o").exists()
+
+
 def test_a_file_is_not_replaced_by_a_folder(model, tmp_path):
     (tmp_path / "file").write_text("mine")
     assert codes_of(model.save, tmp_path / "file") == ["SNN602"]

@@ -90,6 +90,21 @@ class Broken(Dataset):
         raise OSError("no such recording")
 
 
+class NoLength(Dataset):
+    def __len__(self) -> int:
+        raise NotImplementedError("how many is not known")
+
+
+class NoStart:
+    def __iter__(self) -> Any:
+        raise FileNotFoundError("no such shard")
+
+
+class Hostile:
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise KeyError("a key")
+
+
 def events(count: int) -> Any:
     return np.zeros(count, [("x", int), ("y", int), ("t", int), ("p", int)])
 
@@ -100,6 +115,8 @@ def events(count: int) -> Any:
     (Broken([1, 2]), "OSError: no such recording"), (object(), 'an object of type "object"'),
     (Dataset([{"frames": 1}]), "items of type object"), (Dataset(["a.bs2"]), "items of type <U5"),
     (Dataset([np.zeros((1 << 14, 1 << 10))] * (1 << 16)), "at most"),
+    (NoLength([1]), "NotImplementedError: how many is not known"), (NoStart(), "FileNotFoundError: no such shard"),
+    (iter([1, 2]), "batches [sample, tick, ...]"), (Hostile(), "a key"),
 ])
 def test_data_that_do_not_fit_together_end_in_a_diagnostic(given: Any, words: str) -> None:
     with pytest.raises(sc.CompileError) as error:
@@ -113,3 +130,20 @@ def test_a_tensor_without_numbers_ends_in_a_diagnostic() -> None:
     torch = pytest.importorskip("torch")
     with pytest.raises(sc.CompileError, match="SNN501"):
         as_numbers(torch.zeros(2, device="meta"), "samples")
+
+
+def test_an_iterable_dataset_that_knows_its_length_is_iterated(compiled: Any) -> None:
+    """The name of the class decides, as torch's own has `__getitem__` too, which raises."""
+    class IterableDataset:
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, i: int) -> Any:
+            raise NotImplementedError
+
+        def __iter__(self) -> Any:
+            return iter([np.ones((2, 4, 3))])
+
+    found, labels = collect(IterableDataset(), "sample-first", "calibration")
+    assert found.shape == (2, 4, 3)
+    assert labels is None

@@ -42,14 +42,17 @@ def kept(key: str, suffix: str, make: Callable[[Path], Path]) -> Path:
         The path of the entry. An entry that is not sound is removed.
 
     Raises:
-        OSError: where the cache cannot be written.
+        OSError: where the cache cannot be written, or where others may write to it.
     """
     home = cache_folder()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not _own(home.stat(), stat.S_IWOTH):
+        raise PermissionError(f"{home} belongs to another user, or anybody may write to it")
     for entry in sorted(home.glob(f"{key}-*{suffix}")):
         if _sound(entry):
             return entry
-        entry.unlink(missing_ok=True)
+        if not entry.is_dir():
+            entry.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as folder:
         made = make(Path(folder))
         made.chmod(stat.S_IRWXU)
@@ -60,9 +63,17 @@ def kept(key: str, suffix: str, make: Callable[[Path], Path]) -> Path:
 
 def _sound(entry: Path) -> bool:
     """Whether an entry is a file of this user that nobody else may write, with the content that its name says."""
-    found = entry.lstat()
-    own = sys.platform == "win32" or (found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-    return stat.S_ISREG(found.st_mode) and own and entry.stem.endswith(f"-{_hash(entry.read_bytes())}")
+    try:
+        found = entry.lstat()
+        return stat.S_ISREG(found.st_mode) and _own(found, stat.S_IWGRP | stat.S_IWOTH) and entry.stem.endswith(
+            f"-{_hash(entry.read_bytes())}")
+    except FileNotFoundError:  # another process has removed it
+        return False
+
+
+def _own(found: os.stat_result, others: int) -> bool:
+    """Whether a file or folder belongs to this user, without these permissions of others."""
+    return sys.platform == "win32" or (found.st_uid == os.getuid() and not found.st_mode & others)
 
 
 def _hash(content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -190,7 +191,7 @@ def note_on_labels(out: Out, labels: str | None, samples: str | None, flag: str 
     if labels is None and samples is not None and (name := labels_beside(samples)):
         out.note([Diagnostic("SNN105", f"file {shorten(Path(samples))}", f"the array {shorten(name)} was not used",
                              "labels are read where they are asked for",
-                             f"give {flag} {shorten(Path(samples).name)[1:-1]} to count correct decisions", "note")])
+                             f"give {flag} {shlex.quote(samples)} to count correct decisions", "note")])
 
 
 def compile_(

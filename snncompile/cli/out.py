@@ -28,8 +28,8 @@ STEP_INDENT = 12
 BETWEEN = 3
 """Blanks between two columns of a table."""
 REFRESH_S = 0.05
-OPTIONS = re.compile(r'(\boptions? )("?[a-z_]+"?(?:, "?[a-z_]+"?)*)')
-"""Where the place of a diagnostic names options."""
+OPTIONS = re.compile(r'(options? )(?:([a-z_]+(?:, [a-z_]+)*)|"([a-z_]+)")')
+"""How the place of a diagnostic begins that names options."""
 BLOCKS_OF_INPUT = ("SNN1", "SNN5", "SNN7")
 CODES_OF_INPUT = frozenset({"SNN404", "SNN405", "SNN602", "SNN604"})
 
@@ -169,10 +169,12 @@ class Out(OptionGroup):
 
     def _as_typed(self, diagnostic: Diagnostic) -> Diagnostic:
         """The diagnostic with its options named as the user types them: `option --weight-bits` for `weight_bits`."""
-        def flags(match: re.Match[str]) -> str:
-            return match[1] + ", ".join(self.flags.get(name.strip('"'), name) for name in match[2].split(", "))
-
-        return replace(diagnostic, place=OPTIONS.sub(flags, diagnostic.place))
+        found = OPTIONS.match(diagnostic.place)
+        names = (found[2] or found[3]).split(", ") if found else []
+        if found is None or not set(names) <= set(self.flags):
+            return diagnostic
+        return replace(diagnostic, place=found[1] + ", ".join(self.flags[name] for name in names)
+                       + diagnostic.place[found.end():])
 
     def _print_json(self, value: dict[str, Any]) -> None:
         typer.echo(json.dumps(value))

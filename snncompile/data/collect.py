@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def as_numbers(value: Any, place: str) -> Array:
             value = value.detach().cpu()
             value = value.float() if str(value.dtype) == "torch.bfloat16" else value  # which NumPy does not have
         return np.asarray(value)
-    except (TypeError, ValueError, RuntimeError, NotImplementedError) as e:
+    except Exception as e:  # tensors and arrays of the user's own classes may raise anything
         fail("SNN501", place, f"an object of type {shorten(type(value).__name__)}: {shorten(e, 120)[1:-1]}",
              "numbers in a tensor or an array")
 
@@ -43,17 +43,18 @@ def collect(given: Any, layout: str, kind: str) -> tuple[Any, Array | None]:
         kind: the word for the samples in messages.
 
     Raises:
-        CompileError: SNN501 for items of different shapes, and whatever the user's code raises.
+        CompileError: SNN501 for items of different shapes, and for whatever the user's code raises.
     """
     if isinstance(given, Mapping):
         return {n: sample_first(as_numbers(v, f"{kind} samples"), layout) for n, v in given.items()}, None
     place = f"{kind} samples"
     if _holds_numbers(given):
         return sample_first(as_numbers(given, place), layout), None
-    if hasattr(given, "__getitem__") and hasattr(given, "__len__"):
-        parts = [(x[None], label) for x, label in _items((given[i] for i in range(len(given))), place, len(given))]
+    if _is_dataset(given):
+        parts = [(x[None], label)
+                 for x, label in _items(lambda: (given[i] for i in range(len(given))), place, lambda: len(given))]
     elif isinstance(given, Iterable):
-        parts = [(sample_first(x, layout), label) for x, label in _items(iter(given), place, 1)]
+        parts = [(sample_first(_batch(x, place), layout), label) for x, label in _items(lambda: iter(given), place)]
     else:
         fail("SNN501", place, f"an object of type {shorten(type(given).__name__)}",
              "a tensor, a mapping of tensors, a data loader, or a dataset with __len__ and __getitem__")
@@ -69,15 +70,31 @@ def _holds_numbers(given: Any) -> bool:
     return hasattr(given, "shape") or hasattr(given, "__array__") or isinstance(given, (list, tuple, int, float, str))
 
 
-def _items(items: Iterator[Any], place: str, expected: int) -> Iterator[tuple[Array, Any]]:
-    """The data and the label of each item, which the user's code makes.
+def _is_dataset(given: Any) -> bool:
+    """Whether items are asked for by their numbers. Iterable datasets of torch inherit `__getitem__`, and have none."""
+    iterable = any(c.__name__ == "IterableDataset" for c in type(given).__mro__)
+    return hasattr(given, "__getitem__") and hasattr(given, "__len__") and not iterable
+
+
+def _batch(x: Array, place: str) -> Array:
+    if x.ndim < 2:
+        fail("SNN501", place, f"items of the shape {list(x.shape)}", "batches [sample, tick, ...]")
+    return x
+
+
+def _items(start: Callable[[], Iterator[Any]], place: str, count: Callable[[], int] = lambda: 1
+           ) -> Iterator[tuple[Array, Any]]:
+    """The data and the label of each item. All of the user's code runs here: what it raises becomes SNN501.
 
     Args:
-        expected: how many items like the first there are at least.
+        start: begins with the first item.
+        count: how many items like the first there are at least.
     """
-    values = 0
+    values, items, expected = 0, None, 1
     while True:
         try:
+            if items is None:
+                items, expected = start(), count()
             item = next(items)
         except StopIteration:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from snncompile.targets.hardware_rule import Help
 from snncompile.targets.layer_table import LayerTable
+from snncompile.targets.load import NAMES
 from snncompile.targets.target import Target
 
 RESETS_IN_FRAMEWORKS = {
@@ -28,4 +29,9 @@ def trained_reset(table: LayerTable, target: Target) -> str:
 def more_chips(target: Target, integers: bool) -> str:
     """Help for a network that needs more cores than a target has; `integers` where the network arrived in integers."""
     smaller = "use fewer neurons or weights" if integers else "use fewer neurons, weights or --weight-bits"
-    return f'{smaller}, or more chips: --target "{target.name.split()[0]} chips={2 * (target.limits.chips or 1)}"'
+    count = 2 * (target.limits.chips or 1)
+    base, *figures = target.name.split()
+    if base not in NAMES and not base.endswith(".toml"):
+        return f"{smaller}, or more chips: chips = {count} under [limits] in the target's file"
+    others = [figure for figure in figures if not figure.startswith("chips=")]
+    return f'{smaller}, or more chips: --target "{" ".join([base, *others, f"chips={count}"])}"'

@@ -126,17 +126,36 @@ def test_an_entry_that_may_not_be_what_was_built_is_built_again(cache, tmp_path,
 
 
 @needs_compiler
-def test_entries_of_another_user_are_not_loaded(cache, monkeypatch):
+def test_a_cache_to_which_anybody_may_write_is_refused(cache):
     build(SOURCE, FLAGS)
-    compiled = []
-    compile_ = module._compile
-    monkeypatch.setattr(module, "_compile", lambda *given: (compiled.append(1), compile_(*given)))
+    cache.chmod(0o777)
+    with pytest.raises(CompileError, match="anybody may write to it"):
+        build(SOURCE, FLAGS)
+
+
+@needs_compiler
+def test_an_entry_that_another_process_removes_is_built_again(cache, monkeypatch):
+    first = build(SOURCE, FLAGS)
+    read = Path.read_bytes
+
+    def removed(path: Path) -> bytes:
+        if path == first:
+            monkeypatch.setattr(Path, "read_bytes", read)
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", removed)
+    assert build(SOURCE, FLAGS) == first
+    assert first.exists()
+
+
+@needs_compiler
+def test_what_another_user_keeps_is_not_loaded(cache, monkeypatch):
     build(SOURCE, FLAGS)
-    assert compiled == []
     owner = os.getuid() + 1
     monkeypatch.setattr(os, "getuid", lambda: owner)
-    build(SOURCE, FLAGS)
-    assert compiled == [1]
+    with pytest.raises(CompileError, match="belongs to another user"):
+        build(SOURCE, FLAGS)
 
 
 def test_where_one_file_ends_and_the_next_begins_matters():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import snncompile as sc
-from snncompile.cli.out import exit_code
+from snncompile.cli.out import Out, exit_code
 from snncompile.diagnostics import Diagnostic
 from tests.cli.running import answer, snnc
 from tests.nets import SAMPLES, relay
@@ -149,3 +149,15 @@ def test_the_exit_code_follows_from_the_diagnostics(codes, expected):
 def test_options_are_named_as_the_user_types_them(files, args, place):
     [problem] = answer("compile", files / "small.nir", *args, code=2)["diagnostics"]
     assert problem["place"] == place
+
+
+@pytest.mark.parametrize(("place", "shown"), [
+    ("option weight_bits", "option --weight-bits"), ("options lanes, units", "options --lanes, --units"),
+    ('option "dt" of a file', "option --dt of a file"),
+    ('option states, "values": "reset"', 'option --states, "values": "reset"'),
+    ('file "my option reset.nir"', 'file "my option reset.nir"'), ('node "option values"', 'node "option values"'),
+    ("options of layer lanes", "options of layer lanes")])
+def test_nothing_but_options_becomes_a_flag(place, shown):
+    known = ("weight_bits", "lanes", "units", "dt", "states", "values", "reset")
+    flags = {name: f"--{name.replace('_', '-')}" for name in known}
+    assert Out(flags=flags)._as_typed(Diagnostic("SNN404", place, "x")).place == shown

@@ -94,7 +94,7 @@ def test_labels_in_the_file_of_the_samples(files, tmp_path):
     first = answer("compile", files / "small.nir", "--calibrate", tmp_path / "both.npz")
     [note] = [n for n in first["diagnostics"] if "both.npz" in n["place"]]
     option, name = re.search(r"give (--labels) (\S+)", note["help"]).groups()
-    again = answer("compile", files / "small.nir", "--calibrate", tmp_path / "both.npz", option, tmp_path / name)
+    again = answer("compile", files / "small.nir", "--calibrate", tmp_path / "both.npz", option, name)
     assert [n for n in again["diagnostics"] if "both.npz" in n["place"]] == []
     assert first["agreement"]["integer_correct"] is None
     assert again["agreement"]["integer_correct"] is not None

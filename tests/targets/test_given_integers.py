@@ -13,7 +13,7 @@ from snncompile.ir.loihi import LoihiLif
 from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.populations import IntState, Population
 from snncompile.ir.types import ShapeOnly, Stage
-from snncompile.targets.advice import trained_reset
+from snncompile.targets.advice import more_chips, trained_reset
 from snncompile.targets.hardware_rules import HARDWARE_RULES
 from snncompile.targets.layer_table import layer_table
 from snncompile.targets.load import load_target
@@ -85,6 +85,20 @@ def test_more_chips_are_named_as_the_user_types_them():
     named = re.search('--target "(.*)"', problem.help)[1]
     assert named == "loihi1 chips=2"
     assert sc.check(crowd, named).ok
+
+
+@pytest.mark.parametrize(("typed", "advised"), [
+    ("loihi1", '--target "loihi1 chips=2"'), ("loihi2 chips=2", '--target "loihi2 chips=4"'),
+    ("loihi2 weight_bits=4 chips=2", '--target "loihi2 weight_bits=4 chips=4"'),
+    ("mine.toml", "chips = 2 under [limits]"),
+    ("mine.toml cores=3", '--target "mine.toml cores=3 chips=2"')])
+def test_more_chips_keep_what_was_typed(typed, advised, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('title = "mine"\n')
+    text = more_chips(load_target(typed), True)
+    assert advised in text
+    if named := re.search('--target "(.*)"', text):
+        assert load_target(named[1]).limits.chips
 
 
 @pytest.mark.parametrize(("resets", "advised"), [

@@ -40,8 +40,8 @@ def axes_of(input_axes: InputAxes, dimensions: int) -> tuple[Axis, ...]:
 
 def notes_on_order(input_axes: InputAxes) -> tuple[Diagnostic, ...]:
     """A note where samples for compile and run have another order of axes than the module's own input."""
-    orders = {("T", "B"): ("[tick, sample, ...]", 'give layout="time-first" (--layout time-first) with samples in the '
-                           "order of the module"),
+    orders = {("T", "B"): ("[tick, sample, ...]", 'give compile and run layout="time-first" (--layout time-first) with '
+                           "samples in the order of the module"),
               TIME_LAST: ("[sample, ..., tick]", "move the last axis of samples behind the first: "
                           "numpy.moveaxis(x, -1, 1)")}
     if input_axes not in orders:
