@@ -105,11 +105,13 @@ class Out(OptionGroup):
             return
         from rich.table import Table
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 1))
-        for heading, name, width in zip(headings, names, widths, strict=True):
+        table = Table(box=None, padding=0, pad_edge=False)  # versions of rich differ in how padding counts as width
+        for i, (heading, name, width) in enumerate(zip(headings, names, widths, strict=True)):
+            if i:
+                table.add_column(width=BETWEEN)
             table.add_column(name, justify="right" if heading.startswith("#") else "left", width=width)
         for row in cells:
-            table.add_row(*map(_text, row))
+            table.add_row(*(_text(cell) for i, text in enumerate(row) for cell in (["", text] if i else [text])))
         wide = self.console.width
         self.console.width = max(wide, sum(widths) + BETWEEN * len(widths))  # wider than `wide` only where it is piped
         self.console.print(table)
