@@ -48,7 +48,7 @@ def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Map
         if name not in pairs:
             fail("SNN404", f"option initial, {shorten(name)}", "there is no state of this name",
                  ", ".join(map(shorten, pairs)))
-    flow = enter(model, place)
+    flow = enter(model, place, pairs)
     follow(flow, ELEMENTS, LAYERS, IGNORED)
     leaving = tuple(n for n in model.outputs if n not in pairs.values())
     roots = {i: flow.named(o) for i, o in pairs.items()}
