@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def _named(option: str, given: object, example: str) -> Mapping[str, Any]:
     return given
 
 
-def _refuse(option: str, given: object, expected: str) -> Any:
+def _refuse(option: str, given: object, expected: str) -> NoReturn:
     fail("SNN404", f"option {option}", shorten(given), expected)
 
 

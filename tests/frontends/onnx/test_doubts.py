@@ -54,7 +54,7 @@ def test_a_state_whose_output_has_another_name_is_named_with_the_option(tmp_path
 @pytest.mark.parametrize("order", [("x", "mem"), ("mem", "x")])
 def test_where_every_input_may_be_a_state_all_are_named(tmp_path, order):
     """In a square network nothing tells the data from the state, the order of the inputs least of all."""
-    made = model([node("Gemm", "x w", "current"), *neuron()], dict.fromkeys(order, [1, 4]),
+    made = model([node("Gemm", "x w", "current"), *neuron()], {n: [1, 4] for n in order},
                  {"spk": [1, 4], "next": [1, 4]}, {**WEIGHTS, "w": np.eye(4, dtype=np.float32)})
     made.graph.node[-1].output[0] = "next"
     path = save(made, tmp_path / "net.onnx")

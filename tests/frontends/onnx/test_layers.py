@@ -370,19 +370,6 @@ def test_an_einsum_that_would_take_long_is_refused(tmp_path, weights):
     assert e.value.diagnostics[0].found == f"{70_000 ** 2} products"
 
 
-@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "ArgMax"])
-@pytest.mark.parametrize("after", ["f_out", "g"])
-def test_what_a_state_becomes_is_never_left_out(tmp_path, op, after):
-    """The next tick reads it, whether the pair is found by its name or given by the option."""
-    nodes = [node("Gemm", "x w", "h", transB=1), node("Add", "h f", "y"), node(op, "y", after, axis=1)]
-    made = model(nodes, {"x": [1, 3], "f": [1, 4]}, {"y": [1, 4], after: [1, 4]}, {"w": dyadic(4, 3)})
-    with pytest.raises(CompileError, match="SNN104") as e:
-        sc.load(save(made, tmp_path / "net.onnx"), **({"states": "f=g"} if after == "g" else {}))
-    (found,) = e.value.diagnostics
-    assert f"{op}.{after}" in found.place
-    assert found.found == f'{op} computes the next value of the state "f"'
-
-
 @pytest.mark.parametrize("nodes", [
     [node("Squeeze", "x a", "y")], [node("Gather", "x i", "y", axis=1)],
     [node("ReduceMax", "x", "y", axes=[1], keepdims=0)]], ids=["squeeze", "gather", "maximum"])

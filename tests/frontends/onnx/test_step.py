@@ -94,6 +94,19 @@ def test_options_that_do_not_fit_are_refused(tmp_path, options, code):
     assert found.expected
 
 
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "ArgMax"])
+@pytest.mark.parametrize("after", ["f_out", "g"])
+def test_what_a_state_becomes_is_never_left_out(tmp_path, op, after):
+    """The next tick reads it, whether the pair is found by its name or given by the option."""
+    nodes = [node("Gemm", "x w", "h", transB=1), node("Add", "h f", "y"), node(op, "y", after, axis=1)]
+    made = model(nodes, {"x": [1, 3], "f": [1, 4]}, {"y": [1, 4], after: [1, 4]}, {"w": np.eye(4, 3, dtype=np.float32)})
+    with pytest.raises(CompileError, match="SNN104") as e:
+        sc.load(save(made, tmp_path / "net.onnx"), **({"states": "f=g"} if after == "g" else {}))
+    (found,) = e.value.diagnostics
+    assert f"{op}.{after}" in found.place
+    assert found.found == f'{op} computes the next value of the state "f"'
+
+
 def test_a_first_value_is_that_of_the_state(tmp_path):
     agree(lif_model(), tmp_path, {"mem": "mem_out"}, initial={"mem": 0.75})
 
