@@ -72,6 +72,7 @@ class Flow:
 
     Attributes:
         constants: every tensor that never changes, by name.
+        pairs: the output that returns each state's next value, by the state's input.
         values: shape and kind of every tensor that changes, by name.
         quantized: the integers and steps of those constants that are quantized, by name.
         same: for every name that stands for the same tensor as another, that other name.
@@ -82,6 +83,7 @@ class Flow:
 
     model: Model
     constants: dict[str, Array]
+    pairs: Mapping[str, str]
     values: dict[str, Value] = field(default_factory=dict)
     quantized: dict[str, QuantizedConstant] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
@@ -106,8 +108,10 @@ class Flow:
         return self.constants[node.inputs[i]]
 
     def ends(self, node: Node) -> bool:
-        """Whether a node computes an output of the file that no other node reads."""
-        return node.outputs[0] in self.model.outputs and not any(node.outputs[0] in n.inputs for n in self.model.nodes)
+        """Whether a node computes an output of the file that no other node reads, and no state in the next tick."""
+        output = node.outputs[0]
+        return output in self.model.outputs and output not in self.pairs.values() and not any(
+            output in n.inputs for n in self.model.nodes)
 
     def numbers(self, name: str, axes: int) -> Array:
         """A constant for use with values of `axes` axes; a leading batch axis of length 1 is removed."""
@@ -119,13 +123,17 @@ class Flow:
 Reader = Callable[[Flow, Node], "Terms | list[Terms]"]
 
 
-def enter(model: Model, place: str) -> Flow:
+def enter(model: Model, place: str, pairs: Mapping[str, str]) -> Flow:
     """A flow that holds the model's constants and inputs only.
+
+    Args:
+        place: the file's name in messages.
+        pairs: the output that returns each state's next value, by the state's input.
 
     Raises:
         CompileError: SNN104 for every input whose first axis is not a batch axis of length 1 or of free length.
     """
-    flow, problems = Flow(model, dict(model.constants)), Collector()
+    flow, problems = Flow(model, dict(model.constants), pairs), Collector()
     for name, tensor in model.inputs.items():
         if tensor.axes is None or len(tensor.axes) < 2 or tensor.axes[0] not in (None, 1) or \
                 any(not n or n < 0 for n in tensor.axes[1:]):
@@ -214,8 +222,13 @@ def _leave_out(flow: Flow, node: Node) -> None:
     """Take the input of a softmax or argmax at the network's end for its output, and note it.
 
     Raises:
-        CompileError: SNN104 where the operator is not at the end, or over another axis than the only one.
+        CompileError: SNN104 where the operator is not at the end, gives the next value of a state, or is over another
+            axis than the only one.
     """
+    state = next((i for i, o in flow.pairs.items() if o == node.outputs[0]), None)
+    if state is not None:
+        fail("SNN104", node.place, f"{node.op} computes the next value of the state {shorten(state)}",
+             f"{node.op} of an output that is no state, over its classes")
     shape = flow.values[node.inputs[0]].shape
     axis = node.attributes.get("axis", 0 if node.op == "ArgMax" else -1 if flow.model.opset >= SOFTMAX_LAST else 1)
     if not flow.ends(node) or len(shape) != 1 or axis not in (1, -1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from snncompile.diagnostics import Diagnostic, shorten
+from snncompile.diagnostics import Diagnostic, few, shorten
 from snncompile.frontends.onnx.dataflow import Flow
 from snncompile.frontends.onnx.file import Model
 from snncompile.frontends.onnx.pairs import ONE_TICK, compatible
@@ -24,18 +24,13 @@ def doubts(model: Model, flow: Flow, graph: Graph, pairs: Mapping[str, str], pla
         given: whether the caller said which the states are.
     """
     repeated = _repeated_weights(flow)
-    if repeated:
+    if repeated and not pairs:
         name, count = repeated
         return (_warning(place, f"the weights {name} are used {count} times, as in a loop over ticks that was written "
                          "out; its ticks are read as values of one tick", ONE_TICK),)
-    lost = [] if given else _unpaired(model, pairs)
+    lost = {} if given else _unpaired(model, pairs)
     if lost:
-        before, after = lost[0]
-        have = f"{' and '.join(map(shorten, after))} {'has' if len(after) == 1 else 'have'}"
-        return (_warning(f"{place}, input {shorten(before)}",
-                         f"it is read as data, since no output is named as its next value; {have} its shape",
-                         f"if it is a state, say so: states={{{before!r}: {after[-1]!r}}}, or on the command line "
-                         f"--states {before}={after[-1]}"),)
+        return (_lost(lost, place),)
     if not graph.populations:
         return (Diagnostic("SNN105", place, "no neuron: this is a network of layers alone, in which nothing spikes", "",
                            ONE_TICK, "note"),)
@@ -48,6 +43,22 @@ def doubts(model: Model, flow: Flow, graph: Graph, pairs: Mapping[str, str], pla
 def _warning(place: str, found: str, help: str) -> Diagnostic:
     return Diagnostic("SNN105", place, found, "a file holds one tick of a network, whose states are inputs and outputs",
                       help, "warning")
+
+
+def _lost(lost: Mapping[str, list[str]], place: str) -> Diagnostic:
+    """The warning that inputs may be states, each given with the outputs of its shape."""
+    outputs = list(dict.fromkeys(o for after in lost.values() for o in after))
+    have = f"{few(outputs)} {'has' if len(outputs) == 1 else 'have'}"
+    if len(lost) > 1:
+        return _warning(f"{place}, inputs {few(lost)}",
+                        f"they are read as data, since no output is named as the next value of any; {have} such a "
+                        "shape", "if there are states among them, say which, and their next values: "
+                        "states={'INPUT': 'OUTPUT', ...}, or on the command line --states INPUT=OUTPUT,...")
+    (before, after), = lost.items()
+    return _warning(f"{place}, input {shorten(before)}",
+                    f"it is read as data, since no output is named as its next value; {have} its shape",
+                    f"if it is a state, say so: states={{{before!r}: {after[-1]!r}}}, or on the command line "
+                    f"--states {before}={after[-1]}")
 
 
 def _repeated_weights(flow: Flow) -> tuple[str, int] | None:
@@ -67,11 +78,9 @@ def _repeated_weights(flow: Flow) -> tuple[str, int] | None:
     return (shorten(name), count) if count > 1 else None
 
 
-def _unpaired(model: Model, pairs: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def _unpaired(model: Model, pairs: Mapping[str, str]) -> dict[str, list[str]]:
     """The inputs that belong to no pair, each with the unpaired outputs of its shape; a single input is the data."""
     inputs = [n for n in model.inputs if n not in pairs]
     outputs = [n for n in model.outputs if n not in pairs.values()]
-    alike = [(i, [o for o in outputs if compatible(model.inputs[i].axes, model.outputs[o].axes)]) for i in inputs]
-    found = [(i, after) for i, after in alike if after]
-    # Where all inputs could be states, the first one is taken for the data.
-    return found[len(found) == len(inputs):]
+    alike = {i: [o for o in outputs if compatible(model.inputs[i].axes, model.outputs[o].axes)] for i in inputs}
+    return {i: after for i, after in alike.items() if after} if len(inputs) > 1 else {}

@@ -42,16 +42,22 @@ def read_einsum(flow: Flow, node: Node) -> Terms:
         return [(source, simple)]
     sizes = dict(zip(mine, (1, *shape), strict=True))
     for term, constant in zip(others, constants, strict=True):
-        sizes |= zip(term, constant.shape, strict=True)
+        for label, size in zip(term, constant.shape, strict=True):
+            sizes[label] = max(sizes.get(label, 0), size)  # an axis of length 1 is repeated
     to = tuple(sizes[c] for c in out[1:])
     count = math.prod(shape)
     if count * math.prod(to) > MAX_SELECTION:
         refuse(node, f"a map of {count} values to {math.prod(to)}", f"at most {MAX_SELECTION} weights in all")
-    if count * math.prod(sizes.values()) > MAX_PRODUCTS:
-        refuse(node, f"{count * math.prod(sizes.values())} products", f"at most {MAX_PRODUCTS}")
-    basis = np.eye(count, dtype=constants[0].dtype if constants else np.float32).reshape(count, *shape)
-    equation = ",".join([mine, *others]) + "->" + out
-    weight = np.einsum(equation, basis, *constants, optimize=True).reshape(count, -1).T
+    each = max(count, math.prod(sizes.values()))
+    if count * each > MAX_PRODUCTS:
+        refuse(node, f"{count * each} products", f"at most {MAX_PRODUCTS}")
+    equation, rows = ",".join([mine, *others]) + "->" + out, max(1, MAX_SELECTION // each)
+    parts = []
+    for first in range(0, count, rows):
+        basis = np.eye(min(rows, count - first), count, first, constants[0].dtype if constants else np.float32)
+        part = np.einsum(equation, basis.reshape(-1, *shape), *constants, optimize=True)
+        parts.append(part.reshape(len(basis), -1))
+    weight = np.concatenate(parts).T
     ends = () if len(shape) == 1 else (Reshape((count,)),), () if len(to) == 1 else (Reshape(to),)
     return [(source, (*ends[0], Linear(np.ascontiguousarray(weight)), *ends[1]))]
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from snncompile.diagnostics import CompileError, Diagnostic, expect_known, fail, shorten
 from snncompile.frontends.onnx.export import GRAPH, onnx_model
 from snncompile.frontends.onnx.file import Model, Node, plain, read_model
-from snncompile.frontends.onnx.step import step_graph
+from snncompile.frontends.onnx.step import INPUTS, step_graph
 from snncompile.ir.graph import Graph
 from snncompile.ir.text import digest, from_text
 from snncompile.ir.types import Array
@@ -40,10 +40,13 @@ def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial
 
     Raises:
         CompileError: as `read_model` does; SNN104 with every node that the compiler cannot read; SNN404 for options
-            that do not exist or do not fit the file.
+            that do not exist, are of another type, or do not fit the file.
     """
     for name in unknown:
         expect_known(name, OPTIONS, f"option {shorten(name)} of an ONNX file")
+    pairs, firsts = _pairs(states), _firsts(initial)
+    if values is not None and (not isinstance(values, str) or values not in INPUTS):
+        fail("SNN404", "option values", shorten(values), ", ".join(INPUTS))
     model = read_model(path)
     notes: tuple[Diagnostic, ...] = ()
     if GRAPH in model.metadata and (states, initial, values) == (None, None, None):
@@ -54,17 +57,46 @@ def read_onnx(path: Path, states: Mapping[str, str] | str | None = None, initial
                             "the graph in the metadata does not fit the nodes of the file",
                             "metadata as the compiler wrote them", "the nodes were read; export the graph again",
                             "warning"),)
-    graph = step_graph(model, f"file {shorten(path.name)}", _pairs(states), initial or {}, values or "spike")
+    graph = step_graph(model, f"file {shorten(path.name)}", pairs, firsts, values or "spike")
     return verify(graph).noting(notes)
 
 
-def _pairs(states: Mapping[str, str] | str | None) -> dict[str, str]:
-    if not isinstance(states, str):
-        return dict(states or {})
-    pairs = [pair.partition("=") for pair in states.split(",")]
-    if not all(before and after for before, _, after in pairs):
-        fail("SNN404", "option states", shorten(states), "in=out,...")
-    return {before: after for before, _, after in pairs}
+def _pairs(states: object) -> dict[str, str]:
+    """The output of each state by its input, empty where the option is not given. Raises SNN404 for anything else."""
+    if isinstance(states, str):
+        parts = [pair.partition("=") for pair in states.split(",")]
+        pairs = {before.strip(): after.strip() for before, _, after in parts}
+        if len(pairs) < len(parts) or not all(before and after for before, after in pairs.items()):
+            fail("SNN404", "option states", shorten(states), "in=out,..., each input once")
+        return pairs
+    return {n: o if isinstance(o, str) else _refuse(f"states, {shorten(n)}", o, "the name of an output")
+            for n, o in _named("states", states, '{"mem": "mem_out"} or the text mem=mem_out').items()}
+
+
+def _firsts(initial: object) -> dict[str, Array]:
+    """The initial values by state input. Raises SNN404 for values that are no finite numbers."""
+    firsts: dict[str, Array] = {}
+    for name, value in _named("initial", initial, '{"mem": 0.5}').items():
+        try:
+            firsts[name] = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):
+            firsts[name] = np.asarray(None)
+        if firsts[name].dtype.kind not in "biuf" or not np.all(np.isfinite(firsts[name])):
+            _refuse(f"initial, {shorten(name)}", value, "a finite number, or an array of them")
+    return firsts
+
+
+def _named(option: str, given: object, example: str) -> Mapping[str, Any]:
+    """What an option gives by name, empty for None. Raises SNN404 for anything else than a mapping with names."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(n, str) for n in given):
+        _refuse(option, given, f"a mapping such as {example}")
+    return given
+
+
+def _refuse(option: str, given: object, expected: str) -> NoReturn:
+    fail("SNN404", f"option {option}", shorten(given), expected)
 
 
 def _embedded_graph(model: Model) -> Graph | None:

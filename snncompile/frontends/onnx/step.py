@@ -39,16 +39,14 @@ def step_graph(model: Model, place: str, states: Mapping[str, str], initial: Map
         values: what the inputs carry, `spike` or `real`.
 
     Raises:
-        CompileError: SNN404 for options that do not fit the model; otherwise as `read_onnx` does.
+        CompileError: SNN404 for states that the model does not have; otherwise as `read_onnx` does.
     """
-    if values not in INPUTS:
-        fail("SNN404", "option values", shorten(values), ", ".join(INPUTS))
     pairs = find_pairs(model, place, states)
     for name in initial:
         if name not in pairs:
             fail("SNN404", f"option initial, {shorten(name)}", "there is no state of this name",
                  ", ".join(map(shorten, pairs)))
-    flow = enter(model, place)
+    flow = enter(model, place, pairs)
     follow(flow, ELEMENTS, LAYERS, IGNORED)
     leaving = tuple(n for n in model.outputs if n not in pairs.values())
     roots = {i: flow.named(o) for i, o in pairs.items()}

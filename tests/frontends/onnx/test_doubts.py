@@ -45,25 +45,37 @@ def test_a_state_whose_output_has_another_name_is_named_with_the_option(tmp_path
     path = save(made, tmp_path / "net.onnx")
     told = note(path)
     assert told.severity == "warning"
-    assert (told.place.endswith('input "mem"'), '"spk" and "17" have its shape' in told.found) == (True, True)
+    assert (told.place.endswith('input "mem"'), '"spk", "17" have its shape' in told.found) == (True, True)
     assert "states={'mem': '17'}" in told.help
     assert "--states mem=17" in told.help
     assert sc.load(path, states="mem=17").notes == ()
 
 
-def test_the_data_of_a_square_network_are_no_lost_state(tmp_path):
-    """Where every input has the shape of an output, the first input is the data."""
-    made = model([node("Gemm", "x w", "current"), *neuron()], {"x": [1, 4], "mem": [1, 4]},
+@pytest.mark.parametrize("order", [("x", "mem"), ("mem", "x")])
+def test_where_every_input_may_be_a_state_all_are_named(tmp_path, order):
+    """In a square network nothing tells the data from the state, the order of the inputs least of all."""
+    made = model([node("Gemm", "x w", "current"), *neuron()], {n: [1, 4] for n in order},
                  {"spk": [1, 4], "next": [1, 4]}, {**WEIGHTS, "w": np.eye(4, dtype=np.float32)})
     made.graph.node[-1].output[0] = "next"
-    assert note(save(made, tmp_path / "net.onnx")).place.endswith('input "mem"')
+    path = save(made, tmp_path / "net.onnx")
+    told = note(path)
+    assert told.place.endswith(f'inputs "{order[0]}", "{order[1]}"')
+    assert '"spk", "next" have such a shape' in told.found
+    assert ("states={'INPUT': 'OUTPUT', ...}" in told.help, "--states INPUT=OUTPUT" in told.help) == (True, True)
+    assert sc.load(path, states="mem=next").notes == ()
 
 
-def test_two_inputs_of_data_leave_no_doubt(tmp_path):
-    made = model([node("Gemm", "x w", "a", transB=1), node("Gemm", "z w", "b", transB=1), node("Add", "a b", "current"),
-                  *neuron()], {"x": [1, 3], "z": [1, 3], "mem": [1, 4]}, {"spk": [1, 4], "mem_out": [1, 4]}, WEIGHTS)
-    told = [n.found for n in sc.load(save(made, tmp_path / "net.onnx")).notes]
-    assert [t[:27] for t in told] == ["the weights \"w\" are used 2 t"[:27]]  # one layer for both is said, but no state
+def test_weights_of_two_inputs_in_a_file_with_states_leave_no_doubt(tmp_path):
+    """Tied weights, of two inputs or of the data and the last spikes, are no loop where the states are known."""
+    nodes = [node("Gemm", "x w", "a", transB=1), node("Gemm", "z w", "b", transB=1), node("Add", "a b", "current"),
+             *neuron()]
+    made = model(nodes, {"x": [1, 3], "z": [1, 3], "mem": [1, 4]}, {"spk": [1, 4], "mem_out": [1, 4]}, WEIGHTS)
+    assert sc.load(save(made, tmp_path / "two.onnx")).notes == ()
+    nodes = [node("MatMul", "x w", "a"), node("MatMul", "r w", "b"), node("Add", "a b", "current"), *neuron(),
+             node("Identity", "spk", "r_out")]
+    made = model(nodes, {"x": [1, 4], "r": [1, 4], "mem": [1, 4]}, {"spk": [1, 4], "r_out": [1, 4], "mem_out": [1, 4]},
+                 {**WEIGHTS, "w": np.eye(4, dtype=np.float32)})
+    assert sc.load(save(made, tmp_path / "tied.onnx")).notes == ()
 
 
 def loop(transposed: bool) -> list:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -111,6 +113,8 @@ EXACT = {
     "einsum, transposed result": ([node("Einsum", "x w", "y", equation="bci,oi->boc")], (2, 3), {"w": dyadic(5, 3)}),
     "einsum, heads": ([node("Einsum", "x w", "y", equation="bhc,hoc->bho")], (2, 3), {"w": dyadic(2, 5, 3)}),
     "einsum over all": ([node("Einsum", "x w", "y", equation="bci,oci->bo")], (2, 3), {"w": dyadic(5, 2, 3)}),
+    "einsum, an axis of one weight": ([node("Einsum", "x w", "y", equation="bci,io->bcio")], (2, 3),
+                                      {"w": dyadic(1, 5)}),
     "einsum of three": ([node("Einsum", "x w v", "y", equation="bi,oi,o->bo")], (3,),
                         {"w": dyadic(5, 3), "v": dyadic(5)}),
     "maximum over space": ([node("ReduceMax", "x", "y", axes=[2, 3], keepdims=0)], (3, 4, 2), {}, 13),
@@ -341,6 +345,29 @@ def test_what_only_decides_at_the_end_is_left_out_and_said(tmp_path, op):
     choices = wanted[..., 0] if op == "ArgMax" else wanted.argmax(-1)
     assert left.argmax(-1).tolist() == choices.tolist()
     assert f"{op} at the end was left out" in graph.notes[0].found
+
+
+def test_an_einsum_over_many_values_takes_little_memory(tmp_path):
+    """A matrix of ones on the diagonal, of 12,000 * 12,000 values, would take 576 MB."""
+    made = model([node("Einsum", "x", "y", equation="bij->bj")], {"x": [1, 6000, 2]}, {"y": [1, 2]})
+    path = save(made, tmp_path / "net.onnx")
+    tracemalloc.start()
+    graph = sc.load(path, values="real")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300e6
+    x = RNG.integers(-16, 17, (1, 2, 6000, 2)).astype(np.float32)
+    assert np.array_equal(next(iter(run(graph, {"x": x}).outputs.values())), x.sum(2))
+
+
+@pytest.mark.parametrize("weights", [1, 70_000])
+def test_an_einsum_that_would_take_long_is_refused(tmp_path, weights):
+    """The axis of the weights may have length 1, and is still multiplied with every value."""
+    made = model([node("Einsum", "x w", "y", equation="bij,ik->bjk")], {"x": [1, 70_000, 1]}, {"y": [1, 1, 1]},
+                 {"w": np.ones((weights, 1), np.float32)})
+    with pytest.raises(CompileError, match="SNN104") as e:
+        sc.load(save(made, tmp_path / "net.onnx"))
+    assert e.value.diagnostics[0].found == f"{70_000 ** 2} products"
 
 
 @pytest.mark.parametrize("nodes", [

@@ -72,15 +72,39 @@ def test_states_are_paired_by_the_option(tmp_path):
     assert len(sc.load(path).inputs) == 2
     assert len(sc.load(path, states={"before": "mem_out"}).inputs) == 1
     assert len(sc.load(path, states="before=mem_out").inputs) == 1
+    assert len(sc.load(path, states=" before = mem_out ").inputs) == 1
 
 
 @pytest.mark.parametrize(("options", "code"), [
     ({"states": {"mem": "nothing"}}, "SNN404"), ({"states": {"x": "mem_out"}}, "SNN102"),
     ({"states": "mem"}, "SNN404"), ({"states": ""}, "SNN404"),
-    ({"initial": {"x": 1.0}}, "SNN404"), ({"values": "frames"}, "SNN404"), ({"dt": 1.0}, "SNN404")])
+    ({"states": 5}, "SNN404"), ({"states": ["mem"]}, "SNN404"), ({"states": {"mem": ["mem_out"]}}, "SNN404"),
+    ({"states": {1: "mem_out"}}, "SNN404"), ({"states": "mem=mem_out,mem=spk"}, "SNN404"),
+    ({"states": "mem=mem_out=spk"}, "SNN404"), ({"initial": 5}, "SNN404"), ({"initial": np.ones(4)}, "SNN404"),
+    ({"initial": {"mem": "a"}}, "SNN404"), ({"initial": {"mem": None}}, "SNN404"),
+    ({"initial": {"mem": [1.0, [2.0]]}}, "SNN404"), ({"initial": {"mem": float("nan")}}, "SNN404"),
+    ({"initial": {1: 0.5}}, "SNN404"), ({"values": {"x": "real"}}, "SNN404"), ({"values": 3}, "SNN404"),
+    ({"values": ""}, "SNN404"), ({"initial": {"x": 1.0}}, "SNN404"), ({"values": "frames"}, "SNN404"),
+    ({"dt": 1.0}, "SNN404")])
 def test_options_that_do_not_fit_are_refused(tmp_path, options, code):
-    with pytest.raises(CompileError, match=code):
+    with pytest.raises(CompileError, match=code) as e:
         sc.load(save(lif_model(), tmp_path / "net.onnx"), **options)
+    (found,) = e.value.diagnostics
+    assert code != "SNN404" or found.place.startswith(f"option {next(iter(options))}") or "dt" in found.place
+    assert found.expected
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "ArgMax"])
+@pytest.mark.parametrize("after", ["f_out", "g"])
+def test_what_a_state_becomes_is_never_left_out(tmp_path, op, after):
+    """The next tick reads it, whether the pair is found by its name or given by the option."""
+    nodes = [node("Gemm", "x w", "h", transB=1), node("Add", "h f", "y"), node(op, "y", after, axis=1)]
+    made = model(nodes, {"x": [1, 3], "f": [1, 4]}, {"y": [1, 4], after: [1, 4]}, {"w": np.eye(4, 3, dtype=np.float32)})
+    with pytest.raises(CompileError, match="SNN104") as e:
+        sc.load(save(made, tmp_path / "net.onnx"), **({"states": "f=g"} if after == "g" else {}))
+    (found,) = e.value.diagnostics
+    assert f"{op}.{after}" in found.place
+    assert found.found == f'{op} computes the next value of the state "f"'
 
 
 def test_a_first_value_is_that_of_the_state(tmp_path):
