@@ -232,10 +232,10 @@ class Interpreter:
                 raise Refused(argument.why, "give it to the module as a parameter or buffer, or make the module a "
                               "neuron module (snncompile.neuron_module)", "SNN110")
             case TickRef():
-                value = self.values.get(argument.ref, RefusedResult())
+                value = self.resolve(argument.ref)
                 return replace(value, tick=argument.tick) if isinstance(value, Value) else value
             case PerTickRef():
-                return self.tick_of_each([self.values.get(ref, RefusedResult()) for ref in argument.refs])
+                return self.tick_of_each([self.resolve(ref) for ref in argument.refs])
             case DelayedRef():
                 return self.placeholder_of(argument)
         return argument
@@ -273,10 +273,21 @@ class Interpreter:
     def connect_recurrence(self, delayed: DelayedRef, placeholder: Value) -> None:
         """Replace a placeholder by a delayed edge from the node that it stands for."""
         source, call = self.values.get(delayed.ref), self.tape.calls[delayed.ref.call]
+        if isinstance(source, Refused):
+            self.problem(call.place, source.found, source.help, source.code)
         if not isinstance(source, Value):
             return
-        if source.state or source.axes != placeholder.axes or source.shape != placeholder.shape:
-            self.problem(call.place, "a recurrence of " + ("a neuron's state" if source.state else described(source)),
+        found = ""
+        if source.state:
+            found = "a neuron's state"
+        elif source.left_out:
+            found = f"the result of {source.left_out}, which a graph can only leave out, at the end of a network"
+        elif source.decode or source.summed:
+            found = "a reduction over time"
+        elif source.axes != placeholder.axes or source.shape != placeholder.shape:
+            found = described(source)
+        if found:
+            self.problem(call.place, f"a recurrence of {found}",
                          "a tick may pass spikes, or sums of spikes, to the next", "SNN110")
             return
         self.builder.replace_placeholder(placeholder.node, self.builder.node_of(source), delayed.delay)
