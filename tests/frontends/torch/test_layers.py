@@ -188,6 +188,13 @@ FUNCTIONS = {
     "uneven maxima": lambda x: F.adaptive_max_pool2d(x, (4, 2)),
     "more windows than entries": lambda x: F.adaptive_avg_pool2d(x, (8, 5)),
     "interpolated": lambda x: F.interpolate(x, scale_factor=(2, 3)),
+    "sum along an axis of NumPy's name": lambda x: x.sum(axis=1, keepdims=True),
+    "maximum along an axis of NumPy's name": lambda x: x.max(axis=2, keepdims=True).values,
+    "mean in doubles": lambda x: torch.mean(x, axis=(1, 2), dtype=torch.float64),
+    "squeezed by name": lambda x: x.unsqueeze(dim=2).squeeze(dim=2).squeeze(dim=1),
+    "squeezed of no axis": lambda x: x[:, None].squeeze(()), "squeezed of every axis": lambda x: x[:, None].squeeze(),
+    "permuted by name": lambda x: x[:, :1].permute(dims=(0, 2, 1, 3)), "narrow from the end": lambda x: x.narrow(1, -3, 2),
+    "a split with an empty part": lambda x: x.split([0, 4], 1)[1],
 }
 
 
@@ -207,6 +214,7 @@ REFUSED = {
     "a factor that is not whole": lambda x: F.interpolate(x, scale_factor=(1.1, 1.1)),
     "the larger of two": lambda x: torch.max(x, -x), "16 bits": lambda x: x.to(torch.float16).double(),
     "a transposed convolution": lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3).to(x)),
+    "a truth value as an index": lambda x: x[:, True],
 }
 
 
@@ -217,3 +225,22 @@ def test_unsupported_functions_are_refused_with_their_place(name):
     first = error.value.diagnostics[0]
     assert first.code in ("SNN104", "SNN110")
     assert "test_layers.py line" in first.place
+
+
+CAUSES = {
+    "sum of no axes": (lambda x: x.sum(dim=()), "sum over all axes, batch included"),
+    "mean of no axes": (lambda x: x.mean(dim=[]), "mean over all axes, batch included"),
+    "maximum of no axes": (lambda x: x.amax(dim=()), "amax over all axes, batch included"),
+    "sum of integers": (lambda x: x.sum(1, dtype=torch.int64), "sum to torch.int64, which rounds"),
+    "no entries": (lambda x: x[:, 2:2], "a slice of no entries along axis 1 of a tensor [batch, 4, 6, 5]"),
+    "an empty part": (lambda x: x.split([0, 4], 1)[0], "a slice of no entries along axis 1 of a tensor [batch, 4, 6, 5]"),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_refusals_tell_the_cause(name):
+    function, found = CAUSES[name]
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(Function(function), example_input=image(np.random.default_rng(1), 4, 6, 5))
+    first = error.value.diagnostics[0]
+    assert (first.code, first.found) == ("SNN104", found)
