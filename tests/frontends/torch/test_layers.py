@@ -237,6 +237,27 @@ CAUSES = {
 }
 
 
+@pytest.mark.parametrize("function", [
+    lambda x: F.adaptive_avg_pool2d(x, 0), lambda x: F.adaptive_max_pool2d(x, (0, 5))])
+def test_adaptive_pools_to_nothing_are_refused(function):
+    with pytest.raises(sc.CompileError, match="to an output of size .*0"):
+        sc.load(Function(function), example_input=image(np.random.default_rng(1), 4, 6, 5))
+
+
+@pytest.mark.parametrize(("function", "weights"), [
+    (lambda x: x.index_select(1, torch.tensor([3, 0, 1])), 12), (lambda x: x.index_select(2, torch.arange(5)), 120),
+    (lambda x: x.index_select(2, torch.arange(6).flip(0)), 144),
+    (lambda x: F.pad(x.flatten(2), (0, 1), mode="circular"), 930), (lambda x: F.adaptive_avg_pool2d(x, (4, 5)), 96),
+    (lambda x: F.adaptive_avg_pool1d(x.flatten(2), 7), 210)])
+def test_choices_and_means_of_many_entries_are_refused(function, weights, monkeypatch):
+    x = image(np.random.default_rng(1), 4, 6, 5)
+    monkeypatch.setattr("snncompile.frontends.torch.axis_maps.MAX_WEIGHTS", weights)
+    check(Function(function), x)
+    monkeypatch.setattr("snncompile.frontends.torch.axis_maps.MAX_WEIGHTS", weights - 1)
+    with pytest.raises(sc.CompileError, match=f"a linear map of {weights} weights"):
+        sc.load(Function(function), example_input=x)
+
+
 @pytest.mark.parametrize("name", CAUSES)
 def test_refusals_tell_the_cause(name):
     function, found = CAUSES[name]
