@@ -15,7 +15,6 @@ from snncompile.ir.ops import Conv
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
 
-
 MAX_WEIGHTS = 1 << 24
 """The largest matrix that the compiler makes for a function that has none, such as a choice of entries."""
 

@@ -282,7 +282,7 @@ def assign_tick(ctx: CallContext, base: Any, index: Any, value: Any) -> Any:
     assigned = sum(count for _, count in base.summed) if isinstance(base, Value) else 0
     y = ctx.value(value)
     indices = list(index) if isinstance(index, tuple) else [index]
-    axis = next((i for i, c in enumerate(indices) if isinstance(c, int)), None)
+    axis = next((i for i, c in enumerate(indices) if type(c) is int), None)
     rest = [c for i, c in enumerate(indices) if i != axis]
     axes = y.axes if axis is None else (*y.axes[:axis], "T", *y.axes[axis:])
     all_ticks = replace(y, tick=None, axes=axes)
@@ -291,7 +291,7 @@ def assign_tick(ctx: CallContext, base: Any, index: Any, value: Any) -> Any:
     if record.dtype not in (torch.float32, torch.float64):
         ctx.refuse(f"an assignment to part of a tensor of {record.dtype}, which rounds", "collect the ticks in a list "
                    "and stack it, or in a tensor of float32")
-    if axis is None or isinstance(indices[axis], bool) or any(c != slice(None) for c in rest) or y.tick is None or not fits \
+    if axis is None or any(c != slice(None) for c in rest) or y.tick is None or not fits \
             or not assigned == y.tick == indices[axis] or ctx.call.args[0] is None:
         ctx.refuse("an assignment to part of a tensor", "collect the ticks in a list and stack it")
     sizes = all_ticks.sizes({**ctx.axis_sizes, "T": ctx.ticks})

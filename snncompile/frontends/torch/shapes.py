@@ -84,7 +84,7 @@ def squeeze(ctx: CallContext, x: Any, dim: Any = None) -> Value:
     return _with_axes(ctx, x, [a for i, a in enumerate(x.axes) if i not in removed], ctx.result_shape)
 
 
-def permute(ctx: CallContext, x: Any, *one_by_one: int, dims: Sequence[int] | None = None) -> Value:
+def permute(ctx: CallContext, x: Any, *one_by_one: Any, dims: Sequence[int] | None = None) -> Value:
     """Moves the axes of time and batch. Feature axes larger than 1 must keep their order."""
     x = ctx.value(x)
     order = [d % len(x.axes) for d in (_dimensions(one_by_one) if dims is None else dims)]
