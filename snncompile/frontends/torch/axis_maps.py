@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import Conv
 from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, ShapeOnly, Weight
+
+MAX_WEIGHTS = 1 << 24
+"""The largest matrix that the compiler makes for a function that has none, such as a choice of entries."""
 
 
 def sizes_around(x: Value, axis: int) -> tuple[int, Shape]:
@@ -44,6 +48,8 @@ def along_axis(ctx: CallContext, x: Value, axis: int, matrix: Weight) -> Value:
     """
     at, (before, size, behind) = sizes_around(x, axis)
     out = matrix.shape[0]
+    if behind > 1 and before > 1:
+        _require_room(ctx, x, before, out, size)
     if behind == 1:
         weight = ShapeOnly((1, out, size), matrix.dtype) if isinstance(matrix, ShapeOnly) else matrix[None]
         mapped = ctx.add_node(x, TokenMix(weight), (before, size))
@@ -63,7 +69,22 @@ def _for_groups(matrix: Weight, groups: int) -> Weight:
 
 def take(ctx: CallContext, x: Value, axis: int, places: Sequence[int] | Array) -> Value:
     """The entries at some places along a feature axis, in the given order."""
-    size = x.sizes(ctx.axis_sizes)[axis]
-    if list(places) == list(range(size)):
+    if list(places) == list(range(x.sizes(ctx.axis_sizes)[axis])):
         return x
-    return along_axis(ctx, x, axis, np.eye(size, dtype=np.float32)[list(places)])
+    matrix = zeros_along(ctx, x, axis, len(places), np.float32)
+    matrix[np.arange(len(places)), places] = 1
+    return along_axis(ctx, x, axis, matrix)
+
+
+def zeros_along(ctx: CallContext, x: Value, axis: int, out: int, dtype: type[np.floating[Any]]) -> Array:
+    """A matrix `[out, in]` of zeros for a feature axis, to be filled. Refused where it would be too large."""
+    _, (_, size, _) = sizes_around(x, axis)
+    _require_room(ctx, x, 1, out, size)
+    return np.zeros((out, size), dtype)
+
+
+def _require_room(ctx: CallContext, x: Value, groups: int, out: int, size: int) -> None:
+    """Refuse a map of too many weights."""
+    if groups * out * size > MAX_WEIGHTS:
+        ctx.refuse(f"{ctx.call.name} of a tensor {described(x)} as a linear map of {groups * out * size} weights",
+                   f"at most {MAX_WEIGHTS} weights (values of the input times values of the output, along the axis)")

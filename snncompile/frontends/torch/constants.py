@@ -10,10 +10,11 @@ from snncompile.frontends.torch.grids import given_step, rounds
 from snncompile.frontends.torch.tape import Const, RecordedCall, Ref, Tape, Untracked, leaves_of, map_leaves
 from torch import Tensor
 
-# Functions whose results are refused, since they would be other numbers in every call of the network.
+# Functions whose results are refused, since they would be other numbers in every call of the network. The names are
+# needed for tensors without numbers, and for generators of the user; other calls are known by `RecordedCall.random`.
 RANDOM_FUNCTIONS = frozenset((
     "rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "bernoulli", "normal", "poisson", "uniform",
-    "exponential", "randperm", "multinomial", "random"))
+    "exponential", "randperm", "multinomial", "random", "cauchy", "log_normal", "geometric", "binomial"))
 # Functions whose results are constants even where their first argument depends on the input.
 CONSTANT_FUNCTIONS = frozenset((
     "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_tensor"))
@@ -79,8 +80,8 @@ def _varying_calls(tape: Tape) -> set[int]:
 
 def _varies(call: RecordedCall) -> bool:
     """Whether the results of a call are no constants, whatever its arguments are."""
-    return (call.neuron is not None or call.name == "input" or call.name in RANDOM_FUNCTIONS or call.name in LAYERS
-            or any(isinstance(leaf, Untracked) for leaf in _read(call)))
+    return (call.neuron is not None or call.name == "input" or call.name in RANDOM_FUNCTIONS or call.random
+            or call.name in LAYERS or any(isinstance(leaf, Untracked) for leaf in _read(call)))
 
 
 def _read(call: RecordedCall) -> list[Any]:

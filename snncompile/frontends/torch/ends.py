@@ -48,6 +48,21 @@ def sigmoid(ctx: CallContext, input: Any) -> Value:
     return replace(x, left_out=ctx.call.name, classes=x.shape)
 
 
+def no_sum_of_spikes(x: Value, expected: Value) -> str:
+    """What a tick passes to the next, if a graph cannot pass it on; otherwise nothing.
+
+    Args:
+        expected: a value of the shape and axes that the next tick takes.
+    """
+    if x.state:
+        return "a neuron's state"
+    if x.left_out:
+        return f"the result of {x.left_out}, which a graph can only leave out, at the end of a network"
+    if x.decode or x.summed:
+        return "a reduction over time"
+    return "" if (x.axes, x.shape) == (expected.axes, expected.shape) else described(x)
+
+
 ENDS: Mapping[str, Handler] = {
     "softmax": softmax, "log_softmax": softmax, "sigmoid": sigmoid, "argmax": argmax,
 }

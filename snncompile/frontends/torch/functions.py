@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+import torch
 from snncompile.frontends.torch.axis_maps import token_mix
 from snncompile.frontends.torch.build import CallContext, described
 from snncompile.frontends.torch.einsum import einsum
@@ -281,14 +282,22 @@ def assign_tick(ctx: CallContext, base: Any, index: Any, value: Any) -> Any:
     assigned = sum(count for _, count in base.summed) if isinstance(base, Value) else 0
     y = ctx.value(value)
     indices = list(index) if isinstance(index, tuple) else [index]
-    axis = next((i for i, c in enumerate(indices) if isinstance(c, int)), None)
+    axis = next((i for i, c in enumerate(indices) if type(c) is int), None)
     rest = [c for i, c in enumerate(indices) if i != axis]
     axes = y.axes if axis is None else (*y.axes[:axis], "T", *y.axes[axis:])
     all_ticks = replace(y, tick=None, axes=axes)
     fits = isinstance(base, Tensor) or replace(base, summed=()) == all_ticks
+    record = ctx.call.results[0]
+    if record.dtype not in (torch.float32, torch.float64):
+        ctx.refuse(f"an assignment to part of a tensor of {record.dtype}, which rounds", "collect the ticks in a list "
+                   "and stack it, or in a tensor of float32")
     if axis is None or any(c != slice(None) for c in rest) or y.tick is None or not fits \
             or not assigned == y.tick == indices[axis] or ctx.call.args[0] is None:
         ctx.refuse("an assignment to part of a tensor", "collect the ticks in a list and stack it")
+    sizes = all_ticks.sizes({**ctx.axis_sizes, "T": ctx.ticks})
+    if tuple(record.shape) != sizes:
+        ctx.refuse(f"an assignment of ticks {described(y)} to parts of a tensor of shape {list(record.shape)}",
+                   f"a tensor of shape {list(sizes)}, with a place for each of the {ctx.ticks} ticks")
     ctx.axis_sizes.setdefault("T", ctx.ticks)
     return all_ticks if y.tick + 1 == ctx.ticks else replace(all_ticks, summed=((all_ticks, y.tick + 1),))
 

@@ -53,20 +53,24 @@ def given_step(call: RecordedCall) -> Tensor | None:
 
 
 def grid_of(weight: Array, step: Array | None) -> Grid | None:
-    """The integers and the step of a weight `[out, ...]`; None where it lies on no grid.
+    """The integers and the step of a weight `[out, ...]`; None where it lies on no grid, or holds NaN or infinity.
+
+    Every number may be off the grid by the rounding of the largest number of its row.
 
     Args:
         step: the step, a number or `[out]`, where it is known.
     """
     rows = np.asarray(weight, np.float64).reshape(len(weight), -1)
-    largest = ULPS * np.abs(rows).max(initial=0)
+    if not np.isfinite(rows).all():
+        return None
+    largest = ULPS * np.abs(rows).max(axis=1, initial=0)
     if step is not None:  # torch multiplies with it in its own precision
         return _on_steps(weight, rows, step.reshape(-1), largest * np.finfo(np.float32).eps)
-    tolerance = largest * np.finfo(weight.dtype).eps
-    whole = _step_of(rows.ravel(), tolerance)
-    each = list(takewhile(lambda step: step is not None, (_step_of(row, tolerance) for row in rows)))
+    tolerances = largest * np.finfo(weight.dtype).eps
+    whole = _step_of(rows.ravel(), tolerances.max(initial=0))
+    each = list(takewhile(lambda step: step is not None, map(_step_of, rows, tolerances)))
     steps = [[whole] * (whole is not None), each * (len(each) == len(rows))]
-    found = [_on_steps(weight, rows, np.array(s), tolerance) for s in steps if s]
+    found = [_on_steps(weight, rows, np.array(s), tolerances) for s in steps if s]
     return min((g for g in found if g is not None), key=lambda g: _bits(g.codes), default=None)
 
 
@@ -74,9 +78,13 @@ def _bits(codes: Array) -> int:
     return int(np.abs(codes.astype(np.int64)).max(initial=0)).bit_length()
 
 
-def _on_steps(weight: Array, rows: Array, steps: Array, tolerance: float) -> Grid | None:
+def _on_steps(weight: Array, rows: Array, steps: Array, tolerances: Array) -> Grid | None:
+    """The grid of these steps, one for all rows or one for each; None where a row is off it by more than allowed."""
+    if not steps.all():
+        return None
     codes = np.rint(rows / steps[:, None])
-    if np.abs(codes).max(initial=0) > MAX_CODE or np.abs(codes * steps[:, None] - rows).max(initial=0) > tolerance:
+    off = np.abs(codes * steps[:, None] - rows) > tolerances[:, None]
+    if np.abs(codes).max(initial=0) > MAX_CODE or off.any():
         return None
     return Grid(frozen(codes.astype(np.int16).reshape(weight.shape)), steps if len(steps) > 1 else steps.reshape(()))
 

@@ -37,7 +37,7 @@ def example_inputs(module: nn.Module, example: Any) -> dict[str, Tensor]:
              "network takes; or let build() return (module, example_input)")
     if isinstance(example, str):
         example = _sizes(example)
-    several = isinstance(example, (tuple, list)) and not all(isinstance(n, int) for n in example)
+    several = isinstance(example, (tuple, list)) and not _are_sizes(example)
     tensors = [_tensor(e, module) for e in (example if several else [example])]
     names = _input_names(module, len(tensors))
     return dict(zip(names, tensors, strict=True))
@@ -51,6 +51,10 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def _are_sizes(example: Sequence[Any]) -> bool:
+    return all(isinstance(n, int) and not isinstance(n, bool) for n in example)
+
+
 def _input_names(module: nn.Module, count: int) -> list[str]:
     """`input` for a single input; otherwise the names of the parameters of `forward`."""
     if count == 1:
@@ -62,7 +66,7 @@ def _input_names(module: nn.Module, count: int) -> list[str]:
 def _tensor(example: Any, module: nn.Module) -> Tensor:
     own = next((p.dtype for p in tensors_in([*module.parameters(), *module.buffers()]) if p.is_floating_point()), None)
     dtype = own or torch.get_default_dtype()
-    if isinstance(example, (tuple, list)) and example and all(isinstance(n, int) for n in example):
+    if isinstance(example, (tuple, list)) and example and _are_sizes(example):
         if min(example) < 1 or np.prod(example, dtype=object) > MAX_VALUES:
             fail("SNN404", "option example_input", str(tuple(example)[:8]), f"sizes of 1 or more, at most {MAX_VALUES} "
                  "values")

@@ -17,6 +17,7 @@ from snncompile.frontends.torch.bare import MixedDevices
 from snncompile.frontends.torch.build import AXIS_NAMES, ArrayCache, CallContext, GraphBuilder, Refused, described
 from snncompile.frontends.torch.cells import Cell, Layout
 from snncompile.frontends.torch.constants import CONSTANT_FUNCTIONS, LAYERS, LIKE_FUNCTIONS, RANDOM_FUNCTIONS
+from snncompile.frontends.torch.ends import no_sum_of_spikes
 from snncompile.frontends.torch.fold import DelayedRef, FoldedCall, FoldedPass, PerTickRef, TickRef, are_states_of
 from snncompile.frontends.torch.functions import FUNCTIONS
 from snncompile.frontends.torch.input_axes import InputAxes, axes_of
@@ -141,12 +142,12 @@ class Interpreter:
         call = folded_call.call
         if call.name == "input":
             return [self.add_input(call.where.path, call.results[0])]
-        if call.name in RANDOM_FUNCTIONS:
-            raise Refused(f"{call.name} draws random numbers in the forward pass",
-                          "encode the input outside the network: snncompile encodes with --encode")
         if call.neuron is not None:
             return self.call_neuron(folded_call, arguments[0][0])
         values = list(_values_in(arguments))
+        if call.name in RANDOM_FUNCTIONS or (call.random and not values):
+            raise Refused(f"{call.name} draws random numbers in the forward pass", "pass training=self.training to "
+                          "dropouts; encode the input outside the network: snncompile encodes with --encode")
         if not values and call.name in LAYERS:
             raise Refused("a layer reads a constant: the first tick of a recurrence, of which there is no second tick",
                           "give an example input of 2 ticks or more, and let every tick of the loop make the same "
@@ -232,10 +233,10 @@ class Interpreter:
                 raise Refused(argument.why, "give it to the module as a parameter or buffer, or make the module a "
                               "neuron module (snncompile.neuron_module)", "SNN110")
             case TickRef():
-                value = self.values.get(argument.ref, RefusedResult())
+                value = self.resolve(argument.ref)
                 return replace(value, tick=argument.tick) if isinstance(value, Value) else value
             case PerTickRef():
-                return self.tick_of_each([self.values.get(ref, RefusedResult()) for ref in argument.refs])
+                return self.tick_of_each([self.resolve(ref) for ref in argument.refs])
             case DelayedRef():
                 return self.placeholder_of(argument)
         return argument
@@ -273,10 +274,12 @@ class Interpreter:
     def connect_recurrence(self, delayed: DelayedRef, placeholder: Value) -> None:
         """Replace a placeholder by a delayed edge from the node that it stands for."""
         source, call = self.values.get(delayed.ref), self.tape.calls[delayed.ref.call]
+        if isinstance(source, Refused):
+            self.problem(call.place, source.found, source.help, source.code)
         if not isinstance(source, Value):
             return
-        if source.state or source.axes != placeholder.axes or source.shape != placeholder.shape:
-            self.problem(call.place, "a recurrence of " + ("a neuron's state" if source.state else described(source)),
+        if other := no_sum_of_spikes(source, placeholder):
+            self.problem(call.place, f"a recurrence of {other}",
                          "a tick may pass spikes, or sums of spikes, to the next", "SNN110")
             return
         self.builder.replace_placeholder(placeholder.node, self.builder.node_of(source), delayed.delay)

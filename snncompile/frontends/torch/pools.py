@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from snncompile.frontends.torch.axis_maps import along_axis
+from snncompile.frontends.torch.axis_maps import along_axis, zeros_along
 from snncompile.frontends.torch.build import CallContext
 from snncompile.frontends.torch.reductions import over_feature
 from snncompile.frontends.torch.shapes import Handler, cat, feature_slice
@@ -117,6 +117,8 @@ def _adaptive(axes: int, kind: type[AvgPool] | type[MaxPool]) -> Handler:
         sizes = [n if m is None else m for m, n in zip(per_axis(output_size, axes), x.shape[1:], strict=True)]
         if return_indices:
             ctx.refuse(f"{ctx.call.name} with indices", "without indices")
+        if min(sizes) < 1:
+            ctx.refuse(f"{ctx.call.name} to an output of size {output_size}", "sizes of 1 or more")
         if all(n % m == 0 for m, n in zip(sizes, x.shape[1:], strict=True)):
             window = tuple(n // m for m, n in zip(sizes, x.shape[1:], strict=True))
             return ctx.add_node(x, kind(window, window, ((0, 0),) * axes))
@@ -129,7 +131,7 @@ def _adaptive(axes: int, kind: type[AvgPool] | type[MaxPool]) -> Handler:
 
 def _mean_over(ctx: CallContext, x: Value, axis: int, windows: Sequence[range]) -> Value:
     """The mean of the entries of each window along an axis."""
-    matrix = np.zeros((len(windows), x.sizes(ctx.axis_sizes)[axis]))
+    matrix = zeros_along(ctx, x, axis, len(windows), np.float64)
     for row, window in zip(matrix, windows, strict=True):
         row[window.start:window.stop] = 1 / len(window)
     return along_axis(ctx, x, axis, matrix)

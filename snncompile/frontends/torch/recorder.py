@@ -176,6 +176,7 @@ class Recorder(TorchFunctionMode):
         refs = map_leaves((args, kwargs), self.reference_to)
         if _may_write(func, kwargs):
             self._save_before_write(next(iter(given), None))
+        generator = torch.get_rng_state()
         result = self._call(func, name, given, args, kwargs)
         if getattr(func, "__name__", "") == "__set__" and func.__self__.__name__ == "data":
             self.origins[id(args[0])] = Untracked(f"a tensor whose data were replaced in {self.path[-1]}")
@@ -185,7 +186,8 @@ class Recorder(TorchFunctionMode):
         if results and not written and all(isinstance(self.origins.get(id(t)), Const) for t in results):
             return result  # constants themselves, such as the flattened form of a matrix
         if results:
-            self._add_call(_call_name(name, given, results), refs, results)
+            self._add_call(_call_name(name, given, results), refs, results,
+                           random=not torch.equal(generator, torch.get_rng_state()))
         elif result is not None and self._depends_on_input(refs):
             self.report(str(self.path[-1]), f"{name} turns a tensor into a Python value, on which the network may "
                         "depend", "decide by shapes or settings of the module; the values of the data are not known "
@@ -203,12 +205,12 @@ class Recorder(TorchFunctionMode):
                      "from them; decide by shapes or settings of the module, or give the parameters numbers")
             raise
 
-    def _add_call(self, name: str, refs: Any, results: list[Tensor]) -> None:
+    def _add_call(self, name: str, refs: Any, results: list[Tensor], random: bool = False) -> None:
         if name == "detach":  # only gradients tell it from the tensor itself
             self.origins[id(results[0])] = refs[0][0]
             self._keep_alive(results[0])
             return
-        self.add(RecordedCall(name, self.path[-1], refs[0], refs[1], _user_line()), results)
+        self.add(RecordedCall(name, self.path[-1], refs[0], refs[1], _user_line(), random=random), results)
 
     def _depends_on_input(self, refs: Any) -> bool:
         """Whether the arguments may depend on an input of the network, or on a neuron module."""

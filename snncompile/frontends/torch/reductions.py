@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import torch
 from snncompile.frontends.torch.axis_maps import sizes_around
-from snncompile.frontends.torch.build import CallContext, Refused, described
+from snncompile.frontends.torch.build import CallContext, described
 from snncompile.frontends.torch.ends import argmax
-from snncompile.frontends.torch.shapes import Handler, add_feature_axis, remove_feature_axis
+from snncompile.frontends.torch.shapes import Handler, add_feature_axis, or_refusal, remove_feature_axis
 from snncompile.frontends.torch.values import Value
 from snncompile.ir.ops import AvgPool, MaxPool, SumPool
 
@@ -17,16 +18,20 @@ Kind: TypeAlias = type[AvgPool] | type[SumPool] | type[MaxPool]
 
 
 def _reduction(kind: Kind) -> Handler:
-    """The handler of a reduction; the pool tells which."""
-    def reduce(ctx: CallContext, x: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Any:
+    """The handler of a reduction; the pool tells which. It takes NumPy's names of the arguments too, as torch does."""
+    def reduce(ctx: CallContext, x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+               keepdims: bool = False, dtype: torch.dtype | None = None) -> Any:
         x = ctx.value(x)
+        dim, keepdim = axis if dim is None else dim, keepdim or keepdims
+        if dtype is not None and not dtype.is_floating_point:
+            ctx.refuse(f"{ctx.call.name} to {dtype}, which rounds", "a graph computes in real numbers")
         if isinstance(dim, Value):
             ctx.refuse(f"{ctx.call.name} of two tensors of the network")
-        if dim is None:
+        if dim is None or dim in ((), []):
             ctx.refuse(f"{ctx.call.name} over all axes, batch included", "name the dimensions")
-        for axis in sorted((d % len(x.axes) for d in ([dim] if isinstance(dim, int) else dim)), reverse=True):
-            reduce_axis = over_feature if x.axes[axis] == "F" else _over_time
-            x = reduce_axis(ctx, x, axis, kind, keepdim)
+        for at in sorted((d % len(x.axes) for d in ([dim] if isinstance(dim, int) else dim)), reverse=True):
+            reduce_axis = over_feature if x.axes[at] == "F" else _over_time
+            x = reduce_axis(ctx, x, at, kind, keepdim)
         return x
     return reduce
 
@@ -48,19 +53,13 @@ def over_feature(ctx: CallContext, x: Value, axis: int, kind: Kind, keepdim: boo
     return pooled if keepdim else remove_feature_axis(ctx, pooled, axis)
 
 
-def maximum(ctx: CallContext, x: Any, dim: Any = None, keepdim: bool = False, **rest: Any) -> Any:
+def maximum(ctx: CallContext, x: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None,
+            keepdims: bool = False) -> Any:
     """`max` over an axis, which also returns the places of the largest entries: over the features, `argmax`."""
+    dim, keepdim = axis if dim is None else dim, keepdim or keepdims
     if len(ctx.call.results) != 2:
-        return _reduction(MaxPool)(ctx, x, dim, keepdim, **rest)
-    return tuple(_or_refusal(function, ctx, x, dim, keepdim) for function in (_reduction(MaxPool), argmax))
-
-
-def _or_refusal(function: Handler, *arguments: Any) -> Any:
-    """What a handler returns; its refusal, which is raised only where the result is used, if it refuses."""
-    try:
-        return function(*arguments)
-    except Refused as refusal:
-        return refusal
+        return _reduction(MaxPool)(ctx, x, dim, keepdim)
+    return tuple(or_refusal(function, ctx, x, dim, keepdim) for function in (_reduction(MaxPool), argmax))
 
 
 REDUCTIONS: Mapping[str, Handler] = {

@@ -13,13 +13,21 @@ from typing import Any
 import numpy as np
 
 from snncompile.frontends.torch.axis_maps import sizes_around, take
-from snncompile.frontends.torch.build import CallContext, described
+from snncompile.frontends.torch.build import CallContext, Refused, described
 from snncompile.frontends.torch.fold import TickNumber
 from snncompile.frontends.torch.values import Axis, Value, are_ticks_in_order, reshaped_axes
 from snncompile.ir.ops import Conv, Pad
 from snncompile.ir.types import Shape
 
 Handler = Callable[..., Any]
+
+
+def or_refusal(function: Handler, *arguments: Any) -> Any:
+    """What a function returns; its refusal, which is raised only where the result is used, if it refuses."""
+    try:
+        return function(*arguments)
+    except Refused as refusal:
+        return refusal
 
 
 def _dimensions(dims: Any) -> tuple[int, ...]:
@@ -64,10 +72,10 @@ def unsqueeze(ctx: CallContext, x: Any, dim: int) -> Value:
     return add_feature_axis(ctx, x, dim % (len(x.axes) + 1))
 
 
-def squeeze(ctx: CallContext, x: Any, *dim: Any) -> Value:
+def squeeze(ctx: CallContext, x: Any, dim: Any = None) -> Value:
     """Removes feature axes of size 1."""
     x = ctx.value(x)
-    given = dim[0] if dim else range(len(x.axes))
+    given = range(len(x.axes)) if dim is None else dim
     chosen = {d % len(x.axes) for d in ([given] if isinstance(given, int) else given)}
     removed = {i for i in chosen if x.sizes(ctx.axis_sizes)[i] == 1}
     if any(x.axes[i] != "F" for i in removed):
@@ -76,10 +84,10 @@ def squeeze(ctx: CallContext, x: Any, *dim: Any) -> Value:
     return _with_axes(ctx, x, [a for i, a in enumerate(x.axes) if i not in removed], ctx.result_shape)
 
 
-def permute(ctx: CallContext, x: Any, *dims: Any) -> Value:
+def permute(ctx: CallContext, x: Any, *one_by_one: Any, dims: Sequence[int] | None = None) -> Value:
     """Moves the axes of time and batch. Feature axes larger than 1 must keep their order."""
     x = ctx.value(x)
-    order = [d % len(x.axes) for d in _dimensions(dims)]
+    order = [d % len(x.axes) for d in (_dimensions(one_by_one) if dims is None else dims)]
     old = x.sizes(ctx.axis_sizes)
     features = [d for d in order if x.axes[d] == "F" and old[d] != 1]
     if features != sorted(features):
@@ -194,7 +202,9 @@ def _sliced(ctx: CallContext, x: Value, axis: int, item: slice) -> Value:
     if any(v is not None and not isinstance(v, int) for v in (item.start, item.stop, item.step)):
         ctx.refuse("a slice whose bounds change from tick to tick or depend on the input")
     chosen = range(*item.indices(x.sizes(ctx.axis_sizes)[axis]))
-    if x.axes[axis] == "F" and chosen and chosen.step > 0:
+    if not chosen:
+        ctx.refuse(f"a slice of no entries along axis {axis} of a tensor {described(x)}", "one entry or more")
+    if x.axes[axis] == "F" and chosen.step > 0:
         return feature_slice(ctx, x, axis, chosen)
     if len(chosen) == x.sizes(ctx.axis_sizes)[axis] and chosen.step == 1:
         return x
@@ -214,7 +224,7 @@ def _indexed(ctx: CallContext, x: Value, axis: int, item: Any) -> Value:
         entry = f"t{item.plus:+}" if item.plus else "t"
         ctx.refuse(f"a loop that in its tick t takes entry {entry} of a tensor {described(x)}",
                    "a loop over time begins with the first tick and takes every tick in turn")
-    if not isinstance(item, int):
+    if not isinstance(item, int) or isinstance(item, bool):
         ctx.refuse(f"an index into a tensor {described(x)} that is not a number", "numbers and slices")
     place = item % x.sizes(ctx.axis_sizes)[axis]
     if letter == "F":
@@ -227,8 +237,11 @@ def _indexed(ctx: CallContext, x: Value, axis: int, item: Any) -> Value:
 
 def narrow(ctx: CallContext, x: Any, dim: int, start: Any, length: int) -> Value:
     x = ctx.value(x)
+    axis = dim % len(x.axes)
+    if isinstance(start, int) and start < 0:
+        start += x.sizes(ctx.axis_sizes)[axis]
     stop = TickNumber(start.plus + length) if isinstance(start, TickNumber) else start + length
-    return _sliced(ctx, x, dim % len(x.axes), slice(start, stop))
+    return _sliced(ctx, x, axis, slice(start, stop))
 
 
 def index_select(ctx: CallContext, x: Any, dim: int, index: Any) -> Value:
@@ -253,15 +266,15 @@ def select(ctx: CallContext, x: Any, dim: int, index: Any) -> Value:
     return _indexed(ctx, x, dim % len(x.axes), index)
 
 
-def split(ctx: CallContext, x: Any, *_: Any, dim: int | None = None, **__: Any) -> tuple[Value, ...]:
+def split(ctx: CallContext, x: Any, *_: Any, dim: int | None = None, **__: Any) -> tuple[Any, ...]:
     """`split`, `chunk` and `tensor_split`; the sizes of the parts are those of the recorded results."""
     x = ctx.value(x)
     axis = (dim if dim is not None else _[1] if len(_) > 1 else 0) % len(x.axes)
-    parts: list[Value] = []
+    parts: list[Any] = []
     start = 0
     for result in ctx.call.results:
         stop = start + result.shape[axis]
-        parts.append(_sliced(ctx, x, axis, slice(start, stop)))
+        parts.append(or_refusal(_sliced, ctx, x, axis, slice(start, stop)))
         start = stop
     return tuple(parts)
 

@@ -74,6 +74,7 @@ class RecordedCall:
         neuron: the neuron module, None for other calls.
         keeps_state: whether the neuron module changed its own state, so that it keeps it for its next call.
         entries: for a neuron module, for each tensor that it returned the entry of the returned tuple that holds it.
+        random: whether torch's generator drew numbers for it.
         kept: for a neuron module, the attributes that hold its states after the call, which are the last `results`.
     """
 
@@ -87,6 +88,7 @@ class RecordedCall:
     keeps_state: bool = False
     entries: tuple[int, ...] = ()
     kept: tuple[str, ...] = ()
+    random: bool = False
 
     @property
     def place(self) -> str:

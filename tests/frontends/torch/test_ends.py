@@ -188,3 +188,54 @@ def test_sums_of_other_ticks_are_refused(name):
     with pytest.raises(sc.CompileError) as error:
         sc.load(Two(APART[name]), example_input=example())
     assert {d.code for d in error.value.diagnostics} <= {"SNN104", "SNN110"}
+
+
+# --- results that are no outputs ---------------------------------------------------------------------------
+
+
+def passed_on(function, size=4):
+    def loop(m, x):
+        late, record = torch.zeros(BATCH, size), []
+        for step in x:
+            spikes = m.lif(m.a(step)[:, :size] + late)
+            late = function(spikes)
+            record.append(spikes)
+        return torch.stack(record)
+    return loop
+
+
+@pytest.mark.parametrize(("function", "name", "size"), [
+    (torch.sigmoid, "sigmoid", 4), (lambda y: y.softmax(1), "softmax", 4), (lambda y: y.log_softmax(1), "softmax", 4),
+    (lambda y: y.argmax(1, keepdim=True), "argmax", 1), (lambda y: y.max(1, keepdim=True).indices, "max", 1)])
+def test_functions_that_are_left_out_may_not_be_passed_to_the_next_tick(function, name, size):
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(Two(passed_on(function, size)), example_input=example())
+    assert "SNN110" in {d.code for d in error.value.diagnostics}
+    assert "a recurrence of the result of" in str(error.value)
+    assert name in str(error.value)
+
+
+def assigned(make, part=lambda y: y, reduce=lambda y: y):
+    def loop(m, x):
+        record = make(x)
+        for t, step in enumerate(x):
+            record[t] = part(m.first(step))
+        return reduce(record)
+    return loop
+
+
+@pytest.mark.parametrize(("make", "part", "words"), [
+    (lambda x: torch.zeros(TICKS + 1, BATCH, 4), lambda y: y, "of shape [6, 3, 4]"),
+    (lambda x: torch.zeros(TICKS, BATCH, 4), lambda y: y[:, :1], "of shape [5, 3, 4]"),
+    (lambda x: torch.zeros(TICKS, BATCH, 4, dtype=torch.int64), lambda y: y, "torch.int64, which rounds"),
+    (lambda x: torch.zeros(TICKS, BATCH, 4, dtype=torch.bool), lambda y: y, "torch.bool, which rounds"),
+    (lambda x: torch.zeros(TICKS, BATCH, 4, dtype=torch.float16), lambda y: y, "torch.float16, which rounds")])
+def test_ticks_are_assigned_only_to_a_tensor_of_their_own_shape_and_of_whole_floats(make, part, words):
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(Two(assigned(make, part)), example_input=example())
+    assert {d.code for d in error.value.diagnostics} == {"SNN104"}
+    assert words in str(error.value)
+
+
+def test_the_mean_of_a_tensor_of_all_ticks_is_the_mean_over_the_ticks():
+    check(assigned(lambda x: torch.zeros(TICKS, BATCH, 4), reduce=lambda y: y.mean(0)), reduce=lambda y: y.mean(1))

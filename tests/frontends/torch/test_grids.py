@@ -47,6 +47,50 @@ def test_weights_off_a_grid_have_no_integers() -> None:
     assert grid_of(np.array([[32768.0, 1.0]]), np.array(1.0)) is None
 
 
+@pytest.mark.parametrize("step", [None, np.array(0.25)])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_have_no_integers(number: float, step: Any) -> None:
+    weight = np.array([[0.25, 0.5], [0.75, number]], np.float32)
+    assert grid_of(weight, step) is None
+
+
+def test_a_step_of_zero_gives_no_integers() -> None:
+    assert grid_of(np.zeros((2, 3), np.float32), np.array(0.0)) is None
+
+
+def test_rounded_weights_that_are_no_numbers_are_refused() -> None:
+    net = Rounded(lambda w: torch.round(w * 8) / 8).eval()
+    with torch.no_grad():
+        net.fc.weight[0, 0] = torch.nan
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(net, example_input=(3, 2, 4, 4), values="real")
+    assert "SNN203" in {d.code for d in error.value.diagnostics}
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e-5, 1e-6, 1e-7, 1e-12])
+def test_rows_of_small_rounded_weights_are_kept(factor: float) -> None:
+    factors = torch.tensor([1.0, factor, 1.0, 1.0])
+
+    class Small(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.weight = nn.Parameter(torch.randn(4, 4))
+            self.register_buffer("factors", factors)
+
+        def forward(self, x: Any) -> Any:
+            return nn.functional.linear(x, torch.round(self.weight * 8) * self.factors[:, None]) / self.factors
+
+    net, x = Small().eval(), torch.randint(0, 2, (6, 4)).float()
+    graph = sc.load(net, example_input=x, values="real")
+    with torch.no_grad():
+        wanted = net(x).numpy()
+    assert wanted[:, 1].any()
+    np.testing.assert_allclose(run(graph, x.numpy()[:, None]).outputs["output"][:, 0], wanted, rtol=1e-5, atol=1e-4)
+    (layer,) = (op for op in graph.nodes.values() if isinstance(op, Linear))
+    np.testing.assert_array_equal(layer.weight, torch.round(net.weight.detach() * 8).numpy())
+
+
 class Rounded(nn.Module):  # type: ignore[misc, name-defined]
     """Layers whose weights a function of the test rounds."""
 

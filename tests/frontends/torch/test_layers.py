@@ -188,6 +188,13 @@ FUNCTIONS = {
     "uneven maxima": lambda x: F.adaptive_max_pool2d(x, (4, 2)),
     "more windows than entries": lambda x: F.adaptive_avg_pool2d(x, (8, 5)),
     "interpolated": lambda x: F.interpolate(x, scale_factor=(2, 3)),
+    "sum along an axis of NumPy's name": lambda x: x.sum(axis=1, keepdims=True),
+    "maximum along an axis of NumPy's name": lambda x: x.max(axis=2, keepdims=True).values,
+    "mean in doubles": lambda x: torch.mean(x, axis=(1, 2), dtype=torch.float64),
+    "squeezed by name": lambda x: x.unsqueeze(dim=2).squeeze(dim=2).squeeze(dim=1),
+    "squeezed of no axis": lambda x: x[:, None].squeeze(()), "squeezed of every axis": lambda x: x[:, None].squeeze(),
+    "permuted by name": lambda x: x[:, :1].permute(dims=(0, 2, 1, 3)),
+    "narrow from the end": lambda x: x.narrow(1, -3, 2), "an empty part": lambda x: x.split([0, 4], 1)[1],
 }
 
 
@@ -207,6 +214,7 @@ REFUSED = {
     "a factor that is not whole": lambda x: F.interpolate(x, scale_factor=(1.1, 1.1)),
     "the larger of two": lambda x: torch.max(x, -x), "16 bits": lambda x: x.to(torch.float16).double(),
     "a transposed convolution": lambda x: F.conv_transpose2d(x, torch.ones(4, 2, 3, 3).to(x)),
+    "a truth value as an index": lambda x: x[:, True],
 }
 
 
@@ -217,3 +225,43 @@ def test_unsupported_functions_are_refused_with_their_place(name):
     first = error.value.diagnostics[0]
     assert first.code in ("SNN104", "SNN110")
     assert "test_layers.py line" in first.place
+
+
+NO_ENTRIES = "a slice of no entries along axis 1 of a tensor [batch, 4, 6, 5]"
+CAUSES = {
+    "sum of no axes": (lambda x: x.sum(dim=()), "sum over all axes, batch included"),
+    "mean of no axes": (lambda x: x.mean(dim=[]), "mean over all axes, batch included"),
+    "maximum of no axes": (lambda x: x.amax(dim=()), "amax over all axes, batch included"),
+    "sum of integers": (lambda x: x.sum(1, dtype=torch.int64), "sum to torch.int64, which rounds"),
+    "no entries": (lambda x: x[:, 2:2], NO_ENTRIES), "an empty part": (lambda x: x.split([0, 4], 1)[0], NO_ENTRIES),
+}
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: F.adaptive_avg_pool2d(x, 0), lambda x: F.adaptive_max_pool2d(x, (0, 5))])
+def test_adaptive_pools_to_nothing_are_refused(function):
+    with pytest.raises(sc.CompileError, match=r"to an output of size .*0"):
+        sc.load(Function(function), example_input=image(np.random.default_rng(1), 4, 6, 5))
+
+
+@pytest.mark.parametrize(("function", "weights"), [
+    (lambda x: x.index_select(1, torch.tensor([3, 0, 1])), 12), (lambda x: x.index_select(2, torch.arange(5)), 120),
+    (lambda x: x.index_select(2, torch.arange(6).flip(0)), 144),
+    (lambda x: F.pad(x.flatten(2), (0, 1), mode="circular"), 930), (lambda x: F.adaptive_avg_pool2d(x, (4, 5)), 96),
+    (lambda x: F.adaptive_avg_pool1d(x.flatten(2), 7), 210)])
+def test_choices_and_means_of_many_entries_are_refused(function, weights, monkeypatch):
+    x = image(np.random.default_rng(1), 4, 6, 5)
+    monkeypatch.setattr("snncompile.frontends.torch.axis_maps.MAX_WEIGHTS", weights)
+    check(Function(function), x)
+    monkeypatch.setattr("snncompile.frontends.torch.axis_maps.MAX_WEIGHTS", weights - 1)
+    with pytest.raises(sc.CompileError, match=f"a linear map of {weights} weights"):
+        sc.load(Function(function), example_input=x)
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_refusals_tell_the_cause(name):
+    function, found = CAUSES[name]
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(Function(function), example_input=image(np.random.default_rng(1), 4, 6, 5))
+    first = error.value.diagnostics[0]
+    assert (first.code, first.found) == ("SNN104", found)

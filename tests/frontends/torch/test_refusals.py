@@ -329,6 +329,7 @@ def test_values_follow_the_example_unless_an_option_sets_them():
 
 @pytest.mark.parametrize(("options", "word"), [
     ({}, "example_input"), ({"example_input": "x"}, "example_input"), ({"example_input": (0, 4)}, "example_input"),
+    ({"example_input": (True, 2, 4)}, 'of type "bool"'), ({"example_input": [(2, True)]}, 'of type "tuple"'),
     ({"example_input": (1 << 20, 1 << 20)}, "example_input"), ({"example_input": EXAMPLE, "dt": 1}, '"dt"'),
     ({"example_input": torch.ones(2, 4).to_sparse()}, "example_input"),
     ({"example_input": torch.ones(2, 4, dtype=torch.complex64)}, "example_input"),
