@@ -74,7 +74,7 @@ def _record_pass(module: nn.Module, inputs: Mapping[str, Tensor], neurons: Mappi
                for h in recorder.add_hooks(part, _place_of(path, part), path in neurons)]
     bare = any(tensor.is_meta for tensor in inputs.values())
     mixed = MixedDevices(lambda: recorder.paused) if bare else contextlib.nullcontext()
-    with user_code, _preserved_random_state(), _without_compiling(), torch.no_grad(), mixed:
+    with user_code, _preserved_random_state(report), _without_compiling(), torch.no_grad(), mixed:
         for name, tensor in inputs.items():
             recorder.add_input(tensor, name)
         with recorder:
@@ -149,12 +149,20 @@ def _without_compiling() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _preserved_random_state() -> Iterator[None]:
-    """Restore the random generators of torch, Python and NumPy afterwards."""
+def _preserved_random_state(report: Report) -> Iterator[None]:
+    """Restore the random generators of torch, Python and NumPy afterwards.
+
+    Numbers that Python or NumPy drew are not seen in the recorded calls, so that they are reported here.
+    """
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]):
             yield
+        after = np.random.get_state()
+        same = all(np.array_equal(a, b) for a, b in zip(numpy, after, strict=True))
+        if random.getstate() != python or not same:
+            report("the network", "its forward pass draws random numbers with Python's random or numpy.random",
+                   "draw them once, before forward is called: a graph computes the same in every run")
     finally:
         random.setstate(python)
         np.random.set_state(numpy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,21 @@ def test_functions_that_draw_nothing_in_evaluation_mode_are_constants(function):
     with torch.no_grad():
         wanted = net(x).numpy()
     np.testing.assert_allclose(sc.run(graph, x.numpy()[:, None]).outputs["output"][:, 0], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: np.random.normal(size=624)[0]])
+def test_numbers_that_python_or_numpy_draw_are_refused(draw):
+    """They come to torch as plain numbers, so that no recorded call shows where they are from."""
+    states = random.getstate(), np.random.get_state()
+    with pytest.raises(sc.CompileError) as error:
+        sc.load(Drawing(lambda w: w * float(draw())).eval(), example_input=torch.ones(2, 4))
+    assert {d.code for d in error.value.diagnostics} == {"SNN110"}
+    assert "random numbers" in error.value.diagnostics[0].found
+    assert random.getstate() == states[0]
+    np.testing.assert_equal(np.random.get_state(), states[1])
+
+
+def test_a_generator_of_ones_own_that_is_not_used_in_forward_is_no_matter():
+    rng = random.Random(3)
+    factor = rng.random()
+    assert sc.load(Drawing(lambda w: w * factor).eval(), example_input=torch.ones(2, 4)).populations == {}
