@@ -100,7 +100,7 @@ def _items(start: Callable[[], Iterator[Any]], place: str, count: Callable[[], i
             return
         except CompileError:
             raise
-        except Exception as e:
+        except Exception as e:  # data loaders of users may raise anything
             fail("SNN501", place, f"{type(e).__name__}: {shorten(e, 200)[1:-1]}", "data that can be read")
         data, label = (item[0], item[1] if len(item) > 1 else None) if isinstance(item, (tuple, list)) and item else (
             item, None)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from snncompile.frontends.equations import axis_labels
 from snncompile.frontends.onnx.dataflow import Flow, Terms
 from snncompile.frontends.onnx.file import Node
 from snncompile.frontends.onnx.rearrange import MAX_SELECTION, pointwise, refuse
@@ -16,7 +17,7 @@ from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array
 
 MAX_PRODUCTS = 1 << 32
-SPARE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LABELS = "abcdefghijklmnopqrstuvwxyz,->."
 
 
 def read_einsum(flow: Flow, node: Node) -> Terms:
@@ -69,23 +70,13 @@ def _labels(node: Node, axes: Sequence[int]) -> tuple[list[str], str]:
         axes: the number of axes of each operand.
     """
     equation = str(node.attributes.get("equation", "")).replace(" ", "")
-    left, arrow, right = equation.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(axes) or not set(equation) <= set("abcdefghijklmnopqrstuvwxyz,->."):
+    if equation.partition("->")[0].count(",") + 1 != len(axes) or not set(equation) <= set(LABELS):
         refuse(node, f"the equation {equation[:100]!r}", f"an equation of {len(axes)} operands with lower-case labels")
-    widest = max((n - len(t.replace("...", "")) for t, n in zip(terms, axes, strict=True) if "..." in t), default=0)
-    if not 0 <= widest <= len(SPARE):
-        refuse(node, f"the equation {equation[:100]!r}", "as many labels as each operand has axes")
-    shared = SPARE[:widest]
-    full = [t.replace("...", shared[widest - n + len(t.replace("...", "")):]) for t, n in zip(terms, axes, strict=True)]
-    every = "".join(terms).replace(".", "")
-    once = "".join(sorted(c for c in set(every) if every.count(c) == 1))
-    out = right.replace("...", shared) if arrow else shared + once
-    if any(len(t) != n or "." in t for t, n in zip(full, axes, strict=True)) or "." in out or not out or (
-            len(set(out)) < len(out) or not set(out) <= set("".join(full))):
+    labels = axis_labels(equation, axes)
+    if labels is None:
         refuse(node, f"the equation {equation[:100]!r}", "as many labels as each operand has axes, and none twice in "
                "the result")
-    return full, out
+    return labels
 
 
 def _simple(mine: str, others: list[str], out: str, constants: list[Array]) -> tuple[Op, ...] | None:

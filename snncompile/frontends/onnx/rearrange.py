@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from snncompile.ir.types import Array, Shape
 MAX_SELECTION = 1 << 24
 
 
-def refuse(node: Node, found: str, expected: str, help: str = "") -> Any:
+def refuse(node: Node, found: str, expected: str, help: str = "") -> NoReturn:
     """Raise a `CompileError` with code SNN104 at a node; the texts are those of `Diagnostic`."""
     fail("SNN104", node.place, found, expected, help)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import string
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from snncompile.frontends.equations import axis_labels
 from snncompile.frontends.torch.axis_maps import along_axis, token_mix
 from snncompile.frontends.torch.build import CallContext, described
 from snncompile.frontends.torch.shapes import permute
@@ -38,19 +38,15 @@ class Contraction:
             at: which operand is the value, 0 or 1.
             axes: how many axes the value has.
         """
-        given, arrow, result = equation.replace(" ", "").partition("->")
-        operands = given.split(",")
+        operands = equation.partition("->")[0].split(",")
         if len(operands) != 2 or "..." in operands[1 - at]:
             return None
-        value, constant = operands[at], operands[1 - at]
-        if not arrow:
-            joined = (value + constant).replace("...", "")
-            result = "..." * ("..." in value) + "".join(c for c in sorted(set(joined)) if joined.count(c) == 1)
-        free = [c for c in string.ascii_uppercase if c not in equation]
-        rest = "".join(free[:axes - len(value.replace("...", ""))])
-        found = cls(value.replace("...", rest), constant, result.replace("...", rest))
-        repeated = any(len(set(letters)) < len(letters) for letters in (found.value, found.constant, found.result))
-        return None if repeated or len(found.value) != axes else found
+        labels = axis_labels(equation, [axes if i == at else None for i in range(2)])
+        if labels is None:
+            return None
+        found = cls(labels[0][at], labels[0][1 - at], labels[1])
+        repeated = any(len(set(letters)) < len(letters) for letters in (found.value, found.constant))
+        return None if repeated else found
 
 
 def _ordered(array: Weight, letters: str, order: str) -> Weight:
