@@ -216,7 +216,7 @@ def busy(m, x):
     m.count += 1
     m.seen.append(x)
     m.calls.add_(1)
-    m.last = m.lif(m.fc(x + torch.rand(1).item() * 0 + random.random() * 0 + np.random.rand() * 0))
+    m.last = m.lif(m.fc(x + torch.rand(1).item() * 0))
     return m.norm(m.last)
 
 
