@@ -13,24 +13,9 @@ static void project_lif1_0(small_t *net, const uint8_t *src)
     int16_t *acc = net->acc.lif1.acc0;
     (void)src;
     {
-        const uint8_t *restrict s = src;
-        uint16_t *restrict found = net->scratch.lif1_0.events;
-        const uint32_t count = snn_scan_all_uint8_t_uint16_t(s, 6u, found);
-        uint32_t e = 0;
-        for (; e + 8 <= count; e += 8)
-            snn_add8_int8_t_int16_t(acc, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 0]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 1]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 2]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 3]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 4]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 5]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 6]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 7]) * 8, 8);
-        if (count - e >= 4u) {
-            snn_add4_int8_t_int16_t(acc, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 0]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 1]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 2]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 3]) * 8, 8);
-            e += 4;
-        }
-        if (count - e >= 2u) {
-            snn_add2_int8_t_int16_t(acc, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 0]) * 8, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 1]) * 8, 8);
-            e += 2;
-        }
-        if (count - e >= 1u) {
-            snn_add1_int8_t_int16_t(acc, small_N_lif1_0_WEIGHT0 + (size_t)(found[e + 0]) * 8, 8);
-            e += 1;
-        }
+        for (int o = 0; o < 8; o++)
+            acc[o] = (int16_t)(acc[o]
+                + snn_dot_uint8_t_int8_t_int16_t_pairs(src, small_N_lif1_0_WEIGHT0 + (size_t)o * 6, 6));
     }
 }
 
@@ -42,7 +27,7 @@ static void project_lif1_1(small_t *net, const uint8_t *src)
     {
         for (int o = 0; o < 8; o++)
             acc[o] = (int16_t)(acc[o]
-                + snn_dot_uint8_t_int8_t_int16_t(src, small_N_lif1_1_WEIGHT0 + (size_t)o * 8, 8));
+                + snn_dot_uint8_t_int8_t_int16_t_pairs(src, small_N_lif1_1_WEIGHT0 + (size_t)o * 8, 8));
     }
 }
 
@@ -105,7 +90,7 @@ static void project_lif2_0(small_t *net, const uint8_t *src)
     {
         for (int o = 0; o < 3; o++)
             acc[o] = (int16_t)(acc[o]
-                + snn_dot_uint8_t_int8_t_int16_t(src, small_N_lif2_0_WEIGHT0 + (size_t)o * 8, 8));
+                + snn_dot_uint8_t_int8_t_int16_t_pairs(src, small_N_lif2_0_WEIGHT0 + (size_t)o * 8, 8));
     }
 }
 
