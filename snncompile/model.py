@@ -15,7 +15,7 @@ from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Progress
 from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
-from snncompile.diagnostics import Diagnostic, expect_known, shorten
+from snncompile.diagnostics import Diagnostic, expect_known, fail, shorten
 from snncompile.inputs import WIDER, Data, Outside, range_of, taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
@@ -26,6 +26,8 @@ from snncompile.report.report import Report, decide
 
 MAX_SHOWN = 20
 """The most samples that are shown of a result."""
+MAX_THREADS = 1024
+"""The most parts of the samples that may run at the same time."""
 INTERPRETER = "interpreter"
 """What `Result.backend` is where the integer interpreter ran instead of an emitted program."""
 
@@ -140,7 +142,8 @@ class CompiledModel:
         host = BACKENDS[self.backend].host(self.mapped, self.artifact)
         return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
-    def run(self, x: Data, progress: Progress | None = None, outside: Outside = "cut") -> Result:
+    def run(self, x: Data, progress: Progress | None = None, outside: Outside = "cut",
+            threads: int = 1) -> Result:
         """Run the emitted program, or the interpreter where this machine lacks the tools for that.
 
         Args:
@@ -149,14 +152,17 @@ class CompiledModel:
             progress: called with how many samples are done and how many there are.
             outside: what becomes of values outside of the range that the network was compiled for: "cut" to the range,
                 with a warning, and counted in the result; or "error".
+            threads: how many parts of the samples the emitted program runs at the same time, from 1 to MAX_THREADS.
 
         Raises:
-            CompileError: SNN501 for samples that do not fit the network.
+            CompileError: SNN501 for samples that do not fit the network, and for another number of threads.
         """
+        if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+            fail("SNN501", "option threads", repr(threads)[:80], f"a whole number from 1 to {MAX_THREADS}")
         given, cut = self._taken(x, outside)
         if self.host is None:
             return self._interpret(given, progress, cut)
-        outputs, counts = self.host.run(given, progress)
+        outputs, counts = self.host.run(given, progress, threads)
         return self._result(outputs, counts, self.backend, cut)
 
     def reference(self, x: Data, progress: Progress | None = None, outside: Outside = "cut") -> Result:

@@ -39,6 +39,8 @@ def run(
                                                metavar="FILE.npz", show_default=False)] = None,
     outside: Annotated[str, typer.Option("--outside", help="What becomes of values outside of the range that the "
                                          "network was compiled for.", metavar="cut|error")] = "cut",
+    threads: Annotated[int, typer.Option("--threads", help="How many parts of the samples run at the same time.",
+                                         metavar="N")] = 1,
     reference: Annotated[bool, typer.Option("--reference", help="Run the integer interpreter.")] = False,
     target: TargetName = "c99",
     calibrate: Calibrate = None,
@@ -58,7 +60,8 @@ def run(
     given = samples_for(model.graph, data, samples)
     note_on_labels(out, labels, data)
     classes = labels_of(labels, data)
-    result, seconds = _timed(out, model, given, reference, outside)
+    options = {"outside": outside} if reference else {"outside": outside, "threads": threads}
+    result, seconds = _timed(out, model, given, reference, options)
     correct = None if classes is None else _correct(result, classes)
     if output is not None:
         _write(output, result)
@@ -78,7 +81,7 @@ def _opened(folder: str, compiling: tuple[LibraryOptions, ...], calibrate: str |
     return open_build(folder)
 
 
-def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool, outside: Any
+def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool, options: dict[str, Any]
            ) -> tuple[Result, float]:
     from snncompile.backends.table import BACKENDS
 
@@ -91,7 +94,7 @@ def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: b
         work = model.reference if reference else model.run
         with warnings.catch_warnings():  # what was cut is told as a note
             warnings.simplefilter("ignore", UserWarning)
-            result = work(given, lambda done, whole: counter("run", done, whole), outside)
+            result = work(given, lambda done, whole: counter("run", done, whole), **options)
     seconds = time.perf_counter() - start
     out.note([_note_on_cut(model, name, count) for name, count in result.cut.items()])
     return result, seconds
