@@ -94,7 +94,8 @@ class Graph:
         `verify` infers them anew.
         """
         if known.keys() >= self.nodes.keys():
-            self.__dict__.update(shapes={name: known[name] for name in self.nodes}, **{ASSUMED: True})
+            own = known if len(known) == len(self.nodes) else {name: known[name] for name in self.nodes}
+            self.__dict__.update(shapes=own, **{ASSUMED: True})
         return self
 
     def infer_shapes(self) -> Mapping[str, Shape]:

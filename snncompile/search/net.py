@@ -365,7 +365,7 @@ class Net:
         if not any(isinstance(op, Output) for op in self._nodes.values()):
             self.output()
         graph = Graph(self.name, self._nodes, tuple(self._edges), meta=self.meta)
-        return graph.with_shapes(self._shapes)
+        return graph.with_shapes(dict(self._shapes))
 
     def _new(self, op: Op, name: str, shape: Shape) -> str:
         if name in self._nodes:

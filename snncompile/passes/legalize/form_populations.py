@@ -96,6 +96,7 @@ def _cuts(graph: Graph, operators: Set[str], accumulate: bool) -> set[str]:
     cuts: set[str] = set()
     constant = _with_constant(graph, operators)
     outputs, curved = graph.outputs, {n for n in operators if not graph.nodes[n].linear}
+    late = any(e.delay for e in graph.edges)
     for name in graph.nodes:
         if name not in operators:
             continue
@@ -103,9 +104,9 @@ def _cuts(graph: Graph, operators: Set[str], accumulate: bool) -> set[str]:
         weighty = len(readers) > 1 and (bool(op.arrays) or isinstance(op, SpikeProduct)
                                         or len(graph.edges_into[name]) > 1)
         if any(e.dst in outputs for e in readers) \
-                or (op.linear and any(e.dst in curved for e in readers)) \
+                or (curved and op.linear and any(e.dst in curved for e in readers)) \
                 or (accumulate and weighty) \
-                or (name in constant and any(e.delay for e in readers)):
+                or (late and name in constant and any(e.delay for e in readers)):
             cuts.add(name)
     return cuts | _loop_cuts(graph, operators - cuts)
 
