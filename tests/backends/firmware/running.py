@@ -1,0 +1,57 @@
+"""Random graphs as firmware in an emulator, against the integer interpreter, and what a linked program takes."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from snncompile.backends.artifact import Artifact
+from snncompile.backends.backend import Request
+from snncompile.backends.c.interface import Interface
+from snncompile.backends.firmware.build import built
+from snncompile.backends.firmware.emit import emit
+from snncompile.backends.firmware.host import FirmwareHost
+from snncompile.backends.firmware.processors import PROCESSORS
+from snncompile.ir.graph import Graph
+from snncompile.model import inside_differences
+from snncompile.targets.load import load_target
+from snncompile.targets.sections import MAX_KIB
+from tests.backends.exactness import Case
+from tests.tools import needs
+
+ALL = tuple(PROCESSORS)
+tools = {name: needs(*PROCESSORS[name].tools) for name in ALL}
+
+
+def firmware(graph: Graph, processor: str, rates: Mapping[str, float] | None = None) -> Artifact:
+    """What is emitted for a board with as much memory as the emulator has."""
+    target = load_target(f"{processor} flash_kib={MAX_KIB} ram_kib={MAX_KIB}")
+    return emit(Request(graph, target, rates=rates or {}))
+
+
+def differences(case: Case, processor: str) -> list[str]:
+    """Where firmware differs from the interpreter: in whole runs, tick by tick, in states, or in its counts."""
+    host = FirmwareHost.of(case.graph, firmware(case.graph, processor, case.rates), PROCESSORS[processor])
+    traced, (outputs, counts) = host.trace(case.x), host.run(case.x)
+    places = inside_differences(case.wanted, traced)
+    for name, wanted in case.wanted.outputs.items():
+        places += [f"output {name}, tick by tick"] * (not np.array_equal(wanted, traced.outputs[name]))
+        places += [f"output {name}, whole run"] * (not np.array_equal(wanted, outputs[name]))
+    for name, emitted in case.wanted.emitted.items():
+        total = np.abs(emitted.astype(np.int64)).reshape(len(emitted), -1).sum(1)
+        places += [f"count of {name}"] * (not np.array_equal(total, counts[name]))
+    return places
+
+
+def linked(graph: Graph, artifact: Artifact, processor: str) -> dict[str, int]:
+    """Bytes of each section of the linked self-test, as the tool `size` tells them."""
+    found = PROCESSORS[processor]
+    program = built(artifact.files, found, Interface.of(graph).prefix, "selftest", "-DSELFTEST_EMULATED")
+    with tempfile.TemporaryDirectory() as folder:
+        lines = subprocess.run([f"{found.prefix}size", "-A", str(program)], cwd=Path(folder), capture_output=True,
+                               text=True, check=True).stdout.splitlines()
+    return {words[0]: int(words[1]) for words in map(str.split, lines) if len(words) == 3 and words[1].isdigit()}
