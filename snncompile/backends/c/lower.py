@@ -31,7 +31,7 @@ CHUNK_BYTES = 1 << 18
 """The most bytes of the rows of all inputs and populations in a chunk, so that they stay in a processor's cache."""
 MAX_CHUNK = 64
 """The most ticks in a chunk."""
-FAMILIES = ("add", "dot", "pool", "scan")
+FAMILIES = ("add", "dot", "pairs", "pool", "scan", "words")
 """The families of helper functions that the template `snn.h.j2` prints."""
 
 

@@ -12,7 +12,8 @@ from snncompile.backends.cache import kept
 from snncompile.backends.firmware.processors import EMULATION, Processor
 from snncompile.diagnostics import fail
 
-OPTIMIZE = ("-O2",)
+OPTIMIZE = ("-O2", "-fno-tree-vectorize")
+"""There are no vector registers, and code that was arranged for them is longer and slower."""
 FLAGS = ("-std=c99", "-ffreestanding", "-fbuiltin", "-ffunction-sections", "-fdata-sections", "-isystem", "freestanding",
          "-I.")
 """Without a C library, but with functions such as `memcpy` known to the compiler."""
