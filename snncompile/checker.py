@@ -98,7 +98,7 @@ def _with_board(verdict: Verdict, graph: Graph, table: LayerTable, target: Targe
     from snncompile.backends.firmware.lower import lowered
     from snncompile.backends.firmware.memory import memory_use, misfits
 
-    use = memory_use(lowered(graph, target, {}))
+    use = memory_use(lowered(graph, target, {}), target.board.processor)
     taken = {"flash": (use.flash.used, target.board.flash_bytes), "ram": (use.ram.used, target.board.data_bytes)}
     small = misfits(graph.name, use, target)
     over = tuple(Violation(rule, *taken[rule], small[f"{rule}_kib"]) for rule in taken if f"{rule}_kib" in small)

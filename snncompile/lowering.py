@@ -82,7 +82,7 @@ class Order:
         named = *(n for n, value in whole.items() if value is not None), *(["layers"] if widths else [])
         if folded(by_layer) or folding:
             _expect_folded(target)
-        if program and target.backend != "c":
+        if program and target.backend not in ("c", "firmware"):
             fail("SNN404", f"options {', '.join(program)}", f"target {shorten(target.name)}", "a target for emitted C",
                  "see `snnc targets`")
         return cls(choices, by_layer, wish, named, Folding(**folding), Program(**program), calibration or Samples(),

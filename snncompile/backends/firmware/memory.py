@@ -14,6 +14,7 @@ from snncompile.backends.firmware.code import code_bytes
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.targets.target import Target
 
+WORD_BYTES = 4
 Field = tuple[int, int]
 """Size and alignment, in bytes."""
 
@@ -39,14 +40,19 @@ class Use:
     ram: MemoryUse
 
 
-def memory_use(net: Net) -> Use:
-    """What a network takes of a microcontroller's memory."""
-    return Use(_flash(net), _ram(net))
+def memory_use(net: Net, processor: str) -> Use:
+    """What a network takes of the memory of a microcontroller with this processor."""
+    return Use(_flash(net, processor), _ram(net))
+
+
+def constant_bytes(net: Net) -> int:
+    """Bytes of all constants in flash, each in whole words."""
+    return sum(-(-d.values.nbytes // WORD_BYTES) * WORD_BYTES for d in net.data)
 
 
 def expect_fit(net: Net, target: Target) -> Use:
     """What a network takes; raises SNN416 for each memory of the target that is too small for it."""
-    use = memory_use(net)
+    use = memory_use(net, target.board.processor or "")
     problems = misfits(net.label, use, target)
     if problems:
         raise CompileError(tuple(problems.values()))
@@ -72,12 +78,11 @@ def misfits(name: str, use: Use, target: Target) -> dict[str, Diagnostic]:
     return small
 
 
-def _flash(net: Net) -> MemoryUse:
+def _flash(net: Net, processor: str) -> MemoryUse:
     own: dict[str, int] = {}
     for data in net.data:
         own[_owner(net, data.name)] = own.get(_owner(net, data.name), 0) + data.values.nbytes
-    code = code_bytes(net)
-    return MemoryUse(code + sum(-(-d.values.nbytes // 4) * 4 for d in net.data), own)
+    return MemoryUse(code_bytes(net, processor) + constant_bytes(net), own)
 
 
 def _owner(net: Net, name: str) -> str:
@@ -93,7 +98,7 @@ def _ram(net: Net) -> MemoryUse:
     states, kept, sums = [], [], [(1, 1)]
     for p in net.populations:
         state = _struct(_array(s.type, p.source.size) for s in p.states)
-        acc = _struct(_array(a.type, p.source.size) for a in p.accumulators)
+        acc = _struct(_by_words(_array(a.type, p.source.size)) for a in p.accumulators)
         own[p.source.label] += state[0] + acc[0] + max((_scratch(p, i)[0] for i in range(len(p.projections))), default=0)
         states += [state] * bool(p.states)
         (kept if p.standing else sums).append(acc)
@@ -116,6 +121,11 @@ def _scratch(population: PopulationCode, number: int) -> Field:
 def _array(kind: str, size: int) -> Field:
     item = DTYPES[kind].itemsize
     return item * size, item
+
+
+def _by_words(array: Field) -> Field:
+    """An array that begins at a whole word."""
+    return array[0], max(array[1], WORD_BYTES)
 
 
 def _struct(fields: Iterable[Field]) -> Field:

@@ -103,6 +103,11 @@ class Update:
     max_lanes: int = MAX_LANES
 
     @property
+    def scalar(self) -> bool:
+        """Whether it is for a processor without vector registers, for which no constant is repeated."""
+        return self.max_lanes == 0
+
+    @property
     def program(self) -> Program:
         """The integer program of one neuron; see `ir.operations` for what each operation computes."""
         return self.op.program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snncompile.backends.artifact import Artifact
+from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.backend import Request
 from snncompile.backends.c.interface import Interface
 from snncompile.backends.firmware.build import built
@@ -17,6 +18,7 @@ from snncompile.backends.firmware.emit import emit
 from snncompile.backends.firmware.host import FirmwareHost
 from snncompile.backends.firmware.processors import PROCESSORS
 from snncompile.ir.graph import Graph
+from snncompile.ir.types import Array
 from snncompile.model import inside_differences
 from snncompile.targets.load import load_target
 from snncompile.targets.sections import MAX_KIB
@@ -27,10 +29,11 @@ ALL = tuple(PROCESSORS)
 tools = {name: needs(*PROCESSORS[name].tools) for name in ALL}
 
 
-def firmware(graph: Graph, processor: str, rates: Mapping[str, float] | None = None) -> Artifact:
+def firmware(graph: Graph, processor: str, rates: Mapping[str, float] | None = None, golden: Golden | None = None
+             ) -> Artifact:
     """What is emitted for a board with as much memory as the emulator has."""
     target = load_target(f"{processor} flash_kib={MAX_KIB} ram_kib={MAX_KIB}")
-    return emit(Request(graph, target, rates=rates or {}))
+    return emit(Request(graph, target, rates=rates or {}, golden=golden))
 
 
 def differences(case: Case, processor: str) -> list[str]:
@@ -55,3 +58,15 @@ def linked(graph: Graph, artifact: Artifact, processor: str) -> dict[str, int]:
         lines = subprocess.run([f"{found.prefix}size", "-A", str(program)], cwd=Path(folder), capture_output=True,
                                text=True, check=True).stdout.splitlines()
     return {words[0]: int(words[1]) for words in map(str.split, lines) if len(words) == 3 and words[1].isdigit()}
+
+
+def program_bytes(sections: Mapping[str, int]) -> tuple[int, int]:
+    """Bytes of flash and of RAM; the 8 bytes in which the self-test counts are not the network's."""
+    return sections[".text"] + sections.get(".data", 0), sections[".bss"] + sections.get(".data", 0) - 8
+
+
+def on_processor(graph: Graph, x: Mapping[str, Array], processor: str, costs: Mapping[str, float]) -> dict[str, Array]:
+    """The outputs of whole runs in an emulator, with kernels chosen by these costs."""
+    target = load_target(f"{processor} flash_kib={MAX_KIB} ram_kib={MAX_KIB}")
+    found = emit(Request(graph, dataclasses.replace(target, kernels=costs)))
+    return FirmwareHost.of(graph, found, PROCESSORS[processor]).run(x)[0]
