@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -36,51 +36,78 @@ def fitted() -> Mapping[str, Mapping[str, float]]:
 
 
 def printed(net: Net) -> dict[str, float]:
-    """What the program of a network is made of, and how often."""
-    counts: Counter[str] = Counter({"program": 1, "population": len(net.populations)})
-    counts["port"] = len(net.inputs) + len(net.outputs)
-    counts["reordered port"] = sum(not p.source.plain for p in (*net.inputs, *net.outputs))
-    counts["history"] = sum(s.history > 0 for s in net.sources)
-    counts["projection"] = len(net.projections)
+    """What the program of a network is made of, and how often: `part: what`, the part being the function that it stands in.
+
+    Parts are "helper", "project", "update", and "rest".
+    """
+    counts: Counter[str] = Counter({"rest: program": 1, "rest: population": len(net.populations)})
+    counts["rest: port"] = len(net.inputs) + len(net.outputs)
+    counts["rest: reordered port"] = sum(not p.source.plain for p in (*net.inputs, *net.outputs))
+    counts["rest: history"] = sum(s.history > 0 for s in net.sources)
+    counts["rest: projection"] = len(net.projections)
+    counts["rest: loop"] = sum(loops for loops, _ in net.groups)
     for population in net.populations:
         _count_population(counts, population)
-    kernels = [k for j in net.projections for k in j.kernels]
-    for k in kernels:
-        _count_kernel(counts, k)
-    functions = {(_wide(k), k.kernel.repeats > 0, k.weight.values.dtype.char, k.dst.type)
-                 for k in kernels if ("add" in {h.family for h in k.kernel.helpers})}
-    for wide, repeats, *_ in functions:
-        counts[f"{wide}{'sums' if repeats else 'products'} of rows"] += 1
-    for _, _, mode in net.helpers["scan"]:
-        counts[f"scan {mode}"] += 1
+    for projection in net.projections:
+        counts["project: projection"] += 1
+        for k in projection.kernels:
+            _count_kernel(counts, k)
+    counts.update(dict.fromkeys((f"helper: {name}" for name in _helpers(net)), 1))
     for parts in net.helpers["words"]:
         bits, words, outputs = map(int, parts[-1].split())
-        counts["words"] += words * (16 if bits == 8 else 8) // bits
-        counts[f"{'wide ' * ('int64_t' in parts)}output of words"] += outputs
-    counts["pairs"] = len(net.helpers["pairs"])
-    counts["dot"] = len(net.helpers["dot"])
+        counts["words: function"] += 1
+        counts["words: sum"] += words * (16 if bits == 8 else 8) // bits
+        counts[f"words: output in {_size(parts[0])} bits"] += outputs
     return {what: float(count) for what, count in counts.items() if count}
 
 
+def _helpers(net: Net) -> Iterator[str]:
+    """The helper functions that are called. Rows of weights are added by one family of them, or multiplied by another."""
+    for projection in net.projections:
+        for k in projection.kernels:
+            families = {h.family for h in k.kernel.helpers}
+            if "add" in families:
+                small = " small" * k.kernel.small
+                yield (f"{'sums' if k.kernel.repeats else f'products{small}'} of rows, {_size(k.weight.values.dtype.name)} and "
+                       f"{_size(k.dst.type)} bits")
+            if "dot" in families:
+                yield (f"{'dot' if k.kernel.name == 'linear_dense' else 'spread'}, {_size(k.src.type)}, "
+                       f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
+    for source, _, mode in net.helpers["scan"]:
+        yield f"scan {mode}, {_size(source)} bits"
+    for mode, source, into in net.helpers["pool"]:
+        yield f"pool {mode}, {_size(source)} and {_size(into)} bits"
+    if net.helpers["pairs"]:
+        yield "pairs"
+
+
+def _size(kind: str) -> str:
+    """The bits of an integer type."""
+    return kind.removeprefix("u").removeprefix("int").removesuffix("_t")
+
+
 def _count_population(counts: Counter[str], population: PopulationCode) -> None:
-    counts["state"] += len(population.states)
-    counts["first state"] += sum(s.initials is not None or bool(s.initial) for s in population.states)
-    counts["accumulator"] += len(population.accumulators)
-    counts["standing"] += population.standing
-    counts["nested update"] += population.blocks > 1
+    counts["rest: state"] += len(population.states)
+    counts["rest: first state"] += sum(s.initials is not None or bool(s.initial) for s in population.states)
+    counts["rest: accumulator"] += len(population.accumulators)
+    counts["rest: standing"] += population.standing
+    counts["update: function"] += 1
+    counts["update: state"] += len(population.states)
+    counts["update: nested"] += population.blocks > 1
     for line in population.lines:
-        word = next((f" {w}" for w in ("look_up", "floor_div", "wrap") if w in line.text), "")
-        counts[f"{'wide ' * (line.type == 'int64_t')}statement{word}"] += 1
+        word = next((f", {w.strip()}" for w in ("look_up", "floor_div", "wrap", "SATURATE", "?", ">>", " * ")
+                     if w in line.text), "")
+        counts[f"update: {'wide ' * (line.type == 'int64_t')}statement{word}"] += 1
 
 
 def _count_kernel(counts: Counter[str], k: KernelView) -> None:
     name = "small" if k.kernel.name in SMALL else k.kernel.name
-    counts[f"{_wide(k)}kernel {name}"] += 1
-    if name.startswith(("conv", "packed")):
-        counts["strided kernel"] += max(k.geometry.stride) > 1
+    counts[f"project: {name}"] += 1
+    counts["project: wide kernel"] += k.dst.type == "int64_t"
+    if name.startswith(("conv", "packed", "pool")):
+        counts["project: strided kernel"] += max(k.geometry.stride) > 1
+        counts["project: flat kernel"] += k.geometry.out_height == 1
+    if name in ("linear_event", "conv_runs", "conv_taps"):
+        counts["project: sums of rows"] += k.kernel.repeats > 0
     if name == "linear_words":
-        counts["kernel linear_words"] += len({block[1:] for block in k.kernel.blocks}) - 1
-
-
-def _wide(k: KernelView) -> str:
-    return "wide " if k.dst.type == "int64_t" else ""
+        counts["project: linear_words"] += len({block[1:] for block in k.kernel.blocks}) - 1

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -52,12 +50,21 @@ def differences(case: Case, processor: str) -> list[str]:
 
 def linked(graph: Graph, artifact: Artifact, processor: str) -> dict[str, int]:
     """Bytes of each section of the linked self-test, as the tool `size` tells them."""
+    lines = _told(graph, artifact, processor, "size", "-A")
+    return {words[0]: int(words[1]) for words in lines if len(words) == 3 and words[1].isdigit()}
+
+
+def symbols(graph: Graph, artifact: Artifact, processor: str) -> dict[str, int]:
+    """Bytes of each function and variable of the linked self-test."""
+    return {words[3]: int(words[1], 16) for words in _told(graph, artifact, processor, "nm", "-S") if len(words) == 4}
+
+
+def _told(graph: Graph, artifact: Artifact, processor: str, tool: str, option: str) -> list[list[str]]:
+    """What a tool of the cross compiler tells of the linked self-test: the words of each line."""
     found = PROCESSORS[processor]
     program = built(artifact.files, found, Interface.of(graph).prefix, "selftest", "-DSELFTEST_EMULATED")
-    with tempfile.TemporaryDirectory() as folder:
-        lines = subprocess.run([f"{found.prefix}size", "-A", str(program)], cwd=Path(folder), capture_output=True,
-                               text=True, check=True).stdout.splitlines()
-    return {words[0]: int(words[1]) for words in map(str.split, lines) if len(words) == 3 and words[1].isdigit()}
+    done = subprocess.run([f"{found.prefix}{tool}", option, str(program)], capture_output=True, text=True, check=True)
+    return [line.split() for line in done.stdout.splitlines()]
 
 
 def program_bytes(sections: Mapping[str, int]) -> tuple[int, int]:
