@@ -1,6 +1,6 @@
 """Fits what code takes on microcontrollers, and tells how far RAM and flash of other networks are off.
 
-    python benchmarks/firmware_code.py --graphs 150 --write     # fits; tells first how far graphs are off that were left out
+    python benchmarks/firmware_code.py --graphs 150 --write   # fits, and first tells how far graphs left out are off
     python benchmarks/firmware_code.py --graphs 40 --first 9000000
 
 Random graphs of the tests are quantized in random ways, emitted and linked for each processor. What `size` tells of the
@@ -67,7 +67,8 @@ def main() -> None:
 
 
 def _measured(seed: int, graph, processor: str):
-    """What is printed, the code by part and the constants as linked, and RAM as reported and as linked, of one graph."""
+    """What is printed, the code by part and the constants as linked, and RAM as reported and as linked, of one
+    graph."""
     try:
         case = random_case(graph, seed)
     except CompileError:
@@ -76,14 +77,16 @@ def _measured(seed: int, graph, processor: str):
     emitted = firmware(case.graph, processor, case.rates, case.golden)
     flash, ram = program_bytes(linked(case.graph, emitted, processor))
     sizes = symbols(case.graph, emitted, processor)
-    parts = {part: sum(size for name, size in sizes.items() if name.startswith(start)) for part, start in STARTS.items()}
+    parts = {part: sum(size for name, size in sizes.items() if name.startswith(start))
+             for part, start in STARTS.items()}
     parts["helper"] -= parts["words"]
     parts["rest"] = flash - constant_bytes(net) - sum(parts.values())
     yield printed(net), parts, constant_bytes(net), memory_use(net, processor).ram.used, ram
 
 
 def _fit(rows) -> dict[str, float]:
-    """The weights of each part, fitted to the bytes of that part; what counts is by which share of the flash they are off."""
+    """The weights of each part, fitted to the bytes of that part; what counts is by which share of the flash they are
+    off."""
     fitted: dict[str, float] = {}
     share = 1 / np.array([sum(parts.values()) + constants for _, parts, constants, _, _ in rows])
     for part in (*STARTS, "rest"):
@@ -100,8 +103,8 @@ def _tell(processor: str, rows, weights) -> None:
                       / (sum(parts.values()) + constants) - 1 for row, parts, constants, _, _ in rows])
     ram = np.array([told / used - 1 for *_, told, used in rows])
     near = np.abs(flash)
-    print(f"{processor}: {len(rows)} networks, flash off by {near.mean():.1%} on average, by at most 5 % in {np.mean(near <= 0.05):.0%}, "
-          f"at most {near.max():.1%}; RAM off by at most {np.abs(ram).max():.2%}", flush=True)
+    print(f"{processor}: {len(rows)} networks, flash off by {near.mean():.1%} on average, by at most 5 % in "
+          f"{np.mean(near <= 0.05):.0%}, at most {near.max():.1%}; RAM off by at most {np.abs(ram).max():.2%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
     python benchmarks/firmware_kernels.py [--processors cortex-m4 rv32imac]
 
-A fully connected layer (256 to 64) and a convolution (16 channels to 32, 3 x 3, on 8 x 8) run in QEMU with each kernel that
-applies. A dense kernel's cost is what a tick takes above that of a silent one, for each synapse. Of an event kernel it is the
-slope between two rates, for each synapse of an active input. All are divided by the cost of the dense kernel of the layer.
+A fully connected layer (256 to 64) and a convolution (16 channels to 32, 3 x 3, on 8 x 8) run in QEMU with each kernel
+that applies. A dense kernel's cost is what a tick takes above that of a silent one, for each synapse. Of an event
+kernel it is the slope between two rates, for each synapse of an active input. All are divided by the cost of the dense
+kernel of the layer.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 
@@ -63,9 +65,10 @@ def _instructions(processor: str, layer: str, kernel: str, rate: float) -> tuple
     rng = np.random.default_rng(0)
     shape, make, _ = LAYERS[layer]
     op = make(lambda size: rng.normal(0, 0.05, size).astype(np.float32))
-    nodes = {"in": Input(shape), "op": op, "lif": Neuron.of("lif", Firing(), decay=0.875, threshold=1.0), "out": Output()}
+    neuron = Neuron.of("lif", Firing(), decay=0.875, threshold=1.0)
+    nodes = {"in": Input(shape), "op": op, "lif": neuron, "out": Output()}
     names = list(nodes)
-    graph = Graph("layer", nodes, tuple(Edge(a, b) for a, b in zip(names, names[1:], strict=False)))
+    graph = Graph("layer", nodes, tuple(Edge(a, b) for a, b in pairwise(names)))
     x = (rng.random((SAMPLES, TICKS, *shape)) < 0.1).astype(float)
     target = load_target(f"{processor} ram_kib=512 flash_kib=1024")
     forced = dataclasses.replace(target, kernels={k.name: 0.0 if k.name == kernel else 1e9 for k in WEIGHTED})

@@ -1,8 +1,8 @@
 """Many random networks as firmware: `python -m tests.long_firmware --graphs 300 --processors cortex-m3 rv32imac`.
 
-Every graph is quantized in a random way, emitted for each processor, built by its cross compiler, run in QEMU, and compared
-with the integer interpreter in every spike, state, tick and sample. Prints what differs, and a summary; exits with 1 if
-anything did.
+Every graph is quantized in a random way, emitted for each processor, built by its cross compiler, run in QEMU, and
+compared with the integer interpreter in every spike, state, tick and sample. Prints what differs, and a summary; exits
+with 1 if anything did.
 """
 
 from __future__ import annotations

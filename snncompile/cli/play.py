@@ -177,8 +177,8 @@ def verify(
                         f"{plural(comparison.samples, 'sample')} of {plural(comparison.ticks, 'tick')}, every spike "
                         f"and state of {plural(comparison.populations, 'population')}"))
     if comparison.instructions is not None:
-        out.step(StepReport("count", f"{comparison.instructions:,.0f} instructions a sample", "in an emulator, which knows "
-                            "no cycles"))
+        out.step(StepReport("count", f"{comparison.instructions:,.0f} instructions a sample",
+                            "in an emulator, which knows no cycles"))
     return {"samples": comparison.samples, "ticks": comparison.ticks, "populations": comparison.populations,
             "backend": comparison.backend, "instructions": comparison.instructions}
 

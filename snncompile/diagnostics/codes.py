@@ -273,8 +273,8 @@ CODES: dict[str, Code] = {
     ),
     "SNN609": Code(
         "the emulation of a microcontroller failed",
-        "The emitted firmware was built by a cross compiler and started in QEMU; one of them is not installed, refused it, "
-        "or ended with an error. Debian and Ubuntu have the packages `gcc-arm-none-eabi` and `qemu-system-arm` for "
+        "The emitted firmware was built by a cross compiler and started in QEMU; one of them is not installed, refused "
+        "it, or ended with an error. Debian and Ubuntu have the packages `gcc-arm-none-eabi` and `qemu-system-arm` for "
         "Cortex-M, `gcc-riscv64-unknown-elf` and `qemu-system-misc` for RISC-V.",
     ),
     "SNN701": Code(

@@ -31,7 +31,7 @@ def device_memory(table: LayerTable, target: Target) -> Measured:
 
 
 def _bytes(measure: Callable[[LayerTable], Array], limit: Callable[[Target], int], what: str) -> Words:
-    """The words of a rule on the memory of a microcontroller: what a network takes at least, and of which population."""
+    """The words of a rule on a microcontroller's memory: what a network takes at least, and of which population."""
     def say(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
         own = np.where(table.populations.network == row, measure(table), -1)
         largest = int(own.argmax())

@@ -36,8 +36,8 @@ class Target:
             partitioned and costed.
         provisional: whether there is too little public evidence to rely on its figures.
         arithmetic: the options of the integer representation that the user does not choose.
-        neurons, registers, network, weights, limits, timing, memory, mesh, fabric, board: the sections of its description;
-            see `sections`.
+        neurons, registers, network, weights, limits, timing, memory, mesh, fabric, board: the sections of its
+            description; see `sections`.
         costs: cost profiles by name.
         kernels: the time that a synapse takes with each kernel of an emitted program, by the name of the kernel,
             relative to a dense kernel.

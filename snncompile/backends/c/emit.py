@@ -41,7 +41,8 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
     Raises:
         CompileError: SNN204 for an output that reads a sum or an operator.
     """
-    return artifact(graph, lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk), golden)
+    net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk)
+    return artifact(graph, net, golden)
 
 
 def artifact(graph: Graph, net: Net, golden: Golden | None) -> Artifact:

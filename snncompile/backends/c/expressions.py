@@ -84,7 +84,7 @@ def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Ste
 
 
 def _clips(program: Program, ranges: tuple[Interval, ...]) -> dict[int, tuple[int, int, int]]:
-    """The steps that are the outer half of a clip to a signed integer, `min(max(x, -2**(bits - 1)), 2**(bits - 1) - 1)`.
+    """The steps that are the outer half of a clip to a signed integer: `min(max(x, -half), half - 1)`.
 
     Returns:
         For each its inner half, which nothing else reads, the step x, and the bits. All of them fit 32 bits.

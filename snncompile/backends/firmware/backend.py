@@ -15,8 +15,8 @@ class FirmwareBackend:
 
     name = "firmware"
     title = "emitted firmware"
-    tools = ("a cross compiler and QEMU: arm-none-eabi-gcc and qemu-system-arm for Cortex-M, riscv64-unknown-elf-gcc and "
-             "qemu-system-riscv32 for RISC-V")
+    tools = ("a cross compiler and QEMU: arm-none-eabi-gcc and qemu-system-arm for Cortex-M, riscv64-unknown-elf-gcc "
+             "and qemu-system-riscv32 for RISC-V")
 
     def check(self, graph: Graph, target: Target) -> tuple[Diagnostic, ...]:
         """SNN410 for each product of spikes. Whether the memory is enough is known once the graph is in integers."""
@@ -39,7 +39,7 @@ class FirmwareBackend:
         return f"make -C {folder}/{self.name} run"
 
     def lacking(self, artifact: Artifact) -> str:
-        """The tools that this machine lacks for the processor of the program, and the Debian packages that have them."""
+        """The tools that this machine lacks for the processor of the program, with their Debian packages."""
         from snncompile.backends.firmware.host import processor_of
 
         processor = processor_of(artifact)

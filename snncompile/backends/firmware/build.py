@@ -14,8 +14,8 @@ from snncompile.diagnostics import fail
 
 OPTIMIZE = ("-O2", "-fno-tree-vectorize")
 """There are no vector registers, and code that was arranged for them is longer and slower."""
-FLAGS = ("-std=c99", "-ffreestanding", "-fbuiltin", "-ffunction-sections", "-fdata-sections", "-isystem", "freestanding",
-         "-I.")
+FLAGS = ("-std=c99", "-ffreestanding", "-fbuiltin", "-ffunction-sections", "-fdata-sections", "-isystem",
+         "freestanding", "-I.")
 """Without a C library, but with functions such as `memcpy` known to the compiler."""
 LINK = ("-nostdlib", "-Wl,--gc-sections")
 TIMEOUT_S = 600

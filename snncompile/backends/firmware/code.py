@@ -1,8 +1,8 @@
 """An estimate of the bytes of code that a cross compiler makes of a network.
 
-Code is a weighted sum of what is printed: statements of updates, kernels, helper functions, arguments and so on. The weights were
-fitted to random networks that were built and linked; `benchmarks/firmware_code.py` does that, and tells how far the estimate is
-off. The start-up code and the self-test are counted too, as `program`.
+Code is a weighted sum of what is printed: statements of updates, kernels, helper functions, arguments and so on. The
+weights were fitted to random networks that were built and linked; `benchmarks/firmware_code.py` does that, and tells
+how far the estimate is off. The start-up code and the self-test are counted too, as `program`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def fitted() -> Mapping[str, Mapping[str, float]]:
 
 
 def printed(net: Net) -> dict[str, float]:
-    """What the program of a network is made of, and how often: `part: what`, the part being the function that it stands in.
+    """What the program of a network is made of, and how often, by `part: what`; a part is a kind of functions.
 
     Parts are "helper", "project", "update", and "rest".
     """
@@ -62,14 +62,14 @@ def printed(net: Net) -> dict[str, float]:
 
 
 def _helpers(net: Net) -> Iterator[str]:
-    """The helper functions that are called. Rows of weights are added by one family of them, or multiplied by another."""
+    """The helper functions that are called. Rows of weights are added by some, and multiplied by others."""
     for projection in net.projections:
         for k in projection.kernels:
             families = {h.family for h in k.kernel.helpers}
             if "add" in families:
-                small = " small" * k.kernel.small
-                yield (f"{'sums' if k.kernel.repeats else f'products{small}'} of rows, {_size(k.weight.values.dtype.name)} and "
-                       f"{_size(k.dst.type)} bits")
+                small = " small" * k.small
+                yield (f"{'sums' if k.repeats else f'products{small}'} of rows, "
+                       f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
             if "dot" in families:
                 yield (f"{'dot' if k.kernel.name == 'linear_dense' else 'spread'}, {_size(k.src.type)}, "
                        f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
@@ -108,6 +108,6 @@ def _count_kernel(counts: Counter[str], k: KernelView) -> None:
         counts["project: strided kernel"] += max(k.geometry.stride) > 1
         counts["project: flat kernel"] += k.geometry.out_height == 1
     if name in ("linear_event", "conv_runs", "conv_taps"):
-        counts["project: sums of rows"] += k.kernel.repeats > 0
+        counts["project: sums of rows"] += k.repeats > 0
     if name == "linear_words":
-        counts["project: linear_words"] += len({block[1:] for block in k.kernel.blocks}) - 1
+        counts["project: linear_words"] += len({block[1:] for block in k.blocks}) - 1

@@ -62,7 +62,7 @@ class FirmwareHost:
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Run samples in whole runs; see `backends.backend.Host`. What populations emit is counted in a run by ticks."""
+        """Run samples in whole runs; see `backends.backend.Host`. A second run, by ticks, counts what is emitted."""
         outputs, _ = self.counted(x)
         emitted = self.trace(x, states=False, progress=progress).emitted
         return outputs, {n: magnitudes(v) for n, v in emitted.items()}
@@ -84,7 +84,8 @@ class FirmwareHost:
         fields = [(("output", n), dtype, self.graph.shapes[n]) for n, dtype in self.interface.outputs.items()]
         fields += [((n, s), np.dtype(np.int64), self.graph.shapes[n]) for n, s in values]
         record = _packed(fields)
-        found = np.frombuffer(self._written(x, STATES if states else EMITTED, samples * ticks * record.itemsize), record)
+        wanted = STATES if states else EMITTED
+        found = np.frombuffer(self._written(x, wanted, samples * ticks * record.itemsize), record)
         arrays = {key: found[f"f{i}"].reshape(samples, ticks, *shape) for i, (key, _, shape) in enumerate(fields)}
         if progress:
             progress(samples, samples)

@@ -19,6 +19,7 @@ def lowered(graph: Graph, target: Target, rates: Mapping[str, float], chunk: int
     Args:
         graph: an INT or MAPPED graph.
         rates: as in `plan.plan`.
-        chunk: ticks that run layer by layer; 1 if none is given, since flash is read as quickly again, and RAM is scarce.
+        chunk: ticks that run layer by layer; 1 if none is given, since flash is read as quickly again, and RAM is
+            scarce.
     """
     return lower(plan(graph, rates, kernel_costs(target), max_lanes=0), prefix(graph.name), graph.schedule, chunk or 1)

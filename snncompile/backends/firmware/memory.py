@@ -95,15 +95,18 @@ def _owner(net: Net, name: str) -> str:
 def _ram(net: Net) -> MemoryUse:
     rows = [_array(s.type, (s.history + net.chunk) * s.size) for s in net.sources]
     own = {s.label: size for s, (size, _) in zip(net.sources, rows, strict=True)}
-    states, kept, sums = [], [], [(1, 1)]
+    states: list[Field] = []
+    kept: list[Field] = []
+    sums: list[Field] = [(1, 1)]
     for p in net.populations:
         state = _struct(_array(s.type, p.source.size) for s in p.states)
         acc = _struct(_by_words(_array(a.type, p.source.size)) for a in p.accumulators)
-        own[p.source.label] += state[0] + acc[0] + max((_scratch(p, i)[0] for i in range(len(p.projections))), default=0)
+        scratch = max((_scratch(p, i)[0] for i in range(len(p.projections))), default=0)
+        own[p.source.label] += state[0] + acc[0] + scratch
         states += [state] * bool(p.states)
         (kept if p.standing else sums).append(acc)
-    scratch = [(1, 1), *(_scratch(p, i) for p in net.populations for i in range(len(p.projections)))]
-    whole = _struct([_struct(rows), _struct(states), _struct(kept), _union(sums), _union(scratch)])
+    shared = [(1, 1), *(_scratch(p, i) for p in net.populations for i in range(len(p.projections)))]
+    whole = _struct([_struct(rows), _struct(states), _struct(kept), _union(sums), _union(shared)])
     return MemoryUse(whole[0], own)
 
 

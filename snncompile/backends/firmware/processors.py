@@ -54,8 +54,10 @@ def _cortex(name: str, board: str, vectors: int = 0x2100_0000) -> Processor:
 
 
 PROCESSORS: dict[str, Processor] = {p.name: p for p in (
-    _cortex("cortex-m3", "mps2-an385"), _cortex("cortex-m4", "mps2-an386"), _cortex("cortex-m7", "mps2-an500", 0x6000_0000),
-    Processor("rv32imac", "riscv64-unknown-elf-", ("-march=rv32imac", "-mabi=ilp32", "-misa-spec=2.2", "-msmall-data-limit=0"),
+    _cortex("cortex-m3", "mps2-an385"), _cortex("cortex-m4", "mps2-an386"),
+    _cortex("cortex-m7", "mps2-an500", 0x6000_0000),
+    Processor("rv32imac", "riscv64-unknown-elf-",
+              ("-march=rv32imac", "-mabi=ilp32", "-misa-spec=2.2", "-msmall-data-limit=0"),
               ("qemu-system-riscv32", "-machine", "virt", "-bios", "none", "-icount", "shift=0"), "riscv.c.j2",
               0x8000_0000, 0x8100_0000, 0x8200_0000, ("gcc-riscv64-unknown-elf", "qemu-system-misc")))}
 """All processors by their names, which are those of `targets.sections.PROCESSORS`."""

@@ -35,8 +35,8 @@ def frames(samples: int = 3) -> np.ndarray:
 
 def one_layer(inputs: int, outputs: int) -> Graph:
     weights = np.random.default_rng(1).normal(0, 0.2, (outputs, inputs)).astype(np.float32)
-    nodes = {"in": Input((inputs,)), "fc": Linear(weights), "hidden": Neuron.of("lif", Firing(), decay=0.875, threshold=1.0),
-             "out": Output()}
+    neuron = Neuron.of("lif", Firing(), decay=0.875, threshold=1.0)
+    nodes = {"in": Input((inputs,)), "fc": Linear(weights), "hidden": neuron, "out": Output()}
     return Graph("one", nodes, (Edge("in", "fc"), Edge("fc", "hidden"), Edge("hidden", "out")))
 
 
@@ -222,7 +222,7 @@ int main(void) {
 
 @pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="no make or cc")
 def test_the_lines_of_the_page_build_a_project_of_ones_own(tmp_path):
-    """The lines for plain make, on this machine: the program ends with the number of spikes that the interpreter gives."""
+    """The lines for plain make, on this machine: the program ends with the interpreter's number of spikes."""
     page = (Path(__file__).parents[3] / "docs" / "firmware.md").read_text(encoding="utf-8")
     lines = page.partition("```make\n")[2].partition("```")[0].replace("NAME", "small")
     assert len(lines.splitlines()) <= 10

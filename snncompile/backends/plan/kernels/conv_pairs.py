@@ -1,4 +1,4 @@
-"""Convolution by runs for small processors: two sums of 16 bits lie in a register, and two weights are added at once."""
+"""Convolution by runs for small processors: two weights at once are added to two sums of 16 bits in a register."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper, Site, W
 
 GROUP = 4
 ORDER = (0, 2, 1, 3)
-"""The order of the weights of four neighbouring outputs in a word of 32 bits: bytes 0 and 2 are added to the sums 0 and 1, and
-bytes 1 and 3 to the sums 2 and 3."""
+"""The order of the weights of four neighbouring outputs in a word of 32 bits: bytes 0 and 2 are added to the sums 0
+and 1, and bytes 1 and 3 to the sums 2 and 3."""
 INT8, INT16 = (-128, 127), (-32768, 32767)
 
 
@@ -21,11 +21,11 @@ INT8, INT16 = (-128, 127), (-32768, 32767)
 class ConvPairs(WordScan, ConvRuns):
     """Adds the runs of `ConvRuns`, in words of four weights.
 
-    Processors such as the Cortex-M4 have an instruction (SXTAB16) that adds two bytes of a word, with their signs, to the
-    two halves of a register. Others add one weight after another, as `ConvRuns` does.
+    Processors such as the Cortex-M4 have an instruction (SXTAB16) that adds two bytes of a word, with their signs, to
+    the two halves of a register. Others add one weight after another, as `ConvRuns` does.
 
-    It applies to convolutions of `ConvRuns` on spikes, or on counts of up to MAX_REPEATS, whose weights have 8 bits, whose
-    sums have 16, and whose output channels are a multiple of 4. It is taken for targets whose costs name it.
+    It applies to convolutions of `ConvRuns` on spikes, or on counts of up to MAX_REPEATS, whose weights have 8 bits,
+    whose sums have 16, and whose output channels are a multiple of 4. It is taken for targets whose costs name it.
 
     It calls the helpers "pairs" and "scan", and needs a list of events; see `EventKernel`.
 

@@ -63,8 +63,8 @@ class Helper:
         "pool": adds or compares one tap of a pool for a row of places. Parts: "sum" or "max", source, destination.
         "pairs": adds rows of weights to sums of 16 bits, two at a time; see `conv_pairs`. Parts: none.
         "scan": lists the elements of a buffer that are not 0. Parts: source, EVENT_INDEX, `EventKernel.scan`.
-        "words": adds words of several weights to words of sums; see `linear_words`. Parts: sums, EVENT_INDEX, and the bits
-            of a weight, the words of a block and its outputs as a text.
+        "words": adds words of several weights to words of sums; see `linear_words`. Parts: sums, EVENT_INDEX, and as a
+            text the bits of a weight, the words of a block and its outputs.
 
     Attributes:
         family: one of the above, or the name of a family that the kernel's own template prints.

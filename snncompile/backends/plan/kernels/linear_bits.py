@@ -17,18 +17,18 @@ WORD, BYTES = 32, 4
 class LinearBits(WordScan):
     """Counts, for each output, the active inputs whose weight is 1, in counters that stand upright.
 
-    Bit j of plane p is bit p of the counter of output j: adding the bits of an input to 32 counters takes two operations
-    a plane, an exclusive or and an and, as in adding binary numbers by hand. Four inputs are added first to each other,
-    which reaches the third plane once. With n events of which `ones` have the weight 1, the sum is `2 ones - n`, since all
-    others have -1.
+    Bit j of plane p is bit p of the counter of output j: adding the bits of an input to 32 counters takes two
+    operations a plane, an exclusive or and an and, as in adding binary numbers by hand. Four inputs are added first to
+    each other, which reaches the third plane once. With n events of which `ones` have the weight 1, the sum is
+    `2 ones - n`, since all others have -1.
 
-    Example: two events with the weights (1, -1) and (1, 1), stored as the bits 01 and 11, output 0 being bit 0. Plane 0 is
-    10 and plane 1 is 01: output 0 counts 2, output 1 counts 1. The sums are 2 and 0.
+    Example: two events with the weights (1, -1) and (1, 1), stored as the bits 01 and 11, output 0 being bit 0. Plane 0
+    is 10 and plane 1 is 01: output 0 counts 2, output 1 counts 1. The sums are 2 and 0.
 
     Outputs lie so in a word that shifts and masks spread the planes to bytes: output 4 s + k is bit 8 k + s.
 
-    It applies to fully connected layers on spikes, or on counts of up to MAX_REPEATS, whose weights are all -1 or 1. It is
-    taken for targets whose costs name it.
+    It applies to fully connected layers on spikes, or on counts of up to MAX_REPEATS, whose weights are all -1 or 1.
+    It is taken for targets whose costs name it.
 
     It calls the helper "scan", and needs a list of events; see `EventKernel`.
 

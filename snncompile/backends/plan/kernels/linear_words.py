@@ -22,17 +22,17 @@ class LinearWords(WordScan):
     """Adds, for each active input, words of 4, 8 or 16 weights to words of 2 or 4 sums.
 
     A weight is stored without a sign, as its difference to the least weight, in 2, 4 or 8 bits. Its bits stand at the
-    least significant end of a field of a sum: 16 bits for weights of 8 bits, else 8. `(word >> bits p) & mask` therefore
-    holds the weights of part p, each in a field of its own, and is added to the sum of that part. Sums are kept in
-    registers over so many events that no field overflows; then each is added to its output, with the least weight times
-    the number of events.
+    least significant end of a field of a sum: 16 bits for weights of 8 bits, else 8. `(word >> bits p) & mask`
+    therefore holds the weights of part p, each in a field of its own, and is added to the sum of that part. Sums are
+    kept in registers over so many events that no field overflows; then each is added to its output, with the least
+    weight times the number of events.
 
-    Example: the weights (3, -5, 7, 0) of an input, in 8 bits each and with the least weight -5, are stored as 8, 0, 12, 5.
-    Output 0 and 1 have the low and the high half of the first sum, 2 and 3 those of the second: the word is 8 + 12 * 2**8
-    + 0 * 2**16 + 5 * 2**24, so that the bytes stand in the order of the outputs 0, 2, 1, 3.
+    Example: the weights (3, -5, 7, 0) of an input, in 8 bits each and with the least weight -5, are stored as 8, 0, 12,
+    5. Outputs 0 and 1 have the low and the high half of the first sum, 2 and 3 those of the second: the word is
+    8 + 12 * 2**8 + 0 * 2**16 + 5 * 2**24, so that the bytes stand in the order of the outputs 0, 2, 1, 3.
 
-    It applies to fully connected layers on spikes, or on counts of up to MAX_REPEATS, whose weights lie in a range of 256
-    numbers. It is taken for targets whose costs name it: processors with wide vectors add more weights at once.
+    It applies to fully connected layers on spikes, or on counts of up to MAX_REPEATS, whose weights lie in a range of
+    256 numbers. It is taken for targets whose costs name it: processors with wide vectors add more weights at once.
 
     It calls the helper "scan" and the macros of the family "words", and needs a list of events; see `EventKernel`.
 
@@ -85,7 +85,8 @@ class LinearWords(WordScan):
     def helpers(self) -> tuple[Helper, ...]:
         sizes = {(words, outputs) for _, words, outputs in self.blocks}
         return (Helper("scan", (self.src, EVENT_INDEX, self.scan)), *(
-            Helper("words", (self.dst, EVENT_INDEX, f"{self.bits} {words} {outputs}")) for words, outputs in sorted(sizes)))
+            Helper("words", (self.dst, EVENT_INDEX, f"{self.bits} {words} {outputs}"))
+            for words, outputs in sorted(sizes)))
 
 
 def field_of(bits: int) -> int:
