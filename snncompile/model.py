@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.backend import Progress
+from snncompile.backends.backend import CountingHost, Progress
 from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
 from snncompile.diagnostics import Diagnostic, expect_known, fail, shorten
@@ -88,6 +88,7 @@ class Verification:
         populations: how many populations were compared inside.
         backend: what ran; see `Result.backend`. Where it is the interpreter, the emitted program was not compared.
         differences: each output, population and state that differed, with the first sample and tick where it did.
+        instructions: of the processor for a sample, the mean, where the program ran on one that counts them.
     """
 
     samples: int
@@ -95,6 +96,7 @@ class Verification:
     populations: int
     backend: str
     differences: tuple[str, ...]
+    instructions: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -189,13 +191,16 @@ class CompiledModel:
         expected = run(self.graph, inputs, record=True, states=True)
         differences = [f"interpreter, output {shorten(n)}" for n, v in self.golden.outputs.items()
                        if not np.array_equal(v, expected.outputs[n])]
+        instructions = None
         if self.host:
             outputs = self.host.run(inputs)[0]
             differences += [f"emitted program, output {shorten(n)}" for n, v in self.golden.outputs.items()
                             if not np.array_equal(v, outputs[n])]
             differences += inside_differences(expected, self.host.trace(inputs))
+            if isinstance(self.host.host, CountingHost):
+                instructions = float(self.host.host.counted(inputs)[1].mean())
         return Verification(samples, ticks, len(expected.emitted),
-                            self.backend if self.host else INTERPRETER, tuple(differences))
+                            self.backend if self.host else INTERPRETER, tuple(differences), instructions)
 
     def save(self, folder: str | Path) -> Path:
         """Write sources, graphs, weights, golden vectors and report to a folder; see `build_folder.save`."""

@@ -83,10 +83,11 @@ def _opened(folder: str, compiling: tuple[LibraryOptions, ...], calibrate: str |
 
 def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool, options: dict[str, Any]
            ) -> tuple[Result, float]:
+    from snncompile.backends.backend import tools_for
     from snncompile.backends.table import BACKENDS
 
     if not reference and model.host is None:
-        tools = BACKENDS[model.backend].tools
+        tools = tools_for(BACKENDS[model.backend], model.artifact)
         out.note([Diagnostic("SNN608", "this machine", "the integer interpreter runs instead", tools,
                              "install it to run the emitted program; the numbers are the same", "note")])
     start = time.perf_counter()
@@ -162,13 +163,15 @@ def verify(
 
     Every output, spike and state of every tick must be what the integer reference gives.
     """
+    from snncompile.backends.backend import tools_for
     from snncompile.backends.table import BACKENDS
     from snncompile.report.steps import StepReport, plural
     from snncompile.saved_build import open_build
 
     model = open_build(build)
     if model.host is None:
-        fail("SNN608", f"folder {shorten(build)}", "nothing was verified", BACKENDS[model.backend].tools,
+        fail("SNN608", f"folder {shorten(build)}", "nothing was verified",
+             tools_for(BACKENDS[model.backend], model.artifact),
              "install it and repeat the command")
     comparison = model.verify()
     if not comparison.ok:
@@ -176,8 +179,11 @@ def verify(
     out.step(StepReport("verify", f"{_title(comparison.backend)} = reference",
                         f"{plural(comparison.samples, 'sample')} of {plural(comparison.ticks, 'tick')}, every spike "
                         f"and state of {plural(comparison.populations, 'population')}"))
+    if comparison.instructions is not None:
+        out.step(StepReport("count", f"{comparison.instructions:,.0f} instructions a sample",
+                            "in an emulator, which knows no cycles"))
     return {"samples": comparison.samples, "ticks": comparison.ticks, "populations": comparison.populations,
-            "backend": comparison.backend}
+            "backend": comparison.backend, "instructions": comparison.instructions}
 
 
 def _differences(build: str, differences: tuple[str, ...]) -> tuple[Diagnostic, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.backends.artifact import Golden
 from snncompile.backends.c.host import Host, compiler
 from snncompile.backends.plan.kernels.table import WEIGHTED
 from snncompile.inputs import integers
@@ -47,6 +48,11 @@ class Case:
     x: dict[str, Array]
     rates: dict[str, float]
     wanted: Traces
+
+    @property
+    def golden(self) -> Golden:
+        """The inputs and what the interpreter gives, as golden vectors."""
+        return Golden(self.x, self.wanted.outputs)
 
 
 def random_arithmetic(rng: np.random.Generator) -> Arithmetic:

@@ -136,6 +136,7 @@ class PopulationCode:
         lanes: the number of neurons in the inner loop of the update.
         standing: whether its sums are kept while the frame that they were computed from stands still. Such a population
             reads real-valued inputs only.
+        scalar: whether it is for a processor without vector registers.
     """
 
     source: SourceCode
@@ -148,6 +149,7 @@ class PopulationCode:
     output: str
     lanes: int
     standing: bool
+    scalar: bool
 
     @property
     def home(self) -> str:
@@ -217,6 +219,11 @@ class Net:
     data: tuple[Data, ...]
     helpers: Mapping[str, tuple[tuple[str, ...], ...]]
     chunk: int
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it is for a processor without vector registers; see `plan.updates.Update`."""
+        return any(p.scalar for p in self.populations)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

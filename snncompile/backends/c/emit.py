@@ -42,6 +42,11 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         CompileError: SNN204 for an output that reads a sum or an operator.
     """
     net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk)
+    return artifact(graph, net, golden)
+
+
+def artifact(graph: Graph, net: Net, golden: Golden | None) -> Artifact:
+    """The files of a network that was lowered, and its sizes; see `emit`."""
     weights = weight_files(net)
     files: dict[str, str | bytes] = {
         f"{net.prefix}.h": render("net.h.j2", net=net, bytes=memory(net)),

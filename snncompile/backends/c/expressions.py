@@ -47,14 +47,16 @@ class Printing:
     constants: tuple[Any, ...]
 
 
-def lines_of(program: Program, ranges: tuple[Interval, ...],
-             leaf: Callable[[Step], str]) -> tuple[list[Line], list[str]]:
+def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Step], str], scalar: bool = False
+             ) -> tuple[list[Line], list[str]]:
     """Print an integer program as C statements.
 
     Args:
         program: the program of one neuron.
         ranges: the proved range of each step.
         leaf: gives the C expression of a `param`, `state` or `input` step; for a `lut` step the text "TABLE, LENGTH".
+        scalar: whether it is for a processor without vector registers. Temporaries then have at least 32 bits, because
+            narrower ones would have to be extended, and clips to a width are one operation.
 
     Returns:
         The statements in their order, and for each step the C operand that holds its value. Numbers are operands
@@ -62,15 +64,45 @@ def lines_of(program: Program, ranges: tuple[Interval, ...],
     """
     lines: list[Line] = []
     operands: list[Operand] = []
+    clips = _clips(program, ranges) if scalar else {}
+    inner = {inside for inside, _, _ in clips.values()}
     for i, step in enumerate(program.steps):
         number = _number(step, leaf)
         if number is not None:
             operands.append(Operand(literal(number), accumulator_type(number, number), ranges[i]))
             continue
         kind = accumulator_type(*ranges[i])
-        lines.append(Line(kind, f"t{i}", _text(step, tuple(operands[a] for a in step.args), kind, leaf)))
+        if scalar and kind == "int16_t":
+            kind = "int32_t"
+        if i in clips:
+            _, clipped, bits = clips[i]
+            lines.append(Line(kind, f"t{i}", f"SNN_SATURATE({operands[clipped].text}, {bits})"))
+        elif i not in inner:
+            lines.append(Line(kind, f"t{i}", _text(step, tuple(operands[a] for a in step.args), kind, leaf)))
         operands.append(Operand(f"t{i}", kind, ranges[i]))
     return lines, [o.text for o in operands]
+
+
+def _clips(program: Program, ranges: tuple[Interval, ...]) -> dict[int, tuple[int, int, int]]:
+    """The steps that are the outer half of a clip to a signed integer: `min(max(x, -half), half - 1)`.
+
+    Returns:
+        For each its inner half, which nothing else reads, the step x, and the bits. All of them fit 32 bits.
+    """
+    reads = [a for step in program.steps for a in step.args]
+    reads += [program.output, *(i for _, i in program.next_state)]
+    found = {}
+    for i, step in enumerate(program.steps):
+        if step.op != "min" or program.steps[step.args[0]].op != "max":
+            continue
+        inside, high = step.args
+        x, low = program.steps[inside].args
+        ends: list[Any] = [program.steps[k].value if program.steps[k].op == "const" else None for k in (low, high)]
+        bits = ends[1].bit_length() + 1 if isinstance(ends[1], int) else 0
+        if 1 < bits < 32 and ends == [-(1 << (bits - 1)), (1 << (bits - 1)) - 1] and reads.count(inside) == 1 and (
+                accumulator_type(*ranges[x]) != "int64_t"):
+            found[i] = inside, x, bits
+    return found
 
 
 def _number(step: Step, leaf: Callable[[Step], str]) -> int | None:

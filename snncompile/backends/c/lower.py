@@ -31,7 +31,7 @@ CHUNK_BYTES = 1 << 18
 """The most bytes of the rows of all inputs and populations in a chunk, so that they stay in a processor's cache."""
 MAX_CHUNK = 64
 """The most ticks in a chunk."""
-FAMILIES = ("add", "bits", "dot", "pool", "rows", "scan")
+FAMILIES = ("add", "bits", "dot", "pairs", "pool", "rows", "scan", "words")
 """The families of helper functions that the template `snn.h.j2` prints."""
 
 
@@ -97,7 +97,7 @@ class _Lowering:
 
     def _population(self, population: PopulationPlan) -> PopulationCode:
         update = population.update
-        lines, operands = lines_of(update.program, update.ranges, self._leaves(update))
+        lines, operands = lines_of(update.program, update.ranges, self._leaves(update), update.scalar)
         states = tuple(StateArray(s.buffer.name, type_of(s.buffer), s.initial,
                                   None if s.initials is None else self._data(s.initials)) for s in update.states)
         types = {s.name: s.type for s in states}
@@ -107,7 +107,7 @@ class _Lowering:
             self.sources[population.source.buffer.name], comment(update.op.rule),
             tuple(AccumulatorCode(a.buffer.name, type_of(a.buffer)) for a in update.accumulators),
             tuple(map(self._projection, population.projections)), states, tuple(lines), nexts,
-            operands[update.program.output], update.lanes, population.standing)
+            operands[update.program.output], update.lanes, population.standing, update.scalar)
 
     def _leaves(self, update: Update) -> Callable[[Step], str]:
         """A function that prints the leaves of an update, in a loop where `i` is the neuron and `c` the lane."""

@@ -67,7 +67,10 @@ class Helper:
         "dot": scalar products, and sums of rows of weights times values. Parts: source, weights, sums, and "pairs"
             where two products of bytes fit 16 bits, else "each".
         "pool": adds or compares one tap of a pool for a row of places. Parts: "sum" or "max", source, destination.
+        "pairs": adds rows of weights to sums of 16 bits, two at a time; see `conv_pairs`. Parts: none.
         "scan": lists the elements of a buffer that are not 0. Parts: source, EVENT_INDEX, `EventKernel.scan`.
+        "words": adds words of several weights to words of sums; see `linear_words`. Parts: sums, EVENT_INDEX, and as a
+            text the bits of a weight, the words of a block and its outputs.
 
     Attributes:
         family: one of the above, or the name of a family that the kernel's own template prints.
@@ -336,3 +339,25 @@ class RowKernel(EventKernel):
     def helpers(self) -> tuple[Helper, ...]:
         rows = Helper("rows", (self.src, self.weight, self.dst, EVENT_INDEX, self.mode, str(self.pairs)))
         return *super().helpers, rows
+
+
+@dataclass(frozen=True)
+class WordScan(EventKernel):
+    """An event kernel for small processors, whose list is made four elements at a time.
+
+    Its sources are spikes, or counts of up to MAX_REPEATS: other kernels take the rest.
+    """
+
+    @classmethod
+    def cycles(cls, site: Site) -> None:
+        """Not known: on a host, other kernels are faster."""
+
+    @staticmethod
+    def counts(source: Buffer) -> bool:
+        """Whether a source holds nothing but spikes or small counts."""
+        return source.low >= 0 and 0 < source.high <= MAX_REPEATS and not source.adds
+
+    @property
+    def scan(self) -> str:
+        """How the list is made: "words", or "words_repeat" where an element is listed as often as its value says."""
+        return "words_repeat" if self.lists_repeats else "words"
