@@ -48,7 +48,7 @@ class ConvRuns(RowKernel):
         return site.convolves and site.one_group and site.geometry.dilation[1] == 1
 
     @classmethod
-    def cycles(cls, site: Site) -> float:
+    def cycles(cls, site: Site) -> float | None:
         g = site.geometry
         rows, sums = g.kernel[0] / g.stride[0], -(-g.kernel[1] // g.stride[1]) * g.out_channels
         places = g.height * g.width * (1 - (1 - min(site.source.rate, 1.0)) ** g.channels)

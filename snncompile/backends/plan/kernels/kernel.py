@@ -349,8 +349,9 @@ class WordScan(EventKernel):
     """
 
     @classmethod
-    def cycles(cls, site: Site) -> None:
+    def cycles(cls, site: Site) -> float | None:
         """Not known: on a host, other kernels are faster."""
+        return None
 
     @staticmethod
     def counts(source: Buffer) -> bool:
