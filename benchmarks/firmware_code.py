@@ -104,7 +104,8 @@ def _tell(processor: str, rows, weights) -> None:
     ram = np.array([told / used - 1 for *_, told, used in rows])
     near = np.abs(flash)
     print(f"{processor}: {len(rows)} networks, flash off by {near.mean():.1%} on average, by at most 5 % in "
-          f"{np.mean(near <= 0.05):.0%}, at most {near.max():.1%}; RAM off by at most {np.abs(ram).max():.2%}", flush=True)
+          f"{np.mean(near <= 0.05):.0%}, at most {near.max():.1%}; RAM off by at most {np.abs(ram).max():.2%}",
+          flush=True)
 
 
 if __name__ == "__main__":

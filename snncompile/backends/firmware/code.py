@@ -8,6 +8,7 @@ how far the estimate is off. The start-up code and the self-test are counted too
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -52,6 +53,7 @@ def printed(net: Net) -> dict[str, float]:
         counts["project: projection"] += 1
         for k in projection.kernels:
             _count_kernel(counts, k)
+    counts["rest: wide division"] = any(_divides_wide(p) for p in net.populations)
     counts.update(dict.fromkeys((f"helper: {name}" for name in _helpers(net)), 1))
     for parts in net.helpers["words"]:
         bits, words, outputs = map(int, parts[-1].split())
@@ -84,6 +86,13 @@ def _helpers(net: Net) -> Iterator[str]:
 def _size(kind: str) -> str:
     """The bits of an integer type."""
     return kind.removeprefix("u").removeprefix("int").removesuffix("_t")
+
+
+def _divides_wide(population: PopulationCode) -> bool:
+    """Whether it divides numbers of 64 bits, which takes a function of the compiler's library."""
+    types = {line.name: line.type for line in population.lines}
+    return any("floor_div" in line.text and "int64_t" in (line.type, *(
+        types[word] for word in re.findall(r"\w+", line.text) if word in types)) for line in population.lines)
 
 
 def _count_population(counts: Counter[str], population: PopulationCode) -> None:
