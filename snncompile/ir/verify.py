@@ -76,7 +76,7 @@ def _check_edges(graph: Graph, problems: Collector) -> None:
 
 
 def _joins_nodes(graph: Graph) -> bool:
-    """Whether names are text, and edges join nodes with delays that are allowed; this is quick, and nearly always so."""
+    """Whether names are ASCII text, and edges join nodes with delays that are allowed: quick, and nearly always so."""
     nodes, edges = graph.nodes, graph.edges
     delays = {e.delay for e in edges if type(e.delay) is int}
     return all(type(n) is str for n in nodes) and "".join(nodes).isascii() and all(

@@ -14,21 +14,21 @@ import numpy as np
 from snncompile.ir.types import Array
 from snncompile.mapping.loads import AWAY, INTO, NEURONS, OUT, Loads
 
-MAX_MOVES = 150_000
-"""How often a tile is put on a core, at most."""
+MAX_MOVES = 60_000
+"""How often a tile is taken off a core, at most."""
 MAX_ENTRIES = 1 << 23
 """The largest product of cores and rows of axons for which cores are emptied."""
 MAX_ABOVE = 1.4
 """Cores are emptied where there are at most so many times as many as there may be."""
-PATIENCE = 40_000
+PATIENCE = 20_000
 """The search ends after so many moves without one core fewer."""
 RUINED = 4
 """Of fewer cores than this, beside the emptiest one, tiles are taken off."""
 NEAR = 12
 """Cores with axons in common among which most of those are chosen."""
-AXONS = 0.5
+AXONS = 1.0
 """What the axons of all cores count beside what the emptiest core uses."""
-HEAT = 0.06
+HEAT = 0.02
 """How much worse a state may be on average that is kept in the beginning, in parts of a core."""
 
 
@@ -55,7 +55,7 @@ class _Search:
 
     Attributes:
         open: the cores that are in use.
-        moves: how often a tile was put on a core so far.
+        moves: how often a tile was taken off a core so far, or none in vain.
     """
 
     def __init__(self, loads: Loads):
@@ -86,14 +86,14 @@ class _Search:
         some = mine[self._draw.random(len(mine)) < self._draw.random()]
         moved = np.concatenate([some, *self._ruined(mine, others)])
         old = loads.core[moved]
+        self.moves += len(moved) + 1
         for tile in moved.tolist():
             loads.take(tile)
         size = loads.axons[moved] / loads.limits[INTO] + loads.neurons[moved] / loads.limits[NEURONS]
         order = moved[np.argsort(-size * self._draw.uniform(0.6, 1.4, len(moved)), kind="stable")]
-        left = [tile for tile in order.tolist() if not self._placed(tile, others, weights)]
         only = np.zeros_like(others)
         only[least] = True
-        fits = all([self._placed(tile, only, weights) for tile in left])
+        fits = all(self._placed(tile, others, weights) or self._placed(tile, only, weights) for tile in order.tolist())
         slack = HEAT * max(0.0, 1 - self.moves / MAX_MOVES) * float(self._draw.exponential())
         if not (fits and self._cost(least) < before + slack):
             for tile in moved[loads.core[moved] != AWAY].tolist():
@@ -127,6 +127,5 @@ class _Search:
         for core in np.argsort(cost, kind="stable")[:int(fits.sum())].tolist():
             if loads.leaves_room(tile, core):
                 loads.put(tile, core)
-                self.moves += 1
                 return True
         return False
