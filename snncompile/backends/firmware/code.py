@@ -72,6 +72,9 @@ def _helpers(net: Net) -> Iterator[str]:
                 small = " small" * k.small
                 yield (f"{'sums' if k.repeats else f'products{small}'} of rows, "
                        f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
+            if "rows" in families:
+                yield (f"rows, {k.mode}, {_size(k.src.type)}, {_size(k.weight.values.dtype.name)} and "
+                       f"{_size(k.dst.type)} bits")
             if "dot" in families:
                 yield (f"{'dot' if k.kernel.name == 'linear_dense' else 'spread'}, {_size(k.src.type)}, "
                        f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
