@@ -229,3 +229,15 @@ def test_hostile_names_become_harmless(name):
 def test_names_that_would_meet_are_kept_apart():
     by_name = identifiers(["a.b", "a b", "a_b", "a_b_2", "A-B"])
     assert len(set(by_name.values())) == 5
+
+
+@needs_compiler
+def test_a_big_endian_machine_refuses_little_endian_weights(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "TEXT_LIMIT_BYTES", 0)
+    written(emit(model.graph), tmp_path)
+    build = ["cc", "-c", "-o", "weights.o", "small_weights.S"]
+    assert subprocess.run(build, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    big = [*build, "-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"]
+    refused = subprocess.run(big, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "stored for little-endian machines" in refused.stderr
