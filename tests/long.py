@@ -17,7 +17,7 @@ from collections import Counter
 import numpy as np
 
 from snncompile.diagnostics import CompileError
-from tests.backends.exactness import differences, flags, random_case
+from tests.backends.exactness import differences, families, flags, random_case, random_costs
 from tests.strategies import random_graphs
 
 CLEAN_EVERY = 500
@@ -38,7 +38,8 @@ def _run(options: argparse.Namespace) -> int:
     for done, (seed, graph) in enumerate(random_graphs(options.first, options.graphs, options.operator), start=1):
         try:
             case = random_case(graph, seed)
-            found = differences(case, built)
+            vectors = families()[seed % len(families())] if options.kernels else ()
+            found = differences(case, (*built, *vectors), costs=random_costs(seed) if options.kernels else None)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
             continue
@@ -61,6 +62,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=1_000_000, help="the first seed")
     parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
+    parser.add_argument("--kernels", action="store_true",
+                        help="take kernels by chance, and each family of vector instructions in turn")
     return parser.parse_args()
 
 
