@@ -13,11 +13,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from snncompile.diagnostics import CompileError
-from tests.backends.exactness import differences, families, flags, random_case, random_costs
+from snncompile.ir.graph import Graph
+from tests.backends.exactness import Case, differences, families, flags, random_case, random_costs
 from tests.strategies import random_graphs
 
 CLEAN_EVERY = 500
@@ -33,13 +35,33 @@ def main() -> int:
 
 def _run(options: argparse.Namespace) -> int:
     built = tuple(options.flags.split()) if options.flags else flags()
-    start, wrong, populations, active = time.perf_counter(), 0, 0, 0
+
+    def compared(seed: int, case: Case) -> list[str]:
+        vectors = families()[seed % len(families())] if options.kernels else ()
+        return differences(case, (*built, *vectors), costs=random_costs(seed) if options.kernels else None)
+
+    return run_all(random_graphs(options.first, options.graphs, options.operator), compared)
+
+
+def run_all(graphs: Iterable[tuple[int, Graph]], compared: Callable[[int, Case], list[str]], title: str = "",
+            clean_every: int = CLEAN_EVERY) -> int:
+    """Quantize graphs in random ways and compare each; tells what differs, and a summary.
+
+    Args:
+        graphs: with their seeds.
+        compared: where a case differs from the interpreter, given its seed.
+        title: begins the summary.
+        clean_every: after so many graphs, the built programs are deleted.
+
+    Returns:
+        How many graphs differ.
+    """
+    start, wrong, populations, active, done = time.perf_counter(), 0, 0, 0, 0
     refused: Counter[str] = Counter()
-    for done, (seed, graph) in enumerate(random_graphs(options.first, options.graphs, options.operator), start=1):
+    for done, (seed, graph) in enumerate(graphs, start=1):
         try:
             case = random_case(graph, seed)
-            vectors = families()[seed % len(families())] if options.kernels else ()
-            found = differences(case, (*built, *vectors), costs=random_costs(seed) if options.kernels else None)
+            found = compared(seed, case)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
             continue
@@ -48,11 +70,11 @@ def _run(options: argparse.Namespace) -> int:
         if found:
             wrong += 1
             print(f"seed {seed}: {found[:3]}", flush=True)
-        if done % CLEAN_EVERY == 0:
+        if done % clean_every == 0:
             shutil.rmtree(os.environ["SNNC_CACHE"], ignore_errors=True)
             print(f"{done} graphs, {wrong} wrong, {time.perf_counter() - start:.0f} s", flush=True)
-    print(f"{options.graphs} graphs, {populations} populations ({active} of them active), {wrong} graphs wrong, "
-          f"{sum(refused.values())} refused {dict(refused)}, {time.perf_counter() - start:.0f} s")
+    print(f"{title}{done} graphs, {populations} populations ({active} of them active), {wrong} graphs wrong, "
+          f"{sum(refused.values())} refused {dict(refused)}, {time.perf_counter() - start:.0f} s", flush=True)
     return wrong
 
 
