@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.backends.c.weights import weight_files
 from snncompile.backends.firmware.build import FLAGS, OPTIMIZE, built
+from snncompile.backends.firmware.lower import lowered
+from snncompile.backends.firmware.memory import constant_bytes
 from snncompile.backends.firmware.processors import PROCESSORS
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
@@ -236,3 +240,13 @@ def test_the_lines_of_the_page_build_a_project_of_ones_own(tmp_path):
     wanted = int(model.reference(np.ones((1, 9, 6))).outputs.sum())
     assert wanted > 0
     assert subprocess.run([tmp_path / "app"], check=False).returncode == wanted
+
+
+def test_constants_are_counted_from_what_is_printed():
+    """Each array of the emitted weights takes whole words of four bytes."""
+    graph, target = random_case(random_graph(5), 5).graph, sc.load_target("cortex-m4")
+    net = lowered(graph, target, {})
+    printed = "".join(str(text) for text in weight_files(net).values())
+    arrays = re.findall(r"const u?int(\d+)_t \w+\[(\d+)\]", printed)
+    assert len(arrays) > 1
+    assert constant_bytes(net) == sum(-(-(int(bits) // 8 * int(size)) // 4) * 4 for bits, size in arrays)
