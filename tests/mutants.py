@@ -29,8 +29,6 @@ from tests.mutations import Mutation, mutations
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("snncompile", "tests", "docs", "examples", "benchmarks", "pyproject.toml", "README.md", "CHANGELOG.md")
-MOST_TESTS = 300
-"""The most tests that run for a fault: half of them those that reach the fewest lines, half of them a random choice."""
 TIMEOUT_S = 900
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ignore-golden")
 
@@ -53,7 +51,7 @@ def main() -> int:
     rng = random.Random(options.seed)
     reached = _reached(options.tests, Path(options.coverage))
     files = sorted(f for f in reached if f.startswith(options.under) and f.endswith(".py"))
-    faults = list(_chosen(files, reached, options.count, rng))
+    faults = list(_chosen(files, reached, options.count, options.most, rng))
     survived: list[Fault] = []
     seen: Counter[tuple[str, bool]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -79,6 +77,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--under", default="snncompile", help="the folder or file of the faults")
     parser.add_argument("--tests", nargs="*", default=["tests"], help="the tests that may see them")
+    parser.add_argument("--most", type=int, default=300,
+                        help="the most tests for a fault: half of them those that reach the fewest lines, half of them "
+                        "a random choice")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--coverage", default=str(ROOT / ".mutants" / "reached.json"),
                         help="where the tests of each line are kept; delete it after changes")
@@ -110,8 +111,8 @@ def _reached(tests: list[str], kept: Path) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _chosen(files: list[str], reached: Mapping[str, Mapping[str, list[str]]], count: int, rng: random.Random
-            ) -> Iterator[Fault]:
+def _chosen(files: list[str], reached: Mapping[str, Mapping[str, list[str]]], count: int, most: int,
+            rng: random.Random) -> Iterator[Fault]:
     """Faults spread over the files: each file gets one before any gets a second."""
     possible = {f: mutations((ROOT / f).read_text()) for f in files}
     breadth = Counter(test for lines in reached.values() for tests in lines.values() for test in tests)
@@ -122,12 +123,12 @@ def _chosen(files: list[str], reached: Mapping[str, Mapping[str, list[str]]], co
         rng.shuffle(order)
         for file in order[:count]:
             fault = possible[file].pop()
-            yield Fault(file, fault, _tests(fault.line, reached[file], breadth, rng))
+            yield Fault(file, fault, _tests(fault.line, reached[file], breadth, most, rng))
             count -= 1
 
 
-def _tests(line: int, reached: Mapping[str, list[str]], breadth: Mapping[str, int], rng: random.Random
-           ) -> tuple[str, ...]:
+def _tests(line: int, reached: Mapping[str, list[str]], breadth: Mapping[str, int], most: int,
+           rng: random.Random) -> tuple[str, ...]:
     """The tests that reach a line; of a line that runs on import, those that reach any line of the file.
 
     Args:
@@ -136,8 +137,8 @@ def _tests(line: int, reached: Mapping[str, list[str]], breadth: Mapping[str, in
     """
     own = reached.get(str(line)) or sorted({test for tests in reached.values() for test in tests})
     own = sorted(own, key=lambda test: breadth[test])
-    first, others = own[:MOST_TESTS // 2], own[MOST_TESTS // 2:]
-    return (*first, *rng.sample(others, min(len(others), MOST_TESTS - len(first))))
+    first, others = own[:most // 2], own[most // 2:]
+    return (*first, *rng.sample(others, min(len(others), most - len(first))))
 
 
 def _copy(folder: Path) -> Path:
