@@ -78,8 +78,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--under", default="snncompile", help="the folder or file of the faults")
     parser.add_argument("--tests", nargs="*", default=["tests"], help="the tests that may see them")
     parser.add_argument("--most", type=int, default=300,
-                        help="the most tests for a fault: half of them those that reach the fewest lines, half of them "
-                        "a random choice")
+                        help="the most tests for a fault: three of four are those that reach the fewest lines, "
+                        "the others a random choice")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--coverage", default=str(ROOT / ".mutants" / "reached.json"),
                         help="where the tests of each line are kept; delete it after changes")
@@ -137,7 +137,7 @@ def _tests(line: int, reached: Mapping[str, list[str]], breadth: Mapping[str, in
     """
     own = reached.get(str(line)) or sorted({test for tests in reached.values() for test in tests})
     own = sorted(own, key=lambda test: breadth[test])
-    first, others = own[:most // 2], own[most // 2:]
+    first, others = own[:-(-most * 3 // 4)], own[-(-most * 3 // 4):]
     return (*first, *rng.sample(others, min(len(others), most - len(first))))
 
 
