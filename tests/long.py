@@ -1,7 +1,8 @@
 """As many random networks as you like through the whole line: `python -m tests.long --graphs 20000`.
 
 Every graph is quantized in a random way, emitted as C, built, and compared with the integer interpreter in every
-spike, state, tick and sample. Prints what differs, and a summary; exits with 1 if anything did.
+spike, state, tick and sample; with `--machine mips` it is cross-compiled and runs in an emulator. Prints what differs,
+and a summary; exits with 1 if anything did.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from snncompile.diagnostics import CompileError
-from tests.backends.exactness import differences, flags, random_case
+from tests.backends import machines
+from tests.backends.exactness import Case, differences, flags, random_case
 from tests.strategies import random_graphs
 
 CLEAN_EVERY = 500
@@ -32,13 +35,12 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    built = tuple(options.flags.split()) if options.flags else flags()
     start, wrong, populations, active = time.perf_counter(), 0, 0, 0
     refused: Counter[str] = Counter()
     for done, (seed, graph) in enumerate(random_graphs(options.first, options.graphs, options.operator), start=1):
         try:
             case = random_case(graph, seed)
-            found = differences(case, built)
+            found = _differences(case, options)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
             continue
@@ -55,12 +57,21 @@ def _run(options: argparse.Namespace) -> int:
     return wrong
 
 
+def _differences(case: Case, options: argparse.Namespace) -> list[str]:
+    if options.machine is None:
+        return differences(case, tuple(options.flags.split()) if options.flags else flags())
+    machine = next(m for m in machines.MACHINES if m.name == options.machine)
+    with tempfile.TemporaryDirectory() as folder:
+        return machines.differences(case, machine, Path(folder))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=1000)
     parser.add_argument("--first", type=int, default=1_000_000, help="the first seed")
     parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
+    parser.add_argument("--machine", choices=[m.name for m in machines.MACHINES])
     return parser.parse_args()
 
 

@@ -23,7 +23,8 @@ SELFTEST_VALUES = 200_000
 
 
 def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Golden | None = None,
-         costs: Mapping[str, float] | None = None, chunk: int | None = None) -> Artifact:
+         costs: Mapping[str, float] | None = None, chunk: int | None = None,
+         weights_as: str | None = None) -> Artifact:
     """Emit an INT or MAPPED graph as C; a step of the program is a tick of the hardware.
 
     Args:
@@ -34,6 +35,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
             SELFTEST_VALUES values together, and at least one. Without vectors there are no self-test and build files.
         costs: what a synapse costs with each kernel, by the kernel's name; see `kernels.table.choose`.
         chunk: how many ticks run layer by layer; see `targets.program.Program`.
+        weights_as: the form of the constants; see `targets.program.Program`.
 
     Returns:
         The files, and sizes in bytes: those of `memory`, and "weights", which are all constants.
@@ -42,7 +44,7 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         CompileError: SNN204 for an output that reads a sum or an operator.
     """
     net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk)
-    weights = weight_files(net)
+    weights = weight_files(net, weights_as)
     files: dict[str, str | bytes] = {
         f"{net.prefix}.h": render("net.h.j2", net=net, bytes=memory(net)),
         f"{net.prefix}.c": render("net.c.j2", net=net),
