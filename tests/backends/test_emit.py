@@ -183,6 +183,18 @@ def test_weights_in_a_binary_file_are_the_same_weights(seed, monkeypatch, tmp_pa
     assert differences(case, PLAIN) == []
 
 
+@pytest.mark.parametrize(("size", "asked", "binary"), [
+    (200, None, False), (300, None, True), (300, "text", False), (200, "binary", True)])
+def test_constants_above_64_kib_are_a_file_unless_text_is_asked_for(size, asked, binary):
+    nodes = {"in": Input((size,)), "fc": Linear(np.random.default_rng(0).normal(0, 1, (size, size))),
+             "n": Neuron.of("if", threshold=1.0), "out": Output()}
+    graph = sc.Graph("wide", nodes, (sc.Edge("in", "fc"), sc.Edge("fc", "n"), sc.Edge("n", "out")))
+    artifact = sc.compile(graph, weight_bits=8, weights_as=asked).artifact
+    assert ("wide_weights.bin" in artifact.files, "wide_weights.S" in artifact.files) == (binary, binary)
+    assert ("wide_weights.c" in artifact.files) == (not binary)
+    assert ("enable_language(ASM)" in str(artifact.files["CMakeLists.txt"])) == binary
+
+
 @needs_compiler
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("bits", [1, "ternary", 8, 12])

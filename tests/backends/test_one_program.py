@@ -31,7 +31,7 @@ TICKS = 6
 HEADERS = ("complex", "errno", "inttypes", "iso646", "math", "netdb", "netinet/in", "pthread", "semaphore", "signal",
            "stdbool", "stdio", "stdlib", "string", "sys/stat", "sys/types", "tgmath", "time", "unistd", "wctype")
 
-word = st.sampled_from(sorted({*NASTY, *KEYWORDS, *PREFIXES, *FILES, "snn", "snn_wrap", "in", "out", "a b", "a.b", "h"}))
+word = st.sampled_from(sorted({*NASTY, *KEYWORDS, *PREFIXES, *FILES, "snn", "snn_wrap", "in", "out", "a b", "a.b"}))
 name = word | st.tuples(word, st.sampled_from([" ", "_", "."]), word).map("".join) | st.text(max_size=6)
 names = st.lists(name, min_size=3, max_size=6, unique=True)
 

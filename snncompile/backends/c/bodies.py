@@ -17,7 +17,7 @@ from snncompile.backends.names import comment
 from snncompile.backends.plan.buffers import Buffer, Constant, Lifetime
 from snncompile.backends.plan.kernels.kernel import Kernel, Scratch
 from snncompile.backends.plan.plan import PopulationPlan, ProjectionPlan
-from snncompile.backends.plan.updates import Operand, Update
+from snncompile.backends.plan.updates import Operand
 from snncompile.ir.expr import Step
 
 

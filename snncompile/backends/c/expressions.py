@@ -122,7 +122,7 @@ def _compared(sign: str) -> Callable[[Printing], str]:
 
 
 def _extreme(sign: str) -> Callable[[Printing], str]:
-    return lambda p: _chosen(f"{p.args[0].text} {sign} {p.args[1].text}", *p.args, p.type)
+    return lambda p: _chosen(f"{p.args[0].text} {sign} {p.args[1].text}", p.args[0], p.args[1], p.type)
 
 
 def _magnitude(p: Printing) -> str:
@@ -130,7 +130,8 @@ def _magnitude(p: Printing) -> str:
 
 
 def _choice(p: Printing) -> str:
-    return _chosen(p.args[0].text, *p.args[1:], p.type)
+    condition, then, otherwise = p.args
+    return _chosen(condition.text, then, otherwise, p.type)
 
 
 def _chosen(condition: str, then: Operand, otherwise: Operand, kind: str) -> str:

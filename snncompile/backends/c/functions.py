@@ -90,7 +90,7 @@ def functions(bodies: Iterable[Body], prefix: str) -> tuple[tuple[Function, ...]
     every = list(bodies)
     for i, body in enumerate(every):
         groups.setdefault(body.shape, []).append(i)
-    calls, made = [""] * len(every), []
+    calls, made = [""] * len(every), list[Function]()
     for members in groups.values():
         first = every[members[0]]
         name = f"{prefix}_{first.word.upper()}{len(made)}"
