@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def deep(kind: str) -> tuple[Graph, dict[str, np.ndarray]]:
         nodes[f"n{i}"] = Neuron.of("lif", Firing(), decay=1 - 2.0 ** -(1 + i % 3), threshold=1.0 + i / 16)
     nodes["out"] = Output()
     names = list(nodes)
-    graph = Graph("deep", nodes, tuple(Edge(a, b) for a, b in zip(names, names[1:], strict=False)))
+    graph = Graph("deep", nodes, tuple(Edge(a, b) for a, b in pairwise(names)))
     x = (rng.random((2, 9, *nodes["in"].infer(()))) < 0.4).astype(int)
     return sc.compile(graph, calibration=x.astype(float), per="layer").graph, {"in": x}
 
