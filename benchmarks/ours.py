@@ -9,6 +9,7 @@ import numpy as np
 from networks import Array, Network
 
 import snncompile as sc
+from snncompile.backends.c.host import Host
 from snncompile.inputs import integers
 
 CALIBRATION_SEED = 2
@@ -37,10 +38,11 @@ def check(model: sc.CompiledModel, x: Array) -> str:
 
 def c_calls(model: sc.CompiledModel, x: Array) -> list[Call]:
     """For each sample a call of the emitted `reset` and `run` on buffers that are ready."""
-    host = model.host
-    if host is None:
+    if model.host is None:
         raise SystemExit("a C compiler is needed")
-    prefix, library = host.net.prefix, host.library
+    host = model.host.host
+    assert isinstance(host, Host)
+    prefix, library = host.interface.prefix, host.library
     size = getattr(library, f"{prefix}_size")
     size.restype = ctypes.c_size_t
     memory = ctypes.create_string_buffer(size())

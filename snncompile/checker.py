@@ -17,12 +17,13 @@ from snncompile.ir.expr import evaluate
 from snncompile.ir.graph import Graph
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
-from snncompile.lowering import legal_table
+from snncompile.lowering import has_bare_shapes, legal_table
 from snncompile.mapping.partition import has_cores, partition
 from snncompile.mapping.place import expect_places
 from snncompile.passes.retime.retime import Retime, check_cycles, dilation
 from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.layer_options import Layers, Widths
+from snncompile.targets.layer_table import LayerTable
 from snncompile.targets.load import load_target
 from snncompile.targets.target import Target
 from snncompile.targets.verdict import Verdict, Violation, judge
@@ -69,7 +70,7 @@ def check(source: Any, target: str | Path | Target, *, weight_bits: Widths = Non
     chosen = load_target(target)
     widths = {"weight_bits": weight_bits, "membrane_bits": membrane_bits}
     legal, table, choices = legal_table(source, chosen, widths, layers, load_options)
-    verdict = judge(table, chosen, legal.name)
+    verdict = _with_board(judge(table, chosen, legal.name), legal, table, chosen)
     period = period_of(legal, chosen, dilate)
     verdict = dataclasses.replace(_joined(verdict, timing_problems(legal, chosen, period)), dilation=period)
     if packed and has_cores(chosen):
@@ -88,6 +89,21 @@ def _joined(verdict: Verdict, found: Mapping[str, Iterable[Violation]]) -> Verdi
     lists = {name: tuple(violations) for name, violations in found.items()}
     return dataclasses.replace(verdict, violations=(*verdict.violations, *itertools.chain(*lists.values())),
                                forbidden={**verdict.forbidden, **{n: len(v) for n, v in lists.items()}})
+
+
+def _with_board(verdict: Verdict, graph: Graph, table: LayerTable, target: Target) -> Verdict:
+    """The verdict with the memory of a microcontroller, which integers tell exactly: rules know a lower bound."""
+    if target.board.processor is None or not verdict.ok or not table.integers or has_bare_shapes(graph):
+        return verdict
+    from snncompile.backends.firmware.lower import lowered
+    from snncompile.backends.firmware.memory import memory_use, misfits
+
+    use = memory_use(lowered(graph, target, {}), target.board.processor)
+    taken = {"flash": (use.flash.used, target.board.flash_bytes), "ram": (use.ram.used, target.board.data_bytes)}
+    small = misfits(graph.name, use, target)
+    over = tuple(Violation(rule, *taken[rule], small[f"{rule}_kib"]) for rule in taken if f"{rule}_kib" in small)
+    margins = {rule: used / limit - 1 for rule, (used, limit) in taken.items() if limit and rule in verdict.margins}
+    return dataclasses.replace(verdict, violations=over, margins={**verdict.margins, **margins})
 
 
 def _packed(verdict: Verdict, graph: Graph, choices: Choices) -> Verdict:

@@ -63,7 +63,8 @@ def _first(graph: Graph, samples: Mapping[str, Array], most: int) -> dict[str, A
     """The integers of the first samples: so many, and at most GOLDEN_VALUES values."""
     values = sum(v[0].size for v in samples.values())
     count = min(most, max(1, GOLDEN_VALUES // max(values, 1)))
-    return taken(graph, {n: v[:count] for n, v in samples.items()}, "error")[0]
+    first = taken(graph, {n: v[:count] for n, v in samples.items()}, "error")[0]
+    return {n: v.astype(np.int64) for n, v in first.items()}
 
 
 def trial_inputs(graph: Graph) -> dict[str, Array]:

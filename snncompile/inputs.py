@@ -111,7 +111,7 @@ def taken(graph: Graph, x: Data, outside: Outside = "cut") -> tuple[dict[str, Ar
                      range_of(op), f"{WIDER}; or leave out outside=\"error\" (--outside error)")
             cut[name] = int(np.count_nonzero((whole < op.low) | (whole > op.high)))
             whole = np.clip(whole, op.low, op.high)
-        found[name] = whole.astype(np.int64)
+        found[name] = whole if whole.dtype.kind in "iu" else whole.astype(np.int64)
     return found, cut
 
 

@@ -82,7 +82,7 @@ class Order:
         named = *(n for n, value in whole.items() if value is not None), *(["layers"] if widths else [])
         if folded(by_layer) or folding:
             _expect_folded(target)
-        if program and target.backend != "c":
+        if program and target.backend not in ("c", "firmware"):
             fail("SNN404", f"options {', '.join(program)}", f"target {shorten(target.name)}", "a target for emitted C",
                  "see `snnc targets`")
         return cls(choices, by_layer, wish, named, Folding(**folding), Program(**program), calibration or Samples(),
@@ -267,13 +267,13 @@ def legal_table(source: Any, target: Target, widths: Mapping[str, Any], layers: 
     graph = with_stand_ins(verify(load(source, **load_options)))
     whole, by_layer = split(widths, layers)
     choices = Choices(target, target.arithmetic.with_options(whole))
-    steps = {Stage.FLOAT: ["legalize"], Stage.INT: [] if _has_bare_shapes(graph) else ["ranges"]}.get(graph.stage, [])
+    steps = {Stage.FLOAT: ["legalize"], Stage.INT: [] if has_bare_shapes(graph) else ["ranges"]}.get(graph.stage, [])
     legal = run_passes(graph, passes_of(choices, *steps), verified=False)
     choices = dataclasses.replace(choices, own=own_of(choices.arithmetic, by_population(by_layer, graph, legal)))
     return legal, _table(legal, choices), choices
 
 
-def _has_bare_shapes(graph: Graph) -> bool:
+def has_bare_shapes(graph: Graph) -> bool:
     """Whether weights or parameters of the graph are bare shapes without numbers."""
     ops = (*graph.nodes.values(), *(op for edge in graph.edges for op in edge.chain))
     return any(isinstance(value, ShapeOnly) for op in ops for value in op.arrays.values())

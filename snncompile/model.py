@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.artifact import Artifact, Golden
-from snncompile.backends.backend import Progress
+from snncompile.backends.backend import CountingHost, Progress
 from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
-from snncompile.diagnostics import Diagnostic, expect_known, shorten
+from snncompile.diagnostics import Diagnostic, expect_known, fail, shorten
 from snncompile.inputs import WIDER, Data, Outside, range_of, taken
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
@@ -26,6 +26,8 @@ from snncompile.report.report import Report, decide
 
 MAX_SHOWN = 20
 """The most samples that are shown of a result."""
+MAX_THREADS = 1024
+"""The most parts of the samples that may run at the same time."""
 INTERPRETER = "interpreter"
 """What `Result.backend` is where the integer interpreter ran instead of an emitted program."""
 
@@ -86,6 +88,7 @@ class Verification:
         populations: how many populations were compared inside.
         backend: what ran; see `Result.backend`. Where it is the interpreter, the emitted program was not compared.
         differences: each output, population and state that differed, with the first sample and tick where it did.
+        instructions: of the processor for a sample, the mean, where the program ran on one that counts them.
     """
 
     samples: int
@@ -93,6 +96,7 @@ class Verification:
     populations: int
     backend: str
     differences: tuple[str, ...]
+    instructions: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -140,7 +144,8 @@ class CompiledModel:
         host = BACKENDS[self.backend].host(self.mapped, self.artifact)
         return None if host is None else NetworkTicks(host, self.graph, self.mapped)
 
-    def run(self, x: Data, progress: Progress | None = None, outside: Outside = "cut") -> Result:
+    def run(self, x: Data, progress: Progress | None = None, outside: Outside = "cut",
+            threads: int = 1) -> Result:
         """Run the emitted program, or the interpreter where this machine lacks the tools for that.
 
         Args:
@@ -149,14 +154,17 @@ class CompiledModel:
             progress: called with how many samples are done and how many there are.
             outside: what becomes of values outside of the range that the network was compiled for: "cut" to the range,
                 with a warning, and counted in the result; or "error".
+            threads: how many parts of the samples the emitted program runs at the same time, from 1 to MAX_THREADS.
 
         Raises:
-            CompileError: SNN501 for samples that do not fit the network.
+            CompileError: SNN501 for samples that do not fit the network, and for another number of threads.
         """
+        if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+            fail("SNN501", "option threads", repr(threads)[:80], f"a whole number from 1 to {MAX_THREADS}")
         given, cut = self._taken(x, outside)
         if self.host is None:
             return self._interpret(given, progress, cut)
-        outputs, counts = self.host.run(given, progress)
+        outputs, counts = self.host.run(given, progress, threads)
         return self._result(outputs, counts, self.backend, cut)
 
     def reference(self, x: Data, progress: Progress | None = None, outside: Outside = "cut") -> Result:
@@ -183,13 +191,16 @@ class CompiledModel:
         expected = run(self.graph, inputs, record=True, states=True)
         differences = [f"interpreter, output {shorten(n)}" for n, v in self.golden.outputs.items()
                        if not np.array_equal(v, expected.outputs[n])]
+        instructions = None
         if self.host:
             outputs = self.host.run(inputs)[0]
             differences += [f"emitted program, output {shorten(n)}" for n, v in self.golden.outputs.items()
                             if not np.array_equal(v, outputs[n])]
             differences += inside_differences(expected, self.host.trace(inputs))
+            if isinstance(self.host.host, CountingHost):
+                instructions = float(self.host.host.counted(inputs)[1].mean())
         return Verification(samples, ticks, len(expected.emitted),
-                            self.backend if self.host else INTERPRETER, tuple(differences))
+                            self.backend if self.host else INTERPRETER, tuple(differences), instructions)
 
     def save(self, folder: str | Path) -> Path:
         """Write sources, graphs, weights, golden vectors and report to a folder; see `build_folder.save`."""

@@ -10,6 +10,7 @@ import pytest
 
 import snncompile as sc
 from snncompile.backends.c.host import compiler
+from snncompile.inputs import taken
 from snncompile.model import CompiledModel, inside_differences
 from tests.nets import SAMPLES, TICKS, reals, relay, small, spikes, two_inputs
 
@@ -224,6 +225,35 @@ def test_progress_is_told_to_the_end(model):
     seen.clear()
     model.reference(spikes(), lambda done, whole: seen.append((done, whole)))
     assert seen[-1] == (SAMPLES, SAMPLES)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 64])
+def test_threads_give_the_same_results_in_the_same_order(threads):
+    model, x = sc.compile(small(), calibration=spikes()), spikes(samples=7)
+    alone, seen = model.run(x), []
+    together = model.run(x, lambda done, whole: seen.append((done, whole)), threads=threads)
+    same(together, alone)
+    assert {n: v.tolist() for n, v in together.spike_counts.items()} == {
+        n: v.tolist() for n, v in alone.spike_counts.items()}
+    assert seen == [(n, 7) for n in range(1, 8)]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025, 2.0, True])
+def test_a_number_of_threads_is_checked(model, threads):
+    with pytest.raises(sc.CompileError) as error:
+        model.run(spikes(), threads=threads)
+    assert (error.value.diagnostics[0].code, error.value.diagnostics[0].place) == ("SNN501", "option threads")
+
+
+def test_integers_are_not_copied_and_not_changed(model):
+    x = spikes().astype(np.uint8)
+    before = x.copy()
+    (given,) = taken(model.graph, x)[0].values()
+    assert np.shares_memory(given, x)
+    model.run(x)
+    model.reference(x)
+    np.testing.assert_array_equal(x, before)
+    assert not any(np.shares_memory(v, x) for v in sc.compile(small(), calibration=x).golden.inputs.values())
 
 
 def test_a_model_says_what_it_is():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from snncompile.backends.artifact import Artifact, Golden
 from snncompile.diagnostics import Diagnostic
@@ -85,6 +85,15 @@ class Host(Protocol):
         ...
 
 
+@runtime_checkable
+class CountingHost(Protocol):
+    """A host that also knows how many instructions of its processor a sample takes."""
+
+    def counted(self, x: Mapping[str, Array]) -> tuple[dict[str, Array], Array]:
+        """Run samples as `Host.run` does; the outputs by name, and the instructions of each sample, `[sample]`."""
+        ...
+
+
 class Backend(Protocol):
     """One way to turn a graph into a program.
 
@@ -117,3 +126,17 @@ class Backend(Protocol):
     def start(self, folder: str) -> str:
         """The shell command by which people start the program of a build folder."""
         ...
+
+
+@runtime_checkable
+class CrossBackend(Protocol):
+    """A backend whose tools depend on the program: another compiler and emulator for each processor."""
+
+    def lacking(self, artifact: Artifact) -> str:
+        """What this machine lacks to run a program, in words, with where it comes from."""
+        ...
+
+
+def tools_for(backend: Backend, artifact: Artifact) -> str:
+    """What a machine needs to run a program of a backend, in words; what this one lacks, where that is known."""
+    return backend.lacking(artifact) if isinstance(backend, CrossBackend) else backend.tools

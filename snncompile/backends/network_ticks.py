@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,17 +35,32 @@ class NetworkTicks:
     graph: Graph
     mapped: Graph
 
-    def run(self, x: Mapping[str, Array], progress: Progress | None = None
+    def run(self, x: Mapping[str, Array], progress: Progress | None = None, threads: int = 1
             ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Run samples, each from a reset.
 
         Args:
             x: integers `[sample, tick, *shape]` by the name of each input.
             progress: is told of each finished sample.
+            threads: how many parts of the samples run at the same time.
 
         Returns:
             The outputs `[sample, tick, *shape]`, and for each population the sum of what it emitted, `[sample]`.
         """
+        samples = len(next(iter(x.values())))
+        bounds = np.linspace(0, samples, max(1, min(threads, samples)) + 1).astype(int).tolist()
+        if len(bounds) <= 2:
+            return self._run(x, progress)
+        told = _told_together(progress, samples)
+        with ThreadPoolExecutor(len(bounds) - 1) as pool:
+            done = [pool.submit(self._run, {n: v[a:b] for n, v in x.items()}, told)
+                    for a, b in itertools.pairwise(bounds)]
+            parts = [future.result() for future in done]
+        outputs, counts = ({n: np.concatenate([p[i][n] for p in parts]) for n in parts[0][i]} for i in (0, 1))
+        return outputs, counts
+
+    def _run(self, x: Mapping[str, Array], progress: Progress | None
+             ) -> tuple[dict[str, Array], dict[str, Array]]:
         if not self.mapped.schedule:
             return self.host.run(x, progress)
         # Populations may also spike in hardware ticks that are not ticks of the network, which the host counts too.
@@ -63,6 +81,19 @@ class NetworkTicks:
         own = {n: {s: v for s, v in traces.states[n].items() if s in op.states}
                for n, op in self.graph.integer_populations.items() if n in traces.states}
         return Traces(traces.outputs, {n: traces.emitted[n] for n in self.graph.populations}, own)
+
+
+def _told_together(progress: Progress | None, samples: int) -> Progress | None:
+    """What several runs tell of their finished samples, together one run of all of them; None if nobody listens."""
+    if progress is None:
+        return None
+    lock, done = threading.Lock(), itertools.count(1)
+
+    def told(_: int, __: int) -> None:
+        with lock:
+            progress(next(done), samples)
+
+    return told
 
 
 def in_hardware_ticks(golden: Golden, mapped: Graph) -> Golden:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from snncompile.backends.backend import Backend
 from snncompile.backends.c.backend import CBackend
+from snncompile.backends.firmware.backend import FirmwareBackend
 from snncompile.backends.hls.backend import HlsBackend
 from snncompile.backends.lava.backend import LavaBackend
 from snncompile.backends.verilog.backend import VerilogBackend
 
-BACKENDS: dict[str, Backend] = {b.name: b for b in (CBackend(), LavaBackend(), VerilogBackend(), HlsBackend())}
+BACKENDS: dict[str, Backend] = {b.name: b for b in (
+    CBackend(), FirmwareBackend(), LavaBackend(), VerilogBackend(), HlsBackend())}

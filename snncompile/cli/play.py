@@ -39,6 +39,8 @@ def run(
                                                metavar="FILE.npz", show_default=False)] = None,
     outside: Annotated[str, typer.Option("--outside", help="What becomes of values outside of the range that the "
                                          "network was compiled for.", metavar="cut|error")] = "cut",
+    threads: Annotated[int, typer.Option("--threads", help="How many parts of the samples run at the same time.",
+                                         metavar="N")] = 1,
     reference: Annotated[bool, typer.Option("--reference", help="Run the integer interpreter.")] = False,
     target: TargetName = "c99",
     calibrate: Calibrate = None,
@@ -58,7 +60,8 @@ def run(
     given = samples_for(model.graph, data, samples)
     note_on_labels(out, labels, data)
     classes = labels_of(labels, data)
-    result, seconds = _timed(out, model, given, reference, outside)
+    options = {"outside": outside} if reference else {"outside": outside, "threads": threads}
+    result, seconds = _timed(out, model, given, reference, options)
     correct = None if classes is None else _correct(result, classes)
     if output is not None:
         _write(output, result)
@@ -78,12 +81,13 @@ def _opened(folder: str, compiling: tuple[LibraryOptions, ...], calibrate: str |
     return open_build(folder)
 
 
-def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool, outside: Any
+def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: bool, options: dict[str, Any]
            ) -> tuple[Result, float]:
+    from snncompile.backends.backend import tools_for
     from snncompile.backends.table import BACKENDS
 
     if not reference and model.host is None:
-        tools = BACKENDS[model.backend].tools
+        tools = tools_for(BACKENDS[model.backend], model.artifact)
         out.note([Diagnostic("SNN608", "this machine", "the integer interpreter runs instead", tools,
                              "install it to run the emitted program; the numbers are the same", "note")])
     start = time.perf_counter()
@@ -91,7 +95,7 @@ def _timed(out: Out, model: CompiledModel, given: dict[str, Array], reference: b
         work = model.reference if reference else model.run
         with warnings.catch_warnings():  # what was cut is told as a note
             warnings.simplefilter("ignore", UserWarning)
-            result = work(given, lambda done, whole: counter("run", done, whole), outside)
+            result = work(given, lambda done, whole: counter("run", done, whole), **options)
     seconds = time.perf_counter() - start
     out.note([_note_on_cut(model, name, count) for name, count in result.cut.items()])
     return result, seconds
@@ -159,13 +163,15 @@ def verify(
 
     Every output, spike and state of every tick must be what the integer reference gives.
     """
+    from snncompile.backends.backend import tools_for
     from snncompile.backends.table import BACKENDS
     from snncompile.report.steps import StepReport, plural
     from snncompile.saved_build import open_build
 
     model = open_build(build)
     if model.host is None:
-        fail("SNN608", f"folder {shorten(build)}", "nothing was verified", BACKENDS[model.backend].tools,
+        fail("SNN608", f"folder {shorten(build)}", "nothing was verified",
+             tools_for(BACKENDS[model.backend], model.artifact),
              "install it and repeat the command")
     comparison = model.verify()
     if not comparison.ok:
@@ -173,8 +179,11 @@ def verify(
     out.step(StepReport("verify", f"{_title(comparison.backend)} = reference",
                         f"{plural(comparison.samples, 'sample')} of {plural(comparison.ticks, 'tick')}, every spike "
                         f"and state of {plural(comparison.populations, 'population')}"))
+    if comparison.instructions is not None:
+        out.step(StepReport("count", f"{comparison.instructions:,.0f} instructions a sample",
+                            "in an emulator, which knows no cycles"))
     return {"samples": comparison.samples, "ticks": comparison.ticks, "populations": comparison.populations,
-            "backend": comparison.backend}
+            "backend": comparison.backend, "instructions": comparison.instructions}
 
 
 def _differences(build: str, differences: tuple[str, ...]) -> tuple[Diagnostic, ...]:

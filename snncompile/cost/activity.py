@@ -2,7 +2,9 @@
 
 Synaptic operations are counted as NeuroBench does (Yik et al., 2025): at each layer with weights, the pairs of a weight
 and an input that are both not zero. Borders are counted exactly, biases are not counted. In a tick in which a layer
-receives only 0, 1 and -1 these are accumulations, and in any other tick multiply-accumulations.
+receives only 0, 1 and -1 these are accumulations, and in any other tick multiply-accumulations. A product of spikes
+with spikes, which NeuroBench does not count, has an operation for each two elements that it multiplies with each other
+and that are both not zero.
 """
 
 from __future__ import annotations
@@ -166,8 +168,9 @@ def _worked(edge: Edge, emitted: Array, updates: int, weight_bits: int) -> Synap
     y = emitted[:, :emitted.shape[1] - late].reshape(-1, *emitted.shape[2:]).astype(np.float64)
     reached = [_reached(edge.chain, counts) for counts in _counts(y)]
     total = SynapseActivity(edge.label, events=sum(reached), graded_events=reached[1])
-    for op, entering in _layers(edge.chain, y):
-        total = total.plus(_layer(op, entering, updates, weight_bits))
+    for op, entering in _working(edge.chain, y):
+        total = total.plus(_product(op, entering, updates) if isinstance(op, SpikeProduct) else
+                           _layer(op, entering, updates, weight_bits))
     return total
 
 
@@ -184,11 +187,11 @@ def _reached(chain: tuple[Op, ...], active: Array) -> float:
     return float(active.sum())
 
 
-def _layers(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Layer, Array]]:
-    """The layers of a chain that have weights, and what enters each of them."""
-    last = max((i for i, op in enumerate(chain) if isinstance(op, Layer)), default=-1)
+def _working(chain: tuple[Op, ...], y: Array) -> Iterator[tuple[Layer | SpikeProduct, Array]]:
+    """The layers of a chain that have weights, and its products, with what enters each of them."""
+    last = max((i for i, op in enumerate(chain) if isinstance(op, (Layer, SpikeProduct))), default=-1)
     for op in chain[:last + 1]:
-        if isinstance(op, Layer):
+        if isinstance(op, (Layer, SpikeProduct)):
             yield op, y
         y = op.apply(y)
 
@@ -203,11 +206,25 @@ def _layer(op: Layer, entering: Array, updates: int, weight_bits: int) -> Synaps
                     bit_operations=(accumulated + multiplied * bits) * weight_bits)
 
 
+def _product(op: SpikeProduct, entering: Array, updates: int) -> SynapseActivity:
+    """The operations of a product on values `[n, *shape]`: pairs of two that are both not zero."""
+    pairs = op.apply((entering != 0).astype(np.float64)).reshape(len(entering), -1).sum(1)
+    graded = _is_graded(entering)
+    accumulated, multiplied = float(pairs[~graded].sum()), float(pairs[graded].sum())
+    bits = _bits(entering) if multiplied else 1
+    return SynapseActivity("", accumulated, multiplied, op.synapses(entering.shape[1:]) * updates,
+                           bit_operations=accumulated + multiplied * bits * bits)
+
+
+def _is_graded(y: Array) -> Array:
+    """The ticks in which something else than 0, 1 and -1 stands, `[tick]`."""
+    axes = tuple(range(1, y.ndim))
+    return np.asarray(((y != 0) & (np.abs(y) != 1)).any(axis=axes) if axes else (y != 0) & (np.abs(y) != 1))
+
+
 def _counts(y: Array) -> tuple[Array, Array]:
     """How often each element is not 0, `[1, *shape]`: in ticks of only 0, 1 and -1, and in the other ticks."""
-    axes = tuple(range(1, y.ndim))
-    graded = ((y != 0) & (np.abs(y) != 1)).any(axis=axes) if axes else (y != 0) & (np.abs(y) != 1)
-    active = y != 0
+    graded, active = _is_graded(y), y != 0
     return active[~graded].sum(0, keepdims=True, dtype=np.float64), active[graded].sum(0, keepdims=True,
                                                                                       dtype=np.float64)
 

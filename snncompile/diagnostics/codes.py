@@ -271,6 +271,12 @@ CODES: dict[str, Code] = {
         "The integer interpreter gives the same numbers, so that a network can still be run. It cannot verify the "
         "program, which is then not compared with anything.",
     ),
+    "SNN609": Code(
+        "the emulation of a microcontroller failed",
+        "The emitted firmware was built by a cross compiler and started in QEMU; one of them is not installed, refused "
+        "it, or ended with an error. Debian and Ubuntu have the packages `gcc-arm-none-eabi` and `qemu-system-arm` for "
+        "Cortex-M, `gcc-riscv64-unknown-elf` and `qemu-system-misc` for RISC-V.",
+    ),
     "SNN701": Code(
         "the command line is not usable",
         "An argument or option does not have a form that the command accepts.",

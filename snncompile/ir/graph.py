@@ -23,6 +23,9 @@ from snncompile.ir.types import Shape, Stage
 ABOUT_EDGES = ("edges_into", "edges_from", "tick_order", "components")
 """What a graph remembers that depends only on its edges, and on the names and the order of its nodes."""
 
+ASSUMED = "_assumed_shapes"
+"""What a graph remembers if its shapes were given and not inferred."""
+
 
 @dataclass(frozen=True, eq=False)
 class Edge:
@@ -84,6 +87,22 @@ class Graph:
         if other.edges is self.edges and tuple(other.nodes) == tuple(self.nodes):
             other.__dict__.update((name, self.__dict__[name]) for name in ABOUT_EDGES if name in self.__dict__)
         return other
+
+    def with_shapes(self, known: Mapping[str, Shape]) -> Graph:
+        """This graph, with the shapes of its nodes by name, as whoever made it knows them already.
+
+        `verify` infers them anew.
+        """
+        if known.keys() >= self.nodes.keys():
+            own = known if len(known) == len(self.nodes) else {name: known[name] for name in self.nodes}
+            self.__dict__.update(shapes=own, **{ASSUMED: True})
+        return self
+
+    def infer_shapes(self) -> Mapping[str, Shape]:
+        """The shapes, inferred from the operators wherever they came from. Raises `ShapeError`; see `shapes`."""
+        if self.__dict__.pop(ASSUMED, False):
+            del self.__dict__["shapes"]
+        return self.shapes
 
     def noting(self, notes: Iterable[Diagnostic]) -> Graph:
         """The same network with these warnings added, except those that it has already."""
@@ -193,6 +212,11 @@ class Graph:
         since it has no synapses.
         """
         levels: dict[str, int] = {}
+        if len(self.components) == len(self.nodes):
+            for (name,) in self.components:
+                far = [levels[e.src] for e in self.edges_into[name] if e.src != name]
+                levels[name] = max(far) + (not isinstance(self.nodes[name], Output)) if far else 0
+            return levels
         for component in self.components:
             inside = set(component)
             before = [levels[e.src] + (not isinstance(self.nodes[e.dst], Output))

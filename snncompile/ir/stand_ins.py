@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from functools import lru_cache
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -27,8 +26,8 @@ SMALL = 0.1
 """Stands for parameters whose default is 0, such as a bias or a resting potential: below any threshold."""
 SHARED = 1 << 10
 """Stand-ins that are kept, since layers of many candidates have the same shapes."""
-_FILLED: WeakKeyDictionary[Op, Op] = WeakKeyDictionary()
-"""The operators with their stand-ins. Equal operators stay one object, so that each is verified once."""
+_FILLED = "_filled"
+"""Where an operator remembers itself with stand-ins: one object, so that it is verified once. None needs none."""
 
 
 def with_stand_ins(graph: Graph) -> Graph:
@@ -40,7 +39,7 @@ def with_stand_ins(graph: Graph) -> Graph:
     edges = tuple(_filled_edge(edge) for edge in graph.edges) if any(e.chain for e in graph.edges) else graph.edges
     same = all(op is graph.nodes[name] for name, op in nodes.items()) and all(
         a is b for a, b in zip(edges, graph.edges, strict=True))
-    return graph if same else graph.replace(nodes=nodes, edges=edges)
+    return graph if same else graph.replace(nodes=nodes, edges=edges).with_shapes(graph.shapes)
 
 
 @lru_cache(SHARED)
@@ -62,14 +61,13 @@ def _filled_edge(edge: Edge) -> Edge:
 
 
 def _filled(op: Op) -> Op:
-    bare = {name: value for name, value in op.arrays.items() if isinstance(value, ShapeOnly)}
-    if isinstance(op, Layer):
-        bare.pop("weight", None)
-    if not bare:
-        return op
-    if op not in _FILLED:
-        _FILLED[op] = _fill(op, bare)
-    return _FILLED[op]
+    known: dict[str, Op | None] = op.__dict__
+    if _FILLED not in known:
+        bare = {name: value for name, value in op.arrays.items() if isinstance(value, ShapeOnly)}
+        if isinstance(op, Layer):
+            bare.pop("weight", None)
+        known[_FILLED] = _fill(op, bare) if bare else None
+    return known[_FILLED] or op
 
 
 def _fill(op: Op, bare: dict[str, ShapeOnly]) -> Op:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from weakref import WeakSet
 
 import numpy as np
 
@@ -57,6 +56,37 @@ def verify(graph: Graph) -> Graph:
 
 def _check_edges(graph: Graph, problems: Collector) -> None:
     nodes = graph.nodes
+    if not _joins_nodes(graph):
+        _add_wrong_edges(graph, problems)
+    if problems.errors:
+        return
+    for name, edges in graph.edges_into.items():
+        if bool(edges) is not isinstance(nodes[name], Input):
+            continue
+        if edges:
+            problems.error("SNN201", f"input {shorten(name)}", "edges lead into it")
+        else:
+            problems.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
+    for name in graph.outputs:
+        if graph.edges_from[name]:
+            problems.error("SNN201", f"output {shorten(name)}", "edges lead out of it")
+    for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
+        if not ends:
+            problems.error("SNN201", f"graph {shorten(graph.name)}", f"it has no {what}", "at least one")
+
+
+def _joins_nodes(graph: Graph) -> bool:
+    """Whether names are ASCII text, and edges join nodes with delays that are allowed: quick, and nearly always so."""
+    nodes, edges = graph.nodes, graph.edges
+    delays = {e.delay for e in edges if type(e.delay) is int}
+    return all(type(n) is str for n in nodes) and "".join(nodes).isascii() and all(
+        type(e.chain) is tuple and type(e.delay) is int for e in edges) and {
+        e.src for e in edges}.union(e.dst for e in edges) <= nodes.keys() and (
+        not delays or 0 <= min(delays) <= max(delays) <= MAX_DELAY)
+
+
+def _add_wrong_edges(graph: Graph, problems: Collector) -> None:
+    nodes = graph.nodes
     for name in nodes:
         if not _is_text(name):
             problems.error("SNN201", f"node {shorten(name)}", "a name that is not text")
@@ -72,20 +102,6 @@ def _check_edges(graph: Graph, problems: Collector) -> None:
                 problems.error("SNN201", f"edge {shorten(edge.label)}", f"node {shorten(end)} does not exist")
         if not 0 <= edge.delay <= MAX_DELAY:
             problems.error("SNN201", f"edge {shorten(edge.label)}", f"delay {edge.delay}", f"0 to {MAX_DELAY} ticks")
-    if problems.errors:
-        return
-    for name, edges in graph.edges_into.items():
-        entry = isinstance(nodes[name], Input)
-        if entry and edges:
-            problems.error("SNN201", f"input {shorten(name)}", "edges lead into it")
-        elif not (entry or edges):
-            problems.error("SNN201", f"node {shorten(name)}", "nothing leads into it", help="remove it, or connect it")
-    for name in graph.outputs:
-        if graph.edges_from[name]:
-            problems.error("SNN201", f"output {shorten(name)}", "edges lead out of it")
-    for what, ends in (("input", graph.inputs), ("output", graph.outputs)):
-        if not ends:
-            problems.error("SNN201", f"graph {shorten(graph.name)}", f"it has no {what}", "at least one")
 
 
 def _is_text(name: object) -> bool:
@@ -94,8 +110,8 @@ def _is_text(name: object) -> bool:
 
 _Placed = tuple[str, str, Op]
 """An operator behind its place: "node" or "edge", and the name of that."""
-_SOUND: WeakSet[Op] = WeakSet()
-"""The operators that were checked and are right. Operators never change, so that none has to be checked again."""
+_SOUND = "_sound"
+"""What an operator remembers once it was checked and is right. It never changes, and need not be checked again."""
 
 
 def _check_attributes(new: Iterable[_Placed], problems: Collector) -> None:
@@ -109,7 +125,7 @@ def expect_attributes(op: Op, net: str) -> None:
     Raises:
         CompileError: SNN203 with each wrong attribute.
     """
-    if op in _SOUND:
+    if getattr(op, _SOUND, False):
         return
     problems = Collector()
     _add_faults(op, f"net {shorten(net)}, {op.kind()}", problems)
@@ -122,13 +138,13 @@ def _add_faults(op: Op, place: str, problems: Collector) -> None:
 
 
 def _unchecked(graph: Graph) -> Iterator[_Placed]:
-    """The operators that are not in _SOUND."""
+    """The operators that were not checked before."""
     for name, op in graph.nodes.items():
-        if op not in _SOUND:
+        if not getattr(op, _SOUND, False):
             yield "node", name, op
     for edge in graph.edges:
         for op in edge.chain:
-            if op not in _SOUND:
+            if not getattr(op, _SOUND, False):
                 yield "edge", edge.label, op
 
 
@@ -226,7 +242,7 @@ def _check_numbers(new: Iterable[_Placed], problems: Collector) -> None:
         if isinstance(op, Neuron):
             _check_neuron(f"{kind} {shorten(name)}", op, problems)
         if len(problems.found) == before:
-            _SOUND.add(op)
+            op.__dict__[_SOUND] = True
 
 
 def _check_neuron(place: str, op: Neuron, problems: Collector) -> None:
@@ -248,7 +264,7 @@ def _check_neuron(place: str, op: Neuron, problems: Collector) -> None:
 
 def _check_shapes(graph: Graph, problems: Collector) -> None:
     try:
-        shapes = graph.shapes
+        shapes = graph.infer_shapes()
         for name, edges in graph.edges_into.items():
             if len(edges) == 1:  # its shape is that of the node, or nothing reaches it
                 continue

@@ -19,8 +19,10 @@ import numpy as np
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Graph
 from snncompile.ir.types import Array, Stage
+from snncompile.mapping.emptied import emptied, worthwhile
 from snncompile.mapping.fill_cores import FillCores, TileTooLarge, fill, fill_mixed
 from snncompile.mapping.hypergraph import available
+from snncompile.mapping.loads import Loads
 from snncompile.mapping.lower_bounds import least_cores, least_packets
 from snncompile.mapping.partitioned import Partition
 from snncompile.mapping.patterns import fewest_cores, fill_by_patterns
@@ -126,6 +128,8 @@ class _Search:
             tried += self._by_strips()
         if thorough or self._too_many(tried):
             tried.append(self._by_patterns())
+        if self._too_many(tried):
+            tried += self._emptied(min(tried, key=lambda p: p.cores))
         if hypergraph:
             tried += self._by_hypergraph(min(p.cores for p in tried))
         fewest = min(p.cores for p in tried)
@@ -216,6 +220,16 @@ class _Search:
                                      self.target.limits).items():
             boxes[row] = box
         return self._cut_until_it_fits(boxes, np.arange(len(self.shapes)), "patterns of tiles", fill_by_patterns)
+
+    def _emptied(self, found: Partition) -> list[Partition]:
+        """The partition with as few cores as there are that comes from moving tiles of another; see `emptied`."""
+        pieces = next((p for p in self.pieces.values() if p.tiles is found.tiles), None)
+        most = self.most or 0
+        if pieces is None or not worthwhile(found.cores, most, len(pieces.axons)):
+            return []
+        core = emptied(Loads(pieces, np.unique(found.core, return_inverse=True)[1]), most)
+        return [] if core is None else [pieces.result(np.unique(core, return_inverse=True)[1],
+                                                      found.method + ", then cores emptied")]
 
     def _cut_until_it_fits(self, boxes: Sequence[Volume], groups: Array, method: str, filled: FillCores) -> Partition:
         """The partition of tiles of these boxes; boxes that are too large for a core are cut further.

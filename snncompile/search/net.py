@@ -364,7 +364,8 @@ class Net:
         """The network as a FLOAT graph. A net without an output has one where it stands."""
         if not any(isinstance(op, Output) for op in self._nodes.values()):
             self.output()
-        return Graph(self.name, self._nodes, tuple(self._edges), meta=self.meta)
+        graph = Graph(self.name, self._nodes, tuple(self._edges), meta=self.meta)
+        return graph.with_shapes(dict(self._shapes))
 
     def _new(self, op: Op, name: str, shape: Shape) -> str:
         if name in self._nodes:

@@ -86,7 +86,8 @@ def screen(space: Space, targets: Targets, *, indices: Iterable[int] | None = No
         sample: so many different candidates at random instead, drawn with `seed`.
         shard: `(i, n)` for the candidates of part `i` of `n` equal parts, which follow each other.
         budget, weight_bits, membrane_bits, dilate, packed, cost, rate, ticks, profile: see `check`. With `packed`, the
-            candidates that break no rule are divided among cores one by one, which takes some tenths of a second each.
+            candidates that break no rule are divided among cores one by one, which takes some tenths of a second each,
+            and up to half a minute where they are refused for too many cores.
         margins: whether the constraints of each candidate are kept, and not only which rules it breaks. Without them
             and without costs, whole ranges of a `Chain` take a hundredth of the time.
         checked: how many candidates, drawn at random, are also checked one by one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ class Terms:
         return self.target.arithmetic.with_options(
             {"weight_bits": self.weight_bits, "membrane_bits": self.membrane_bits})
 
-    @property
+    @cached_property
     def legalization(self) -> tuple[tuple[Pass, ...], int, int]:
         """What the layer table of a candidate depends on: targets with equal ones share it."""
         arithmetic = self.arithmetic

@@ -10,6 +10,7 @@ from snncompile.diagnostics import fail, shorten
 from snncompile.ir.spike_product import SpikeProduct
 from snncompile.targets.advice import more_chips, trained_reset, unless_given
 from snncompile.targets.columns import ABSENT, COMPARE_WORDS, RESET_WORDS, RULE_WORDS, WHEN_WORDS, operator_bits
+from snncompile.targets.device_rules import device_memory, flash, ram
 from snncompile.targets.hardware_rule import (
     HardwareRule,
     Measured,
@@ -24,7 +25,7 @@ from snncompile.targets.hardware_rule import (
     sum_at_most,
 )
 from snncompile.targets.layer_table import LayerTable
-from snncompile.targets.memory import core_needs, device_memory_bits, least_cores, memory_model
+from snncompile.targets.memory import core_needs, least_cores, memory_model
 from snncompile.targets.target import Target
 
 UNBOUNDED = 1 << 40
@@ -294,21 +295,6 @@ def synapses(table: LayerTable, target: Target) -> Measured:
     return sum_at_most(table.populations.synapses, target.limits.on_all_chips("synapses"))
 
 
-def _memory(table: LayerTable, target: Target, row: int) -> tuple[str, str]:
-    own = np.where(table.populations.network == row, device_memory_bits(table), -1)
-    largest = int(own.argmax())
-    used, most = int(own[own >= 0].sum()), target.fabric.memory_bits
-    return (f"{used:,} bits of weights and states, {own[largest]:,} of them of population "
-            f"{shorten(table.names[largest])}", f"{most:,} bits of memory")
-
-
-@rule("SNN416", "network", "fabric.blocks", words=_memory,
-      help=unless_given("use fewer weights or --weight-bits, smaller frames, or a larger device",
-                        "use fewer or smaller weights, smaller frames, or a larger device"))
-def device_memory(table: LayerTable, target: Target) -> Measured:
-    return None if target.fabric.blocks is None else sum_at_most(device_memory_bits(table), target.fabric.memory_bits)
-
-
 def cores_in_words(target: Target) -> str:
     """The cores that a target has, such as `512 cores of 4 chips`."""
     chips, cores = target.limits.chips or 1, target.limits.on_all_chips("cores")
@@ -394,5 +380,5 @@ HARDWARE_RULES: dict[str, HardwareRule] = {
               operators, graded, real_input, recurrence, shortcut, chain, readers, delay, kernel_side,
               padding, stride, pool_side, input_side, output_side, channels, groups, dilation, weight_bits,
               weights_per_neuron, fan_in, in_axons, synapse_memory, inputs, neurons, hidden_neurons,
-              outputs, synapses, device_memory, cores, layer_memory, layer_cores)
+              outputs, synapses, device_memory, flash, ram, cores, layer_memory, layer_cores)
 }

@@ -86,13 +86,15 @@ def summed(place: Array, values: Array, count: int) -> Array:
 
 def _least_axons(links: Projections, reaches: Sequence[Reach], count: int) -> Array:
     """The inputs that the neuron which reads most of them reads at least, `[population]`."""
-    into: dict[int, list[tuple[int, Reach]]] = {}
-    for source, target, reach in zip(links.source.tolist(), links.target.tolist(), reaches, strict=True):
-        into.setdefault(target, []).append((source, reach))
     least = np.zeros(count, np.int64)
+    least[links.target] = links.least_axons
+    into: dict[int, list[tuple[int, Reach]]] = {}
+    several = np.bincount(links.target, minlength=count)[links.target] > 1
+    for at in np.flatnonzero(several).tolist():
+        into.setdefault(int(links.target[at]), []).append((int(links.source[at]), reaches[at]))
     for row, parts in into.items():
         sources, read = zip(*parts, strict=True)
-        least[row] = read[0].least_axons if len(parts) == 1 else _axons_of_a_neuron(by_first_use(sources), read)
+        least[row] = _axons_of_a_neuron(by_first_use(sources), read)
     return least
 
 

@@ -25,8 +25,8 @@ MAX_TEXT = 10_000
 """The longest name of a target, in characters, figures included."""
 MAX_BYTES = 1 << 20
 """The largest size of a TOML file."""
-NAMES = ("c99", "loihi1", "loihi2", "speck2f", "xylo-a2", "truenorth", "ecp5-25f", "ecp5-85f", "ice40-hx8k",
-         "ice40-up5k", "xc7a35t", "xc7z020", "xczu3eg")
+NAMES = ("c99", "cortex-m3", "cortex-m4", "cortex-m7", "rv32imac", "loihi1", "loihi2", "speck2f", "xylo-a2",
+         "truenorth", "ecp5-25f", "ecp5-85f", "ice40-hx8k", "ice40-up5k", "xc7a35t", "xc7z020", "xczu3eg")
 """The targets that come with the compiler, each a .toml file in `chips`."""
 GENERAL = "profiles"
 """The file of the cost profiles and kernel costs that are used for any target."""

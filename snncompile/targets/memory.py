@@ -328,3 +328,19 @@ def device_memory_bits(table: LayerTable) -> Array:
     cells, links = table.populations, table.projections
     weights = summed(links.target, links.weights * np.maximum(links.weight_bits, 1), len(cells))
     return np.asarray(weights + cells.neurons * cells.states * cells.state_bits)
+
+
+def flash_bytes(table: LayerTable) -> Array:
+    """Bytes of flash that the weights of each population take at least on a microcontroller: 1 bit where two bits hold
+    them, since a weight of 1 or -1 is stored as its sign."""
+    links = table.projections
+    bits = np.where(links.weight_bits <= 2, 1, links.weight_bits)
+    return summed(links.target, -(-links.weights * bits // 8), len(table.populations))
+
+
+def ram_bytes(table: LayerTable) -> Array:
+    """Bytes of RAM that each population or input takes at least on a microcontroller: its states, in whole bytes of a
+    type of C, and a byte for what each neuron emits."""
+    cells = table.populations
+    state = 1 << np.ceil(np.log2(np.maximum(cells.state_bits, 8) / 8)).astype(np.int64)
+    return np.asarray(cells.neurons * (1 + cells.states * state))

@@ -20,6 +20,10 @@ WIDE_BLOCK = 36
 """The width from which on a memory block is half of a larger one."""
 FAMILIES = ("ecp5", "ice40", "xc7", "xcup")
 """Families of FPGAs that the scripts of emitted projects know."""
+PROCESSORS = ("cortex-m3", "cortex-m4", "cortex-m7", "rv32imac")
+"""Processors of microcontrollers for which compilers and emulated boards are known."""
+MAX_KIB = 4096
+"""The most flash and RAM of a microcontroller: that of the boards which QEMU emulates."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,26 @@ class Fabric:
 
 
 @dataclass(frozen=True)
+class Board:
+    """A microcontroller: its processor, and the memory that a program finds there."""
+
+    processor: str | None = choice("processor, by which compiler options and an emulated board are chosen", PROCESSORS)
+    flash_kib: int | None = whole("KiB of flash, for the program and its constants", 1, high=MAX_KIB)
+    ram_kib: int | None = whole("KiB of RAM, for states, sums and the stack", 1, high=MAX_KIB)
+    stack_bytes: int = whole("bytes of the RAM that are left to the stack", 256, 1024, MAX_KIB << 10)
+
+    @property
+    def flash_bytes(self) -> int:
+        """All flash; 0 where it is not known."""
+        return (self.flash_kib or 0) << 10
+
+    @property
+    def data_bytes(self) -> int:
+        """The RAM beside the stack; 0 where it is not known."""
+        return max(0, ((self.ram_kib or 0) << 10) - self.stack_bytes)
+
+
+@dataclass(frozen=True)
 class Costs:
     """What an event costs: a profile with a name. A cost that is left out is not counted, and reported as missing."""
 
@@ -214,5 +238,5 @@ class Costs:
 
 SECTIONS: dict[str, type] = {
     "neurons": Neurons, "registers": Registers, "network": Network, "weights": Weights, "limits": Limits,
-    "timing": Timing, "memory": Memory, "mesh": Mesh, "fabric": Fabric,
+    "timing": Timing, "memory": Memory, "mesh": Mesh, "fabric": Fabric, "board": Board,
 }

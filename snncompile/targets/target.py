@@ -11,6 +11,7 @@ from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.figures import Figure, FigureReader, Origin
 from snncompile.targets.sections import (
     SECTIONS,
+    Board,
     Costs,
     Fabric,
     Limits,
@@ -35,8 +36,8 @@ class Target:
             partitioned and costed.
         provisional: whether there is too little public evidence to rely on its figures.
         arithmetic: the options of the integer representation that the user does not choose.
-        neurons, registers, network, weights, limits, timing, memory, mesh, fabric: the sections of its description; see
-            `sections`.
+        neurons, registers, network, weights, limits, timing, memory, mesh, fabric, board: the sections of its
+            description; see `sections`.
         costs: cost profiles by name.
         kernels: the time that a synapse takes with each kernel of an emitted program, by the name of the kernel,
             relative to a dense kernel.
@@ -57,6 +58,7 @@ class Target:
     memory: Memory = field(default_factory=Memory)
     mesh: Mesh = field(default_factory=Mesh)
     fabric: Fabric = field(default_factory=Fabric)
+    board: Board = field(default_factory=Board)
     costs: Mapping[str, Costs] = field(default_factory=dict)
     kernels: Mapping[str, float] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False, repr=False)

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.backends.artifact import Golden
 from snncompile.backends.c.host import Host, compiler
+from snncompile.backends.plan.kernels.table import WEIGHTED
 from snncompile.inputs import integers
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run
@@ -49,6 +51,11 @@ class Case:
     rates: dict[str, float]
     wanted: Traces
 
+    @property
+    def golden(self) -> Golden:
+        """The inputs and what the interpreter gives, as golden vectors."""
+        return Golden(self.x, self.wanted.outputs)
+
 
 def random_arithmetic(rng: np.random.Generator) -> Arithmetic:
     def any_of(*choices: Any) -> Any:
@@ -78,14 +85,29 @@ def random_case(graph: Graph, seed: int, ticks: int = TICKS) -> Case:
     return Case(integer, x, rates, run(integer, x, record=True, states=True))
 
 
-def differences(case: Case, built: tuple[str, ...] | None = None, chunk: int | None = None) -> list[str]:
+@cache
+def families() -> tuple[tuple[str, ...], ...]:
+    """Flags for each family of vector instructions that this machine runs, and for none."""
+    known = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    return ("-DSNN_PORTABLE",), *((f"-m{name}",) for name in ("ssse3", "avx2") if name in known)
+
+
+def random_costs(seed: int) -> dict[str, float]:
+    """Costs that make each kernel that applies to an operator as likely as the others."""
+    rng = np.random.default_rng(seed)
+    return {kind.name: float(rng.random()) for kind in WEIGHTED}
+
+
+def differences(case: Case, built: tuple[str, ...] | None = None, chunk: int | None = None,
+                costs: dict[str, float] | None = None) -> list[str]:
     """Where the emitted C differs from the interpreter: in whole runs, tick by tick, in states, or in its counts.
 
     Args:
         built: the flags of the C compiler; `flags()` where there are none.
         chunk: the number of ticks that run layer by layer.
+        costs: of kernels, by name.
     """
-    host = Host.of(case.graph, case.rates, built or flags(), chunk)
+    host = Host.of(case.graph, case.rates, built or flags(), chunk, costs)
     traced, (outputs, counts) = host.trace(case.x), host.run(case.x)
     places = inside_differences(case.wanted, traced)
     for name, wanted in case.wanted.outputs.items():

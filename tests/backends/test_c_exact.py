@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 
 from snncompile.backends.c.host import FLAGS, compiler
 from snncompile.ir.graph import Graph
-from tests.backends.exactness import Case, differences, random_case
+from tests.backends.exactness import Case, differences, families, flags, random_case, random_costs
 from tests.strategies import LIBRARY, graphs, random_graph
 
 GRAPHS, BLOCK, QUICK = 240, 8, 64
+KERNELS = 5000 + 40
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 
@@ -31,6 +32,16 @@ def test_c_equals_the_interpreter_on_random_graphs(first: int) -> None:
 def _activity(case: Case) -> float:
     """The share of populations that emit anything."""
     return float(np.mean([bool(np.any(v)) for v in case.wanted.emitted.values()] or [0.0]))
+
+
+@needs_compiler
+@pytest.mark.parametrize("first", [pytest.param(n, marks=[pytest.mark.slow] if n >= KERNELS else [])
+                                   for n in range(5000, 5000 + GRAPHS, BLOCK)])
+def test_any_kernel_with_any_vectors_computes_the_same(first: int) -> None:
+    """Each graph gets kernels by chance, whatever their speed, and is built for one family of vector instructions."""
+    for seed in range(first, first + BLOCK):
+        built = (*flags(), *families()[seed % len(families())])
+        assert differences(random_case(random_graph(seed), seed), built, costs=random_costs(seed)) == [], f"seed {seed}"
 
 
 @needs_compiler

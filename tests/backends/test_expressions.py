@@ -27,6 +27,7 @@ PROGRAMS, SAMPLES = 120, 40
 def helpers() -> str:
     """The integer helpers of an emitted network, without its kernels."""
     class Nothing:
+        scalar = False
         prefix, helpers = "t", dict.fromkeys(FAMILIES, ())
 
     return render("snn.h.j2", net=Nothing())

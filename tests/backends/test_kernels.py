@@ -34,7 +34,7 @@ from snncompile.ir.token_mix import TokenMix
 from snncompile.ir.types import Array, Shape, Stage
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.prove_ranges import ProveRanges
-from tests.backends.exactness import flags
+from tests.backends.exactness import families, flags
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
 EVENTS, DENSE = 0.05, 0.9
@@ -95,9 +95,14 @@ def rates(cases: Sequence[Case]) -> dict[str, float]:
     return {f"x{k}": case.rate for k, case in enumerate(cases)}
 
 
-def chosen(case: Case) -> list[str]:
+COSTS = {"linear_dense": 1.0, "linear_event": 2.0, "conv_dense": 1.0, "conv_runs": 1 / 0.35, "conv_taps": 1 / 0.35,
+         "conv_table": 99.0}
+"""Costs of a target that lists kernels by the activity of their source alone."""
+
+
+def chosen(case: Case, costs: dict[str, float] = COSTS) -> list[str]:
     """The names of the kernels that are chosen for the only projection of a case."""
-    (population,) = plan(network([case]), rates([case]), {}).populations
+    (population,) = plan(network([case]), rates([case]), costs).populations
     return [type(k).__name__ for k in population.projections[0].kernels]
 
 
@@ -119,11 +124,16 @@ def applied(case: Case, x: Array) -> Array:
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def check(cases: Sequence[Case]) -> None:
-    """Emit all cases as one program, built with strict flags and the undefined-behaviour sanitizer, and compare it."""
+def check(cases: Sequence[Case], kernel: str = "", vectors: tuple[str, ...] = ()) -> None:
+    """Emit all cases as one program, built with strict flags and the undefined-behaviour sanitizer, and compare it.
+
+    Args:
+        kernel: the name of a kernel that is taken wherever it applies.
+        vectors: flags for a family of vector instructions.
+    """
     graph = network(cases)
     x = {f"x{k}": samples(case, k) for k, case in enumerate(cases)}
-    outputs, _ = Host.of(graph, rates(cases), quick()).run(x)
+    outputs, _ = Host.of(graph, rates(cases), (*quick(), *vectors), costs={kernel: 0.0} if kernel else None).run(x)
     for k, case in enumerate(cases):
         np.testing.assert_array_equal(outputs[f"y{k}"], applied(case, x[f"x{k}"]), f"case {k}: {case}")
 
@@ -138,6 +148,39 @@ def test_quiet_sources_are_listed_and_busy_ones_multiplied():
     assert chosen(linear(0, 1)) == ["LinearEvent"]
     assert chosen(linear(0, 1, DENSE_LINEAR_RATE)) == ["LinearEvent"]
     assert chosen(linear(0, 1, DENSE_LINEAR_RATE + 0.01)) == ["LinearDense"]
+
+
+def wide(outputs: int, rate: float, inputs: int = 784) -> Case:
+    return Case((Linear(integers((outputs, inputs))),), (inputs,), 0, 1, rate)
+
+
+@pytest.mark.parametrize(("outputs", "rate", "kernel"), [
+    (800, 0.01, "LinearEvent"), (800, 0.5, "LinearEvent"), (800, 0.9, "LinearDense"),
+    (10, 0.01, "LinearEvent"), (10, 0.1, "LinearDense"), (10, 0.9, "LinearDense")])
+def test_quiet_sources_are_listed_and_busy_ones_or_few_outputs_multiplied(outputs, rate, kernel):
+    assert chosen(wide(outputs, rate), {}) == [kernel]
+
+
+@needs_compiler
+@pytest.mark.parametrize("vectors", families(), ids="".join)
+@pytest.mark.parametrize("kernel", ["linear_event", "linear_dense"])
+def test_rows_of_any_width_are_exact_with_any_vectors(kernel, vectors):
+    """Widths below, at and above each number of sums that stay in registers: 16, 32, 64, 128."""
+    sources = [(0, 1), (0, 4), (0, 5), (0, 31), (0, 32), (0, 127), (0, 128), (-1, 1)]
+    check([Case((Linear(integers((out, 150))),), (150,), *r, 0.02 if out % 2 else 0.3)
+           for r, out in product(sources, (15, 16, 37, 64, 129, 208))], kernel, vectors)
+
+
+@needs_compiler
+@pytest.mark.parametrize("vectors", families(), ids="".join)
+def test_sums_of_pairs_are_flushed_before_they_leave_16_bits(vectors):
+    """2,000 events of the largest weight of either sign: a sum of 16 bits holds 127 pairs of them."""
+    weight = np.repeat(np.array([[127], [-127]], np.int8), 2000, 1).repeat(16, 0)
+    for high in (1, 4, 31):
+        graph = network([Case((Linear(weight),), (2000,), 0, high, 0.01)])
+        x = {"x0": np.full((1, 1, 2000), high)}
+        y = Host.of(graph, {"x0": 0.01}, (*quick(), *vectors), costs={"linear_event": 0.0}).run(x)[0]["y0"]
+        np.testing.assert_array_equal(y.reshape(2, 16), [[127 * 2000 * high] * 16, [-127 * 2000 * high] * 16])
 
 
 @needs_compiler
@@ -172,6 +215,48 @@ def conv(low: int, high: int, rate: float = EVENTS, bits: int = 8, groups: int =
 ], ids=lambda c: c if isinstance(c, str) else "")
 def test_which_convolution_is_chosen(case: Case, kernel: str) -> None:
     assert chosen(case) == [kernel]
+
+
+WINDOWS: list[dict[str, Any]] = [
+    {"kernel": (3, 3), "stride": (1, 1), "padding": ((1, 1), (1, 1))},
+    {"kernel": (3, 5), "stride": (2, 3), "padding": ((0, 2), (3, 1))},
+    {"kernel": (2, 3), "stride": (1, 2), "padding": ((2, 2), (0, 1)), "dilation": (2, 1)},
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize("vectors", families(), ids="".join)
+def test_runs_of_any_width_are_exact_with_any_vectors(vectors):
+    check([conv(*r, out=out, **window) for r in [(0, 1), (0, 4), (0, 127), (-5, 5)] for out in (6, 16, 48, 80)
+           for window in WINDOWS], "conv_runs", vectors)
+
+
+def spikes_conv(channels: int, out: int, size: Shape, **window: Any) -> Case:
+    window = dict(window)
+    kernel = window.pop("kernel")
+    op = Conv(integers((out, channels, *kernel)), None, window.pop("stride"), window.pop("padding"),
+              window.pop("dilation", (1, 1)))
+    return Case((op,), (channels, *size), 0, 1, 0.3)
+
+
+def test_convolutions_of_few_inputs_are_looked_up():
+    small = WINDOWS[0]
+    assert chosen(spikes_conv(2, 16, (34, 34), **small), {}) == ["ConvTable"]
+    assert chosen(spikes_conv(10, 16, (34, 34), **small), {"conv_table": 0.0}) == ["ConvTable"]  # 30 inputs in a row
+    assert chosen(spikes_conv(11, 16, (34, 34), **small), {"conv_table": 0.0}) == ["ConvRuns"]  # 33
+    # 3 kernel rows of 32 + 16 patterns, 4 bytes for each sum: 113 outputs take 65,088 bytes, 114 take 65,664.
+    assert chosen(spikes_conv(3, 113, (34, 34), **small), {"conv_table": 0.0}) == ["ConvTable"]
+    assert chosen(spikes_conv(3, 114, (34, 34), **small), {"conv_table": 0.0}) == ["ConvRuns"]
+    counts = Case(spikes_conv(2, 16, (34, 34), **small).ops, (2, 34, 34), 0, 2, 0.3)
+    assert "ConvTable" not in chosen(counts, {"conv_table": 0.0})
+
+
+@needs_compiler
+def test_tables_are_exact_for_windows_of_any_shape():
+    """Rows of 1 to 32 inputs, in one part or several; images narrower than a word, and wider."""
+    wide = {"kernel": (2, 7), "stride": (3, 1), "padding": ((0, 0), (2, 2))}
+    check([spikes_conv(c, out, size, **window) for c in (1, 2, 4) for out in (5, 16) for size in ((9, 11), (7, 40))
+           for window in (*WINDOWS, wide)], "conv_table")
 
 
 @needs_compiler

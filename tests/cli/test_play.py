@@ -42,6 +42,15 @@ def test_run_can_be_told_to_use_the_reference(files):
     assert a["correct"] is None
 
 
+@needs_c
+def test_threads_change_no_result(files):
+    a, b = (answer("run", files / "build", files / "data.npz", "--threads", n) for n in (1, 2))
+    assert (a["decisions"], a["spike_counts"]) == (b["decisions"], b["spike_counts"])
+    refused = snnc("run", files / "build", files / "data.npz", "--threads", 0, code=2)
+    assert "--threads" in refused.stderr
+    assert "a whole number from 1 to 1024" in refused.stderr
+
+
 def test_run_says_so_where_the_interpreter_takes_over(files, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     result = snnc("run", files / "build", files / "data.npz")

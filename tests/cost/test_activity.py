@@ -13,6 +13,7 @@ from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Input, Linear, MaxPool, Output, SumPool
 from snncompile.ir.populations import Neuron
+from snncompile.ir.spike_product import SpikeProduct
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.table import Choices, passes_of
@@ -150,3 +151,34 @@ def test_an_assumed_rate_says_so_and_scales_everything():
     assert cost.spikes == (8 + 3) * 10 * 0.25
     assert cost.events == cost.accumulations == (48 + 64 + 24) * 2.5
     assert cost.dense == (48 + 64 + 24) * 10
+
+
+@pytest.mark.parametrize(("over", "left", "heads", "terms", "channels", "tokens"), [
+    ("channels", 4, 2, 2, 8, 3), ("tokens", 4, 2, 3, 10, 3), ("nothing", 4, 1, 1, 8, 3)])
+def test_operations_of_products_are_pairs_that_are_both_not_zero(over, left, heads, terms, channels, tokens):
+    """Counted pair by pair; ticks with other values than 0, 1 and -1 multiply, and their bits count twice."""
+    rng = np.random.default_rng(5)
+    x = rng.integers(-1, 2, (2, 6, channels, tokens)) * (rng.random((2, 6, 1, 1)) < 0.8)
+    x[:, ::3] *= 3
+    op = SpikeProduct(left, terms, over, heads)
+    did = measure(one(op, shape=(channels, tokens)), {"in": x}).projections[0]
+    spikes = graded = 0
+    for tick in x.reshape(-1, channels, tokens):
+        active = (tick != 0).tolist()
+        pairs = sum(active[a][s] and active[b][t]
+                    for a in range(left) for b in range(left, channels) for s in range(tokens) for t in range(tokens)
+                    if _multiplied(over, (a, s), (b - left, t), left // heads, (channels - left) // heads))
+        spikes, graded = (spikes, graded + pairs) if np.abs(tick).max() > 1 else (spikes + pairs, graded)
+    assert spikes > 0 < graded
+    assert (did.accumulations, did.multiplications) == (spikes, graded)
+    assert did.dense == op.synapses((channels, tokens)) * 12
+    assert did.bit_operations == spikes + graded * 3 * 3  # -3 to 3 take 3 bits
+
+
+def _multiplied(over: str, one: tuple[int, int], other: tuple[int, int], left: int, right: int) -> bool:
+    """Whether an element of the left tensor, (channel, token), is multiplied with one of the right tensor."""
+    if over == "nothing":
+        return one == other
+    if over == "channels":
+        return one[0] == other[0]
+    return one[0] // left == other[0] // right and one[1] == other[1]

@@ -3,26 +3,12 @@
 #include "small_snn.h"
 #include "small_weights.h"
 
-/* linear_event */
-static void small_KERNEL0(const uint8_t *restrict src, int16_t *restrict dst, const int8_t *restrict weight_values, uint16_t *restrict found)
+/* linear_dense */
+static void small_KERNEL0(const uint8_t *restrict src, int16_t *restrict dst, const int8_t *restrict weight_values)
 {
-    const uint8_t *restrict s = src;
-    const uint32_t count = small_SNN_scan_all_uint8_t_uint16_t(s, 6u, found);
-    uint32_t e = 0;
-    for (; e + 8 <= count; e += 8)
-        small_SNN_add8_int8_t_int16_t(dst, weight_values + (size_t)(found[e + 0]) * 8, weight_values + (size_t)(found[e + 1]) * 8, weight_values + (size_t)(found[e + 2]) * 8, weight_values + (size_t)(found[e + 3]) * 8, weight_values + (size_t)(found[e + 4]) * 8, weight_values + (size_t)(found[e + 5]) * 8, weight_values + (size_t)(found[e + 6]) * 8, weight_values + (size_t)(found[e + 7]) * 8, 8);
-    if (count - e >= 4u) {
-        small_SNN_add4_int8_t_int16_t(dst, weight_values + (size_t)(found[e + 0]) * 8, weight_values + (size_t)(found[e + 1]) * 8, weight_values + (size_t)(found[e + 2]) * 8, weight_values + (size_t)(found[e + 3]) * 8, 8);
-        e += 4;
-    }
-    if (count - e >= 2u) {
-        small_SNN_add2_int8_t_int16_t(dst, weight_values + (size_t)(found[e + 0]) * 8, weight_values + (size_t)(found[e + 1]) * 8, 8);
-        e += 2;
-    }
-    if (count - e >= 1u) {
-        small_SNN_add1_int8_t_int16_t(dst, weight_values + (size_t)(found[e + 0]) * 8, 8);
-        e += 1;
-    }
+    for (int o = 0; o < 8; o++)
+        dst[o] = (int16_t)(dst[o]
+            + small_SNN_dot_uint8_t_int8_t_int16_t_pairs(src, weight_values + (size_t)o * 6, 6));
 }
 
 /* linear_dense */
@@ -30,7 +16,7 @@ static void small_KERNEL1(const uint8_t *restrict src, int16_t *restrict dst, co
 {
     for (int o = 0; o < 8; o++)
         dst[o] = (int16_t)(dst[o]
-            + small_SNN_dot_uint8_t_int8_t_int16_t(src, weight_values + (size_t)o * 8, 8));
+            + small_SNN_dot_uint8_t_int8_t_int16_t_pairs(src, weight_values + (size_t)o * 8, 8));
 }
 
 /* lif */
@@ -60,7 +46,7 @@ static void small_KERNEL3(const uint8_t *restrict src, int16_t *restrict dst, co
 {
     for (int o = 0; o < 3; o++)
         dst[o] = (int16_t)(dst[o]
-            + small_SNN_dot_uint8_t_int8_t_int16_t(src, weight_values + (size_t)o * 8, 8));
+            + small_SNN_dot_uint8_t_int8_t_int16_t_pairs(src, weight_values + (size_t)o * 8, 8));
 }
 
 /* lif */
@@ -99,7 +85,7 @@ static void small_RUN_lif1(small_t *net, uint32_t tick)
     memset(net->acc.lif1.acc0, 0, sizeof net->acc.lif1.acc0);
     memset(net->acc.lif1.acc1, 0, sizeof net->acc.lif1.acc1);
     /* in -> lif1 */
-    small_KERNEL0(net->rows.in + (size_t)(0u + tick) * 6u, net->acc.lif1.acc0, small_N_lif1_0_WEIGHT0, net->scratch.lif1_0.events);
+    small_KERNEL0(net->rows.in + (size_t)(0u + tick) * 6u, net->acc.lif1.acc0, small_N_lif1_0_WEIGHT0);
     /* lif1 -> lif1, delay 1 */
     small_KERNEL1(net->rows.lif1 + (size_t)(0u + tick) * 8u, net->acc.lif1.acc1, small_N_lif1_1_WEIGHT0);
     small_UPDATE2(net->acc.lif1.acc0, net->acc.lif1.acc1, small_N_lif1_P_threshold, net->state.lif1.v, net->rows.lif1 + (size_t)(1u + tick) * 8u);

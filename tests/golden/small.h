@@ -6,16 +6,16 @@
  *   in_in: uint8_t[6], 0 to 1
  *   out_out: uint8_t[3], 0 to 1
  *
- * small_t takes about 1,184 bytes, and 113 if compiled with --chunk 1.
+ * small_t takes about 1,156 bytes, and 85 if compiled with --chunk 1.
  *
  * SPDX-License-Identifier: 0BSD
  */
 #ifdef SMALL_H
-#if SMALL_H != 0x34e51a0b
+#if SMALL_H != 0x77b361c9
 #error "two networks are called small: give one of them another name, and compile it again"
 #endif
 #else
-#define SMALL_H 0x34e51a0b
+#define SMALL_H 0x77b361c9
 
 #include <stdint.h>
 
@@ -57,9 +57,6 @@ typedef struct {
     } acc;
     union {
         uint8_t none_;
-        struct {
-            uint16_t events[14];
-        } lif1_0;
     } scratch;
 #ifdef SNN_COUNT
     int64_t counts[2]; /* sum of what each population emitted since the reset */

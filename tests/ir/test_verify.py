@@ -380,3 +380,14 @@ def test_attributes_are_checked_against_the_class_of_arrays_whatever_the_version
     assert get_origin(Array) is np.ndarray
     assert matches(np.zeros(3), Array)
     assert not matches([0.0], Array)
+
+
+def test_shapes_that_a_graph_was_given_are_inferred_anew():
+    """Whoever makes a graph may say the shapes, and may be wrong; other names say nothing."""
+    right = around(SumPool((2, 2), (2, 2)))
+    given = around(SumPool((2, 2), (2, 2))).with_shapes({"x": (2, 4, 4), "op": (9, 9, 9), "y": (9, 9, 9), "z": (1,)})
+    assert given.shapes == {"x": (2, 4, 4), "op": (9, 9, 9), "y": (9, 9, 9)}
+    assert verify(given).shapes == right.shapes
+    assert around(SumPool((2, 2), (2, 2))).with_shapes({"x": (9,)}).shapes == right.shapes
+    assert codes(around(SumPool((5, 5), (5, 5))).with_shapes({"x": (2, 4, 4), "op": (2, 1, 1), "y": (2, 1, 1)})) == [
+        "SNN202"]

@@ -10,12 +10,16 @@ import pytest
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.populations import Neuron
+from snncompile.ir.stand_ins import with_stand_ins
 from snncompile.ir.types import Stage
 from snncompile.passes.legalize.canonicalize import Canonicalize
 from snncompile.passes.legalize.fold_scales import FoldScales
 from snncompile.passes.legalize.form_populations import FormPopulations
 from snncompile.passes.pipeline import run_passes
+from snncompile.passes.table import Choices, passes_of
+from snncompile.targets.load import load_target
 from tests.passes.chains import chain
+from tests.random_candidates import candidate
 
 
 @dataclass(frozen=True)
@@ -76,3 +80,14 @@ def test_without_verification_between_them_passes_are_followed_by_one():
     quick = run_passes(GRAPH, [Canonicalize(), FormPopulations(), FoldScales()], verified=False)
     assert quick.stage == given.stage == Stage.LEGAL
     assert list(quick.nodes) == list(given.nodes)
+
+
+@pytest.mark.parametrize("target", ["c99", "loihi1", "speck2f"])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_shapes_that_a_pass_hands_on_are_those_that_are_inferred(seed, target):
+    graph = candidate(seed, target)
+    graph = with_stand_ins(graph)
+    for step in passes_of(Choices(load_target(target)), "legalize"):
+        assert graph.shapes == Graph("anew", graph.nodes, graph.edges).shapes
+        graph = step.run(graph)
+    assert graph.shapes == Graph("anew", graph.nodes, graph.edges).shapes

@@ -140,17 +140,20 @@ def test_a_range_has_the_reasons_of_its_candidates(number):
         assert fast.targets[name].constraints is None
 
 
-@pytest.mark.parametrize("margins", [True, False])
-def test_candidates_that_break_no_rule_are_divided_among_cores_if_asked(margins):
+@pytest.mark.parametrize(("margins", "cores", "reason"), [
+    (True, 20, "packing"), (False, 20, "packing"), (True, 24, "budget-cores")])
+def test_candidates_that_break_no_rule_are_divided_among_cores_if_asked(margins, cores, reason):
+    """With 20 cores, one cannot be divided among them; with 24 it can, and takes more than the user allows."""
     space = CHAINS[0]
-    small = sc.load_target("loihi2").with_(neurons_per_core=64, in_axons_per_core=600, out_axons_per_core=100, cores=24)
+    small = sc.load_target("loihi2").with_(neurons_per_core=64, in_axons_per_core=600, out_axons_per_core=100,
+                                           cores=cores)
     terms = {"sample": 10, "seed": 2, "budget": {"cores": 22}, "margins": margins}
     by_rules = screen(space, small, **terms).targets["loihi2"]
     packed = screen(space, small, packed=True, checked=10, **terms).targets["loihi2"]
     assert packed.rules == (*by_rules.rules, "packing")
     refused = by_rules.ok & ~packed.ok
     assert packed.ok.sum() < by_rules.ok.sum()
-    assert all("packing" in packed.reasons_of(row) for row in np.flatnonzero(refused))
+    assert all(packed.reasons_of(row) == {reason} for row in np.flatnonzero(refused))
     assert (packed.costs["cores"][packed.ok] >= by_rules.costs["cores"][packed.ok]).all()
 
 

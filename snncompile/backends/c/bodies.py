@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from snncompile.backends.c.context import Data, KernelView, Row, StateArray
+from snncompile.backends.c.context import Data, KernelView, Row, StateArray, UpdateView
 from snncompile.backends.c.expressions import lines_of
 from snncompile.backends.c.functions import Body, Number, Parameter
 from snncompile.backends.c.text import kernel_text, render
@@ -67,8 +67,8 @@ def kernel_body(projection: ProjectionPlan, kernel: Kernel, source: str, sums: s
                    for n, c in constants.items()]
     parameters += [Parameter(f"{kind} *restrict ", name, f"net->scratch.{projection.name}.{member}")
                    for kind, name, member in ((index_type(scratch), "found", "events"), ("uint32_t", "bits", "bits"))]
-    text = kernel_text(KernelView(kernel, in_c), index_type(scratch))
-    return Body("kernel", kernel.name, tuple(parameters), text)
+    view = KernelView(kernel, in_c)
+    return Body("kernel", kernel.name, tuple(parameters), kernel_text(view, index_type(scratch)), content=view)
 
 
 def _row(projection: ProjectionPlan, buffer: Buffer, source: str, sums: str) -> str:
@@ -97,7 +97,7 @@ class _Update:
     def body(self, states: tuple[StateArray, ...], sums: str, out: str) -> Body:
         update, source = self.update, self.population.source.buffer
         blocks, lanes = self._extent(source.size // update.lanes), self._extent(update.lanes)
-        lines, operands = lines_of(update.program, update.ranges, self._leaf, self._number)
+        lines, operands = lines_of(update.program, update.ranges, self._leaf, self._number, update.scalar)
         types = {s.name: s.type for s in states}
         nexts = [(update.state_names[n], types[update.state_names[n]], operands[i])
                  for n, i in update.program.next_state]
@@ -111,7 +111,8 @@ class _Update:
               for c in self.constants),
             *(Parameter(f"{s.type} *restrict ", f"s_{s.name}", f"{own}.{s.name}") for s in states),
             Parameter(f"{type_of(source)} *restrict ", "out", out)]
-        return Body("update", comment(update.op.rule), tuple(parameters), text, tuple(self.numbers))
+        content = UpdateView(tuple(lines), len(states), update.lanes < source.size)
+        return Body("update", comment(update.op.rule), tuple(parameters), text, tuple(self.numbers), content)
 
     def _extent(self, size: int) -> str:
         return self._mark(Number("int", size))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from snncompile.backends.c.expressions import Line
 from snncompile.backends.c.functions import Function
 from snncompile.backends.c.types import DTYPES
 from snncompile.backends.plan.kernels.kernel import Kernel, Scratch
@@ -51,6 +52,21 @@ class KernelView:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.kernel, name)
         return self.in_c.get(id(value), value)
+
+
+@dataclass(frozen=True)
+class UpdateView:
+    """The update of a population as it is printed.
+
+    Attributes:
+        lines: its statements, with marks for numbers; see `functions`.
+        states: the number of states that it reads and writes.
+        nested: whether there is a loop around the loop over the neurons of a block.
+    """
+
+    lines: tuple[Line, ...]
+    states: int
+    nested: bool
 
 
 @dataclass(frozen=True)
@@ -142,6 +158,7 @@ class PopulationCode:
         home: the member of the network's struct that holds the accumulators.
         standing: whether its sums are kept while the frame that they were computed from stands still. Such a population
             reads real-valued inputs only.
+        scalar: whether it is for a processor without vector registers.
     """
 
     source: SourceCode
@@ -152,6 +169,7 @@ class PopulationCode:
     update: str
     home: str
     standing: bool
+    scalar: bool
 
 
 @dataclass(frozen=True)
@@ -213,6 +231,11 @@ class Net:
     data: tuple[Data, ...]
     helpers: Mapping[str, tuple[tuple[str, ...], ...]]
     chunk: int
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it is for a processor without vector registers; see `plan.updates.Update`."""
+        return any(p.scalar for p in self.populations)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

@@ -45,6 +45,11 @@ def emit(graph: Graph, *, rates: Mapping[str, float] | None = None, golden: Gold
         CompileError: SNN204 for an output that reads a sum or an operator.
     """
     net = lower(plan(graph, rates or {}, costs or {}), prefix(graph.name), graph.schedule, chunk)
+    return artifact(graph, net, golden, weights_as)
+
+
+def artifact(graph: Graph, net: Net, golden: Golden | None, weights_as: str | None = None) -> Artifact:
+    """The files of a network that was lowered, and its sizes; see `emit`."""
     weights = weight_files(net, weights_as)
     files: dict[str, str | bytes] = {
         f"{net.prefix}.h": _header(net),

@@ -48,7 +48,7 @@ class Printing:
 
 
 def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Step], str],
-             number: Callable[[int], str] = literal) -> tuple[list[Line], list[str]]:
+             number: Callable[[int], str] = literal, scalar: bool = False) -> tuple[list[Line], list[str]]:
     """Print an integer program as C statements.
 
     Args:
@@ -58,6 +58,8 @@ def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Ste
             `lut` step the text "TABLE, LENGTH".
         number: gives the C expression of a number that is an operand. Divisors are printed as they are, since compilers
             divide by known numbers without a division.
+        scalar: whether it is for a processor without vector registers. Temporaries then have at least 32 bits, because
+            narrower ones would have to be extended, and clips to a width are one operation.
 
     Returns:
         The statements in their order, and for each step the C operand that holds its value. Numbers are operands
@@ -66,6 +68,8 @@ def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Ste
     lines: list[Line] = []
     operands: list[Operand] = []
     divisors = {s.args[1] for s in program.steps if s.op == "floordiv"}
+    clips = _clips(program, ranges) if scalar else {}
+    inner = {inside for inside, _, _ in clips.values()}
     for i, step in enumerate(program.steps):
         value = _number(step, leaf)
         if value is not None:
@@ -73,9 +77,37 @@ def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Ste
             operands.append(Operand(text, accumulator_type(value, value), ranges[i]))
             continue
         kind = accumulator_type(*ranges[i])
-        lines.append(Line(kind, f"t{i}", _text(step, tuple(operands[a] for a in step.args), kind, leaf)))
+        if scalar and kind == "int16_t":
+            kind = "int32_t"
+        if i in clips:
+            _, clipped, bits = clips[i]
+            lines.append(Line(kind, f"t{i}", f"snn_saturated({operands[clipped].text}, {bits})"))
+        elif i not in inner:
+            lines.append(Line(kind, f"t{i}", _text(step, tuple(operands[a] for a in step.args), kind, leaf)))
         operands.append(Operand(f"t{i}", kind, ranges[i]))
     return lines, [o.text for o in operands]
+
+
+def _clips(program: Program, ranges: tuple[Interval, ...]) -> dict[int, tuple[int, int, int]]:
+    """The steps that are the outer half of a clip to a signed integer: `min(max(x, -half), half - 1)`.
+
+    Returns:
+        For each its inner half, which nothing else reads, the step x, and the bits. All of them fit 32 bits.
+    """
+    reads = [a for step in program.steps for a in step.args]
+    reads += [program.output, *(i for _, i in program.next_state)]
+    found = {}
+    for i, step in enumerate(program.steps):
+        if step.op != "min" or program.steps[step.args[0]].op != "max":
+            continue
+        inside, high = step.args
+        x, low = program.steps[inside].args
+        ends: list[Any] = [program.steps[k].value if program.steps[k].op == "const" else None for k in (low, high)]
+        bits = ends[1].bit_length() + 1 if isinstance(ends[1], int) else 0
+        if 1 < bits < 32 and ends == [-(1 << (bits - 1)), (1 << (bits - 1)) - 1] and reads.count(inside) == 1 and (
+                accumulator_type(*ranges[x]) != "int64_t"):
+            found[i] = inside, x, bits
+    return found
 
 
 def _number(step: Step, leaf: Callable[[Step], str]) -> int | None:

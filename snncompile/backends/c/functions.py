@@ -10,8 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from snncompile.backends.c.types import literal
+
+if TYPE_CHECKING:
+    from snncompile.backends.c.context import KernelView, UpdateView
+
+    Content = KernelView | UpdateView
 
 MARK = re.compile(r"@(\d+)@")
 """Stands in a body for the number at this position of `Body.numbers`. No C holds this character."""
@@ -44,6 +50,7 @@ class Body:
         parameters: everything that the text may name, apart from its own variables.
         text: C statements, with marks for numbers.
         numbers: the numbers that the marks stand for.
+        content: the kernel or update that the text was printed from.
     """
 
     word: str
@@ -51,6 +58,7 @@ class Body:
     parameters: tuple[Parameter, ...]
     text: str
     numbers: tuple[Number, ...] = ()
+    content: Content | None = None
 
     @property
     def used(self) -> tuple[Parameter, ...]:
@@ -71,6 +79,7 @@ class Function:
     Attributes:
         parameters: the declarations of its parameters.
         shared: whether it is called from more than one place.
+        content: the kernel or update of the first body that it stands for.
     """
 
     name: str
@@ -78,6 +87,7 @@ class Function:
     parameters: str
     text: str
     shared: bool
+    content: Content | None
 
 
 def functions(bodies: Iterable[Body], prefix: str) -> tuple[tuple[Function, ...], tuple[str, ...]]:
@@ -98,7 +108,8 @@ def functions(bodies: Iterable[Body], prefix: str) -> tuple[tuple[Function, ...]
         differ = [k for k in named if len({every[i].numbers[k].value for i in members}) > 1]
         declared = [f"{p.kind}{p.name}" for p in first.used] + [f"const {first.numbers[k].kind} n{k}" for k in differ]
         text = MARK.sub(lambda m, f=first, d=differ: _number(f, int(m[1]), d), first.text)  # type: ignore[misc]
-        made.append(Function(name, first.label, ", ".join(declared) or "void", text, len(members) > 1))
+        made.append(Function(name, first.label, ", ".join(declared) or "void", text, len(members) > 1,
+                             first.content))
         for i in members:
             passed = [p.argument for p in every[i].used] + [literal(every[i].numbers[k].value) for k in differ]
             calls[i] = f"{name}({', '.join(passed)})"

@@ -118,9 +118,9 @@ class Host:
 
     @classmethod
     def of(cls, graph: Graph, rates: Mapping[str, float] | None = None, flags: tuple[str, ...] = FLAGS,
-           chunk: int | None = None) -> Host:
+           chunk: int | None = None, costs: Mapping[str, float] | None = None) -> Host:
         """Emit, build and load a graph; the arguments are those of `emit` and `build`."""
-        return cls.load(graph, build(emit(graph, rates=rates, chunk=chunk).files, flags))
+        return cls.load(graph, build(emit(graph, rates=rates, chunk=chunk, costs=costs).files, flags))
 
     @classmethod
     def load(cls, graph: Graph, library: Path) -> Host:

@@ -30,7 +30,7 @@ CHUNK_BYTES = 1 << 18
 """The most bytes of the rows of all inputs and populations in a chunk, so that they stay in a processor's cache."""
 MAX_CHUNK = 64
 """The most ticks in a chunk."""
-FAMILIES = ("add", "dot", "pool", "scan")
+FAMILIES = ("add", "bits", "dot", "pairs", "pool", "rows", "scan", "words")
 """The families of helper functions that the template `snn.h.j2` prints."""
 
 
@@ -115,7 +115,7 @@ class _Lowering:
         return PopulationCode(
             self.sources[population.source.buffer.name], comment(update.op.rule),
             tuple(AccumulatorCode(a.buffer.name, type_of(a.buffer)) for a in update.accumulators), projections,
-            self._states(population), next(calls), _home(population), population.standing)
+            self._states(population), next(calls), _home(population), population.standing, update.scalar)
 
     def _projection(self, projection: ProjectionPlan, calls: Iterator[str]) -> Projection:
         scratch = scratch_of(projection)

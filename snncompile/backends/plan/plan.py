@@ -12,7 +12,7 @@ from snncompile.backends.plan.buffers import Buffer, Constant, Lifetime
 from snncompile.backends.plan.kernels.kernel import Kernel, Signal
 from snncompile.backends.plan.layouts import as_image, channels_last
 from snncompile.backends.plan.projections import Builder, chain_range, scale_factors
-from snncompile.backends.plan.updates import Accumulator, Update
+from snncompile.backends.plan.updates import MAX_LANES, Accumulator, Update
 from snncompile.diagnostics import fail, shorten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.op import Op
@@ -152,7 +152,7 @@ class Plan:
                 *(c for p in self.populations for c in p.constants))
 
 
-def plan(graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]) -> Plan:
+def plan(graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float], max_lanes: int = MAX_LANES) -> Plan:
     """Plan the program of an INT or MAPPED graph.
 
     Args:
@@ -160,18 +160,19 @@ def plan(graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]) -
         rates: the mean share of elements that are not 0 in a tick, 0 to 1, of inputs and populations by name, where it
             was measured. Rates choose between kernels and never change a result.
         costs: what a synapse costs with each kernel, by the kernel's name; see `kernels.table.choose`.
+        max_lanes: see `updates.Update`; 0 repeats no constant, for processors without vector registers.
 
     Raises:
         CompileError: SNN204 for an output that reads a sum or an operator.
     """
-    return _Planner(graph, rates, costs).plan()
+    return _Planner(graph, rates, costs, max_lanes).plan()
 
 
 class _Planner:
     """Builds the plan of one graph; the arguments are those of `plan`."""
 
-    def __init__(self, graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float]):
-        self.graph, self.rates, self.costs = graph, rates, costs
+    def __init__(self, graph: Graph, rates: Mapping[str, float], costs: Mapping[str, float], max_lanes: int):
+        self.graph, self.rates, self.costs, self.max_lanes = graph, rates, costs, max_lanes
         self.names = identifiers(graph.nodes)
         self.sources = {n: self._source(n) for n in graph.nodes if n not in graph.outputs}
 
@@ -235,7 +236,7 @@ class _Planner:
         op, ranges = self.graph.population(name), population_ranges(self.graph, name)
         program = simplified(op.program, ranges.steps)
         return Update(self.names[name], replace(op, program=program), self.graph.shapes[name],
-                      accumulators, intervals(program, op.params, ranges.states, ranges.x))
+                      accumulators, intervals(program, op.params, ranges.states, ranges.x), self.max_lanes)
 
     def _accumulators(self, name: str, chains: list[tuple[tuple[Op, ...], Scale]]
                       ) -> tuple[list[Accumulator], list[int]]:

@@ -92,6 +92,7 @@ class Update:
         shape: of its neurons, `[channel, *space]`.
         accumulators: its synaptic sums; empty for a population without projections, whose input is 0.
         ranges: the proved range of each step of `program`, which a temporary of that step must hold.
+        max_lanes: the longest inner loop for which constants of channels are repeated.
     """
 
     name: str
@@ -99,6 +100,12 @@ class Update:
     shape: Shape
     accumulators: tuple[Accumulator, ...]
     ranges: tuple[Interval, ...]
+    max_lanes: int = MAX_LANES
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it is for a processor without vector registers, for which no constant is repeated."""
+        return self.max_lanes == 0
 
     @property
     def program(self) -> Program:
@@ -116,14 +123,14 @@ class Update:
 
         Where no constant differs between channels, these are all neurons. Otherwise they are whole places, so that the
         constants of a lane are the same in each round of the loop. Constants of few channels are repeated over several
-        places, up to MAX_LANES neurons: 4 channels of 8 x 8 places give 256 lanes, which is all 64 places.
+        places, up to `max_lanes` neurons: 4 channels of 8 x 8 places give 256 lanes, which is all 64 places.
         """
         channels, height, width_ = as_image(self.shape)
         arrays = [a.factors.values for a in self.accumulators if a.factors] + list(self.op.params.values())
         if all(not isinstance(v, np.ndarray) or v.size in (1, self.size) for v in arrays):
             return self.size
         return channels * max(r for r in range(1, height * width_ + 1)
-                              if height * width_ % r == 0 and (r == 1 or channels * r <= MAX_LANES))
+                              if height * width_ % r == 0 and (r == 1 or channels * r <= self.max_lanes))
 
     @cached_property
     def states(self) -> tuple[StateBuffer, ...]:

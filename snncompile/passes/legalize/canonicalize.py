@@ -99,4 +99,6 @@ def _dissolve(graph: Graph, names: list[str]) -> Graph:
         for edge in joined:
             edges[edge] = into[edge.dst][edge] = out[edge.src][edge] = None
         del nodes[name]
-    return graph if len(nodes) == len(graph.nodes) else graph.replace(nodes=nodes, edges=tuple(edges))
+    if len(nodes) == len(graph.nodes):
+        return graph
+    return graph.replace(nodes=nodes, edges=tuple(edges)).with_shapes(graph.shapes)

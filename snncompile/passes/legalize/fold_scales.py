@@ -34,13 +34,14 @@ class FoldScales:
 
     def run(self, graph: Graph) -> Graph:
         edges = tuple(_fold(graph, e) for e in graph.edges)
-        return graph if all(a is b for a, b in zip(edges, graph.edges, strict=True)) else graph.replace(edges=edges)
+        return graph if all(a is b for a, b in zip(edges, graph.edges, strict=True)) else (
+            graph.replace(edges=edges).with_shapes(graph.shapes))
 
 
 def _fold(graph: Graph, edge: Edge) -> Edge:
     fold = _remembered if all(op.is_small for op in edge.chain) else fold_chain
     chain = fold(edge.chain, graph.shapes[edge.src])
-    return edge if chain == edge.chain else dataclasses.replace(edge, chain=chain)
+    return edge if chain == edge.chain else Edge(edge.src, edge.dst, edge.delay, chain)
 
 
 def fold_chain(chain: tuple[Op, ...], shape: Shape) -> tuple[Op, ...]:

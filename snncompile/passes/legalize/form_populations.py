@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, ClassVar, Literal
-from weakref import WeakKeyDictionary
 
 import networkx as nx
 import numpy as np
@@ -25,10 +24,10 @@ from snncompile.ir.types import Array, Shape, ShapeOnly, Stage
 
 MAX_PROJECTIONS = 100_000
 ACCUMULATOR = Neuron(RULES["accumulator"])
-_UNBIASED: WeakKeyDictionary[Op, Op] = WeakKeyDictionary()
-"""Operators without their bias. Candidates of a search share operators, so that each is verified once."""
-_BIASED: WeakKeyDictionary[Op, dict[Any, Neuron]] = WeakKeyDictionary()
-"""Neurons with a constant that was added, by the constant."""
+_UNBIASED, _BIASED, _OWN = "_unbiased", "_biased", "_own_constant"
+"""What operators remember: themselves without bias, neurons with a constant that was added, by the constant, and what
+an operator itself adds, by the shape of its output. Candidates of a search share operators, so that each is made and
+verified once."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class FormPopulations:
             fail("SNN205", f"graph {shorten(graph.name)}", f"{count:.3g} projections", f"at most {MAX_PROJECTIONS}",
                  "keep shared sums as accumulators")
         return graph.replace(nodes={n: former.population(n) for n in names}, stage=Stage.LEGAL,
-                             edges=tuple(e for n in names for e in former.projections(n)))
+                             edges=tuple(e for n in names for e in former.projections(n))).with_shapes(graph.shapes)
 
 
 def _separate_sums(graph: Graph) -> Graph:
@@ -97,6 +96,7 @@ def _cuts(graph: Graph, operators: Set[str], accumulate: bool) -> set[str]:
     cuts: set[str] = set()
     constant = _with_constant(graph, operators)
     outputs, curved = graph.outputs, {n for n in operators if not graph.nodes[n].linear}
+    late = any(e.delay for e in graph.edges)
     for name in graph.nodes:
         if name not in operators:
             continue
@@ -104,9 +104,9 @@ def _cuts(graph: Graph, operators: Set[str], accumulate: bool) -> set[str]:
         weighty = len(readers) > 1 and (bool(op.arrays) or isinstance(op, SpikeProduct)
                                         or len(graph.edges_into[name]) > 1)
         if any(e.dst in outputs for e in readers) \
-                or (op.linear and any(e.dst in curved for e in readers)) \
+                or (curved and op.linear and any(e.dst in curved for e in readers)) \
                 or (accumulate and weighty) \
-                or (name in constant and any(e.delay for e in readers)):
+                or (late and name in constant and any(e.delay for e in readers)):
             cuts.add(name)
     return cuts | _loop_cuts(graph, operators - cuts)
 
@@ -233,16 +233,17 @@ def _operators(op: Op) -> tuple[Op, ...]:
 def _unbiased(op: Op) -> Op:
     if not isinstance(op, (Layer, Scale)) or op.bias is None:
         return op
-    if op not in _UNBIASED:
-        _UNBIASED[op] = dataclasses.replace(op, bias=None)
-    return _UNBIASED[op]
+    known: dict[str, Op] = op.__dict__
+    if _UNBIASED not in known:
+        known[_UNBIASED] = dataclasses.replace(op, bias=None)
+    return known[_UNBIASED]
 
 
 def _biased(op: Neuron, constant: Array) -> Neuron:
     """The neuron with a constant added to its bias: the same object for the same constant, if that is not large."""
     if constant.size > SMALL:
         return _with_constant_input(op, constant)
-    known = _BIASED.setdefault(op, {})
+    known: dict[Any, Neuron] = op.__dict__.setdefault(_BIASED, {})
     key = constant.shape, constant.dtype.char, constant.tobytes()
     if key not in known:
         known[key] = _with_constant_input(op, constant)
@@ -263,9 +264,11 @@ def _through(op: Op, constant: Array | None, entering: Shape, shape: Shape) -> A
     bias = getattr(op, "bias", None)
     if bias is None:
         return moved
-    own = np.asarray(op.bias_of(shape) if isinstance(op, Layer) else bias, np.float64)
-    own = own.reshape(*(1,) * (len(shape) - own.ndim), *own.shape)
-    return own if moved is None else own + moved
+    known: dict[Shape, Array] = op.__dict__.setdefault(_OWN, {})
+    if shape not in known:
+        own = np.asarray(op.bias_of(shape) if isinstance(op, Layer) else bias, np.float64)
+        known[shape] = own.reshape(*(1,) * (len(shape) - own.ndim), *own.shape)
+    return known[shape] if moved is None else known[shape] + moved
 
 
 def _moved(op: Op, constant: Array, entering: Shape, shape: Shape) -> Array:

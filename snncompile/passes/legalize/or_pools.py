@@ -53,7 +53,7 @@ class OrPools:
         return cls(able[0] if able[0] == "threshold" or resets else None, ">=" if exact else ">")
 
     def run(self, graph: Graph) -> Graph:
-        if self.rule is None:
+        if self.rule is None or not any(isinstance(op, MaxPool) for e in graph.edges for op in e.chain):
             return graph
         whole = [n for n in graph.populations if _is_or(graph, n)]
         parts = {e: at for e in graph.edges if e.dst not in whole and (at := _pool_ends(graph, e))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snncompile.backends.plan.kernels import host_time
 from snncompile.backends.plan.kernels.kernel import Helper, Site, Weighted
 from snncompile.backends.plan.layouts import Geometry
 
@@ -17,9 +18,8 @@ class ConvDense(Weighted):
     `[[1, 2, 3], [0, 4, 0]]`. A place of values (5, 1) adds 5 (1, 2, 3) + 1 (0, 4, 0) = (5, 14, 15) to the sums of the
     same place.
 
-    It applies to convolutions of one group, of any stride, padding and dilation. It costs 1 for each synapse and wins
-    where more of the source is active than the event-driven kernels allow: above 35 % with the shipped costs, since
-    they cost 1 / 0.35 for each synapse of an active element.
+    It applies to convolutions of one group, of any stride, padding and dilation. It wins where nearly all of
+    the source is active and its values are not added in pairs of bytes.
 
     It calls the helper "dot" and needs no scratch memory.
 
@@ -35,9 +35,13 @@ class ConvDense(Weighted):
         return site.convolves and site.one_group
 
     @classmethod
+    def cycles(cls, site: Site) -> float:
+        return host_time.SPREAD * site.synapses
+
+    @classmethod
     def make(cls, site: Site) -> ConvDense:
         return cls(site.source.buffer, site.dst, site.contiguous(site.weight.transpose(2, 3, 1, 0)), site.geometry)
 
     @property
     def helpers(self) -> tuple[Helper, ...]:
-        return (Helper("dot", (self.src, self.weight, self.dst)),)
+        return (self.dot,)

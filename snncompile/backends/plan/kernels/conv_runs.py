@@ -18,19 +18,21 @@ from typing import ClassVar
 
 import numpy as np
 
-from snncompile.backends.plan.kernels.kernel import EventKernel, Site
+from snncompile.backends.plan.kernels import host_time
+from snncompile.backends.plan.kernels.kernel import RowKernel, Site
 from snncompile.backends.plan.layouts import Geometry
 
 
 @dataclass(frozen=True)
-class ConvRuns(EventKernel):
+class ConvRuns(RowKernel):
     """Adds, for each active element and each kernel row, a run of weights times the element's value.
 
     It applies to convolutions of one group that are not dilated along their rows, since dilated taps do not lie side by
-    side. It costs 1 / 0.35 for each synapse of an active element and wins where up to 35 % of the source is active.
+    side. Its time grows with the number of active elements, and with the number of places that have any. It wins for
+    most convolutions.
 
-    It calls the helpers of an event kernel, and needs a list of events; see `EventKernel`. The events of one place are
-    neighbours in the list, because channels lie last, and their runs are added together.
+    It calls the helpers of a `RowKernel`, and needs a list of events. The events of one place are neighbours in the
+    list, because channels lie last, and their runs are added together.
 
     Attributes:
         weight: `[in][ky][tap][out]`, the taps ordered by phase and descending inside each.
@@ -38,7 +40,6 @@ class ConvRuns(EventKernel):
     """
 
     name: ClassVar[str] = "conv_runs"
-    relative_cost: ClassVar[float] = 1 / 0.35
     geometry: Geometry
     phases: tuple[int, ...]
 
@@ -47,16 +48,19 @@ class ConvRuns(EventKernel):
         return site.convolves and site.one_group and site.geometry.dilation[1] == 1
 
     @classmethod
+    def cycles(cls, site: Site) -> float | None:
+        g = site.geometry
+        rows, sums = g.kernel[0] / g.stride[0], -(-g.kernel[1] // g.stride[1]) * g.out_channels
+        places = g.height * g.width * (1 - (1 - min(site.source.rate, 1.0)) ** g.channels)
+        begun = places * rows * (host_time.RUN + host_time.KEPT * sums / 16)
+        return begun + host_time.listing(site.source.buffer.size, site.events) + host_time.rows(
+            site.events * rows, sums, site.paired)
+
+    @classmethod
     def make(cls, site: Site) -> ConvRuns:
         taps, phases = taps_by_phase(site.geometry)
         runs = site.contiguous(site.weight[:, :, :, taps].transpose(1, 2, 3, 0))
         return cls(site.source.buffer, site.dst, runs, site.source.rate, site.geometry, phases)
-
-    @property
-    def longest(self) -> int:
-        """The number of sums in a run of the largest phase that no border cuts; most runs of a stride of 1 have it."""
-        taps = max(b - a for a, b in zip(self.phases, self.phases[1:], strict=False))
-        return taps * self.geometry.out_channels
 
 
 def taps_by_phase(geometry: Geometry) -> tuple[list[int], tuple[int, ...]]:

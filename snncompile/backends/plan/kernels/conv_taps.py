@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snncompile.backends.plan.kernels import host_time
 from snncompile.backends.plan.kernels.kernel import EventKernel, Site
 from snncompile.backends.plan.layouts import Geometry
 
@@ -17,9 +18,9 @@ class ConvTaps(EventKernel):
     tap kx where 4 = 2 o + kx: by output 2 through tap 0, and by output 1 through tap 2. Tap 1 reaches no output. So two
     rows of `out / groups` weights are added.
 
-    It applies to every convolution. With the shipped costs it is taken where `conv_runs` does not apply: for groups
-    whatever the activity, because no other kernel computes them unless they are depthwise; and for a kernel of one
-    group that is dilated along its rows, up to an activity of 35 %.
+    It applies to every convolution. It is taken for groups, because no other kernel computes them unless they are
+    depthwise, for kernels that are dilated along their rows, and where few channels and few active elements would make
+    the runs of `conv_runs` short.
 
     It calls the helpers of an event kernel, and needs a list of one entry for each element of its source. Values are
     always multiplied, also those of small counts.
@@ -29,12 +30,18 @@ class ConvTaps(EventKernel):
     """
 
     name: ClassVar[str] = "conv_taps"
-    relative_cost: ClassVar[float] = 1 / 0.35
     geometry: Geometry
 
     @classmethod
     def applies(cls, site: Site) -> bool:
         return site.convolves
+
+    @classmethod
+    def cycles(cls, site: Site) -> float:
+        g = site.geometry
+        taps = g.kernel[0] * g.kernel[1] / (g.stride[0] * g.stride[1])
+        sums = -(-g.out_channels // g.groups // 16) * host_time.TAP_SUMS
+        return host_time.listing(site.source.buffer.size, site.events) + site.events * taps * (host_time.TAP + sums)
 
     @classmethod
     def make(cls, site: Site) -> ConvTaps:

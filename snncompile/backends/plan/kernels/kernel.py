@@ -27,6 +27,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 
 from snncompile.backends.plan.buffers import Buffer, Constant
+from snncompile.backends.plan.kernels import host_time
 from snncompile.backends.plan.layouts import Geometry
 from snncompile.ir.types import Array, Shape
 
@@ -59,9 +60,17 @@ class Helper:
 
     Families:
         "add": adds rows of weights to sums, with and without factors. Parts: weights, sums.
-        "dot": scalar products, and sums of rows of weights times values. Parts: source, weights, sums.
+        "rows": adds the rows of weights of listed events, a run of events after another, while sums stay in registers
+            where the machine has wide ones. It calls "add". Parts: source, weights, sums, EVENT_INDEX,
+            `RowKernel.mode`, `RowKernel.pairs`.
+        "bits": packs spikes into bits. It has no parts.
+        "dot": scalar products, and sums of rows of weights times values. Parts: source, weights, sums, and "pairs"
+            where two products of bytes fit 16 bits, else "each".
         "pool": adds or compares one tap of a pool for a row of places. Parts: "sum" or "max", source, destination.
+        "pairs": adds rows of weights to sums of 16 bits, two at a time; see `conv_pairs`. Parts: none.
         "scan": lists the elements of a buffer that are not 0. Parts: source, EVENT_INDEX, `EventKernel.scan`.
+        "words": adds words of several weights to words of sums; see `linear_words`. Parts: sums, EVENT_INDEX, and as a
+            text the bits of a weight, the words of a block and its outputs.
 
     Attributes:
         family: one of the above, or the name of a family that the kernel's own template prints.
@@ -171,6 +180,24 @@ class Site:
         """Whether each channel has one filter and is read by no other channel."""
         return self.geometry.groups == self.geometry.channels == self.geometry.out_channels
 
+    @property
+    def synapses(self) -> int:
+        """The number of synapses, those of the padding included."""
+        g = self.geometry
+        places = g.out_height * g.out_width * g.kernel[0] * g.kernel[1]
+        return places * (g.width * g.channels if self.mixes else g.out_channels * g.channels // g.groups)
+
+    @property
+    def events(self) -> float:
+        """The mean number of active elements in a tick."""
+        return self.source.rate * self.source.buffer.size
+
+    @property
+    def paired(self) -> bool:
+        """Whether two products of its source's values with weights of bytes fit 16 bits."""
+        source = self.source.buffer
+        return source.low >= 0 and source.high < 128 and not source.adds and self.weight.dtype.itemsize == 1
+
     def contiguous(self, weight: Array) -> Constant:
         """The weights as a constant, in the order of the axes of the given array."""
         return self.constant(np.ascontiguousarray(weight), "WEIGHT")
@@ -181,8 +208,8 @@ class Weighted(Kernel, ABC):
     """A kernel with weights, which adds the synaptic input of an operator to its sums.
 
     Attributes:
-        relative_cost: what a synapse costs where a synapse of a dense kernel costs 1. It is used where the costs of
-            the target do not name the kernel.
+        relative_cost: what a synapse costs where a synapse of `linear_dense` costs 1. It is used where the costs of the
+            target do not name the kernel and `cycles` does not know its time.
         weight: the weights in the kernel's own layout.
     """
 
@@ -196,13 +223,19 @@ class Weighted(Kernel, ABC):
         """Whether the kernel computes the exact sums of an operator."""
 
     @classmethod
+    def cycles(cls, site: Site) -> float | None:
+        """The estimated cycles of a tick on a host, see `host_time`; None where they are not known."""
+        return None
+
+    @classmethod
     def cost(cls, site: Site, costs: Mapping[str, float]) -> float:
-        """What a synapse of an operator costs in a tick on average, where one of a dense kernel costs 1.
+        """What a synapse of an operator costs in a tick on average, where one of `linear_dense` costs 1.
 
         Args:
             costs: the costs of the target, by the names of kernels.
         """
-        return costs.get(cls.name, cls.relative_cost)
+        cycles = None if cls.name in costs else cls.cycles(site)
+        return costs.get(cls.name, cls.relative_cost) if cycles is None else cycles / site.synapses / host_time.DENSE
 
     @classmethod
     @abstractmethod
@@ -217,6 +250,12 @@ class Weighted(Kernel, ABC):
         whose weights have to be multiplied by its values.
         """
         return self.src.high if self.src.low >= 0 and self.src.high <= MAX_REPEATS and not self.src.adds else 0
+
+    @property
+    def dot(self) -> Helper:
+        """The helper "dot" for its source, weights and sums."""
+        pairs = self.src.low >= 0 and self.src.high < 128 and not self.src.adds
+        return Helper("dot", (self.src, self.weight, self.dst, "pairs" if pairs else "each"))
 
     @property
     def small(self) -> bool:
@@ -241,8 +280,9 @@ class EventKernel(Weighted):
 
     @classmethod
     def cost(cls, site: Site, costs: Mapping[str, float]) -> float:
-        """The cost of a synapse of an active element times the share of active elements."""
-        return site.source.rate * super().cost(site, costs)
+        """The cost of a synapse. One that the target gives is that of an active element, and counts by their share."""
+        known = cls.name not in costs and cls.cycles(site) is not None
+        return super().cost(site, costs) * (1 if known else site.source.rate)
 
     @property
     def lists_repeats(self) -> bool:
@@ -251,10 +291,11 @@ class EventKernel(Weighted):
 
     @property
     def scan(self) -> str:
-        """How the list is made: "repeat", "sparse" or "all".
+        """How the list is made: "repeat", "sparse" or "all"; of a `RowKernel` also "counts".
 
-        "repeat" lists each element as often as its value says. The others list it once: "sparse" skips runs of zeros,
-        which pays where few elements are active, and "all" tests each element.
+        "repeat" lists each element as often as its value says. "sparse" and "all" list it once: "sparse" skips runs of
+        zeros, which pays where few elements are active, and "all" tests each element. "counts" lists an element once
+        where the machine multiplies bytes in pairs, and as often as its value says where it does not.
         """
         return "repeat" if self.lists_repeats else "sparse" if self.rate < self.SPARSE_RATE else "all"
 
@@ -265,3 +306,59 @@ class EventKernel(Weighted):
     @property
     def scratch(self) -> Scratch:
         return Scratch(self.src.size * (MAX_REPEATS if self.lists_repeats else 1), self.src.size)
+
+
+@dataclass(frozen=True)
+class RowKernel(EventKernel):
+    """An event kernel that adds contiguous rows of weights by the helper "rows"."""
+
+    @property
+    def mode(self) -> str:
+        """What the values of its source allow.
+
+        "spikes" are 0 or 1, and "counts" 0 to MAX_REPEATS: both may be added without a multiplication. "bytes" are
+        unsigned bytes, two products of which with weights of 8 bits fit a sum of 16 bits. Of "small" values four
+        products do. All others are "values".
+        """
+        if self.repeats:
+            return "counts" if self.lists_repeats else "spikes"
+        if self.src.low >= 0 and self.pairs >= (1 if self.dst.bits <= 16 else 4) and not self.src.adds:
+            return "bytes"
+        return "small" if self.small else "values"
+
+    @property
+    def pairs(self) -> int:
+        """How many sums of two products, of its source's largest values with weights of 8 bits, fit 16 bits."""
+        return ((1 << 15) - 1) // (256 * max(self.src.high, -self.src.low, 1))
+
+    @property
+    def scan(self) -> str:
+        return "counts" if self.mode == "counts" and self.weight.values.itemsize == 1 else super().scan
+
+    @property
+    def helpers(self) -> tuple[Helper, ...]:
+        rows = Helper("rows", (self.src, self.weight, self.dst, EVENT_INDEX, self.mode, str(self.pairs)))
+        return *super().helpers, rows
+
+
+@dataclass(frozen=True)
+class WordScan(EventKernel):
+    """An event kernel for small processors, whose list is made four elements at a time.
+
+    Its sources are spikes, or counts of up to MAX_REPEATS: other kernels take the rest.
+    """
+
+    @classmethod
+    def cycles(cls, site: Site) -> float | None:
+        """Not known: on a host, other kernels are faster."""
+        return None
+
+    @staticmethod
+    def counts(source: Buffer) -> bool:
+        """Whether a source holds nothing but spikes or small counts."""
+        return source.low >= 0 and 0 < source.high <= MAX_REPEATS and not source.adds
+
+    @property
+    def scan(self) -> str:
+        """How the list is made: "words", or "words_repeat" where an element is listed as often as its value says."""
+        return "words_repeat" if self.lists_repeats else "words"

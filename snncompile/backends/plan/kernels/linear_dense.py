@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snncompile.backends.plan.kernels import host_time
 from snncompile.backends.plan.kernels.kernel import Helper, Site, Weighted
 
 
@@ -14,8 +15,8 @@ class LinearDense(Weighted):
 
     Example: weights `[out][in]` of `[[1, 2, 3], [0, -1, 1]]` and a source of (1, 0, 2) add 7 and 2.
 
-    It applies to every fully connected layer. It costs 1 for each synapse and wins where more than half of the source
-    is active, since `linear_event` costs 2 for each synapse of an active input.
+    It applies to every fully connected layer. Its time is that of all synapses, and the unit of costs. It wins where
+    most of the source is active, and where there are few outputs, so that a row of weights would be short.
 
     It calls the helper "dot" and needs no scratch memory.
 
@@ -30,9 +31,13 @@ class LinearDense(Weighted):
         return site.linear
 
     @classmethod
+    def cycles(cls, site: Site) -> float:
+        return host_time.DENSE * site.synapses * (1 if site.paired else host_time.UNPAIRED)
+
+    @classmethod
     def make(cls, site: Site) -> LinearDense:
         return cls(site.source.buffer, site.dst, site.contiguous(site.weight[:, :, 0, 0]))
 
     @property
     def helpers(self) -> tuple[Helper, ...]:
-        return (Helper("dot", (self.src, self.weight, self.dst)),)
+        return (self.dot,)

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 
 from snncompile.backends.plan.kernels.conv_dense import ConvDense
 from snncompile.backends.plan.kernels.conv_depthwise import ConvDepthwise
+from snncompile.backends.plan.kernels.conv_pairs import ConvPairs
 from snncompile.backends.plan.kernels.conv_runs import ConvRuns
+from snncompile.backends.plan.kernels.conv_table import ConvTable
 from snncompile.backends.plan.kernels.conv_taps import ConvTaps
 from snncompile.backends.plan.kernels.kernel import Site, Weighted
+from snncompile.backends.plan.kernels.linear_bits import LinearBits
 from snncompile.backends.plan.kernels.linear_dense import LinearDense
 from snncompile.backends.plan.kernels.linear_event import LinearEvent
+from snncompile.backends.plan.kernels.linear_words import LinearWords
 from snncompile.backends.plan.kernels.mix_dense import MixDense
 from snncompile.backends.plan.kernels.mix_event import MixEvent
 from snncompile.backends.plan.kernels.packed import Packed
 
 WEIGHTED: tuple[type[Weighted], ...] = (
-    Packed, ConvDepthwise, LinearEvent, LinearDense, ConvRuns, ConvTaps, ConvDense, MixEvent, MixDense)
+    Packed, ConvDepthwise, LinearEvent, LinearDense, ConvTable, ConvRuns, ConvTaps, ConvDense, MixEvent, MixDense,
+    LinearWords, LinearBits, ConvPairs)
 """All kernels with weights. Of two with the same cost, the one that stands first is taken."""
 
 

@@ -1,0 +1,238 @@
+"""Firmware: its files, its memory against the linked program, what `check` refuses, and what is said without tools."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import snncompile as sc
+from snncompile.backends.firmware.build import FLAGS, OPTIMIZE, built
+from snncompile.backends.firmware.processors import PROCESSORS
+from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.ops import Input, Linear, Output
+from snncompile.ir.populations import Neuron
+from snncompile.ir.rules import Firing
+from snncompile.targets.sections import PROCESSORS as NAMES
+from snncompile.targets.target import Target
+from tests.backends.exactness import random_case
+from tests.backends.firmware.running import ALL, firmware, linked, program_bytes, tools
+from tests.cli.running import answer, snnc
+from tests.nets import small, spikes
+from tests.strategies import random_graph
+
+DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits.nir"
+ENOUGH = "cortex-m3 ram_kib=64"
+
+
+def frames(samples: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 17, (samples, 1, 1, 8, 8)).repeat(6, 1) / 16
+
+
+def one_layer(inputs: int, outputs: int) -> Graph:
+    weights = np.random.default_rng(1).normal(0, 0.2, (outputs, inputs)).astype(np.float32)
+    neuron = Neuron.of("lif", Firing(), decay=0.875, threshold=1.0)
+    nodes = {"in": Input((inputs,)), "fc": Linear(weights), "hidden": neuron, "out": Output()}
+    return Graph("one", nodes, (Edge("in", "fc"), Edge("fc", "hidden"), Edge("hidden", "out")))
+
+
+def test_every_processor_of_a_target_is_known():
+    assert tuple(PROCESSORS) == NAMES
+
+
+# --- memory -----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=tools[n]) for n in ("cortex-m3", "cortex-m4", "rv32imac")])
+def test_the_memory_of_the_digits_is_that_of_the_linked_program(name):
+    """RAM within 1 %, flash within 5 %: what is reported, against what `size` tells of the program."""
+    model = sc.compile(DIGITS, f"{name} ram_kib=64", calibration=frames())
+    flash, ram = program_bytes(linked(model.mapped, model.artifact, name))
+    assert model.report.sizes_bytes["ram"] == pytest.approx(ram, rel=0.01)
+    assert model.report.sizes_bytes["flash"] == pytest.approx(flash, rel=0.05)
+
+
+@tools["cortex-m4"]
+def test_the_ram_of_random_networks_is_that_of_the_linked_program():
+    for seed in (700, 701, 702):
+        case = random_case(random_graph(seed), seed)
+        found = firmware(case.graph, "cortex-m4", case.rates, case.golden)
+        _, ram = program_bytes(linked(case.graph, found, "cortex-m4"))
+        assert found.sizes_bytes["ram"] == pytest.approx(ram, rel=0.01, abs=8), f"seed {seed}"
+
+
+def test_a_network_that_is_too_large_is_refused_before_it_is_compiled():
+    """200,000 weights of 8 bits take 200,000 bytes, whatever else there is."""
+    verdict = sc.check(one_layer(1000, 200), "cortex-m3")
+    (violation,) = verdict.violations
+    assert (violation.rule, violation.used, violation.limit) == ("flash", 200_000, 128 << 10)
+    assert '200,000 of them of "hidden"' in violation.diagnostic.found
+    assert violation.diagnostic.code == "SNN416"
+
+
+def test_ram_is_refused_with_the_layer_that_takes_most():
+    """A byte for what each neuron emits, and two for a membrane of 16 bits."""
+    (violation,) = sc.check(one_layer(40, 9000), "cortex-m3 flash_kib=1024").violations
+    assert (violation.rule, violation.used, violation.limit) == ("ram", 40 + 9000 * 3, (20 << 10) - 1024)
+    assert "27,000 of them" in violation.diagnostic.found
+
+
+def test_integers_tell_the_memory_exactly():
+    model = sc.compile(DIGITS, ENOUGH, calibration=frames())
+    sizes = model.report.sizes_bytes
+    margins = sc.check(model.graph, ENOUGH).margins
+    assert margins["ram"] == pytest.approx(sizes["ram"] / ((64 << 10) - 1024) - 1)
+    assert margins["flash"] == pytest.approx(sizes["flash"] / (128 << 10) - 1, abs=0.01)  # rates choose some kernels
+    tight = f"cortex-m3 ram_kib={sizes['ram'] >> 10}"
+    (violation,) = sc.check(model.graph, tight).violations
+    assert (violation.rule, violation.used) == ("ram", sizes["ram"])
+    with pytest.raises(CompileError) as caught:
+        sc.compile(DIGITS, tight, calibration=frames())
+    assert caught.value.diagnostics == (violation.diagnostic,)
+
+
+def test_help_of_a_refusal_can_be_followed():
+    with pytest.raises(CompileError) as caught:
+        sc.compile(DIGITS, "cortex-m3", calibration=frames())
+    (found,) = caught.value.diagnostics
+    wanted = found.help.rpartition('--target "')[2].rstrip('"')
+    assert sc.compile(DIGITS, wanted, calibration=frames()).report.target == wanted
+
+
+def test_a_firmware_target_without_a_processor_is_refused():
+    with pytest.raises(CompileError) as caught:
+        sc.compile(small(), Target("mine", "Mine", "firmware"), calibration=spikes())
+    assert [(d.code, d.place) for d in caught.value.diagnostics] == [("SNN404", 'target "mine", board.processor')]
+
+
+# --- the program ------------------------------------------------------------------------------------------------
+
+@tools["cortex-m4"]
+def test_a_build_is_verified_with_its_instructions(tmp_path):
+    sc.compile(small(), "cortex-m4", calibration=spikes()).save(tmp_path / "build")
+    assert "instructions a sample" in snnc("verify", tmp_path / "build").output
+    found = answer("verify", tmp_path / "build")
+    assert found["backend"] == "firmware"
+    assert 1000 < found["instructions"] < 100_000
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=tools[n]) for n in ("cortex-m4", "rv32imac")])
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_runs_the_golden_vectors(tmp_path, name):
+    model = sc.compile(small(), name, calibration=spikes())
+    folder = model.save(tmp_path / "build") / "firmware"
+    done = subprocess.run(["make", "-s", "-C", folder, "run"], capture_output=True, text=True, check=True)
+    said = done.stdout + done.stderr
+    assert "small: exact, 4 samples of 9 ticks, " in said
+    assert "warning" not in said
+    counted = int(said.rpartition("ticks, ")[2].split()[0])
+    assert counted == pytest.approx(model.verify().instructions, rel=0.05)
+
+
+@tools["rv32imac"]
+def test_a_wrong_output_is_told(tmp_path):
+    model = sc.compile(small(), "rv32imac", calibration=spikes())
+    folder = model.save(tmp_path / "build") / "firmware"
+    source = (folder / "small_selftest.c").read_text()
+    head, mark, rest = source.partition("golden_out_out[")
+    (folder / "small_selftest.c").write_text(head + mark + rest.replace("0,", "1,", 1))
+    done = subprocess.run(["make", "-s", "-C", folder, "run"], capture_output=True, text=True, check=False)
+    assert "small: WRONG" in done.stdout + done.stderr
+    assert done.returncode
+
+
+@tools["cortex-m4"]
+def test_instructions_are_counted_one_by_one(tmp_path):
+    """One instruction more in a loop of 1,000 rounds is 1,000 more."""
+    files = dict(sc.compile(small(), "cortex-m4", calibration=spikes()).artifact.files)
+    counted = []
+    for more in ("", "nop\\n"):
+        loop = f'__asm__ volatile("movw r3, #1000\\n1: {more}subs r3, #1\\nbne 1b" : : : "r3", "cc");'
+        files["small_selftest.c"] = f"""
+            #include "small_start.h"
+            int main(void) {{
+                const uint32_t before = instructions();
+                {loop}
+                print_number(instructions() - before);
+                return 0;
+            }}"""
+        program = built(files, PROCESSORS["cortex-m4"], "small", "selftest")
+        done = subprocess.run([*PROCESSORS["cortex-m4"].qemu, "-nographic", "-monitor", "none", "-serial", "none",
+                               "-semihosting-config", "enable=on,target=native", "-kernel", program],
+                              capture_output=True, text=True, check=True)
+        counted.append(int(done.stdout + done.stderr))
+    assert counted[1] - counted[0] == 1000
+
+
+def test_the_sources_include_nothing_of_the_c_library_but_memory_functions(tmp_path):
+    artifact = sc.compile(small(), "cortex-m4", calibration=spikes()).artifact
+    text = "".join(f for n, f in artifact.files.items() if isinstance(f, str) and n.endswith((".c", ".h")))
+    headers = {line.split()[1] for line in text.splitlines() if line.startswith("#include <")}
+    assert headers == {"<stdint.h>", "<stddef.h>", "<string.h>", "<stdio.h>"}  # stdio only without an emulator
+    assert "-nostdlib" in str(artifact.files["Makefile"])
+    assert set(artifact.files) >= {"small.ld", "small_start.c", "small_selftest.c", "processor.txt"}
+    assert [*OPTIMIZE, *FLAGS] == [w for w in str(artifact.files["Makefile"]).split() if w in (*OPTIMIZE, *FLAGS)]
+
+
+# --- without tools ------------------------------------------------------------------------------------------------
+
+def test_what_is_absent_is_named_with_its_package(tmp_path, monkeypatch):
+    sc.compile(small(), "rv32imac", calibration=spikes()).save(tmp_path / "build")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = answer("verify", tmp_path / "build", code=1)
+    (diagnostic,) = found["diagnostics"]
+    assert diagnostic["code"] == "SNN608"
+    assert "riscv64-unknown-elf-gcc (Debian package gcc-riscv64-unknown-elf)" in diagnostic["expected"]
+    assert "qemu-system-riscv32 (Debian package qemu-system-misc)" in diagnostic["expected"]
+
+
+def test_a_build_that_names_no_processor_is_refused(tmp_path):
+    model = sc.compile(small(), "cortex-m4", calibration=spikes())
+    model.artifact.files["processor.txt"] = "../x"
+    with pytest.raises(CompileError) as caught:
+        model.verify()
+    assert caught.value.diagnostics[0].code == "SNN609"
+
+
+def test_the_boards_of_targets_are_all_emulated():
+    assert set(ALL) == {sc.load_target(n).board.processor for n in NAMES}
+
+
+# --- in a project of one's own ------------------------------------------------------------------------------------
+
+MAIN = """
+#include "small.h"
+static small_t net;
+int main(void) {
+    uint8_t in[SMALL_IN_IN_SIZE] = {1, 1, 1, 1, 1, 1}, out[SMALL_OUT_OUT_SIZE];
+    int spikes = 0;
+    small_init(&net);
+    for (int t = 0; t < 9; t++) {
+        small_step(&net, in, out);
+        for (int i = 0; i < SMALL_OUT_OUT_SIZE; i++)
+            spikes += out[i];
+    }
+    return spikes;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="no make or cc")
+def test_the_lines_of_the_page_build_a_project_of_ones_own(tmp_path):
+    """The lines for plain make, on this machine: the program ends with the interpreter's number of spikes."""
+    page = (Path(__file__).parents[3] / "docs" / "firmware.md").read_text(encoding="utf-8")
+    lines = page.partition("```make\n")[2].partition("```")[0].replace("NAME", "small")
+    assert len(lines.splitlines()) <= 10
+    (tmp_path / "Makefile").write_text(lines)
+    (tmp_path / "main.c").write_text(MAIN)
+    model = sc.compile(small(), "cortex-m4", calibration=spikes())
+    (tmp_path / "snn").mkdir()
+    for name in ("small.h", "small.c", "small_snn.h", "small_weights.h", "small_weights.c"):
+        (tmp_path / "snn" / name).write_text(str(model.artifact.files[name]))
+    subprocess.run(["make", "-s", "CC=cc"], cwd=tmp_path, check=True, capture_output=True)
+    wanted = int(model.reference(np.ones((1, 9, 6))).outputs.sum())
+    assert wanted > 0
+    assert subprocess.run([tmp_path / "app"], check=False).returncode == wanted
