@@ -1,6 +1,6 @@
 """Time of one sample, batch 1, one thread: the emitted C against other runtimes on the same spikes.
 
-    python benchmarks/inference.py [--networks mlp conv vgg9] [--samples 8] [--rounds 15] [--json FILE]
+    python benchmarks/inference.py [--networks mlp conv vgg9] [--rates 0.1] [--samples 8] [--rounds 15] [--json FILE]
 
 Before anything is timed, outputs are checked: the emitted C against the integer reference, which it must equal
 in every spike, and every float runtime against the float interpreter, where the share of equal spikes is printed.
@@ -14,14 +14,16 @@ import os
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import argparse
+import itertools
 import json
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import networks
 import numpy as np
 from networks import NETWORKS, Array, Network
 from ours import Call, c_calls, check, compiled, python_calls
@@ -44,20 +46,22 @@ class Row:
     max_ms: float
     equal_to_float: float
     checked: str
+    rate: float = 0.0
 
 
 def main() -> None:
     options = _options()
     pin_to_one_core()
     rows: list[Row] = []
-    for name in options.networks:
+    for name, rate in itertools.product(options.networks, options.rates):
+        networks.RATE = rate
         network = NETWORKS[name]()
-        print(f"\n{name}: {network.weights:,} weights, {network.ticks} ticks, "
+        print(f"\n{name}, {rate:.0%} of spikes: {network.weights:,} weights, {network.ticks} ticks, "
               f"{network.macs / 1e6:.1f} M dense multiplications a sample", flush=True)
         measured = list(measure(network, options.samples, options.rounds, not options.only_ours))
         for line in table(measured):
             print(line)
-        rows += measured
+        rows += [replace(row, rate=rate) for row in measured]
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps({"machine": machine(), "rows": [asdict(r) for r in rows]}, indent=1))
@@ -134,6 +138,7 @@ def machine() -> dict[str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["mlp", "conv", "vgg9"], choices=["mlp", "conv", "vgg9"])
+    parser.add_argument("--rates", nargs="+", type=float, default=[0.1], help="the share of spikes of every population")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only-ours", action="store_true", help="leave the other runtimes out")

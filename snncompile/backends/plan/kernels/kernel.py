@@ -235,7 +235,9 @@ class Weighted(Kernel, ABC):
             costs: the costs of the target, by the names of kernels.
         """
         cycles = None if cls.name in costs else cls.cycles(site)
-        return costs.get(cls.name, cls.relative_cost) if cycles is None else cycles / site.synapses / host_time.DENSE
+        if cycles is None:
+            return costs.get(cls.name, cls.relative_cost)
+        return cycles / (host_time.DENSE * max(site.synapses, 1))
 
     @classmethod
     @abstractmethod
