@@ -1,4 +1,7 @@
-"""No compiler warns of any emitted file: of random networks, of networks that people trained, and of every kernel."""
+"""No compiler warns of any emitted file: of random networks, of networks that people trained, and of every kernel.
+
+The same holds of what is emitted for microcontrollers, and for each family of vector instructions.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,16 @@ import pytest
 
 import snncompile as sc
 from snncompile.backends.artifact import Golden
-from snncompile.backends.c.emit import emit
+from snncompile.backends.c.emit import artifact, emit
+from snncompile.backends.c.lower import lower
+from snncompile.backends.firmware.lower import lowered
 from snncompile.backends.plan.kernels.table import WEIGHTED
 from snncompile.backends.plan.plan import plan
+from snncompile.targets.load import load_target
 from tests.backends.exactness import WARNINGS, random_case
 from tests.backends.machines import written
 from tests.backends.test_kernels import (
+    COSTS,
     DENSE,
     EVENTS,
     NARROW,
@@ -32,6 +39,7 @@ from tests.backends.test_kernels import (
     rates,
     samples,
 )
+from tests.backends.test_small_kernels import BITS, CONV, FORCED, LINEAR, POOLED, SMALL, WIDE
 from tests.strategies import random_graph
 from tests.tools import needs
 
@@ -41,6 +49,7 @@ SOURCES = [*RANGES[:2], RANGES[5], RANGES[7], *RANGES[9:]]
 ROOT = Path(__file__).parents[2]
 COMMANDS = (("gcc", "-O1", "-c"), ("clang", "-fsyntax-only"), ("i686-linux-gnu-gcc", "-fsyntax-only"))
 """Of the compilers, gcc finds some faults only while it optimises."""
+VECTORS = ("-DSNN_PORTABLE", "-mssse3", "-mavx2")
 compilers = pytest.mark.parametrize("command", [pytest.param(c, marks=needs(c[0]), id=c[0]) for c in COMMANDS])
 
 
@@ -63,9 +72,11 @@ def test_random_graphs_give_no_warning(command: tuple[str, ...], first: int, tmp
         case = random_case(random_graph(seed), seed)
         folder = tmp_path / str(seed)
         folder.mkdir()
-        files = emit(case.graph, rates=case.rates, golden=Golden(case.x, case.wanted.outputs)).files
-        assert len([n for n in files if n.endswith(".c")]) == 5
-        assert warnings(command, files, folder) == "", f"seed {seed}"
+        host = emit(case.graph, rates=case.rates, golden=case.golden)
+        small = artifact(case.graph, lowered(case.graph, load_target("cortex-m4"), case.rates), case.golden, "text")
+        for found in (host, small):
+            assert len([n for n in found.files if n.endswith(".c")]) == 5
+            assert warnings(command, found.files, folder) == "", f"seed {seed}"
 
 
 def every_kernel() -> list[Case]:
@@ -80,14 +91,26 @@ def every_kernel() -> list[Case]:
 
 @compilers
 def test_every_kernel_gives_no_warning(command: tuple[str, ...], tmp_path: Path) -> None:
-    cases = every_kernel()
-    graph = network(cases)
-    taken = {type(k) for p in plan(graph, rates(cases), {}).projections for k in p.kernels}
-    assert set(WEIGHTED) <= taken
-    x = {f"x{k}": samples(case, k)[:1] for k, case in enumerate(cases)}
-    golden = Golden(x, sc.run(graph, x).outputs)
-    quick = (command[0], "-fsyntax-only")
-    assert warnings(quick, emit(graph, rates=rates(cases), golden=golden).files, tmp_path) == ""
+    """Chosen by the rate alone, and those of spikes also by the estimated time, as `conv_table` is."""
+    taken, every = set[str](), every_kernel()
+    for cases, costs in ((every, COSTS), ([c for c in every if (c.low, c.high) == (0, 1)], {})):
+        graph = network(cases)
+        taken |= {k.name for p in plan(graph, rates(cases), costs).projections for k in p.kernels}
+        x = {f"x{k}": samples(case, k)[:1] for k, case in enumerate(cases)}
+        golden = Golden(x, sc.run(graph, x).outputs)
+        files = emit(graph, rates=rates(cases), golden=golden, costs=costs).files
+        for vectors in VECTORS:
+            assert warnings((command[0], "-fsyntax-only", vectors), files, tmp_path) == ""
+    assert {k.name for k in WEIGHTED} - taken == set(SMALL)
+
+
+@compilers
+def test_every_kernel_for_small_processors_gives_no_warning(command: tuple[str, ...], tmp_path: Path) -> None:
+    graph = network([*LINEAR, *WIDE, *BITS, *CONV, *POOLED])
+    planned = plan(graph, {}, FORCED, max_lanes=0)
+    assert set(SMALL) <= {k.name for p in planned.projections for k in p.kernels}
+    files = artifact(graph, lower(planned, "kernels", graph.schedule, 1), None, "text").files
+    assert warnings((command[0], "-fsyntax-only"), files, tmp_path) == ""
 
 
 @compilers

@@ -46,6 +46,7 @@ def printed(net: Net) -> dict[str, float]:
     counts["rest: reordered port"] = sum(not p.source.plain for p in (*net.inputs, *net.outputs))
     counts["rest: history"] = sum(s.history > 0 for s in net.sources)
     counts["rest: projection"] = len(net.projections)
+    counts["rest: call"] = sum(len(p.calls) for p in net.projections)
     counts["rest: loop"] = sum(loops for loops, _ in net.groups)
     for population in net.populations:
         _count_population(counts, population)
