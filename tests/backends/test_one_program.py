@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,16 +13,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from snncompile.backends.artifact import Golden
-from snncompile.backends.c.emit import emit
+from snncompile.backends.artifact import Artifact, Golden
+from snncompile.backends.c.emit import artifact, emit
 from snncompile.backends.c.host import compiler
 from snncompile.backends.c.types import c_type_of
 from snncompile.backends.c.weights import numbers
+from snncompile.backends.firmware.lower import lowered
 from snncompile.backends.names import FILES, KEYWORDS, PREFIXES, identifiers, prefix
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Input, Output
 from snncompile.ir.populations import Neuron
+from snncompile.targets.load import load_target
 from tests.backends.machines import written
 from tests.backends.test_names import NASTY, awkward
 from tests.passes.chains import uncalibrated
@@ -65,7 +68,15 @@ def printed(folder: Path, *sources: str) -> list[int]:
     return [int(v) for v in done.stdout.split()]
 
 
-def together(graphs: list[Graph], folder: Path) -> None:
+def for_hosts(graph: Graph, golden: Golden) -> Artifact:
+    return emit(graph, golden=golden)
+
+
+def for_microcontrollers(graph: Graph, golden: Golden) -> Artifact:
+    return artifact(graph, lowered(graph, load_target("cortex-m4"), {}), golden, "text")
+
+
+def together(graphs: list[Graph], folder: Path, emitted_by: Callable[[Graph, Golden], Artifact] = for_hosts) -> None:
     """Networks in one folder compute what the interpreter does, in one translation unit and linked."""
     x = np.random.default_rng(0).integers(0, 2, (1, TICKS, 2)).astype(np.uint8)
     wanted, files, headers, sources = [], set[str](), [f"#include <{h}.h>" for h in HEADERS], []
@@ -73,7 +84,7 @@ def together(graphs: list[Graph], folder: Path) -> None:
         given_x = {next(iter(graph.inputs)): x.astype(np.int64)}
         outputs = run(graph, given_x).outputs
         wanted += next(iter(outputs.values())).ravel().tolist()
-        emitted = {n: f for n, f in emit(graph, golden=Golden(given_x, outputs)).files.items()
+        emitted = {n: f for n, f in emitted_by(graph, Golden(given_x, outputs)).files.items()
                    if n not in ("Makefile", "CMakeLists.txt")}
         assert not files & {n.lower() for n in emitted}, "two files of one name"
         files |= {n.lower() for n in emitted}
@@ -108,6 +119,11 @@ def test_networks_of_random_names_are_one_program(drawn: list[tuple[str, list[st
 def test_names_that_look_alike_do_not_clash(first: tuple[str, list[str]], second: tuple[str, list[str]],
                                             tmp_path: Path) -> None:
     together([network(*first), network(*second)], tmp_path)
+
+
+@needs_compiler
+def test_networks_for_microcontrollers_are_one_program(tmp_path: Path) -> None:
+    together([network("a", ["x", "h", "y"]), network("b", ["x", "h", "y"])], tmp_path, for_microcontrollers)
 
 
 @needs_compiler
