@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from snncompile.backends.c.types import literal
 
 if TYPE_CHECKING:
     from snncompile.backends.c.context import KernelView, UpdateView
 
-    Content = KernelView | UpdateView
+    Content: TypeAlias = KernelView | UpdateView
 
 MARK = re.compile(r"@(\d+)@")
 """Stands in a body for the number at this position of `Body.numbers`. No C holds this character."""
