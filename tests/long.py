@@ -20,7 +20,7 @@ import numpy as np
 
 from snncompile.diagnostics import CompileError
 from tests.backends import machines
-from tests.backends.exactness import Case, differences, flags, random_case
+from tests.backends.exactness import Case, differences, families, flags, random_case, random_costs
 from tests.strategies import random_graphs
 
 CLEAN_EVERY = 500
@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> int:
     for done, (seed, graph) in enumerate(random_graphs(options.first, options.graphs, options.operator), start=1):
         try:
             case = random_case(graph, seed)
-            found = _differences(case, options)
+            found = _differences(case, seed, options)
         except CompileError as e:
             refused[f"{e.diagnostics[0].code} {e.diagnostics[0].found[:60]}"] += 1
             continue
@@ -57,9 +57,11 @@ def _run(options: argparse.Namespace) -> int:
     return wrong
 
 
-def _differences(case: Case, options: argparse.Namespace) -> list[str]:
+def _differences(case: Case, seed: int, options: argparse.Namespace) -> list[str]:
     if options.machine is None:
-        return differences(case, tuple(options.flags.split()) if options.flags else flags())
+        built = tuple(options.flags.split()) if options.flags else flags()
+        vectors = families()[seed % len(families())] if options.kernels else ()
+        return differences(case, (*built, *vectors), costs=random_costs(seed) if options.kernels else None)
     machine = next(m for m in machines.MACHINES if m.name == options.machine)
     with tempfile.TemporaryDirectory() as folder:
         return machines.differences(case, machine, Path(folder))
@@ -72,6 +74,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
     parser.add_argument("--machine", choices=[m.name for m in machines.MACHINES])
+    parser.add_argument("--kernels", action="store_true",
+                        help="take kernels by chance, and each family of vector instructions in turn")
     return parser.parse_args()
 
 

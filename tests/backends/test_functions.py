@@ -72,7 +72,7 @@ def deep(kind: str) -> tuple[Graph, dict[str, np.ndarray]]:
 def test_a_deep_network_of_equal_layers_has_few_functions_and_is_exact(kind):
     graph, x = deep(kind)
     text = str(emit(graph).files["deep.c"])
-    made = re.findall(r"^(?:static|SNN_SHARED) void deep_(KERNEL|UPDATE)\d+\((.*)\)$", text, re.MULTILINE)
+    made = re.findall(r"^(?:static|SNN_KERNEL) void deep_(KERNEL|UPDATE)\d+\((.*)\)$", text, re.MULTILINE)
     assert 2 <= len(made) <= LAYERS // 2
     assert any(re.search(r"const int\w* n\d", parameters) for _, parameters in made), "thresholds are parameters"
     wanted = run(graph, x, record=True, states=True)
