@@ -10,8 +10,12 @@
  *
  * SPDX-License-Identifier: 0BSD
  */
-#ifndef SMALL_H
-#define SMALL_H
+#ifdef SMALL_H
+#if SMALL_H != 0x77b361c9
+#error "two networks are called small: give one of them another name, and compile it again"
+#endif
+#else
+#define SMALL_H 0x77b361c9
 
 #include <stdint.h>
 

@@ -136,6 +136,19 @@ def test_make_runs_the_golden_vectors(tmp_path, name):
     assert counted == pytest.approx(model.verify().instructions, rel=0.05)
 
 
+@tools["cortex-m4"]
+def test_weights_are_text_of_any_size_and_a_file_where_it_is_asked_for():
+    """Constants begin at whole words in both, so that they take the same flash."""
+    large = sc.compile(one_layer(1000, 80), "cortex-m4", calibration=np.ones((1, 2, 1000))).artifact
+    assert large.sizes_bytes["weights"] > 64 << 10
+    assert "one_weights.c" in large.files
+    text, binary = (sc.compile(small(), "cortex-m4", calibration=spikes(), weights_as=w) for w in ("text", "binary"))
+    assert {"small_weights.S", "small_weights.bin"} <= set(binary.artifact.files)
+    assert binary.verify().ok
+    assert linked(binary.mapped, binary.artifact, "cortex-m4")[".text"] == linked(
+        text.mapped, text.artifact, "cortex-m4")[".text"]
+
+
 @tools["rv32imac"]
 def test_a_wrong_output_is_told(tmp_path):
     model = sc.compile(small(), "rv32imac", calibration=spikes())
