@@ -340,7 +340,11 @@ def flash_bytes(table: LayerTable) -> Array:
 
 def ram_bytes(table: LayerTable) -> Array:
     """Bytes of RAM that each population or input takes at least on a microcontroller: its states, in whole bytes of a
-    type of C, and a byte for what each neuron emits."""
+    type of C. The largest of a network also takes a byte for what each neuron emits, which others may overwrite."""
     cells = table.populations
     state = 1 << np.ceil(np.log2(np.maximum(cells.state_bits, 8) / 8)).astype(np.int64)
-    return np.asarray(cells.neurons * (1 + cells.states * state))
+    order = np.lexsort((cells.neurons, cells.network))
+    largest = order[np.diff(cells.network[order], append=-1) != 0]
+    rows = np.zeros(len(cells), np.int64)
+    rows[largest] = cells.neurons[largest]
+    return np.asarray(rows + cells.neurons * cells.states * state)

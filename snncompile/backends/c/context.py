@@ -78,6 +78,7 @@ class SourceCode:
         size: the number of values in a row, which are `places` times `channels`.
         history: rows of past ticks, which lie in front of those of the current chunk.
         plain: whether a row lies in the user's order.
+        offset: where it begins in the memory that the rows of all nodes share, in bytes; None where each has its own.
     """
 
     name: str
@@ -88,10 +89,20 @@ class SourceCode:
     places: int
     history: int
     plain: bool
+    offset: int | None = None
+
+    @property
+    def rows(self) -> str:
+        """The C expression of its rows, without the pointer to the network."""
+        return f"rows.{self.name}" if self.offset is None else f"rows.{self.name}.row"
+
+    def row_bytes(self, chunk: int) -> int:
+        """Bytes of its rows where so many ticks run layer by layer."""
+        return DTYPES[self.type].itemsize * self.size * (self.history + chunk)
 
     def row(self, delay: int) -> str:
         """The C expression of the row that was emitted so many ticks before the tick with the number `tick`."""
-        return f"net->rows.{self.name} + (size_t)({self.history - delay}u + tick) * {self.size}u"
+        return f"net->{self.rows} + (size_t)({self.history - delay}u + tick) * {self.size}u"
 
 
 @dataclass(frozen=True)
@@ -236,6 +247,17 @@ class Net:
     def scalar(self) -> bool:
         """Whether it is for a processor without vector registers; see `plan.updates.Update`."""
         return any(p.scalar for p in self.populations)
+
+    @property
+    def shares(self) -> bool:
+        """Whether the rows of nodes that are never needed at the same time lie in the same memory."""
+        return any(s.offset is not None for s in self.sources)
+
+    def row_bytes(self, chunk: int) -> int:
+        """Bytes of the rows of all nodes where so many ticks run layer by layer."""
+        if self.shares:
+            return max(s.row_bytes(chunk) + (s.offset or 0) for s in self.sources)
+        return sum(s.row_bytes(chunk) for s in self.sources)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

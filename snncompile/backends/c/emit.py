@@ -96,14 +96,13 @@ def memory(net: Net) -> dict[str, int]:
     """
     item = {name: dtype.itemsize for name, dtype in DTYPES.items()}
     states = sum(item[s.type] * p.source.size for p in net.populations for s in p.states)
-    rows = {c: sum(item[s.type] * s.size * (s.history + c) for s in net.sources) for c in (1, net.chunk)}
     sizes = [(p.standing, sum(item[a.type] for a in p.accumulators) * p.source.size) for p in net.populations]
     sums = sum(b for stands, b in sizes if stands) + max((b for stands, b in sizes if not stands), default=0)
     scratch = max((sum(item[r.type] * r.size for r in j.rows) + 4 * j.scratch.bit_words
                    + (item[j.index_type] * (j.scratch.events + 8) if j.scratch.events else 0)
                    for j in net.projections), default=0)
-    return {"states": states, "working": sums + scratch, "rows": rows[net.chunk],
-            "total_one_tick": states + sums + scratch + rows[1]}
+    return {"states": states, "working": sums + scratch, "rows": net.row_bytes(net.chunk),
+            "total_one_tick": states + sums + scratch + net.row_bytes(1)}
 
 
 def _selftest(graph: Graph, net: Net, golden: Golden) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from snncompile.backends.c.bodies import cleared, constant_name, index_type, kernel_body, scratch_of, update_body
 from snncompile.backends.c.context import (
@@ -24,12 +25,15 @@ from snncompile.backends.plan import plan as planned
 from snncompile.backends.plan.buffers import Buffer, Constant
 from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper
 from snncompile.backends.plan.plan import Plan, PopulationPlan, ProjectionPlan
+from snncompile.backends.plan.sharing import lives, offsets
 from snncompile.ir.schedule import Schedule
 
 CHUNK_BYTES = 1 << 18
 """The most bytes of the rows of all inputs and populations in a chunk, so that they stay in a processor's cache."""
 MAX_CHUNK = 64
 """The most ticks in a chunk."""
+WORD_BYTES = 4
+"""Rows that share memory begin at multiples of so many bytes, so that they can be read by words."""
 FAMILIES = ("add", "bits", "dot", "pairs", "pool", "rows", "scan", "words")
 """The families of helper functions that the template `snn.h.j2` prints."""
 
@@ -51,8 +55,11 @@ class _Lowering:
     """Lowers one plan; the arguments are those of `lower`."""
 
     def __init__(self, plan: Plan, prefix: str, schedule: Schedule, chunk: int | None):
-        self.plan, self.prefix, self.schedule, self.chunk = plan, prefix, schedule, chunk
+        self.plan, self.prefix, self.schedule = plan, prefix, schedule
         self.sources = {s.buffer.name: _source(s) for s in plan.sources}
+        self.chunk = chunk or self._chunk()
+        if self.chunk == 1 and any(p.update.scalar for p in plan.populations):
+            self._share()
 
     def net(self) -> Net:
         bodies = [body for p in self.plan.populations for body in self._bodies(p)]
@@ -64,7 +71,7 @@ class _Lowering:
         return Net(self.prefix, comment(self.plan.name), tuple(map(self._input, self.plan.inputs)),
                    tuple(map(self._output, self.plan.outputs)), tuple(self.sources.values()),
                    tuple(populations.values()), groups, made, tuple(map(self._data, self.plan.constants)),
-                   self._helpers(), self.chunk or self._chunk())
+                   self._helpers(), self.chunk)
 
     def _data(self, constant: Constant) -> Data:
         return Data(constant_name(self.prefix, constant), constant.values)
@@ -89,8 +96,14 @@ class _Lowering:
 
     def _chunk(self) -> int:
         """As many ticks as CHUNK_BYTES hold, from 1 to MAX_CHUNK."""
-        row = sum(s.size * DTYPES[s.type].itemsize for s in self.sources.values())
+        row = sum(s.row_bytes(1) - s.row_bytes(0) for s in self.sources.values())
         return max(1, min(MAX_CHUNK, CHUNK_BYTES // max(row, 1)))
+
+    def _share(self) -> None:
+        """Let rows lie in the same memory where RAM is scarce."""
+        sizes = {name: (s.row_bytes(1), max(DTYPES[s.type].itemsize, WORD_BYTES)) for name, s in self.sources.items()}
+        found = offsets(lives(self.plan), sizes)
+        self.sources = {name: replace(s, offset=found[name]) for name, s in self.sources.items()}
 
     def _bodies(self, population: PopulationPlan) -> Iterator[Body]:
         """The bodies of the kernels of a population and of its update, in the order in which they run."""

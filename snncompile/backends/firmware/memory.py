@@ -93,8 +93,7 @@ def _owner(net: Net, name: str) -> str:
 
 
 def _ram(net: Net) -> MemoryUse:
-    rows = [_array(s.type, (s.history + net.chunk) * s.size) for s in net.sources]
-    own = {s.label: size for s, (size, _) in zip(net.sources, rows, strict=True)}
+    own = {s.label: s.row_bytes(net.chunk) for s in net.sources}
     states: list[Field] = []
     kept: list[Field] = []
     sums: list[Field] = [(1, 1)]
@@ -106,8 +105,16 @@ def _ram(net: Net) -> MemoryUse:
         states += [state] * bool(p.states)
         (kept if p.standing else sums).append(acc)
     shared = [(1, 1), *(_scratch(p, i) for p in net.populations for i in range(len(p.projections)))]
-    whole = _struct([_struct(rows), _struct(states), _struct(kept), _union(sums), _union(shared)])
+    whole = _struct([_rows(net), _struct(states), _struct(kept), _union(sums), _union(shared)])
     return MemoryUse(whole[0], own)
+
+
+def _rows(net: Net) -> Field:
+    """The rows of all inputs and populations."""
+    rows = [_array(s.type, (s.history + net.chunk) * s.size) for s in net.sources]
+    if net.shares:
+        return _union(_struct([(s.offset or 0, 1), _by_words(row)]) for s, row in zip(net.sources, rows, strict=True))
+    return _struct(rows)
 
 
 def _scratch(population: PopulationCode, number: int) -> Field:
