@@ -125,9 +125,9 @@ void small_init(small_t *net)
     small_reset(net);
 }
 
-static void small_ADVANCE(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out)
+/* Runs ticks whose inputs lie in their rows. */
+static void small_TICKS(small_t *net, uint32_t ticks, uint8_t *out_out)
 {
-    memcpy(net->rows.in + 0, in_in, (size_t)ticks * 6 * sizeof *in_in);
     for (uint32_t t = 0; t < ticks; t++) {
         small_RUN_lif1(net, t);
     }
@@ -135,6 +135,12 @@ static void small_ADVANCE(small_t *net, uint32_t ticks, const uint8_t *in_in, ui
         small_RUN_lif2(net, t);
     memcpy(out_out, net->rows.lif2 + 0, (size_t)ticks * 3 * sizeof *out_out);
     memmove(net->rows.lif1, net->rows.lif1 + (size_t)ticks * 8, 8 * sizeof net->rows.lif1[0]);
+}
+
+static void small_ADVANCE(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out)
+{
+    memcpy(net->rows.in + 0, in_in, (size_t)ticks * 6 * sizeof *in_in);
+    small_TICKS(net, ticks, out_out);
 }
 
 uint32_t small_cut(uint32_t ticks, uint8_t *in_in)
@@ -153,6 +159,27 @@ uint32_t small_cut(uint32_t ticks, uint8_t *in_in)
 void small_step(small_t *net, const uint8_t *in_in, uint8_t *out_out)
 {
     small_ADVANCE(net, 1, in_in, out_out);
+}
+
+uint32_t small_step_events(small_t *net, const uint16_t *in_in_EVENTS, uint32_t in_in_COUNT, uint8_t *out_out)
+{
+    uint32_t left_out = 0;
+    uint8_t *row_in = net->rows.in;
+    memset(row_in, 0, 6 * sizeof *row_in);
+    for (uint32_t k = 0; k < in_in_COUNT; k++) {
+        const uint32_t e = in_in_EVENTS[k];
+        if (e >= 6u) {
+            left_out++;
+            continue;
+        }
+        uint8_t *const count = row_in + e;
+        if (*count >= 1)
+            left_out++;
+        else
+            ++*count;
+    }
+    small_TICKS(net, 1, out_out);
+    return left_out;
 }
 
 void small_run(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out)

@@ -41,18 +41,23 @@ def index_type(scratch: Scratch) -> str:
     return "uint16_t" if scratch.index_limit <= 1 << 16 else "uint32_t"
 
 
-def cleared(projection: ProjectionPlan, kernel: Kernel) -> str:
-    """The C expression of the row that must be set to 0 before a kernel adds to it; empty where there is none."""
+def cleared(kernel: Kernel, scratch: str) -> str:
+    """The C expression of the row that must be set to 0 before a kernel adds to it; empty where there is none.
+
+    Args:
+        scratch: the C expression of the scratch memory of its projection.
+    """
     between = kernel.dst.lifetime is Lifetime.PROJECTION
-    return _row(projection, kernel.dst, "", "") if between and kernel.accumulates else ""
+    return f"{scratch}.{kernel.dst.name}" if between and kernel.accumulates else ""
 
 
-def kernel_body(projection: ProjectionPlan, kernel: Kernel, source: str, sums: str, prefix: str) -> Body:
+def kernel_body(projection: ProjectionPlan, kernel: Kernel, source: str, sums: str, own: str, prefix: str) -> Body:
     """What a kernel computes.
 
     Args:
         source: the C expression of the row that the projection reads.
         sums: the C expression of the sums of its population, without the name of the accumulator.
+        own: that of the scratch memory of the projection.
         prefix: with which names of constants begin.
     """
     scratch = scratch_of(projection)
@@ -62,21 +67,20 @@ def kernel_body(projection: ProjectionPlan, kernel: Kernel, source: str, sums: s
     in_c: dict[int, Row | Data] = {id(b): Row(n, type_of(b), b.size) for n, b in rows.items()}
     in_c |= {id(c): Data(n, c.values) for n, c in constants.items()}
     parameters = [Parameter(f"{'const ' if n == 'src' else ''}{type_of(b)} *restrict ", n,
-                            _row(projection, b, source, sums)) for n, b in rows.items()]
+                            _row(b, source, sums, own)) for n, b in rows.items()]
     parameters += [Parameter(f"const {c_type_of(c.values)} *restrict ", n, constant_name(prefix, c))
                    for n, c in constants.items()]
-    parameters += [Parameter(f"{kind} *restrict ", name, f"net->scratch.{projection.name}.{member}")
+    parameters += [Parameter(f"{kind} *restrict ", name, f"{own}.{member}")
                    for kind, name, member in ((index_type(scratch), "found", "events"), ("uint32_t", "bits", "bits"))]
     view = KernelView(kernel, in_c)
     return Body("kernel", kernel.name, tuple(parameters), kernel_text(view, index_type(scratch)), content=view)
 
 
-def _row(projection: ProjectionPlan, buffer: Buffer, source: str, sums: str) -> str:
+def _row(buffer: Buffer, source: str, sums: str, own: str) -> str:
     """A buffer as a C expression: what a projection reads, a row between two kernels, or the sums that it adds to."""
     if buffer.lifetime is Lifetime.HISTORY:
         return source
-    between = buffer.lifetime is Lifetime.PROJECTION
-    return f"net->scratch.{projection.name}.{buffer.name}" if between else f"{sums}.{buffer.name}"
+    return f"{own if buffer.lifetime is Lifetime.PROJECTION else sums}.{buffer.name}"
 
 
 def update_body(population: PopulationPlan, states: tuple[StateArray, ...], sums: str, out: str, prefix: str) -> Body:

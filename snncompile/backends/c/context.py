@@ -15,6 +15,7 @@ from snncompile.backends.c.expressions import Line
 from snncompile.backends.c.functions import Function
 from snncompile.backends.c.types import DTYPES
 from snncompile.backends.plan.kernels.kernel import Kernel, Scratch
+from snncompile.backends.plan.sharing import Part
 from snncompile.ir.types import Array, Shape
 
 
@@ -78,7 +79,7 @@ class SourceCode:
         size: the number of values in a row, which are `places` times `channels`.
         history: rows of past ticks, which lie in front of those of the current chunk.
         plain: whether a row lies in the user's order.
-        offset: where it begins in the memory that the rows of all nodes share, in bytes; None where each has its own.
+        shared: whether its memory is also that of other parts of the network.
     """
 
     name: str
@@ -89,12 +90,12 @@ class SourceCode:
     places: int
     history: int
     plain: bool
-    offset: int | None = None
+    shared: bool
 
     @property
     def rows(self) -> str:
-        """The C expression of its rows, without the pointer to the network."""
-        return f"rows.{self.name}" if self.offset is None else f"rows.{self.name}.row"
+        """The member of the network's struct that holds its rows."""
+        return f"shared.rows.{self.name}.row" if self.shared else f"rows.{self.name}"
 
     def row_bytes(self, chunk: int) -> int:
         """Bytes of its rows where so many ticks run layer by layer."""
@@ -216,6 +217,16 @@ class PortCode:
         """Whether an integer stands for a number other than itself."""
         return self.unit != 1
 
+    @property
+    def counts(self) -> bool:
+        """Whether its values are numbers of spikes, so that a list of events says the same."""
+        return not self.scaled and self.low <= 0 < self.high
+
+    @property
+    def event_type(self) -> str:
+        """The type of the positions in a list of events."""
+        return "uint16_t" if self.source.size <= 1 << 16 else "uint32_t"
+
 
 @dataclass(frozen=True)
 class Net:
@@ -229,6 +240,7 @@ class Net:
         data: all constants.
         helpers: the types and words for which each helper function is printed, by family.
         chunk: the number of ticks that run layer by layer.
+        offsets: where each part of the memory begins that all share, in bytes; empty where each has memory of its own.
     """
 
     prefix: str
@@ -242,6 +254,7 @@ class Net:
     data: tuple[Data, ...]
     helpers: Mapping[str, tuple[tuple[str, ...], ...]]
     chunk: int
+    offsets: Mapping[Part, int]
 
     @property
     def scalar(self) -> bool:
@@ -249,15 +262,9 @@ class Net:
         return any(p.scalar for p in self.populations)
 
     @property
-    def shares(self) -> bool:
-        """Whether the rows of nodes that are never needed at the same time lie in the same memory."""
-        return any(s.offset is not None for s in self.sources)
-
-    def row_bytes(self, chunk: int) -> int:
-        """Bytes of the rows of all nodes where so many ticks run layer by layer."""
-        if self.shares:
-            return max(s.row_bytes(chunk) + (s.offset or 0) for s in self.sources)
-        return sum(s.row_bytes(chunk) for s in self.sources)
+    def takes_events(self) -> bool:
+        """Whether an input can be given as a list of events."""
+        return any(port.counts for port in self.inputs)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

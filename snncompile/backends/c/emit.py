@@ -10,6 +10,7 @@ import numpy as np
 from snncompile.backends.artifact import Artifact, Golden
 from snncompile.backends.c.context import Net, PortCode
 from snncompile.backends.c.lower import lower
+from snncompile.backends.c.structs import working_memory
 from snncompile.backends.c.text import own_helpers, render
 from snncompile.backends.c.types import DTYPES
 from snncompile.backends.c.weights import little_endian, numbers, weight_files
@@ -92,17 +93,22 @@ def memory(net: Net) -> dict[str, int]:
     Returns:
         "states": all states. "working": the synaptic sums and scratch memory; populations share them, save those that
         keep their sums. "rows": what inputs and populations emitted, in past ticks and in a chunk of `net.chunk` ticks.
-        "total_one_tick": the sum of all, for a chunk of one tick.
+        "total_one_tick": the sum of all, for a chunk of one tick. Where rows share memory with sums and scratch memory,
+        all of it is "working".
     """
     item = {name: dtype.itemsize for name, dtype in DTYPES.items()}
     states = sum(item[s.type] * p.source.size for p in net.populations for s in p.states)
     sizes = [(p.standing, sum(item[a.type] for a in p.accumulators) * p.source.size) for p in net.populations]
     sums = sum(b for stands, b in sizes if stands) + max((b for stands, b in sizes if not stands), default=0)
+    if net.offsets:
+        working = sum(size for size, _ in working_memory(net))
+        return {"states": states, "working": working, "rows": 0, "total_one_tick": states + working}
     scratch = max((sum(item[r.type] * r.size for r in j.rows) + 4 * j.scratch.bit_words
                    + (item[j.index_type] * (j.scratch.events + 8) if j.scratch.events else 0)
                    for j in net.projections), default=0)
-    return {"states": states, "working": sums + scratch, "rows": net.row_bytes(net.chunk),
-            "total_one_tick": states + sums + scratch + net.row_bytes(1)}
+    rows = {chunk: sum(s.row_bytes(chunk) for s in net.sources) for chunk in (1, net.chunk)}
+    return {"states": states, "working": sums + scratch, "rows": rows[net.chunk],
+            "total_one_tick": states + sums + scratch + rows[1]}
 
 
 def _selftest(graph: Graph, net: Net, golden: Golden) -> str:

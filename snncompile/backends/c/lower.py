@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from snncompile.backends.c.bodies import cleared, constant_name, index_type, kernel_body, scratch_of, update_body
 from snncompile.backends.c.context import (
@@ -19,21 +18,20 @@ from snncompile.backends.c.context import (
     StateArray,
 )
 from snncompile.backends.c.functions import Body, functions
+from snncompile.backends.c.structs import Field, by_words, scratch, sums
 from snncompile.backends.c.types import DTYPES, c_type_of, type_of
 from snncompile.backends.names import comment
 from snncompile.backends.plan import plan as planned
 from snncompile.backends.plan.buffers import Buffer, Constant
 from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper
 from snncompile.backends.plan.plan import Plan, PopulationPlan, ProjectionPlan
-from snncompile.backends.plan.sharing import lives, offsets
+from snncompile.backends.plan.sharing import Part, lives, offsets
 from snncompile.ir.schedule import Schedule
 
 CHUNK_BYTES = 1 << 18
 """The most bytes of the rows of all inputs and populations in a chunk, so that they stay in a processor's cache."""
 MAX_CHUNK = 64
 """The most ticks in a chunk."""
-WORD_BYTES = 4
-"""Rows that share memory begin at multiples of so many bytes, so that they can be read by words."""
 FAMILIES = ("add", "bits", "dot", "pairs", "pool", "rows", "scan", "words")
 """The families of helper functions that the template `snn.h.j2` prints."""
 
@@ -56,10 +54,10 @@ class _Lowering:
 
     def __init__(self, plan: Plan, prefix: str, schedule: Schedule, chunk: int | None):
         self.plan, self.prefix, self.schedule = plan, prefix, schedule
-        self.sources = {s.buffer.name: _source(s) for s in plan.sources}
         self.chunk = chunk or self._chunk()
-        if self.chunk == 1 and any(p.update.scalar for p in plan.populations):
-            self._share()
+        self.shares = self.chunk == 1 and any(p.update.scalar for p in plan.populations)
+        self.memory = "shared." if self.shares else ""
+        self.sources = {s.buffer.name: _source(s, self.shares) for s in plan.sources}
 
     def net(self) -> Net:
         bodies = [body for p in self.plan.populations for body in self._bodies(p)]
@@ -71,7 +69,7 @@ class _Lowering:
         return Net(self.prefix, comment(self.plan.name), tuple(map(self._input, self.plan.inputs)),
                    tuple(map(self._output, self.plan.outputs)), tuple(self.sources.values()),
                    tuple(populations.values()), groups, made, tuple(map(self._data, self.plan.constants)),
-                   self._helpers(), self.chunk)
+                   self._helpers(), self.chunk, self._offsets(tuple(populations.values())))
 
     def _data(self, constant: Constant) -> Data:
         return Data(constant_name(self.prefix, constant), constant.values)
@@ -96,25 +94,30 @@ class _Lowering:
 
     def _chunk(self) -> int:
         """As many ticks as CHUNK_BYTES hold, from 1 to MAX_CHUNK."""
-        row = sum(s.row_bytes(1) - s.row_bytes(0) for s in self.sources.values())
+        row = sum(s.buffer.size * DTYPES[type_of(s.buffer)].itemsize for s in self.plan.sources)
         return max(1, min(MAX_CHUNK, CHUNK_BYTES // max(row, 1)))
 
-    def _share(self) -> None:
-        """Let rows lie in the same memory where RAM is scarce."""
-        sizes = {name: (s.row_bytes(1), max(DTYPES[s.type].itemsize, WORD_BYTES)) for name, s in self.sources.items()}
-        found = offsets(lives(self.plan), sizes)
-        self.sources = {name: replace(s, offset=found[name]) for name, s in self.sources.items()}
+    def _offsets(self, populations: tuple[PopulationCode, ...]) -> dict[Part, int]:
+        """Where each part of the memory begins that all share; nothing where they do not."""
+        if not self.shares:
+            return {}
+        sizes: dict[Part, Field] = {("rows", s.name): (s.row_bytes(1), DTYPES[s.type].itemsize)
+                                    for s in self.sources.values()}
+        for p in populations:
+            sizes |= {("scratch", j.name): scratch(j) for j in p.projections}
+            sizes |= {} if p.standing else {("sums", p.source.name): sums(p.accumulators, p.source.size)}
+        return offsets(lives(self.plan), {part: by_words(size) for part, size in sizes.items()})
 
     def _bodies(self, population: PopulationPlan) -> Iterator[Body]:
         """The bodies of the kernels of a population and of its update, in the order in which they run."""
-        sums = f"net->{_home(population)}.{population.source.buffer.name}"
+        own = f"net->{self._home(population)}.{population.source.buffer.name}"
         for projection in population.projections:
             source = self.sources[projection.source.buffer.name]
             row = f"row_{source.name}" if population.standing else source.row(projection.delay)
             for kernel in projection.kernels:
-                yield kernel_body(projection, kernel, row, sums, self.prefix)
+                yield kernel_body(projection, kernel, row, own, self._scratch(projection), self.prefix)
         out = self.sources[population.source.buffer.name].row(0)
-        yield update_body(population, self._states(population), sums, out, self.prefix)
+        yield update_body(population, self._states(population), own, out, self.prefix)
 
     def _states(self, population: PopulationPlan) -> tuple[StateArray, ...]:
         return tuple(StateArray(s.buffer.name, type_of(s.buffer), s.initial,
@@ -128,14 +131,22 @@ class _Lowering:
         return PopulationCode(
             self.sources[population.source.buffer.name], comment(update.op.rule),
             tuple(AccumulatorCode(a.buffer.name, type_of(a.buffer)) for a in update.accumulators), projections,
-            self._states(population), next(calls), _home(population), population.standing, update.scalar)
+            self._states(population), next(calls), self._home(population), population.standing, update.scalar)
 
     def _projection(self, projection: ProjectionPlan, calls: Iterator[str]) -> Projection:
-        scratch = scratch_of(projection)
+        needed = scratch_of(projection)
         rows = tuple(Row(b.name, type_of(b), b.size) for b in projection.scratch)
         return Projection(projection.name, comment(projection.label), self.sources[projection.source.buffer.name],
-                          projection.delay, tuple(KernelCall(cleared(projection, k), next(calls))
-                                                  for k in projection.kernels), rows, scratch, index_type(scratch))
+                          projection.delay, tuple(KernelCall(cleared(k, self._scratch(projection)), next(calls))
+                                                  for k in projection.kernels), rows, needed, index_type(needed))
+
+    def _home(self, population: PopulationPlan) -> str:
+        """The member of the network's struct that holds the sums of a population."""
+        return "kept" if population.standing else f"{self.memory}acc"
+
+    def _scratch(self, projection: ProjectionPlan) -> str:
+        """The C expression of the scratch memory of a projection."""
+        return f"net->{self.memory}scratch.{projection.name}"
 
     def _helpers(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """The types and words for which helper functions are needed, by family."""
@@ -147,15 +158,10 @@ class _Lowering:
         return {family: tuple(sorted(types)) for family, types in needed.items()}
 
 
-def _source(source: planned.Source) -> SourceCode:
+def _source(source: planned.Source, shared: bool) -> SourceCode:
     buffer = source.buffer
     return SourceCode(buffer.name, comment(source.label), type_of(buffer), buffer.size, source.channels, source.places,
-                  source.history, source.plain)
-
-
-def _home(population: PopulationPlan) -> str:
-    """The member of the network's struct that holds the sums of a population."""
-    return "kept" if population.standing else "acc"
+                  source.history, source.plain, shared)
 
 
 def _types(helper: Helper, index_type: str) -> tuple[str, ...]:

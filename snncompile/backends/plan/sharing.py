@@ -1,4 +1,4 @@
-"""Which rows can lie in the same memory: those of nodes that are never needed at the same time."""
+"""What can lie in the same memory: rows, sums and scratch memory that are never needed at the same time."""
 
 from __future__ import annotations
 
@@ -7,54 +7,72 @@ from collections.abc import Mapping
 
 from snncompile.backends.plan.plan import Plan
 
+Part = tuple[str, str]
+"""A part of memory: "rows" and a node, "sums" and a population, or "scratch" and a projection, by their identifiers."""
 Life = tuple[float, float]
-"""The first and the last moment of a tick in which what a node emits is needed. Inputs are copied at moment 0. The k-th
-population, counted from 1, reads at moment 2 k and writes at 2 k + 1. Outputs are copied at the end, at infinity."""
+"""The first and the last moment of a tick in which a part of memory is needed."""
 
 
-def lives(plan: Plan) -> dict[str, Life]:
-    """When what each node emits is needed, by its identifier, in a program that runs one tick at a time.
+def lives(plan: Plan) -> dict[Part, Life]:
+    """When each part of memory is needed, in a program that runs one tick at a time.
 
-    What is read with a delay is needed at all moments.
+    Inputs are copied at moment 0. Behind that, each projection of each population has a moment, in which it reads the
+    rows of its source and adds to the sums of the population. Then the population has a moment, in which it reads its
+    sums and writes its rows. Outputs are copied at the end, at infinity. What is read with a delay is needed at all
+    moments. Sums that stand still from tick to tick are left out.
     """
-    found = {port.source.buffer.name: (0.0, 0.0) for port in plan.inputs}
-    for k, population in enumerate(plan.populations, start=1):
-        found[population.source.buffer.name] = 2.0 * k + 1, 2.0 * k + 1
+    found: dict[Part, Life] = {("rows", port.source.buffer.name): (0, 0) for port in plan.inputs}
+    now = 0
+    for population in plan.populations:
+        first = now + 1
         for projection in population.projections:
-            name = projection.source.buffer.name
-            if name in found:
-                found[name] = found[name][0], max(found[name][1], 2.0 * k)
-    found |= {port.source.buffer.name: (found[port.source.buffer.name][0], math.inf) for port in plan.outputs}
-    return found | {s.buffer.name: (0.0, math.inf) for s in plan.sources if s.history}
+            now += 1
+            found["scratch", projection.name] = now, now
+            _needed(found, projection.source.buffer.name, now)
+        now += 1
+        name = population.source.buffer.name
+        found["rows", name] = now, now
+        if not population.standing:
+            found["sums", name] = first, now
+    for port in plan.outputs:
+        _needed(found, port.source.buffer.name, math.inf)
+    return found | {("rows", s.buffer.name): (0, math.inf) for s in plan.sources if s.history}
 
 
-def offsets(lives: Mapping[str, Life], sizes: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-    """Where the row of each node begins in memory that all share, in bytes.
+def _needed(found: dict[Part, Life], source: str, moment: float) -> None:
+    """Note that the rows of a source are read; those that are written later are read with a delay."""
+    if ("rows", source) in found:
+        found["rows", source] = found["rows", source][0], moment
 
-    The largest row is placed first, and each further one at the lowest place that is free all the time it is needed.
-    Three layers behind each other, the second of which is the largest, take as much as the larger pair of neighbours
-    or less: here the third may overwrite the first.
 
-    >>> offsets({"x": (0, 2), "a": (3, 4), "y": (5, 5)}, {"x": (10, 1), "a": (30, 1), "y": (8, 4)})
-    {'x': 0, 'a': 0, 'y': 0}
-    >>> offsets({"x": (0, 4), "a": (3, 6), "y": (5, 6)}, {"x": (10, 1), "a": (30, 1), "y": (8, 4)})
-    {'x': 30, 'a': 0, 'y': 32}
+def offsets(lives: Mapping[Part, Life], sizes: Mapping[Part, tuple[int, int]]) -> dict[Part, int]:
+    """Where each part begins in memory that all share, in bytes.
+
+    The largest is placed first, and each further one at the lowest place that is free all the time it is needed.
+    The rows of an input x of 10 bytes are read before those of a population a are written, so that both begin at 0.
+    Where they are read later too, by a skip, they lie behind:
+
+    >>> x, a = ("rows", "x"), ("rows", "a")
+    >>> offsets({x: (0, 1), a: (2, 3)}, {x: (10, 4), a: (30, 4)})
+    {('rows', 'x'): 0, ('rows', 'a'): 0}
+    >>> offsets({x: (0, 3), a: (2, 3)}, {x: (10, 4), a: (30, 4)})
+    {('rows', 'x'): 32, ('rows', 'a'): 0}
 
     Args:
         lives: see `lives`.
-        sizes: the size and the alignment of each row, in bytes.
+        sizes: the size and the alignment of each part, in bytes.
     """
-    placed: dict[str, int] = {}
-    for name in sorted(sizes, key=lambda n: -sizes[n][0]):
-        size, alignment = sizes[name]
-        taken = sorted((placed[n], placed[n] + sizes[n][0]) for n in placed if _meet(lives[n], lives[name]))
+    placed: dict[Part, int] = {}
+    for part in sorted(sizes, key=lambda p: -sizes[p][0]):
+        size, alignment = sizes[part]
+        taken = sorted((placed[p], placed[p] + sizes[p][0]) for p in placed if _meet(lives[p], lives[part]))
         at = 0
         for begin, end in taken:
             if begin - at >= size:
                 break
             at = max(at, -(-end // alignment) * alignment)
-        placed[name] = at
-    return {name: placed[name] for name in sizes}
+        placed[part] = at
+    return {part: placed[part] for part in sizes}
 
 
 def _meet(one: Life, other: Life) -> bool:

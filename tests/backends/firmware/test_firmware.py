@@ -100,10 +100,17 @@ def test_integers_tell_the_memory_exactly():
 
 def test_help_of_a_refusal_can_be_followed():
     with pytest.raises(CompileError) as caught:
-        sc.compile(DIGITS, "cortex-m3", calibration=frames())
+        sc.compile(DIGITS, "cortex-m3 ram_kib=12", calibration=frames())
     (found,) = caught.value.diagnostics
     wanted = found.help.rpartition('--target "')[2].rstrip('"')
+    assert wanted.startswith("cortex-m3 ram_kib=")
     assert sc.compile(DIGITS, wanted, calibration=frames()).report.target == wanted
+
+
+@pytest.mark.parametrize("name", ["cortex-m3", "rv32imac"])
+def test_the_digits_fit_a_board_with_20_kib_of_ram(name):
+    """They did not before sums, scratch memory and rows shared memory."""
+    assert sc.compile(DIGITS, name, calibration=frames()).report.sizes_bytes["ram"] < 19 << 10
 
 
 def test_a_firmware_target_without_a_processor_is_refused():
