@@ -68,8 +68,8 @@ class PopulationReport:
 class Agreement:
     """How far the float and the integer network agree on the same samples.
 
-    Of calibration samples, decisions are compared on all, and what populations emit on those that the calibration recorded.
-    There are these measures for each population. An output is what one neuron emits in one tick.
+    Of calibration samples, decisions are compared on all, and what populations emit on those that were recorded. There
+    are these measures for each population. An output is what one neuron emits in one tick.
 
     - `equal`: the share of outputs that are the same. Most outputs are silent, so this is close to 1.
     - `shared`: `1 - sum |a - b| / sum max(|a|, |b|)` over all outputs a and b of the two networks. For spikes: of those
