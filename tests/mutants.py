@@ -52,7 +52,8 @@ def main() -> int:
     options = _options()
     rng = random.Random(options.seed)
     reached = _reached(options.tests, Path(options.coverage))
-    faults = list(_chosen(sorted(f for f in reached if f.startswith(options.under)), reached, options.count, rng))
+    files = sorted(f for f in reached if f.startswith(options.under) and f.endswith(".py"))
+    faults = list(_chosen(files, reached, options.count, rng))
     survived: list[Fault] = []
     seen: Counter[tuple[str, bool]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
