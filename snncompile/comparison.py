@@ -25,9 +25,8 @@ def compare(legal: Graph, integer: Graph, samples: Mapping[str, Array], labels: 
         legal, integer: the LEGAL graph, and the INT graph that it became.
         samples: `[sample, tick, *shape]` by input name, in real values.
         labels: the class of each sample, `[sample]`.
-        seen: a calibration on these samples, so that the float network need not run again. What populations emit is
-            then compared on the samples that it recorded, and decisions on all.
-        inside: whether to compare what populations emit, and not only decisions.
+        seen: a calibration on these samples. The float network does not run again on those that it recorded.
+        inside: whether to compare what populations emit, and not only decisions. Without it the interpreter runs all.
         progress: called with the number of samples done and of all samples.
 
     Raises:
@@ -37,12 +36,12 @@ def compare(legal: Graph, integer: Graph, samples: Mapping[str, Array], labels: 
     if labels is not None:
         agreement.float_correct = agreement.integer_correct = 0
     count, ticks = next(iter(samples.values())).shape[:2]
-    runs = IntegerRuns.of(integer, samples)
+    runs = IntegerRuns.of(integer, samples) if inside else IntegerRuns(integer)
     for part in sample_chunks(legal, count, ticks):
         x = {n: v[part] for n, v in samples.items()}
-        exact, decided = _exact(legal, x, inside) if seen is None else _seen(legal, seen, part, inside)
-        found = runs.run(integers(integer, x), record=exact is not None)
-        if exact is not None:
+        exact, decided = _seen(legal, seen, part) or _exact(legal, x, inside)
+        found = runs.run(integers(integer, x), record=inside)
+        if inside:
             agreement.count(integer, exact, found.emitted)
         _decided(agreement, decided, decide(integer, found.outputs), None if labels is None else labels[part])
         if progress:
@@ -50,18 +49,17 @@ def compare(legal: Graph, integer: Graph, samples: Mapping[str, Array], labels: 
     return agreement
 
 
-def _exact(legal: Graph, x: Mapping[str, Array], inside: bool) -> tuple[Mapping[str, Array] | None, Array]:
+def _exact(legal: Graph, x: Mapping[str, Array], inside: bool) -> tuple[Mapping[str, Array], Array]:
     """What the populations of the float network emit, if that is asked for, and for which classes it decides."""
     traces = run(legal, x, record=inside, dtype=np.float32)
-    return traces.emitted if inside else None, decide(legal, traces.outputs)
+    return traces.emitted, decide(legal, traces.outputs)
 
 
-def _seen(legal: Graph, seen: Calibration, part: slice, inside: bool) -> tuple[Mapping[str, Array] | None, Array]:
-    """The same, of some samples of a calibration; what populations emit is known where all these were recorded."""
-    assert seen.decided is not None, "a calibration on these samples"
-    known = inside and seen.recorded is not None and part.stop <= seen.recorded.samples
-    return {n: seen.recorded.values[n][part] for n in legal.populations} if known and seen.recorded else None, \
-        seen.decided[part]
+def _seen(legal: Graph, seen: Calibration | None, part: slice) -> tuple[Mapping[str, Array], Array] | None:
+    """The same of some samples of a calibration, if it recorded all of them."""
+    if seen is None or seen.recorded is None or seen.decided is None or part.stop > seen.recorded.samples:
+        return None
+    return {n: seen.recorded.values[n][part] for n in legal.populations}, seen.decided[part]
 
 
 def _decided(agreement: Agreement, exact: Array, integer: Array, labels: Array | None) -> None:

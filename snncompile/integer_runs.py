@@ -20,6 +20,8 @@ WORTH_BUILDING = 5e10
 """From so many operations on, C is built: synapses, and UPDATE operations for each neuron, times ticks and samples. The
 interpreter takes about two seconds for them, as long as a C compiler takes for some ten layers."""
 UPDATE = 300
+LEAST_SAMPLES = 32
+"""Fewer samples are interpreted, since some are in any case."""
 CHECKED_OF = 64
 """One of so many samples is interpreted too, and compared."""
 RATED_SAMPLES = 8
@@ -37,8 +39,8 @@ class IntegerRuns:
     """
 
     graph: Graph
-    host: Host | None
-    checked: frozenset[int]
+    host: Host | None = None
+    checked: frozenset[int] = frozenset()
     done: int = 0
 
     @classmethod
@@ -47,9 +49,10 @@ class IntegerRuns:
         count, ticks = next(iter(samples.values())).shape[:2]
         neurons = sum(math.prod(graph.shapes[n]) for n in graph.populations)
         work = count * ticks * (sum(synapses_into(graph, n) for n in graph.populations) + UPDATE * neurons)
-        host = _host(graph, samples) if work >= WORTH_BUILDING else None
-        drawn = np.random.default_rng(count).choice(count, -(-count // CHECKED_OF), replace=False) if count else ()
-        return cls(graph, host, frozenset(map(int, drawn)))
+        if count < LEAST_SAMPLES or work < WORTH_BUILDING:
+            return cls(graph)
+        drawn = np.random.default_rng(count).choice(count, -(-count // CHECKED_OF), replace=False)
+        return cls(graph, _host(graph, samples), frozenset(map(int, drawn)))
 
     def run(self, x: Mapping[str, Array], record: bool) -> Traces:
         """Run the next samples: integers `[sample, tick, *shape]` by input name.

@@ -35,8 +35,9 @@ class Packed:
         if not ((values != 0) & (values != 1)).any():
             flat = values.reshape(len(values), math.prod(values.shape[1:])) != 0
             return cls(np.packbits(flat, axis=1), values.shape, True)
-        whole = values.astype(np.int8) if np.abs(values).max(initial=0) < 128 else values
-        return cls(whole if np.array_equal(whole, values) else values.astype(np.float32), values.shape, False)
+        small = values.astype(np.int8) if np.abs(values).max(initial=0) < 128 else None
+        whole = small is not None and np.array_equal(small, values)
+        return cls(small if whole and small is not None else values.astype(np.float32), values.shape, False)
 
     @classmethod
     def joined(cls, parts: Sequence[Packed]) -> Packed:

@@ -68,8 +68,7 @@ class PopulationReport:
 class Agreement:
     """How far the float and the integer network agree on the same samples.
 
-    Of calibration samples, decisions are compared on all, and what populations emit on those that were recorded. There
-    are these measures for each population. An output is what one neuron emits in one tick.
+    There are these measures for each population. An output is what one neuron emits in one tick.
 
     - `equal`: the share of outputs that are the same. Most outputs are silent, so this is close to 1.
     - `shared`: `1 - sum |a - b| / sum max(|a|, |b|)` over all outputs a and b of the two networks. For spikes: of those
@@ -174,6 +173,7 @@ class Agreement:
             self._count(name, exact[name], emitted[name] * (op.unit if op.graded else 1), op.graded)
 
     def _count(self, name: str, a: Array, b: Array, graded: bool) -> None:
+        a, b = _wide(a), _wide(b)
         for one, other, apart, most in ((a, b, self.apart, self.fired), (
                 a.sum(1, dtype=np.float64), b.sum(1, dtype=np.float64), self.counts_apart, self.counts_most)):
             larger = np.maximum(np.abs(one), np.abs(other)).sum(dtype=np.float64)
@@ -258,6 +258,13 @@ class Report:
     def _repr_html_(self) -> str:
         shown: str = import_module("snncompile.report.html").summary(self)
         return shown
+
+
+def _wide(values: Array) -> Array:
+    """Values in a type that holds sums and differences of two of them, and in the order of samples and ticks, in which
+    they are then added up wherever they come from."""
+    kind = np.float64 if values.dtype.kind == "f" else np.int16 if values.dtype.itemsize == 1 else np.int64
+    return np.ascontiguousarray(values, kind)
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ import snncompile as sc
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.c import weights
 from snncompile.backends.c.emit import emit
-from snncompile.backends.c.host import FLAGS, Host, compiler
+from snncompile.backends.c.host import FLAGS, Host, build, compiler
 from snncompile.backends.c.weights import numbers
 from snncompile.backends.names import comment, identifier, identifiers, prefix
 from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.populations import Neuron
 from tests.backends.exactness import Case, differences, random_case
 from tests.nets import small
+from tests.passes.chains import integer
 from tests.strategies import Features, random_graph
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
@@ -241,3 +244,35 @@ def test_hostile_names_become_harmless(name):
 def test_names_that_would_meet_are_kept_apart():
     by_name = identifiers(["a.b", "a b", "a_b", "a_b_2", "A-B"])
     assert len(set(by_name.values())) == 5
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", range(9000, 9016))
+def test_the_sizes_are_those_of_the_struct(seed):
+    case = random_case(random_graph(seed), seed)
+    the_sizes_are_those_of_the_struct(case.graph, emit(case.graph, rates=case.rates, chunk=seed % 5 + 1))
+
+
+@needs_compiler
+@pytest.mark.parametrize("widths", [(300, 500, 200), (300, 200, 500), (500, 200, 300)])
+@pytest.mark.parametrize("values", ["real", "spike"])
+def test_sums_that_stand_and_the_largest_of_the_others_are_counted(values, widths):
+    """Sums of a population that reads real numbers stand still, and have memory of their own."""
+    rng = np.random.default_rng(3)
+    nodes = {"x": Input((widths[0],), values), "a": Neuron.of("lif", decay=0.9), "b": Neuron.of("lif", decay=0.9),
+             "c": Neuron.of("lif", decay=0.9), "y": Output()}
+    sizes = [*widths, 400]
+    chains = [(Linear(rng.normal(0, 0.2, (after, before))),) for before, after in pairwise(sizes)]
+    edges = [Edge(a, b, 0, chain) for (a, b), chain in zip(pairwise("xabc"), chains, strict=True)]
+    graph = integer(Graph("net", nodes, (*edges, Edge("c", "y"))))
+    the_sizes_are_those_of_the_struct(graph, emit(graph))
+
+
+def the_sizes_are_those_of_the_struct(graph: Graph, artifact: Artifact) -> None:
+    """But for what a C compiler leaves empty to align fields: at most 7 bytes before or behind each."""
+    host = Host.load(graph, build(artifact.files, PLAIN))
+    size = getattr(host.library, f"{host.interface.prefix}_size")()
+    counted = 8 * max(len(graph.populations), 1)
+    told = sum(artifact.sizes_bytes[name] for name in ("states", "working", "rows"))
+    fields = 4 * len(graph.nodes) + 2 * len(graph.edges) + 4
+    assert told <= size - counted <= told + 7 * fields

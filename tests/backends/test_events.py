@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from snncompile.backends.c.emit import emit
-from snncompile.backends.c.host import Host, compiler
+from snncompile.backends.c.host import Host, build, compiler
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Input, Linear, Output
 from snncompile.ir.populations import Neuron
 from tests.backends.exactness import Case, flags, random_case
+from tests.backends.firmware.running import on_this_machine
 from tests.passes.chains import integer
 from tests.strategies import random_graph
 
@@ -63,15 +64,18 @@ def start(host: Host) -> Any:
     return call
 
 
+@pytest.mark.parametrize("shared", [False, True], ids=["own memory", "shared memory"])
 @pytest.mark.parametrize("seed", range(7000, 7024))
-def test_events_give_what_their_frames_give(seed):
+def test_events_give_what_their_frames_give(seed, shared):
+    """Memory is shared in programs for microcontrollers, which also compute the same on this machine."""
     case = random_case(random_graph(seed), seed)
     listed = [n for n in counts(case) if case.x[n].min(initial=0) >= 0]
     if listed != counts(case) or not listed:
         assert ("step_events" in emit(case.graph).files[f"{Host.of(case.graph).interface.prefix}.h"]) == bool(
             counts(case))
         return
-    host = Host.of(case.graph, case.rates, flags())
+    host = Host.load(case.graph, build(on_this_machine(case), flags())) if shared else Host.of(
+        case.graph, case.rates, flags())
     call = start(host)
     kinds = {n: np.uint16 if case.x[n][0, 0].size <= 1 << 16 else np.uint32 for n in listed}
     for t in range(next(iter(case.x.values())).shape[1]):

@@ -44,6 +44,15 @@ def test_spikes_take_a_bit_and_small_integers_a_byte(values, bytes_):
     assert Packed.of(np.resize(values, (4, 5, 4))).nbytes == bytes_
 
 
+@pytest.mark.parametrize("value", [128.0, -128.0, 16_777_217.0, float("inf"), float("nan")])
+def test_other_values_take_four_bytes_and_are_not_those_of_the_caller(value):
+    given = np.full((2, 3), value)
+    packed = Packed.of(given)
+    assert packed.data.dtype == np.float32
+    given[:] = 0
+    np.testing.assert_array_equal(packed[:], np.full((2, 3), value, np.float32))
+
+
 def test_differences_of_spikes_have_a_sign():
     spikes = Packed.of(np.array([[0, 1]]))[:]
     assert (spikes - Packed.of(np.array([[1, 0]]))[:]).tolist() == [[-1, 1]]

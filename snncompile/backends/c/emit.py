@@ -67,7 +67,8 @@ def artifact(graph: Graph, net: Net, golden: Golden | None, weights_as: str | No
         files[f"{net.prefix}_example.c"] = render("example.c.j2", net=net)
         files["Makefile"] = render("Makefile.j2", net=net, weights=source)
         files["CMakeLists.txt"] = render("CMakeLists.txt.j2", net=net, weights=source)
-    return Artifact(files, {"weights": net.weight_bytes, **memory(net)})
+    sizes = {name: size for name, size in memory(net).items() if size or name != "rows"}
+    return Artifact(files, {"weights": net.weight_bytes, **sizes})
 
 
 def _header(net: Net) -> str:

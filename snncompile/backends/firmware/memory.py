@@ -21,7 +21,7 @@ class MemoryUse:
 
     Attributes:
         used: all of it.
-        by_population: what belongs to each population and input alone, by its label.
+        by_population: what each population and input needs at a time, by its label.
     """
 
     used: int
@@ -93,8 +93,9 @@ def _ram(net: Net) -> MemoryUse:
     states: list[Field] = []
     for p in net.populations:
         state = struct(array(s.type, p.source.size) for s in p.states)
-        working = sums(p.accumulators, p.source.size)[0] + max((scratch(j)[0] for j in p.projections), default=0)
-        own[p.source.label] += state[0] + working
+        rows, between = own[p.source.label], max((scratch(j)[0] for j in p.projections), default=0)
+        own[p.source.label] = state[0] + sums(p.accumulators, p.source.size)[0] + (
+            max(rows, between) if net.offsets else rows + between)
         states += [state] * bool(p.states)
     parts = working_memory(net)
     whole = struct([parts[0], struct(states), *parts[1:]])

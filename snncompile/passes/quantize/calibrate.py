@@ -16,7 +16,7 @@ from snncompile.ir.packed import Packed
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.moments import Recorded
 
-MAX_RECORDED_BYTES = 1 << 25
+MAX_RECORDED_BYTES = 1 << 27
 """From so many bytes on, no more samples are kept."""
 
 
@@ -46,7 +46,7 @@ class Calibration:
     """The ranges of the inputs and the activity of the populations, by name; empty where there were no samples.
 
     Attributes:
-        recorded: what the inputs and populations that have readers sent on the first samples.
+        recorded: what the inputs and populations sent on the first samples.
         decided: the class for which each sample was decided, `[sample]`; see `ir.decisions`.
     """
 

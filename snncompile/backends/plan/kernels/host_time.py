@@ -31,8 +31,12 @@ LOOK_UP = 1.0
 """To find a row of a table, and to add 16 sums of it."""
 DENSE = 0.058
 """A synapse of a fully connected layer that multiplies pairs of bytes."""
-SPREAD = 0.2
-"""A synapse of a convolution that multiplies every value."""
+ODD_DENSE = 1.0
+"""A synapse of those that do not fill 32 bytes."""
+PRODUCT = 12.0
+"""To begin a scalar product, and to add up its parts."""
+SPREAD_ROW, SPREAD = 4.0, 2.0
+"""To multiply a row of weights by a value, and 16 sums of it."""
 UNPAIRED = 2.0
 """How much longer rows take whose weights and values are not multiplied in pairs of bytes."""
 
