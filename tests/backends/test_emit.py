@@ -276,3 +276,11 @@ def the_sizes_are_those_of_the_struct(graph: Graph, artifact: Artifact) -> None:
     told = sum(artifact.sizes_bytes[name] for name in ("states", "working", "rows"))
     fields = 4 * len(graph.nodes) + 2 * len(graph.edges) + 4
     assert told <= size - counted <= told + 7 * fields
+
+
+def test_the_header_has_units_where_a_number_is_not_itself(model):
+    real = sc.compile(Graph("net", {"x": Input((2,), "real"), "n": Neuron.of("if"), "y": Output()},
+                            (Edge("x", "n"), Edge("n", "y"))), calibration=np.full((1, 2, 2), 0.5))
+    assert "_UNIT" not in model.artifact.files["small.h"]
+    (unit,) = re.findall(r"#define NET_IN_X_UNIT (\S+)", real.artifact.files["net.h"])
+    assert float(unit) == real.graph.inputs["x"].unit != 1
