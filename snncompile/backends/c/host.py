@@ -169,11 +169,11 @@ class Host:
         samples, ticks = inputs[0].shape[:2]
         outputs = self._outputs(samples, ticks)
         counts = np.zeros((samples, len(self.interface.populations)), np.int64)
-        call = self._start()
+        call, frames, totals = self._start(), _pointers(*inputs, *outputs.values()), _pointers(counts)
         for s in range(samples):
             call("reset")
-            call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs.values())))
-            call("counts", _pointer(counts[s]))
+            call("run", ctypes.c_uint32(ticks), *frames(s))
+            call("counts", *totals(s))
             if progress:
                 progress(s + 1, samples)
         numbers = {n: i for i, n in enumerate(self.interface.populations)}
@@ -210,6 +210,12 @@ class Host:
         numbers = {n: i for i, n in enumerate(self.interface.populations)}
         return [(name, state, numbers[name], k) for name, op in self.graph.integer_populations.items()
                 for k, state in enumerate(("", *op.states))]
+
+
+def _pointers(*arrays: Array) -> Callable[[int], list[ctypes.c_void_p]]:
+    """Where a sample begins in each of some arrays `[sample, ...]`, by its number."""
+    places = [(a.ctypes.data, a.strides[0]) for a in arrays]
+    return lambda sample: [ctypes.c_void_p(first + sample * stride) for first, stride in places]
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:
