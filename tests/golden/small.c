@@ -3,20 +3,28 @@
 #include "small_snn.h"
 #include "small_weights.h"
 
-/* linear_dense */
-static void small_KERNEL0(const uint8_t *restrict src, int16_t *restrict dst, const int8_t *restrict weight_values)
+/* linear_words */
+static void small_KERNEL0(const uint8_t *restrict src, int16_t *restrict dst, const uint32_t *restrict weight_values, uint16_t *restrict found)
 {
-    for (int o = 0; o < 8; o++)
-        dst[o] = (int16_t)(dst[o]
-            + small_SNN_dot_uint8_t_int8_t_int16_t_pairs(src, weight_values + (size_t)o * 6, 6));
+    const uint8_t *restrict s = src;
+    const uint32_t count = small_SNN_scan_words_uint8_t_uint16_t(s, 6u, found);
+    for (uint32_t first = 0, last; first < count; first = last) {
+        last = count - first < 257u ? count : first + 257u;
+        const int32_t least = -84 * (int32_t)(last - first);
+        small_SNN_words_8_2_8_int16_t_uint16_t(dst, weight_values, found + first, found + last, 2, least);
+    }
 }
 
-/* linear_dense */
-static void small_KERNEL1(const uint8_t *restrict src, int16_t *restrict dst, const int8_t *restrict weight_values)
+/* linear_words */
+static void small_KERNEL1(const uint8_t *restrict src, int16_t *restrict dst, const uint32_t *restrict weight_values, uint16_t *restrict found)
 {
-    for (int o = 0; o < 8; o++)
-        dst[o] = (int16_t)(dst[o]
-            + small_SNN_dot_uint8_t_int8_t_int16_t_pairs(src, weight_values + (size_t)o * 8, 8));
+    const uint8_t *restrict s = src;
+    const uint32_t count = small_SNN_scan_words_uint8_t_uint16_t(s, 8u, found);
+    for (uint32_t first = 0, last; first < count; first = last) {
+        last = count - first < 257u ? count : first + 257u;
+        const int32_t least = -48 * (int32_t)(last - first);
+        small_SNN_words_8_2_8_int16_t_uint16_t(dst, weight_values, found + first, found + last, 2, least);
+    }
 }
 
 /* lif */
@@ -85,9 +93,9 @@ static void small_RUN_lif1(small_t *net, uint32_t tick)
     memset(net->acc.lif1.acc0, 0, sizeof net->acc.lif1.acc0);
     memset(net->acc.lif1.acc1, 0, sizeof net->acc.lif1.acc1);
     /* in -> lif1 */
-    small_KERNEL0(net->rows.in + (size_t)(0u + tick) * 6u, net->acc.lif1.acc0, small_N_lif1_0_WEIGHT0);
+    small_KERNEL0(net->rows.in + (size_t)(0u + tick) * 6u, net->acc.lif1.acc0, small_N_lif1_0_WORDS0, net->scratch.lif1_0.events);
     /* lif1 -> lif1, delay 1 */
-    small_KERNEL1(net->rows.lif1 + (size_t)(0u + tick) * 8u, net->acc.lif1.acc1, small_N_lif1_1_WEIGHT0);
+    small_KERNEL1(net->rows.lif1 + (size_t)(0u + tick) * 8u, net->acc.lif1.acc1, small_N_lif1_1_WORDS0, net->scratch.lif1_1.events);
     small_UPDATE2(net->acc.lif1.acc0, net->acc.lif1.acc1, small_N_lif1_P_threshold, net->state.lif1.v, net->rows.lif1 + (size_t)(1u + tick) * 8u);
 #ifdef SNN_COUNT
     net->counts[0] += small_TOTAL_uint8_t(net->rows.lif1 + (size_t)(1u + tick) * 8u, 8u);

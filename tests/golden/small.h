@@ -6,16 +6,16 @@
  *   in_in: uint8_t[6], 0 to 1
  *   out_out: uint8_t[3], 0 to 1
  *
- * small_t takes about 1,156 bytes, and 85 if compiled with --chunk 1.
+ * small_t takes about 1,188 bytes, and 117 if compiled with --chunk 1.
  *
  * SPDX-License-Identifier: 0BSD
  */
 #ifdef SMALL_H
-#if SMALL_H != 0x5dfbac55
+#if SMALL_H != 0x15ad1c32
 #error "two networks are called small: give one of them another name, and compile it again"
 #endif
 #else
-#define SMALL_H 0x5dfbac55
+#define SMALL_H 0x15ad1c32
 
 #include <stdint.h>
 
@@ -57,6 +57,12 @@ typedef struct {
     } acc;
     union {
         uint8_t none_;
+        struct {
+            uint16_t events[14];
+        } lif1_0;
+        struct {
+            uint16_t events[16];
+        } lif1_1;
     } scratch;
 #ifdef SNN_COUNT
     int64_t counts[2]; /* sum of what each population emitted since the reset */
