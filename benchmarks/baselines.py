@@ -65,7 +65,7 @@ class _OnnxBuilder:
         spike = self.node("Cast", self.node("Greater", x, self.constant("one", np.float32(1))), to=TensorProto.FLOAT)
         return spike, self.node("Sub", x, spike)
 
-    def session(self, inputs: tuple[int, ...], output: str) -> onnxruntime.InferenceSession:
+    def session(self, inputs: tuple[int | str, ...], output: str) -> onnxruntime.InferenceSession:
         graph = helper.make_graph(
             [*self.nodes, helper.make_node("Identity", [output], ["spikes"])], "net",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, inputs)],
@@ -109,14 +109,14 @@ def ort_batched(network: Network) -> Runner:
 
 
 def build_split(build: _OnnxBuilder, x: str, ticks: int) -> list[str]:
-    """The ticks of a tensor, each `[1, ...]`."""
+    """The ticks of a tensor `[tick * sample, ...]`, each `[sample, ...]`."""
     names = [f"{x}_tick{t}" for t in range(ticks)]
     build.nodes.append(helper.make_node("Split", [x], names, axis=0))
     return names
 
 
 def _ort_runner(network: Network, build: _OnnxBuilder, output: str) -> Runner:
-    session = build.session((network.ticks, *network.shape), output)
+    session = build.session(("n", *network.shape), output)
     return lambda x: np.asarray(session.run(None, {"x": x})[0])
 
 

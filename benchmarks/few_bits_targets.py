@@ -20,14 +20,13 @@ from torch import Tensor, nn
 
 import snncompile as sc
 from benchmarks.few_bits import ROOT, digits, nmnist
-from snncompile.inputs import integers
+from snncompile.comparison import compare
 from snncompile.ir.graph import Graph
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array, Shape
 from snncompile.lowering import Order, Samples, calibrated
 from snncompile.observer import Observer
-from snncompile.report.report import compare
 from snncompile.training import QuantLIF, fire, over_time
 
 TICKS, EPOCHS, BATCH, CALIBRATED = 16, 30, 64, 200
@@ -146,7 +145,7 @@ def _agreement(target: str, case: Case, arithmetic: dict[str, Any]) -> list[floa
     found = calibrated(graph, Order.of(sc.load_target(target), arithmetic, calibration=Samples(calibration)),
                        Observer())
     integer, x = found.quantize.run(found.legal), {next(iter(graph.inputs)): held_out}
-    agreement = compare(found.legal, integer, x, integers(integer, x))
+    agreement = compare(found.legal, integer, x)
     return [*(agreement.shared(name) for name in agreement.fired), agreement.counts_shared, agreement.decisions or 0.0]
 
 

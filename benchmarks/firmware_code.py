@@ -34,8 +34,8 @@ from tests.backends.firmware.running import firmware, linked, program_bytes, sym
 from tests.strategies import random_graphs  # noqa: E402
 
 FITTED = ROOT / "snncompile/backends/firmware/fitted_code.json"
-STARTS = {"helper": "snn_", "words": "snn_words_", "project": "project_", "update": "update_"}
-"""The first letters of the functions of each part; all others are the rest."""
+STARTS = {"helper": "SNN_", "words": "SNN_words_", "project": "KERNEL", "update": "UPDATE"}
+"""The first letters of the functions of each part, behind the prefix of the network; all others are the rest."""
 LEFT_OUT = 4
 """Each graph with a number that is a multiple of this is left out of a first fit, and compared with it."""
 
@@ -77,7 +77,7 @@ def _measured(seed: int, graph, processor: str):
     emitted = firmware(case.graph, processor, case.rates, case.golden)
     flash, ram = program_bytes(linked(case.graph, emitted, processor))
     sizes = symbols(case.graph, emitted, processor)
-    parts = {part: sum(size for name, size in sizes.items() if name.startswith(start))
+    parts = {part: sum(size for name, size in sizes.items() if name.startswith(f"{net.prefix}_{start}"))
              for part, start in STARTS.items()}
     parts["helper"] -= parts["words"]
     parts["rest"] = flash - constant_bytes(net) - sum(parts.values())

@@ -18,7 +18,7 @@ import itertools
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from networks import NETWORKS, Array, Network
 from ours import Call, c_calls, check, compiled, python_calls
 
 from snncompile.ir.interp import run
+from snncompile.model import CompiledModel
 
 OURS = "snncompile"
 ONNX = "ONNX Runtime"
@@ -51,14 +52,16 @@ class Row:
 
 def main() -> None:
     options = _options()
-    pin_to_one_core()
+    if not options.batch:
+        pin_to_one_core()
     rows: list[Row] = []
     for name, rate in itertools.product(options.networks, options.rates):
         networks.RATE = rate
         network = NETWORKS[name]()
         print(f"\n{name}, {rate:.0%} of spikes: {network.weights:,} weights, {network.ticks} ticks, "
               f"{network.macs / 1e6:.1f} M dense multiplications a sample", flush=True)
-        measured = list(measure(network, options.samples, options.rounds, not options.only_ours))
+        how, samples = (measure_batch, options.batch) if options.batch else (measure, options.samples)
+        measured = list(how(network, samples, options.rounds, options.others))
         for line in table(measured):
             print(line)
         rows += [replace(row, rate=rate) for row in measured]
@@ -68,7 +71,8 @@ def main() -> None:
         print(f"\nwritten to {options.json}")
 
 
-def measure(network: Network, samples: int, rounds: int, others: bool) -> Iterator[Row]:
+def measure(network: Network, samples: int, rounds: int, others: str) -> Iterator[Row]:
+    """One sample at a time."""
     x = network.spikes(samples)
     reference = run(network.graph, x).outputs["output"]
     calls: dict[str, list[Call]] = {}
@@ -76,12 +80,39 @@ def measure(network: Network, samples: int, rounds: int, others: bool) -> Iterat
     checked = check(model, x)
     calls["snncompile, C call"] = c_calls(model, x)
     calls["snncompile, model.run"] = python_calls(model, x)
-    if others:
-        calls |= _baseline_calls(network, x)
+    calls |= _baseline_calls(network, x, others)
     equal = {name: float((np.stack([call() for call in each]) == reference).mean()) for name, each in calls.items()}
     for name, t in time_all(calls, rounds).items():
         yield Row(network.name, name, float(np.median(t)), min(t), max(t), equal[name],
                   checked if name.startswith(OURS) else "")
+
+
+def measure_batch(network: Network, samples: int, rounds: int, others: str) -> Iterator[Row]:
+    """Many samples in one call, ours by one thread and by two."""
+    x = network.spikes(samples)
+    model = compiled(network)
+    checked = check(model, x[:8])
+    given = np.asarray(x, np.uint8)
+    ticks_first = np.ascontiguousarray(np.swapaxes(x, 0, 1)).reshape(-1, *network.shape)
+    calls: dict[str, list[Call]] = {f"snncompile, {n} threads": [partial(_outputs, model, given, n)] for n in (1, 2)}
+    calls |= {name: [partial(_by_sample, runner, ticks_first, samples)]
+              for name, runner in _baselines(network, others).items() if name.startswith(ONNX)}
+    reference = run(network.graph, x).outputs["output"]
+    equal = {name: float((each[0]() == reference).mean()) for name, each in calls.items()}
+    for name, t in time_all(calls, rounds).items():
+        per_sample = [ms / samples for ms in t]
+        yield Row(network.name, name, float(np.median(per_sample)), min(per_sample), max(per_sample), equal[name],
+                  checked if name.startswith(OURS) else "")
+
+
+def _outputs(model: CompiledModel, x: Array, threads: int) -> Array:
+    return model.run(x, threads=threads).outputs
+
+
+def _by_sample(runner: Callable[[Array], Array], x: Array, samples: int) -> Array:
+    """The outputs of a runtime that takes `[tick * sample, ...]`, as `[sample, tick, ...]`."""
+    y = runner(x)
+    return np.swapaxes(y.reshape(-1, samples, *y.shape[1:]), 0, 1)
 
 
 def time_all(calls: dict[str, list[Call]], rounds: int) -> dict[str, list[float]]:
@@ -115,13 +146,19 @@ def table(rows: list[Row]) -> Iterator[str]:
                f"{ratios[1]:>9.2f}x{r.equal_to_float:>15.2%}  {r.checked}")
 
 
-def _baseline_calls(network: Network, x: Array) -> dict[str, list[Call]]:
+def _baseline_calls(network: Network, x: Array, others: str) -> dict[str, list[Call]]:
+    return {name: [partial(runner, sample) for sample in x] for name, runner in _baselines(network, others).items()}
+
+
+def _baselines(network: Network, others: str) -> dict[str, Callable[[Array], Array]]:
+    """The other runtimes by name: "all", "onnx", or "none"."""
+    if others == "none":
+        return {}
     import torch
     from baselines import BASELINES
 
     torch.set_num_threads(1)
-    runners = {name: make(network) for name, make in BASELINES.items()}
-    return {name: [partial(runner, sample) for sample in x] for name, runner in runners.items()}
+    return {name: make(network) for name, make in BASELINES.items() if others == "all" or name.startswith(ONNX)}
 
 
 def pin_to_one_core() -> None:
@@ -141,7 +178,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rates", nargs="+", type=float, default=[0.1], help="the share of spikes of every population")
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only-ours", action="store_true", help="leave the other runtimes out")
+    parser.add_argument("--batch", type=int, default=0, help="so many samples in one call, not one at a time")
+    parser.add_argument("--others", choices=["all", "onnx", "none"], default="all", help="the other runtimes")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
 

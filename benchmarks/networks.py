@@ -77,13 +77,14 @@ def population() -> Neuron:
 
 def mlp() -> Network:
     """784-800-10, 25 ticks."""
-    return _chain("mlp", [*_fc(784, 800), *_fc(800, 10)])
+    return chain("mlp", [*fully_connected(784, 800), *fully_connected(800, 10)], *INPUTS["mlp"])
 
 
 def small_conv() -> Network:
     """Two convolutions on a DVS of 34x34 pixels: 16c5 - pool 2 - 32c3 - pool 2 - 10, 30 ticks."""
-    layers = [*_conv(2, 16, 5), _pool(), *_conv(16, 32, 3), _pool(), Reshape((2048,)), *_fc(2048, 10)]
-    return _chain("conv", layers)
+    layers = [*convolution(2, 16, 5), pool(), *convolution(16, 32, 3), pool(), Reshape((2048,)),
+              *fully_connected(2048, 10)]
+    return chain("conv", layers, *INPUTS["conv"])
 
 
 def vgg9() -> Network:
@@ -91,9 +92,10 @@ def vgg9() -> Network:
     layers: list[Op] = []
     for widths in ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256)):
         for channels, filters in itertools.pairwise(widths):
-            layers += _conv(channels, filters, 3)
-        layers.append(_pool())
-    return _chain("vgg9", [*layers, Reshape((4096,)), *_fc(4096, 1024), *_fc(1024, 10)])
+            layers += convolution(channels, filters, 3)
+        layers.append(pool())
+    layers += [Reshape((4096,)), *fully_connected(4096, 1024), *fully_connected(1024, 10)]
+    return chain("vgg9", layers, *INPUTS["vgg9"])
 
 
 def resnet19() -> Network:
@@ -141,22 +143,25 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
 
 
-def _conv(channels: int, filters: int, kernel: int) -> list[Op]:
+def convolution(channels: int, filters: int, kernel: int) -> list[Op]:
+    """A convolution that keeps the size of its image, and its population."""
     pad = kernel // 2
     weight = np.zeros((filters, channels, kernel, kernel), np.float32)
     return [Conv(weight, padding=((pad, pad), (pad, pad))), population()]
 
 
-def _fc(inputs: int, outputs: int) -> list[Op]:
+def fully_connected(inputs: int, outputs: int) -> list[Op]:
+    """A fully connected layer and its population."""
     return [Linear(np.zeros((outputs, inputs), np.float32)), population()]
 
 
-def _pool() -> Op:
+def pool() -> Op:
+    """The mean of 2 x 2 places."""
     return AvgPool((2, 2), (2, 2))
 
 
-def _chain(name: str, layers: list[Op]) -> Network:
-    shape, ticks = INPUTS[name]
+def chain(name: str, layers: list[Op], shape: tuple[int, ...], ticks: int) -> Network:
+    """Layers behind each other, filled with random weights so that every population fires at RATE."""
     filled = list(_filled(layers, random_spikes(shape, ticks, 4, 0)))
     nodes: dict[str, Op] = {"input": Input(shape)}
     nodes |= {f"{i}_{op.kind()}": op for i, op in enumerate(filled)}

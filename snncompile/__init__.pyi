@@ -167,6 +167,7 @@ def compile(
     latency_us: float | None = None,
     samples_per_s: float | None = None,
     chunk: int | None = None,
+    weights_as: Literal["text", "binary"] | None = None,
 ) -> CompiledModel: ...
 
 def losses(

@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from snncompile.comparison import compare
 from snncompile.diagnostics import fail
 from snncompile.frontends import load
-from snncompile.inputs import expect_numbers, integers
+from snncompile.inputs import expect_numbers
 from snncompile.ir.verify import verify
 from snncompile.lowering import Calibrated, Order, Samples, calibrated
 from snncompile.observer import Observer
-from snncompile.report.report import Agreement, compare
+from snncompile.report.report import Agreement
 from snncompile.targets.arithmetic import AUTO
 from snncompile.targets.layer_options import Layers
 from snncompile.targets.load import load_target
@@ -100,5 +101,5 @@ def _agreement(found: Calibrated, fine: Collection[str], observer: Observer) -> 
     integer = dataclasses.replace(found, choices=changed).quantize.run(found.legal)
     samples = found.samples or {}
     agreement: Agreement = observer.timed("compare", lambda: compare(
-        found.legal, integer, samples, integers(integer, samples), found.labels, observer.counter("compare")))
+        found.legal, integer, samples, found.labels, seen=choices.calibration, progress=observer.counter("compare")))
     return agreement

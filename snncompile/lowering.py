@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from snncompile.comparison import compare
 from snncompile.diagnostics import Diagnostic, fail, shorten
 from snncompile.frontends import load
 from snncompile.inputs import WIDER, given_samples, integers, range_of, taken
@@ -18,10 +19,10 @@ from snncompile.ir.verify import verify
 from snncompile.observer import Observer
 from snncompile.passes.pipeline import run_passes
 from snncompile.passes.quantize.calibrate import Calibration, calibrate
-from snncompile.passes.quantize.choose_widths import WidthSearch, Wish
+from snncompile.passes.quantize.choose_widths import MEASURED, WidthSearch, Wish
 from snncompile.passes.quantize.quantize import Known, Quantize
 from snncompile.passes.table import Choices, passes_of
-from snncompile.report.report import Agreement, compare
+from snncompile.report.report import Agreement
 from snncompile.targets.arithmetic import AUTO, LAYER_OPTIONS, MAX_POWER_BITS, Arithmetic
 from snncompile.targets.folding import Folding
 from snncompile.targets.layer_options import ByLayer, Layers, by_population, folded, own_of, split
@@ -162,7 +163,8 @@ def lower(graph: Graph, order: Order, observer: Observer) -> Lowered:
         integer = integer.noting(_cut(integer, held_out))
     return Lowered(integer, found.samples, found.choices.calibration, found.legal, found.choices.arithmetic,
                    _layers(found), folded(found.options),
-                   _compared(found.legal, integer, found.samples, found.labels, "compare", observer),
+                   _compared(found.legal, integer, found.samples, found.labels, "compare", observer,
+                             found.choices.calibration),
                    _compared(found.legal, integer, held_out, classes, "validate", observer))
 
 
@@ -197,26 +199,27 @@ def _with_widths(found: Calibrated, wish: Wish, observer: Observer) -> Calibrate
     samples = found.samples or {}
 
     def lost(integer: Graph) -> float:
-        measured = compare(found.legal, integer, samples, integers(integer, samples), found.labels)
+        measured = compare(found.legal, integer, samples, found.labels, seen=found.choices.calibration, inside=False)
         if measured.float_correct is None or measured.integer_correct is None:
             return 1 - measured.decisions
         return max(measured.float_correct - measured.integer_correct, 0) / max(measured.samples, 1)
 
     known: Known = {}
     base = found.quantize.run(found.legal, known)
-    search = WidthSearch(found.legal, found.quantize, base, integers(base, samples), found.options, lost,
+    first = integers(base, {n: v[:MEASURED] for n, v in samples.items()})
+    search = WidthSearch(found.legal, found.quantize, base, first, found.options, lost,
                          observer.counter("choose"), known)
     own = own_of(found.choices.arithmetic, search.choose(wish))
     return dataclasses.replace(found, choices=dataclasses.replace(found.choices, own=own))
 
 
 def _compared(legal: Graph, integer: Graph, samples: Mapping[str, Array] | None, labels: Array | None, step: str,
-              observer: Observer) -> Agreement | None:
-    """How far the float and the integer network agree on samples, if there are any."""
+              observer: Observer, seen: Calibration | None = None) -> Agreement | None:
+    """How far the float and the integer network agree on samples, if there are any; see `compare`."""
     if samples is None:
         return None
     agreement: Agreement = observer.timed(step, lambda: compare(
-        legal, integer, samples, integers(integer, samples), labels, observer.counter(step)))
+        legal, integer, samples, labels, seen=seen, progress=observer.counter(step)))
     return agreement
 
 

@@ -17,12 +17,13 @@ from snncompile.backends.network_ticks import NetworkTicks, magnitudes
 from snncompile.backends.table import BACKENDS
 from snncompile.diagnostics import Diagnostic, expect_known, fail, shorten
 from snncompile.inputs import WIDER, Data, Outside, range_of, taken
+from snncompile.ir.decisions import decide
 from snncompile.ir.graph import Graph
 from snncompile.ir.interp import Traces, run, sample_chunks
 from snncompile.ir.ranges import source_unit
 from snncompile.ir.types import Array
 from snncompile.mapping.chip import Chip
-from snncompile.report.report import Report, decide
+from snncompile.report.report import Report
 
 MAX_SHOWN = 20
 """The most samples that are shown of a result."""

@@ -1,7 +1,8 @@
 """As many random networks as you like through the whole line: `python -m tests.long --graphs 20000`.
 
 Every graph is quantized in a random way, emitted as C, built, and compared with the integer interpreter in every
-spike, state, tick and sample. Prints what differs, and a summary; exits with 1 if anything did.
+spike, state, tick and sample; with `--machine mips` it is cross-compiled and runs in an emulator. Prints what differs,
+and a summary; exits with 1 if anything did.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Graph
+from tests.backends import machines
 from tests.backends.exactness import Case, differences, families, flags, random_case, random_costs
 from tests.strategies import random_graphs
 
@@ -34,13 +37,8 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    built = tuple(options.flags.split()) if options.flags else flags()
-
-    def compared(seed: int, case: Case) -> list[str]:
-        vectors = families()[seed % len(families())] if options.kernels else ()
-        return differences(case, (*built, *vectors), costs=random_costs(seed) if options.kernels else None)
-
-    return run_all(random_graphs(options.first, options.graphs, options.operator), compared)
+    return run_all(random_graphs(options.first, options.graphs, options.operator),
+                   lambda seed, case: _differences(case, seed, options))
 
 
 def run_all(graphs: Iterable[tuple[int, Graph]], compared: Callable[[int, Case], list[str]], title: str = "",
@@ -78,12 +76,23 @@ def run_all(graphs: Iterable[tuple[int, Graph]], compared: Callable[[int, Case],
     return wrong
 
 
+def _differences(case: Case, seed: int, options: argparse.Namespace) -> list[str]:
+    if options.machine is None:
+        built = tuple(options.flags.split()) if options.flags else flags()
+        vectors = families()[seed % len(families())] if options.kernels else ()
+        return differences(case, (*built, *vectors), costs=random_costs(seed) if options.kernels else None)
+    machine = next(m for m in machines.MACHINES if m.name == options.machine)
+    with tempfile.TemporaryDirectory() as folder:
+        return machines.differences(case, machine, Path(folder))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--graphs", type=int, default=1000)
     parser.add_argument("--first", type=int, default=1_000_000, help="the first seed")
     parser.add_argument("--operator", help="only graphs that hold an operator of this kind, such as tokenmix")
     parser.add_argument("--flags", help="of the C compiler, instead of strict ones with a sanitizer; CC names it")
+    parser.add_argument("--machine", choices=[m.name for m in machines.MACHINES])
     parser.add_argument("--kernels", action="store_true",
                         help="take kernels by chance, and each family of vector instructions in turn")
     return parser.parse_args()

@@ -10,9 +10,10 @@ import signal
 import sys
 import traceback
 from types import FrameType, TracebackType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from snncompile import __version__
 from snncompile.cli.about import explain, targets
@@ -30,7 +31,21 @@ DEFECT = 3
 WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF}
 """What the operating system says of streams that cannot be written."""
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False,
+
+class Commands(TyperGroup):
+    """The program as a group of commands, whose list is plain text: Rich takes longer to load than the rest."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.rich_markup_mode = None
+        super().format_help(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Each command with the whole of its first sentence."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, self.commands[n].get_short_help_str(limit=500)) for n in self.list_commands(ctx)])
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Compile spiking neural networks; every stage computes the same spikes.",
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})

@@ -241,8 +241,9 @@ CODES: dict[str, Code] = {
     ),
     "SNN603": Code(
         "verification failed",
-        "The emitted program does not give the golden vectors recorded when it was compiled. Either the folder "
-        "was changed, or the compiler or toolchain has a defect: please report it with the folder.",
+        "The emitted program does not give the golden vectors recorded when it was compiled, or on calibration samples "
+        "not what the interpreter gives. Either the folder was changed, or the compiler or toolchain has a defect: "
+        "please report it with the folder or network.",
     ),
     "SNN604": Code(
         "not a build folder",

@@ -7,10 +7,11 @@ together, tick by tick.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from snncompile.ir.types import Array, Shape, Stage
 
 CHUNK_VALUES = 40_000_000
 """The number of values, of all nodes and ticks together, that `sample_chunks` allows in one run."""
+Watch: TypeAlias = Callable[[str, Array], None]
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class RunningPopulation:
         params: its parameters, by name.
         states: its states after the last tick, `[sample, *shape]` by name.
         history: its states after each tick so far, by name; None where they are not kept.
+        watch: called with each state after each tick.
     """
 
     program: Program
     params: Mapping[str, Any]
     states: dict[str, Array]
     history: dict[str, list[Array]] | None
+    watch: Callable[[Array], None] | None = None
 
     def step(self, x: Array) -> Array:
         """Compute a tick. Takes the summed input `[sample, *shape]`, and returns what is emitted, of the same shape."""
@@ -82,16 +86,23 @@ class RunningPopulation:
         if self.history is not None:
             for name, value in self.states.items():
                 self.history[name].append(np.array(value))
+        if self.watch is not None:
+            for value in self.states.values():
+                self.watch(value)
         return output
 
 
 def run(graph: Graph, x: Array | Mapping[str, Array], *, record: bool | Iterable[str] = False,
-        states: bool = False, dtype: npt.DTypeLike = np.float64) -> Traces:
-    """Run a graph on data that is known to fit it; the arguments are those of `reference.run`, which checks data."""
+        states: bool = False, dtype: npt.DTypeLike = np.float64, watch: Watch | None = None) -> Traces:
+    """Run a graph on data that is known to fit it; the arguments are those of `reference.run`, which checks data.
+
+    `watch` is called with the name of each population and each of its states after each tick, `[sample, *shape]`.
+    """
     kind = np.dtype(np.int64) if graph.stage >= Stage.INT else np.dtype(dtype)
     given = dict(x) if isinstance(x, Mapping) else dict.fromkeys(graph.inputs, x)
     names = set(graph.populations) if record is True else set() if record is False else set(record)
-    runner = _Runner(graph, {n: np.asarray(v).astype(kind, copy=False) for n, v in given.items()}, kind, names, states)
+    runner = _Runner(graph, {n: np.asarray(v).astype(kind, copy=False) for n, v in given.items()}, kind, names, states,
+                     watch)
     return runner.run()
 
 
@@ -99,8 +110,9 @@ class _Runner:
     """One run of a graph. `values` holds the outputs `[sample, tick, *shape]` that nodes still have to read."""
 
     def __init__(self, graph: Graph, given: Mapping[str, Array], dtype: np.dtype[Any], record: set[str],
-                 states: bool):
+                 states: bool, watch: Watch | None):
         self.graph, self.given, self.dtype, self.record, self.keep_states = graph, given, dtype, record, states
+        self.watch = watch
         self.samples, self.ticks = next(iter(given.values())).shape[:2]
         self.values: dict[str, Array] = {}
         self.state_traces: dict[str, dict[str, Array]] = {}
@@ -128,7 +140,8 @@ class _Runner:
             self.values[name] = _batched(op, x)
             return
         population = self._start(name, op)
-        out = np.empty((self.ticks, self.samples, *self.graph.shapes[name]), _narrow(op, self.dtype))
+        dtype = narrow_type(op) if isinstance(op, Population) else self.dtype
+        out = np.empty((self.ticks, self.samples, *self.graph.shapes[name]), dtype)
         for t in range(self.ticks):
             out[t] = population.step(x[:, t])
         self.values[name] = out.swapaxes(0, 1)
@@ -195,7 +208,8 @@ class _Runner:
         states = {n: np.broadcast_to(np.asarray(v, self.dtype), shape) for n, v in first.items()}
         keep = self.keep_states and name in self.record
         program = with_bias(program) if isinstance(op, Neuron) and op.bias is not None else program
-        return RunningPopulation(program, op.params, states, {n: [] for n in states} if keep else None)
+        return RunningPopulation(program, op.params, states, {n: [] for n in states} if keep else None,
+                                 functools.partial(self.watch, name) if self.watch else None)
 
     def _keep_states(self, name: str, population: RunningPopulation) -> None:
         if population.history is not None:
@@ -232,11 +246,9 @@ def _batched(op: Op, x: Array) -> Array:
     return y.reshape(*x.shape[:2], *y.shape[1:])
 
 
-def _narrow(op: Neuron | Population, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which the output of a population is kept: for integers, the narrowest that holds its range."""
-    if isinstance(op, Population):
-        return np.dtype(np.result_type(np.min_scalar_type(op.output_low), np.min_scalar_type(op.output_high)))
-    return dtype
+def narrow_type(op: Population) -> np.dtype[Any]:
+    """The narrowest type of integers that holds what a population emits."""
+    return np.dtype(np.result_type(np.min_scalar_type(op.output_low), np.min_scalar_type(op.output_high)))
 
 
 def sample_chunks(graph: Graph, samples: int, ticks: int, copies: int = 3) -> Iterator[slice]:

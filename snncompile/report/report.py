@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 from snncompile.cost.estimate import Cost
 from snncompile.diagnostics import Diagnostic, shorten
 from snncompile.ir.graph import Graph
-from snncompile.ir.interp import run, sample_chunks
 from snncompile.ir.layer import Layer
 from snncompile.ir.ops import Scale
 from snncompile.ir.populations import Population
@@ -174,6 +173,7 @@ class Agreement:
             self._count(name, exact[name], emitted[name] * (op.unit if op.graded else 1), op.graded)
 
     def _count(self, name: str, a: Array, b: Array, graded: bool) -> None:
+        a, b = _wide(a), _wide(b)
         for one, other, apart, most in ((a, b, self.apart, self.fired), (
                 a.sum(1, dtype=np.float64), b.sum(1, dtype=np.float64), self.counts_apart, self.counts_most)):
             larger = np.maximum(np.abs(one), np.abs(other)).sum(dtype=np.float64)
@@ -260,6 +260,13 @@ class Report:
         return shown
 
 
+def _wide(values: Array) -> Array:
+    """Values in a type that holds sums and differences of two of them, and in the order of samples and ticks, in which
+    they are then added up wherever they come from."""
+    kind = np.float64 if values.dtype.kind == "f" else np.int16 if values.dtype.itemsize == 1 else np.int64
+    return np.ascontiguousarray(values, kind)
+
+
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values by name, without any that consist of several."""
     found: dict[str, Any] = {}
@@ -274,54 +281,6 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             found[name] = list(value) if isinstance(value, tuple) else value
     return found
-
-
-def decide(graph: Graph, outputs: Mapping[str, Array]) -> Array:
-    """The class for which each sample is decided.
-
-    Args:
-        outputs: `[sample, tick, *shape]` by output name.
-
-    Returns:
-        `[sample]`: the position, in the flattened first output, of the largest value, after the output was decoded over
-        its ticks (their sum, the last one, or the largest). 0 where there are no ticks.
-    """
-    name, op = next(iter(graph.outputs.items()))
-    values = outputs[name]
-    flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:])).astype(np.float64)
-    if flat.shape[1] == 0:
-        return np.zeros(len(flat), np.int64)
-    score = flat.sum(1) if op.decode == "rate" else flat[:, -1] if op.decode == "last" else flat.max(1)
-    return np.asarray(score.argmax(1))
-
-
-def compare(legal: Graph, integer: Graph, reals: Mapping[str, Array], integers: Mapping[str, Array],
-            labels: Array | None = None, progress: Callable[[int, int], None] | None = None) -> Agreement:
-    """Run the float and the integer graph on the same samples, and count where they agree.
-
-    Args:
-        legal, integer: the LEGAL graph, and the INT graph that it became.
-        reals, integers: the samples `[sample, tick, *shape]` for each of them, by input name.
-        labels: the class of each sample, `[sample]`.
-        progress: called with the number of samples done and of all samples.
-    """
-    agreement = Agreement()
-    samples, ticks = next(iter(reals.values())).shape[:2]
-    if labels is not None:
-        agreement.float_correct = agreement.integer_correct = 0
-    for part in sample_chunks(legal, samples, ticks):
-        a = run(legal, {n: v[part] for n, v in reals.items()}, record=True, dtype=np.float32)
-        b = run(integer, {n: v[part] for n, v in integers.items()}, record=True)
-        agreement.count(integer, a.emitted, b.emitted)
-        decided = decide(legal, a.outputs), decide(integer, b.outputs)
-        agreement.samples += part.stop - part.start
-        agreement.decisions_equal += int((decided[0] == decided[1]).sum())
-        if labels is not None:
-            agreement.float_correct = (agreement.float_correct or 0) + int((decided[0] == labels[part]).sum())
-            agreement.integer_correct = (agreement.integer_correct or 0) + int((decided[1] == labels[part]).sum())
-        if progress:
-            progress(part.stop, samples)
-    return agreement
 
 
 def population_reports(graph: Graph, calibration: Calibration, agreement: Agreement | None

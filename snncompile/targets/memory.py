@@ -339,8 +339,18 @@ def flash_bytes(table: LayerTable) -> Array:
 
 
 def ram_bytes(table: LayerTable) -> Array:
-    """Bytes of RAM that each population or input takes at least on a microcontroller: its states, in whole bytes of a
-    type of C, and a byte for what each neuron emits."""
+    """Bytes of RAM that each population or input takes at least on a microcontroller.
+
+    A state takes a byte of each neuron at least, and of integers the widest one a type of C that holds it. The
+    population that needs most also takes a byte for the sum of each neuron and one for what it emits; others may use
+    the same memory for theirs. An input takes the latter only.
+    """
     cells = table.populations
-    state = 1 << np.ceil(np.log2(np.maximum(cells.state_bits, 8) / 8)).astype(np.int64)
-    return np.asarray(cells.neurons * (1 + cells.states * state))
+    widest = 1 << np.ceil(np.log2(np.maximum(cells.state_bits, 8) / 8)).astype(np.int64) if table.integers else 1
+    states = np.where(cells.states > 0, cells.states - 1 + widest, 0)
+    moving = cells.neurons * np.where(cells.sources > 0, 2, 1)
+    order = np.lexsort((moving, cells.network))
+    largest = order[np.diff(cells.network[order], append=-1) != 0]
+    shared = np.zeros(len(cells), np.int64)
+    shared[largest] = moving[largest]
+    return np.asarray(shared + cells.neurons * states)

@@ -25,7 +25,9 @@ from snncompile.passes.table import Choices, passes_of
 from snncompile.targets.arithmetic import Arithmetic
 from snncompile.targets.load import load_target
 
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fPIC", "-shared", "-DSNN_COUNT")
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes",
+            "-pedantic", "-Werror")
+STRICT = (*WARNINGS, "-fPIC", "-shared", "-DSNN_COUNT")
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
 SAMPLES, TICKS = 2, 7
 
@@ -34,7 +36,7 @@ SAMPLES, TICKS = 2, 7
 def flags() -> tuple[str, ...]:
     """Strict flags, with the undefined-behaviour sanitizer where the compiler has it."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "t.c").write_text("int t(int a) { return a + 1; }\n")
+        (Path(folder) / "t.c").write_text("int t(int a);\nint t(int a) { return a + 1; }\n")
         trial = [*(compiler() or ["cc"]), *STRICT, *SANITIZE, "-o", "t.so", "t.c"]
         works = subprocess.run(trial, cwd=folder, capture_output=True, check=False).returncode == 0
     return (*STRICT, "-O1", *SANITIZE) if works else (*STRICT, "-O1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ import snncompile as sc
 from snncompile.backends.artifact import Artifact
 from snncompile.backends.c import weights
 from snncompile.backends.c.emit import emit
-from snncompile.backends.c.host import FLAGS, Host, compiler
+from snncompile.backends.c.host import FLAGS, Host, build, compiler
 from snncompile.backends.c.weights import numbers
 from snncompile.backends.names import comment, identifier, identifiers, prefix
 from snncompile.diagnostics import CompileError
+from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.populations import Neuron
 from tests.backends.exactness import Case, differences, random_case
 from tests.nets import small
+from tests.passes.chains import integer
 from tests.strategies import Features, random_graph
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C compiler on this machine")
@@ -184,6 +187,18 @@ def test_weights_in_a_binary_file_are_the_same_weights(seed, monkeypatch, tmp_pa
     assert differences(case, PLAIN) == []
 
 
+@pytest.mark.parametrize(("size", "asked", "binary"), [
+    (200, None, False), (300, None, True), (300, "text", False), (200, "binary", True)])
+def test_constants_above_64_kib_are_a_file_unless_text_is_asked_for(size, asked, binary):
+    nodes = {"in": Input((size,)), "fc": Linear(np.random.default_rng(0).normal(0, 1, (size, size))),
+             "n": Neuron.of("if", threshold=1.0), "out": Output()}
+    graph = sc.Graph("wide", nodes, (sc.Edge("in", "fc"), sc.Edge("fc", "n"), sc.Edge("n", "out")))
+    artifact = sc.compile(graph, weight_bits=8, weights_as=asked).artifact
+    assert ("wide_weights.bin" in artifact.files, "wide_weights.S" in artifact.files) == (binary, binary)
+    assert ("wide_weights.c" in artifact.files) == (not binary)
+    assert ("enable_language(ASM)" in str(artifact.files["CMakeLists.txt"])) == binary
+
+
 @needs_compiler
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("bits", [1, "ternary", 8, 12])
@@ -232,12 +247,40 @@ def test_names_that_would_meet_are_kept_apart():
 
 
 @needs_compiler
-def test_a_big_endian_machine_refuses_little_endian_weights(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "TEXT_LIMIT_BYTES", 0)
-    written(emit(model.graph), tmp_path)
-    build = ["cc", "-c", "-o", "weights.o", "small_weights.S"]
-    assert subprocess.run(build, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    big = [*build, "-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__"]
-    refused = subprocess.run(big, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert refused.returncode != 0
-    assert "stored for little-endian machines" in refused.stderr
+@pytest.mark.parametrize("seed", range(9000, 9016))
+def test_the_sizes_are_those_of_the_struct(seed):
+    case = random_case(random_graph(seed), seed)
+    the_sizes_are_those_of_the_struct(case.graph, emit(case.graph, rates=case.rates, chunk=seed % 5 + 1))
+
+
+@needs_compiler
+@pytest.mark.parametrize("widths", [(300, 500, 200), (300, 200, 500), (500, 200, 300)])
+@pytest.mark.parametrize("values", ["real", "spike"])
+def test_sums_that_stand_and_the_largest_of_the_others_are_counted(values, widths):
+    """Sums of a population that reads real numbers stand still, and have memory of their own."""
+    rng = np.random.default_rng(3)
+    nodes = {"x": Input((widths[0],), values), "a": Neuron.of("lif", decay=0.9), "b": Neuron.of("lif", decay=0.9),
+             "c": Neuron.of("lif", decay=0.9), "y": Output()}
+    sizes = [*widths, 400]
+    chains = [(Linear(rng.normal(0, 0.2, (after, before))),) for before, after in pairwise(sizes)]
+    edges = [Edge(a, b, 0, chain) for (a, b), chain in zip(pairwise("xabc"), chains, strict=True)]
+    graph = integer(Graph("net", nodes, (*edges, Edge("c", "y"))))
+    the_sizes_are_those_of_the_struct(graph, emit(graph))
+
+
+def the_sizes_are_those_of_the_struct(graph: Graph, artifact: Artifact) -> None:
+    """But for what a C compiler leaves empty to align fields: at most 7 bytes before or behind each."""
+    host = Host.load(graph, build(artifact.files, PLAIN))
+    size = getattr(host.library, f"{host.interface.prefix}_size")()
+    counted = 8 * max(len(graph.populations), 1)
+    told = sum(artifact.sizes_bytes[name] for name in ("states", "working", "rows"))
+    fields = 4 * len(graph.nodes) + 2 * len(graph.edges) + 4
+    assert told <= size - counted <= told + 7 * fields
+
+
+def test_the_header_has_units_where_a_number_is_not_itself(model):
+    real = sc.compile(Graph("net", {"x": Input((2,), "real"), "n": Neuron.of("if"), "y": Output()},
+                            (Edge("x", "n"), Edge("n", "y"))), calibration=np.full((1, 2, 2), 0.5))
+    assert "_UNIT" not in model.artifact.files["small.h"]
+    (unit,) = re.findall(r"#define NET_IN_X_UNIT (\S+)", real.artifact.files["net.h"])
+    assert float(unit) == real.graph.inputs["x"].unit != 1

@@ -51,8 +51,7 @@ def function(k: int, case: Case) -> str:
             for n, v in arrays.items()]
     text += [f"void run_{k}(const int64_t *x, const int64_t *a, const int64_t *b, int64_t *values, int n)", "{",
              f"    (void)each{k}; (void)table{k}; (void)x; (void)a; (void)b;", "    for (int i = 0; i < n; i++) {"]
-    text += [f"        const {line.type} {line.name} = ({line.type})({line.text});" if line.text.endswith("[i]") else
-             f"        const {line.type} {line.name} = {line.text};" for line in lines]
+    text += [f"        const {line.type} {line.name} = {line.text};" for line in lines]
     text += [f"        values[i * {len(operands)} + {j}] = {o};" for j, o in enumerate(operands)]
     return "\n".join([*text, "    }", "}", ""])
 

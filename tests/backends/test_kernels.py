@@ -155,8 +155,8 @@ def wide(outputs: int, rate: float, inputs: int = 784) -> Case:
 
 
 @pytest.mark.parametrize(("outputs", "rate", "kernel"), [
-    (800, 0.01, "LinearEvent"), (800, 0.5, "LinearEvent"), (800, 0.9, "LinearDense"),
-    (10, 0.01, "LinearEvent"), (10, 0.1, "LinearDense"), (10, 0.9, "LinearDense")])
+    (800, 0.01, "LinearEvent"), (800, 0.5, "LinearEvent"), (800, 1.0, "LinearDense"),
+    (10, 0.01, "LinearWords"), (10, 0.1, "LinearDense"), (10, 0.9, "LinearDense")])
 def test_quiet_sources_are_listed_and_busy_ones_or_few_outputs_multiplied(outputs, rate, kernel):
     assert chosen(wide(outputs, rate), {}) == [kernel]
 

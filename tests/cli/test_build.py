@@ -181,8 +181,9 @@ def test_samples_held_out_have_lines_of_their_own(files):
     assert refusal["diagnostics"][0]["place"] == "option --validate-labels"
 
 
-VALUES = {"lines": (), "fastest": (), "memory": ("block",), "latency_us": ("1000",), "samples_per_s": ("10",)}
-"""What options of folding take on the command line; the others take a number."""
+VALUES = {"lines": (), "fastest": (), "memory": ("block",), "latency_us": ("1000",), "samples_per_s": ("10",),
+          "weights_as": ("binary",)}
+"""What options of folding and programs take on the command line; the others take a number."""
 
 
 @pytest.mark.parametrize("name", [*Folding.names(), *Program.names()])

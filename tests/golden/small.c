@@ -3,112 +3,72 @@
 #include "small_snn.h"
 #include "small_weights.h"
 
-#define CHUNK SMALL_CHUNK
-
-/* ---- population lif1: lif, 8 neurons ---- */
-
-/* in -> lif1 */
-static void project_lif1_0(small_t *net, const uint8_t *src)
+/* linear_words */
+static void small_KERNEL0(const uint8_t *restrict src, int16_t *restrict dst, const uint32_t *restrict weight_values, uint16_t *restrict found)
 {
-    int16_t *acc = net->acc.lif1.acc0;
-    (void)src;
-    {
-        for (int o = 0; o < 8; o++)
-            acc[o] = (int16_t)(acc[o]
-                + snn_dot_uint8_t_int8_t_int16_t_pairs(src, small_N_lif1_0_WEIGHT0 + (size_t)o * 6, 6));
+    const uint8_t *restrict s = src;
+    const uint32_t count = small_SNN_scan_words_uint8_t_uint16_t(s, 6u, found);
+    for (uint32_t first = 0, last; first < count; first = last) {
+        last = count - first < 257u ? count : first + 257u;
+        const int32_t least = -84 * (int32_t)(last - first);
+        small_SNN_words_8_2_8_int16_t_uint16_t(dst, weight_values, found + first, found + last, 2, least);
     }
 }
 
-/* lif1 -> lif1, delay 1 */
-static void project_lif1_1(small_t *net, const uint8_t *src)
+/* linear_words */
+static void small_KERNEL1(const uint8_t *restrict src, int16_t *restrict dst, const uint32_t *restrict weight_values, uint16_t *restrict found)
 {
-    int16_t *acc = net->acc.lif1.acc1;
-    (void)src;
-    {
-        for (int o = 0; o < 8; o++)
-            acc[o] = (int16_t)(acc[o]
-                + snn_dot_uint8_t_int8_t_int16_t_pairs(src, small_N_lif1_1_WEIGHT0 + (size_t)o * 8, 8));
+    const uint8_t *restrict s = src;
+    const uint32_t count = small_SNN_scan_words_uint8_t_uint16_t(s, 8u, found);
+    for (uint32_t first = 0, last; first < count; first = last) {
+        last = count - first < 257u ? count : first + 257u;
+        const int32_t least = -48 * (int32_t)(last - first);
+        small_SNN_words_8_2_8_int16_t_uint16_t(dst, weight_values, found + first, found + last, 2, least);
     }
 }
 
-static void update_lif1(small_t *net, uint8_t *restrict out)
+/* lif */
+static void small_UPDATE2(const int16_t *restrict acc0, const int16_t *restrict acc1, const uint16_t *restrict p0, int16_t *restrict s_v, uint8_t *restrict out)
 {
-    const int16_t *restrict acc0 = net->acc.lif1.acc0;
-    const int16_t *restrict acc1 = net->acc.lif1.acc1;
-    int16_t *restrict s_v = net->state.lif1.v;
-    (void)acc0;
-    (void)acc1;
-    (void)s_v;
     for (int block = 0; block < 1; block++)
     for (int c = 0; c < 8; c++) {
         const int i = block * 8 + c;
-        const int16_t t0 = s_v[i];
+        const int16_t t0 = (int16_t)s_v[i];
         const int32_t t2 = (int32_t)t0 * 7;
         const int16_t t3 = (int16_t)((t2 + 4) >> 3);
-        const int16_t t4 = acc0[i] * 32 + acc1[i] * 8;
+        const int16_t t4 = (int16_t)(acc0[i] * 32 + acc1[i] * 8);
         const int32_t t5 = (int32_t)t3 + t4;
-        const int16_t t6 = small_N_lif1_P_threshold[c];
+        const int16_t t6 = (int16_t)p0[c];
         const int16_t t7 = t5 >= t6;
         const int32_t t8 = t5 - t6;
         const int32_t t9 = t7 ? t8 : t5;
         const int32_t t11 = t9 > (-32768) ? t9 : (-32768);
-        const int16_t t13 = t11 < 32767 ? t11 : 32767;
+        const int16_t t13 = (int16_t)(t11 < 32767 ? t11 : 32767);
         s_v[i] = (int16_t)t13;
         out[i] = (uint8_t)t7;
     }
 }
 
-#ifdef SNN_COUNT
-static int64_t total_lif1(const uint8_t *row)
+/* linear_dense */
+static void small_KERNEL3(const uint8_t *restrict src, int16_t *restrict dst, const int8_t *restrict weight_values)
 {
-    int32_t total = 0;
-    for (int i = 0; i < 8; i++)
-        total += row[i];
-    return total;
-}
-#endif
-
-static void run_lif1(small_t *net, uint32_t tick)
-{
-    memset(net->acc.lif1.acc0, 0, sizeof net->acc.lif1.acc0);
-    memset(net->acc.lif1.acc1, 0, sizeof net->acc.lif1.acc1);
-    project_lif1_0(net, net->rows.in + (size_t)(0u + tick) * 6);
-    project_lif1_1(net, net->rows.lif1 + (size_t)(0u + tick) * 8);
-    update_lif1(net, net->rows.lif1 + (size_t)(1u + tick) * 8);
-#ifdef SNN_COUNT
-    net->counts[0] += total_lif1(net->rows.lif1 + (size_t)(1u + tick) * 8);
-#endif
+    for (int o = 0; o < 3; o++)
+        dst[o] = (int16_t)(dst[o]
+            + small_SNN_dot_uint8_t_int8_t_int16_t_pairs(src, weight_values + (size_t)o * 8, 8));
 }
 
-/* ---- population lif2: lif, 3 neurons ---- */
-
-/* lif1 -> lif2 */
-static void project_lif2_0(small_t *net, const uint8_t *src)
+/* lif */
+static void small_UPDATE4(const int16_t *restrict acc0, const uint16_t *restrict p0, int32_t *restrict s_v, uint8_t *restrict out)
 {
-    int16_t *acc = net->acc.lif2.acc0;
-    (void)src;
-    {
-        for (int o = 0; o < 3; o++)
-            acc[o] = (int16_t)(acc[o]
-                + snn_dot_uint8_t_int8_t_int16_t_pairs(src, small_N_lif2_0_WEIGHT0 + (size_t)o * 8, 8));
-    }
-}
-
-static void update_lif2(small_t *net, uint8_t *restrict out)
-{
-    const int16_t *restrict acc0 = net->acc.lif2.acc0;
-    int32_t *restrict s_v = net->state.lif2.v;
-    (void)acc0;
-    (void)s_v;
     for (int block = 0; block < 1; block++)
     for (int c = 0; c < 3; c++) {
         const int i = block * 3 + c;
-        const int32_t t0 = s_v[i];
+        const int32_t t0 = (int32_t)s_v[i];
         const int32_t t2 = t0 * 3;
         const int16_t t3 = (int16_t)((t2 + 2) >> 2);
-        const int16_t t4 = acc0[i] * 32;
+        const int16_t t4 = (int16_t)(acc0[i] * 32);
         const int32_t t5 = (int32_t)t3 + t4;
-        const int16_t t6 = small_N_lif2_P_threshold[c];
+        const int16_t t6 = (int16_t)p0[c];
         const int16_t t7 = t5 >= t6;
         const int32_t t8 = t5 - t6;
         const int32_t t9 = t7 ? t8 : t5;
@@ -116,24 +76,41 @@ static void update_lif2(small_t *net, uint8_t *restrict out)
         out[i] = (uint8_t)t7;
     }
 }
-
 #ifdef SNN_COUNT
-static int64_t total_lif2(const uint8_t *row)
+
+SNN_KERNEL int64_t small_TOTAL_uint8_t(const uint8_t *row, uint32_t n)
 {
     int32_t total = 0;
-    for (int i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < n; i++)
         total += row[i];
     return total;
 }
 #endif
 
-static void run_lif2(small_t *net, uint32_t tick)
+/* ---- population lif1: lif, 8 neurons ---- */
+static void small_RUN_lif1(small_t *net, uint32_t tick)
+{
+    memset(net->acc.lif1.acc0, 0, sizeof net->acc.lif1.acc0);
+    memset(net->acc.lif1.acc1, 0, sizeof net->acc.lif1.acc1);
+    /* in -> lif1 */
+    small_KERNEL0(net->rows.in + (size_t)(0u + tick) * 6u, net->acc.lif1.acc0, small_N_lif1_0_WORDS0, net->scratch.lif1_0.events);
+    /* lif1 -> lif1, delay 1 */
+    small_KERNEL1(net->rows.lif1 + (size_t)(0u + tick) * 8u, net->acc.lif1.acc1, small_N_lif1_1_WORDS0, net->scratch.lif1_1.events);
+    small_UPDATE2(net->acc.lif1.acc0, net->acc.lif1.acc1, small_N_lif1_P_threshold, net->state.lif1.v, net->rows.lif1 + (size_t)(1u + tick) * 8u);
+#ifdef SNN_COUNT
+    net->counts[0] += small_TOTAL_uint8_t(net->rows.lif1 + (size_t)(1u + tick) * 8u, 8u);
+#endif
+}
+
+/* ---- population lif2: lif, 3 neurons ---- */
+static void small_RUN_lif2(small_t *net, uint32_t tick)
 {
     memset(net->acc.lif2.acc0, 0, sizeof net->acc.lif2.acc0);
-    project_lif2_0(net, net->rows.lif1 + (size_t)(1u + tick) * 8);
-    update_lif2(net, net->rows.lif2 + (size_t)(0u + tick) * 3);
+    /* lif1 -> lif2 */
+    small_KERNEL3(net->rows.lif1 + (size_t)(1u + tick) * 8u, net->acc.lif2.acc0, small_N_lif2_0_WEIGHT0);
+    small_UPDATE4(net->acc.lif2.acc0, small_N_lif2_P_threshold, net->state.lif2.v, net->rows.lif2 + (size_t)(0u + tick) * 3u);
 #ifdef SNN_COUNT
-    net->counts[1] += total_lif2(net->rows.lif2 + (size_t)(0u + tick) * 3);
+    net->counts[1] += small_TOTAL_uint8_t(net->rows.lif2 + (size_t)(0u + tick) * 3u, 3u);
 #endif
 }
 
@@ -145,7 +122,7 @@ void small_reset(small_t *net)
 #ifdef SNN_COUNT
     memset(net->counts, 0, sizeof net->counts);
 #endif
-    memset(net->rows.lif1, 0, 8 * sizeof net->rows.lif1[0]);
+    small_SNN_clear(net->rows.lif1, 8 * sizeof net->rows.lif1[0]);
     memset(net->state.lif1.v, 0, sizeof net->state.lif1.v);
     memset(net->state.lif2.v, 0, sizeof net->state.lif2.v);
 }
@@ -156,16 +133,22 @@ void small_init(small_t *net)
     small_reset(net);
 }
 
-static void advance(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out)
+/* Runs ticks whose inputs lie in their rows. */
+static void small_TICKS(small_t *net, uint32_t ticks, uint8_t *out_out)
 {
-    memcpy(net->rows.in + 0, in_in, (size_t)ticks * 6 * sizeof *in_in);
     for (uint32_t t = 0; t < ticks; t++) {
-        run_lif1(net, t);
+        small_RUN_lif1(net, t);
     }
     for (uint32_t t = 0; t < ticks; t++)
-        run_lif2(net, t);
+        small_RUN_lif2(net, t);
     memcpy(out_out, net->rows.lif2 + 0, (size_t)ticks * 3 * sizeof *out_out);
     memmove(net->rows.lif1, net->rows.lif1 + (size_t)ticks * 8, 8 * sizeof net->rows.lif1[0]);
+}
+
+static void small_ADVANCE(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out)
+{
+    memcpy(net->rows.in + 0, in_in, (size_t)ticks * 6 * sizeof *in_in);
+    small_TICKS(net, ticks, out_out);
 }
 
 uint32_t small_cut(uint32_t ticks, uint8_t *in_in)
@@ -183,13 +166,34 @@ uint32_t small_cut(uint32_t ticks, uint8_t *in_in)
 
 void small_step(small_t *net, const uint8_t *in_in, uint8_t *out_out)
 {
-    advance(net, 1, in_in, out_out);
+    small_ADVANCE(net, 1, in_in, out_out);
+}
+
+uint32_t small_step_events(small_t *net, const uint16_t *in_in_EVENTS, uint32_t in_in_COUNT, uint8_t *out_out)
+{
+    uint32_t left_out = 0;
+    uint8_t *row_in = net->rows.in;
+    memset(row_in, 0, 6 * sizeof *row_in);
+    for (uint32_t k = 0; k < in_in_COUNT; k++) {
+        const uint32_t e = in_in_EVENTS[k];
+        if (e >= 6u) {
+            left_out++;
+            continue;
+        }
+        uint8_t *const count = row_in + e;
+        if (*count >= 1)
+            left_out++;
+        else
+            ++*count;
+    }
+    small_TICKS(net, 1, out_out);
+    return left_out;
 }
 
 void small_run(small_t *net, uint32_t ticks, const uint8_t *in_in, uint8_t *out_out)
 {
-    for (uint32_t done = 0; done < ticks; done += CHUNK) {
-        const uint32_t now = ticks - done < CHUNK ? ticks - done : CHUNK;
-        advance(net, now, in_in + (size_t)done * 6, out_out + (size_t)done * 3);
+    for (uint32_t done = 0; done < ticks; done += SMALL_CHUNK) {
+        const uint32_t now = ticks - done < SMALL_CHUNK ? ticks - done : SMALL_CHUNK;
+        small_ADVANCE(net, now, in_in + (size_t)done * 6, out_out + (size_t)done * 3);
     }
 }

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snncompile import reference
 from snncompile.ir.expr import Expr, evaluate, flatten
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run, with_bias
@@ -132,6 +133,7 @@ def test_only_what_was_asked_for_is_recorded():
     graph = chain(("a", Neuron.of("if")), ("b", Neuron.of("lif")))
     x = frames([1], [1])
     assert set(run(graph, x).emitted) == set()
+    assert reference.run(graph, x).emitted == run(graph, x).emitted == {}
     assert set(run(graph, x, record=True).emitted) == {"a", "b"}
     assert set(run(graph, x, record=["b"]).emitted) == {"b"}
     assert run(graph, x, record=True).states == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, reject, settings
@@ -301,3 +303,12 @@ def test_a_hypergraph_is_cut_within_the_limits_and_always_alike():
     assert first.remote_packets <= plain.remote_packets
     assert np.array_equal(first.core, second.core)
     assert first.used["neurons"].max() <= 256
+
+
+def test_margins_are_shares_of_the_limit_by_which_the_fullest_core_is_above_it():
+    """25 neurons on cores of 10: the fullest core is full; on cores of 8 the same cut is a quarter too much."""
+    cut = partition(chain_net((5,), (Linear(ShapeOnly((25, 5))),)), FLAT)
+    assert cut.used["neurons"].max() == 10
+    assert cut.margins["neurons"] == 0
+    assert replace(cut, limits={"neurons": 8}).margins == {"neurons": 0.25}
+    assert replace(cut, limits={"neurons": 20}).margins == {"neurons": -0.5}

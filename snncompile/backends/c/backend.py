@@ -27,7 +27,7 @@ class CBackend:
 
         expect_no_products(request.graph, self.title)
         return emit(request.graph, rates=request.rates, golden=request.golden, costs=kernel_costs(request.target),
-                    chunk=request.program.chunk)
+                    chunk=request.program.chunk, weights_as=request.program.weights_as)
 
     def host(self, graph: Graph, artifact: Artifact) -> Host | None:
         from snncompile.backends.c.host import host

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from snncompile.backends.c.expressions import Line
+from snncompile.backends.c.functions import Function
 from snncompile.backends.c.types import DTYPES
 from snncompile.backends.plan.kernels.kernel import Kernel, Scratch
+from snncompile.backends.plan.sharing import Part
 from snncompile.ir.types import Array, Shape
 
 
 @dataclass(frozen=True)
 class Row:
-    """A buffer as a kernel reaches it: a C expression that points to it, the type of its elements, their number."""
+    """A buffer: a C expression that points to it, the type of its elements, their number."""
 
     text: str
     type: str
@@ -54,6 +56,21 @@ class KernelView:
 
 
 @dataclass(frozen=True)
+class UpdateView:
+    """The update of a population as it is printed.
+
+    Attributes:
+        lines: its statements, with marks for numbers; see `functions`.
+        states: the number of states that it reads and writes.
+        nested: whether there is a loop around the loop over the neurons of a block.
+    """
+
+    lines: tuple[Line, ...]
+    states: int
+    nested: bool
+
+
+@dataclass(frozen=True)
 class SourceCode:
     """An input or population, and the array of rows that holds what it emits, a row for each tick.
 
@@ -62,6 +79,7 @@ class SourceCode:
         size: the number of values in a row, which are `places` times `channels`.
         history: rows of past ticks, which lie in front of those of the current chunk.
         plain: whether a row lies in the user's order.
+        shared: whether its memory is also that of other parts of the network.
     """
 
     name: str
@@ -72,37 +90,55 @@ class SourceCode:
     places: int
     history: int
     plain: bool
+    shared: bool
+
+    @property
+    def rows(self) -> str:
+        """The member of the network's struct that holds its rows."""
+        return f"shared.rows.{self.name}.row" if self.shared else f"rows.{self.name}"
+
+    def row_bytes(self, chunk: int) -> int:
+        """Bytes of its rows where so many ticks run layer by layer."""
+        return DTYPES[self.type].itemsize * self.size * (self.history + chunk)
+
+    def row(self, delay: int) -> str:
+        """The C expression of the row that was emitted so many ticks before the tick with the number `tick`."""
+        return f"net->{self.rows} + (size_t)({self.history - delay}u + tick) * {self.size}u"
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """A kernel of a projection, as it is called.
+
+    Attributes:
+        clear: the C expression of the row that is set to 0 in front of it; empty where there is none.
+        text: the C expression that calls its function.
+    """
+
+    clear: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Projection:
-    """One projection, printed as a function that adds it to an accumulator.
+    """One projection: the kernels that add it to an accumulator.
 
     Attributes:
         delay: how many ticks ago the row was emitted that it reads.
+        calls: its kernels in their order.
         rows: the buffers between its kernels.
         scratch: for each kind of scratch memory, as much as the kernel needs that needs most.
+        index_type: the type of the indices in the list of events.
     """
 
     name: str
     label: str
     source: SourceCode
     delay: int
-    kernels: tuple[KernelView, ...]
+    calls: tuple[KernelCall, ...]
     rows: tuple[Row, ...]
-    accumulator: str
-    accumulator_type: str
     scratch: Scratch
-
-    @property
-    def function(self) -> str:
-        """The name of the function."""
-        return f"project_{self.name}"
-
-    @property
-    def index_type(self) -> str:
-        """The type of the indices in the list of events."""
-        return "uint16_t" if self.scratch.index_limit <= 1 << 16 else "uint32_t"
+    index_type: str
 
 
 @dataclass(frozen=True)
@@ -130,10 +166,8 @@ class PopulationCode:
     Attributes:
         source: the rows that it writes.
         rule: the name of its neuron rule, for a comment.
-        lines: the statements that compute the update of one neuron.
-        next_state: for each state its name, its type, and the C operand of its next value.
-        output: the C operand of what the neuron emits.
-        lanes: the number of neurons in the inner loop of the update.
+        update: the C expression that calls the function of its update.
+        home: the member of the network's struct that holds the accumulators.
         standing: whether its sums are kept while the frame that they were computed from stands still. Such a population
             reads real-valued inputs only.
         scalar: whether it is for a processor without vector registers.
@@ -144,22 +178,10 @@ class PopulationCode:
     accumulators: tuple[AccumulatorCode, ...]
     projections: tuple[Projection, ...]
     states: tuple[StateArray, ...]
-    lines: tuple[Line, ...]
-    next_state: tuple[tuple[str, str, str], ...]
-    output: str
-    lanes: int
+    update: str
+    home: str
     standing: bool
     scalar: bool
-
-    @property
-    def home(self) -> str:
-        """The member of the network's struct that holds the accumulators."""
-        return "kept" if self.standing else "acc"
-
-    @property
-    def blocks(self) -> int:
-        """How often the inner loop of the update runs, over `lanes` neurons each time."""
-        return self.source.size // self.lanes
 
 
 @dataclass(frozen=True)
@@ -195,6 +217,16 @@ class PortCode:
         """Whether an integer stands for a number other than itself."""
         return self.unit != 1
 
+    @property
+    def counts(self) -> bool:
+        """Whether its values are numbers of spikes, so that a list of events says the same."""
+        return not self.scaled and self.low <= 0 < self.high
+
+    @property
+    def event_type(self) -> str:
+        """The type of the positions in a list of events."""
+        return "uint16_t" if self.source.size <= 1 << 16 else "uint32_t"
+
 
 @dataclass(frozen=True)
 class Net:
@@ -204,9 +236,11 @@ class Net:
         prefix: begins the names of all files, types and functions.
         groups: the populations in the order in which they run, in groups. A true flag says that all members run tick by
             tick together; a population with a false flag stands alone and runs all ticks of a chunk at once.
+        functions: what the kernels and updates of all populations call.
         data: all constants.
         helpers: the types and words for which each helper function is printed, by family.
         chunk: the number of ticks that run layer by layer.
+        offsets: where each part of the memory begins that all share, in bytes; empty where each has memory of its own.
     """
 
     prefix: str
@@ -216,14 +250,21 @@ class Net:
     sources: tuple[SourceCode, ...]
     populations: tuple[PopulationCode, ...]
     groups: tuple[tuple[bool, tuple[PopulationCode, ...]], ...]
+    functions: tuple[Function, ...]
     data: tuple[Data, ...]
     helpers: Mapping[str, tuple[tuple[str, ...], ...]]
     chunk: int
+    offsets: Mapping[Part, int]
 
     @property
     def scalar(self) -> bool:
         """Whether it is for a processor without vector registers; see `plan.updates.Update`."""
         return any(p.scalar for p in self.populations)
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether an input can be given as a list of events."""
+        return any(port.counts for port in self.inputs)
 
     @property
     def projections(self) -> tuple[Projection, ...]:

@@ -47,14 +47,17 @@ class Printing:
     constants: tuple[Any, ...]
 
 
-def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Step], str], scalar: bool = False
-             ) -> tuple[list[Line], list[str]]:
+def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Step], str],
+             number: Callable[[int], str] = literal, scalar: bool = False) -> tuple[list[Line], list[str]]:
     """Print an integer program as C statements.
 
     Args:
         program: the program of one neuron.
         ranges: the proved range of each step.
-        leaf: gives the C expression of a `param`, `state` or `input` step; for a `lut` step the text "TABLE, LENGTH".
+        leaf: gives the C expression of a `param`, `state` or `input` step, in parentheses if it has operators; for a
+            `lut` step the text "TABLE, LENGTH".
+        number: gives the C expression of a number that is an operand. Divisors are printed as they are, since compilers
+            divide by known numbers without a division.
         scalar: whether it is for a processor without vector registers. Temporaries then have at least 32 bits, because
             narrower ones would have to be extended, and clips to a width are one operation.
 
@@ -64,19 +67,21 @@ def lines_of(program: Program, ranges: tuple[Interval, ...], leaf: Callable[[Ste
     """
     lines: list[Line] = []
     operands: list[Operand] = []
+    divisors = {s.args[1] for s in program.steps if s.op == "floordiv"}
     clips = _clips(program, ranges) if scalar else {}
     inner = {inside for inside, _, _ in clips.values()}
     for i, step in enumerate(program.steps):
-        number = _number(step, leaf)
-        if number is not None:
-            operands.append(Operand(literal(number), accumulator_type(number, number), ranges[i]))
+        value = _number(step, leaf)
+        if value is not None:
+            text = literal(value) if i in divisors else number(value)
+            operands.append(Operand(text, accumulator_type(value, value), ranges[i]))
             continue
         kind = accumulator_type(*ranges[i])
         if scalar and kind == "int16_t":
             kind = "int32_t"
         if i in clips:
             _, clipped, bits = clips[i]
-            lines.append(Line(kind, f"t{i}", f"SNN_SATURATE({operands[clipped].text}, {bits})"))
+            lines.append(Line(kind, f"t{i}", f"snn_saturated({operands[clipped].text}, {bits})"))
         elif i not in inner:
             lines.append(Line(kind, f"t{i}", _text(step, tuple(operands[a] for a in step.args), kind, leaf)))
         operands.append(Operand(f"t{i}", kind, ranges[i]))
@@ -116,7 +121,7 @@ def _number(step: Step, leaf: Callable[[Step], str]) -> int | None:
 
 def _text(step: Step, args: tuple[Operand, ...], kind: str, leaf: Callable[[Step], str]) -> str:
     if step.op in LEAVES:
-        return leaf(step)
+        return f"({kind}){leaf(step)}"
     value: Any = step.value
     constants = value if isinstance(value, tuple) else (value,)
     if step.op == "lut":
@@ -149,7 +154,7 @@ def _compared(sign: str) -> Callable[[Printing], str]:
 
 
 def _extreme(sign: str) -> Callable[[Printing], str]:
-    return lambda p: f"{p.args[0].text} {sign} {p.args[1].text} ? {p.args[0].text} : {p.args[1].text}"
+    return lambda p: _chosen(f"{p.args[0].text} {sign} {p.args[1].text}", p.args[0], p.args[1], p.type)
 
 
 def _magnitude(p: Printing) -> str:
@@ -157,13 +162,19 @@ def _magnitude(p: Printing) -> str:
 
 
 def _choice(p: Printing) -> str:
-    condition, then, otherwise = (a.text for a in p.args)
-    return f"{condition} ? {then} : {otherwise}"
+    condition, then, otherwise = p.args
+    return _chosen(condition.text, then, otherwise, p.type)
+
+
+def _chosen(condition: str, then: Operand, otherwise: Operand, kind: str) -> str:
+    """One of two operands, cast to `kind` where C gives the choice another type."""
+    text = f"{condition} ? {then.text} : {otherwise.text}"
+    return f"({kind})({text})" if kind == "int16_t" or max(BITS[then.type], BITS[otherwise.type]) > BITS[kind] else text
 
 
 def _looked_up(p: Printing) -> str:
     table, low, shift = p.constants
-    return f"snn_look_up({table}, {p.args[0].text}, {literal(low)}, {shift})"
+    return f"({p.type})snn_look_up({table}, {p.args[0].text}, {literal(low)}, {shift})"
 
 
 def _shifted(p: Printing) -> str:
@@ -189,7 +200,7 @@ PRINTERS: dict[str, Callable[[Printing], str]] = {
     "min": _extreme("<"), "max": _extreme(">"), "or": _extreme(">"),
     "ge": _compared(">="), "gt": _compared(">"),
     "abs": _magnitude,
-    "sign": lambda p: f"({p.args[0].text} > 0) - ({p.args[0].text} < 0)",
+    "sign": lambda p: f"({p.type})(({p.args[0].text} > 0) - ({p.args[0].text} < 0))",
     "select": _choice,
     "floordiv": lambda p: f"({p.type})snn_floor_div({p.args[0].text}, {p.args[1].text})",
     "shr": _shifted,

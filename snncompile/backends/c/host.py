@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from snncompile.backends.c.interface import Interface
 from snncompile.backends.cache import kept
 from snncompile.diagnostics import fail
 from snncompile.ir.graph import Graph
-from snncompile.ir.interp import Traces
+from snncompile.ir.interp import Traces, narrow_type
 from snncompile.ir.types import Array
 
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
@@ -168,11 +169,11 @@ class Host:
         samples, ticks = inputs[0].shape[:2]
         outputs = self._outputs(samples, ticks)
         counts = np.zeros((samples, len(self.interface.populations)), np.int64)
-        call = self._start()
+        call, frames, totals = self._start(), _pointers(*inputs, *outputs.values()), _pointers(counts)
         for s in range(samples):
             call("reset")
-            call("run", ctypes.c_uint32(ticks), *(_pointer(a[s]) for a in (*inputs, *outputs.values())))
-            call("counts", _pointer(counts[s]))
+            call("run", ctypes.c_uint32(ticks), *frames(s))
+            call("counts", *totals(s))
             if progress:
                 progress(s + 1, samples)
         numbers = {n: i for i, n in enumerate(self.interface.populations)}
@@ -184,25 +185,37 @@ class Host:
         samples, ticks = inputs[0].shape[:2]
         outputs = self._outputs(samples, ticks)
         fields = [f for f in self._fields() if states or not f[1]]
-        values = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), np.int64) for n, s, _, _ in fields}
+        values = {(n, s): np.empty((samples, ticks, *self.graph.shapes[n]), self._type(n, s)) for n, s, _, _ in fields}
+        read = {n: np.empty(self.graph.shapes[n], np.int64) for n in self.graph.populations}
         call = self._start()
         for s in range(samples):
             call("reset")
             for t in range(ticks):
                 call("step", *(_pointer(a[s, t]) for a in (*inputs, *outputs.values())))
                 for name, state, population, field in fields:
-                    call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(values[name, state][s, t]))
+                    call("read", ctypes.c_int32(population), ctypes.c_int32(field), _pointer(read[name]))
+                    values[name, state][s, t] = read[name]
             if progress:
                 progress(s + 1, samples)
         emitted = {n: values[n, ""] for n, state, _, _ in fields if state == ""}
         after_tick = {n: {s: values[m, s] for m, s, _, _ in fields if m == n and s} for n in emitted}
         return Traces(outputs, emitted, after_tick)
 
+    def _type(self, name: str, state: str) -> np.dtype[Any]:
+        """The type for a state, and the narrowest for what a population emits, where the state is ""."""
+        return np.dtype(np.int64) if state else narrow_type(self.graph.population(name))
+
     def _fields(self) -> list[tuple[str, str, int, int]]:
         """What can be read: population, state ("" for what it emits), and the numbers of both in the program."""
         numbers = {n: i for i, n in enumerate(self.interface.populations)}
         return [(name, state, numbers[name], k) for name, op in self.graph.integer_populations.items()
                 for k, state in enumerate(("", *op.states))]
+
+
+def _pointers(*arrays: Array) -> Callable[[int], list[ctypes.c_void_p]]:
+    """Where a sample begins in each of some arrays `[sample, ...]`, by its number."""
+    places = [(a.ctypes.data, a.strides[0]) for a in arrays]
+    return lambda sample: [ctypes.c_void_p(first + sample * stride) for first, stride in places]
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

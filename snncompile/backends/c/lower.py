@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 
+from snncompile.backends.c.bodies import cleared, constant_name, index_type, kernel_body, scratch_of, update_body
 from snncompile.backends.c.context import (
     AccumulatorCode,
     Data,
-    KernelView,
+    KernelCall,
     Net,
     PopulationCode,
     PortCode,
@@ -16,15 +17,15 @@ from snncompile.backends.c.context import (
     SourceCode,
     StateArray,
 )
-from snncompile.backends.c.expressions import lines_of
-from snncompile.backends.c.types import DTYPES, accumulator_type, c_type_of, literal, type_of
+from snncompile.backends.c.functions import Body, functions
+from snncompile.backends.c.structs import Field, by_words, scratch, sums
+from snncompile.backends.c.types import DTYPES, c_type_of, type_of
 from snncompile.backends.names import comment
 from snncompile.backends.plan import plan as planned
-from snncompile.backends.plan.buffers import Buffer, Constant, Lifetime
-from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper, Kernel, Scratch
+from snncompile.backends.plan.buffers import Buffer, Constant
+from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper
 from snncompile.backends.plan.plan import Plan, PopulationPlan, ProjectionPlan
-from snncompile.backends.plan.updates import Operand, Update
-from snncompile.ir.expr import Step
+from snncompile.backends.plan.sharing import Part, lives, offsets
 from snncompile.ir.schedule import Schedule
 
 CHUNK_BYTES = 1 << 18
@@ -52,25 +53,26 @@ class _Lowering:
     """Lowers one plan; the arguments are those of `lower`."""
 
     def __init__(self, plan: Plan, prefix: str, schedule: Schedule, chunk: int | None):
-        self.plan, self.prefix, self.schedule, self.chunk = plan, prefix, schedule, chunk
-        self.sources = {s.buffer.name: _source(s) for s in plan.sources}
+        self.plan, self.prefix, self.schedule = plan, prefix, schedule
+        self.chunk = chunk or self._chunk()
+        self.shares = self.chunk == 1 and any(p.update.scalar for p in plan.populations)
+        self.memory = "shared." if self.shares else ""
+        self.sources = {s.buffer.name: _source(s, self.shares) for s in plan.sources}
 
     def net(self) -> Net:
-        populations = {p.source.buffer.name: self._population(p) for p in self.plan.populations}
+        bodies = [body for p in self.plan.populations for body in self._bodies(p)]
+        made, texts = functions(bodies, self.prefix)
+        calls = iter(texts)
+        populations = {p.source.buffer.name: self._population(p, calls) for p in self.plan.populations}
         groups = tuple((loops, tuple(populations[p.source.buffer.name] for p in members))
                        for loops, members in self.plan.loops)
         return Net(self.prefix, comment(self.plan.name), tuple(map(self._input, self.plan.inputs)),
                    tuple(map(self._output, self.plan.outputs)), tuple(self.sources.values()),
-                   tuple(populations.values()), groups, tuple(map(self._data, self.plan.constants)),
-                   self._helpers(populations), self.chunk or self._chunk())
+                   tuple(populations.values()), groups, made, tuple(map(self._data, self.plan.constants)),
+                   self._helpers(), self.chunk, self._offsets(tuple(populations.values())))
 
     def _data(self, constant: Constant) -> Data:
-        """A constant with its name in C: the prefix of the network, `_N_`, and the name in the plan.
-
-        Identifiers of networks and populations have no capitals. The capitals between them therefore show where each
-        ends, so that no two constants of several networks have the same name.
-        """
-        return Data(f"{self.prefix}_N_{constant.name}", constant.values)
+        return Data(constant_name(self.prefix, constant), constant.values)
 
     def _input(self, port: planned.Port) -> PortCode:
         always_on = self.schedule.always_on
@@ -92,88 +94,77 @@ class _Lowering:
 
     def _chunk(self) -> int:
         """As many ticks as CHUNK_BYTES hold, from 1 to MAX_CHUNK."""
-        row = sum(s.size * DTYPES[s.type].itemsize for s in self.sources.values())
+        row = sum(s.buffer.size * DTYPES[type_of(s.buffer)].itemsize for s in self.plan.sources)
         return max(1, min(MAX_CHUNK, CHUNK_BYTES // max(row, 1)))
 
-    def _population(self, population: PopulationPlan) -> PopulationCode:
+    def _offsets(self, populations: tuple[PopulationCode, ...]) -> dict[Part, int]:
+        """Where each part of the memory begins that all share; nothing where they do not."""
+        if not self.shares:
+            return {}
+        sizes: dict[Part, Field] = {("rows", s.name): (s.row_bytes(1), DTYPES[s.type].itemsize)
+                                    for s in self.sources.values()}
+        for p in populations:
+            sizes |= {("scratch", j.name): scratch(j) for j in p.projections}
+            sizes |= {} if p.standing else {("sums", p.source.name): sums(p.accumulators, p.source.size)}
+        return offsets(lives(self.plan), {part: by_words(size) for part, size in sizes.items()})
+
+    def _bodies(self, population: PopulationPlan) -> Iterator[Body]:
+        """The bodies of the kernels of a population and of its update, in the order in which they run."""
+        own = f"net->{self._home(population)}.{population.source.buffer.name}"
+        for projection in population.projections:
+            source = self.sources[projection.source.buffer.name]
+            row = f"row_{source.name}" if population.standing else source.row(projection.delay)
+            for kernel in projection.kernels:
+                yield kernel_body(projection, kernel, row, own, self._scratch(projection), self.prefix)
+        out = self.sources[population.source.buffer.name].row(0)
+        yield update_body(population, self._states(population), own, out, self.prefix)
+
+    def _states(self, population: PopulationPlan) -> tuple[StateArray, ...]:
+        return tuple(StateArray(s.buffer.name, type_of(s.buffer), s.initial,
+                                None if s.initials is None else self._data(s.initials))
+                     for s in population.update.states)
+
+    def _population(self, population: PopulationPlan, calls: Iterator[str]) -> PopulationCode:
+        """A population; its calls are the next ones of all, in the order of `_bodies`."""
         update = population.update
-        lines, operands = lines_of(update.program, update.ranges, self._leaves(update), update.scalar)
-        states = tuple(StateArray(s.buffer.name, type_of(s.buffer), s.initial,
-                                  None if s.initials is None else self._data(s.initials)) for s in update.states)
-        types = {s.name: s.type for s in states}
-        nexts = tuple((update.state_names[n], types[update.state_names[n]], operands[i])
-                      for n, i in update.program.next_state)
+        projections = tuple(self._projection(p, calls) for p in population.projections)
         return PopulationCode(
             self.sources[population.source.buffer.name], comment(update.op.rule),
-            tuple(AccumulatorCode(a.buffer.name, type_of(a.buffer)) for a in update.accumulators),
-            tuple(map(self._projection, population.projections)), states, tuple(lines), nexts,
-            operands[update.program.output], update.lanes, population.standing, update.scalar)
+            tuple(AccumulatorCode(a.buffer.name, type_of(a.buffer)) for a in update.accumulators), projections,
+            self._states(population), next(calls), self._home(population), population.standing, update.scalar)
 
-    def _leaves(self, update: Update) -> Callable[[Step], str]:
-        """A function that prints the leaves of an update, in a loop where `i` is the neuron and `c` the lane."""
-        def text(operand: Operand) -> str:
-            if operand.constant is None:
-                return str(operand.number)
-            name = self._data(operand.constant).name
-            return f"{name}, {operand.constant.values.size}" if operand.index == "table" else \
-                f"{name}[{'i' if operand.index == 'neuron' else 'c'}]"
-
-        def leaf(step: Step) -> str:
-            if step.op == "state":
-                return f"s_{update.state_names[str(step.value)]}[i]"
-            return _input_sum(update, text) if step.op == "input" else text(update.operands[step])
-
-        return leaf
-
-    def _projection(self, projection: ProjectionPlan) -> Projection:
-        views = tuple(self._view(k) for k in projection.kernels)
-        scratch = [k.scratch for k in projection.kernels]
-        together = Scratch(*(max((getattr(s, n) for s in scratch), default=0)
-                             for n in ("events", "index_limit", "bit_words")))
+    def _projection(self, projection: ProjectionPlan, calls: Iterator[str]) -> Projection:
+        needed = scratch_of(projection)
+        rows = tuple(Row(b.name, type_of(b), b.size) for b in projection.scratch)
         return Projection(projection.name, comment(projection.label), self.sources[projection.source.buffer.name],
-                          projection.delay, views, tuple(map(_row, projection.scratch)), projection.accumulator.name,
-                          type_of(projection.accumulator), together)
+                          projection.delay, tuple(KernelCall(cleared(k, self._scratch(projection)), next(calls))
+                                                  for k in projection.kernels), rows, needed, index_type(needed))
 
-    def _view(self, kernel: Kernel) -> KernelView:
-        words: dict[int, Row | Data] = {id(b): _row(b) for b in (kernel.src, kernel.dst)}
-        return KernelView(kernel, words | {id(c): self._data(c) for c in kernel.constants})
+    def _home(self, population: PopulationPlan) -> str:
+        """The member of the network's struct that holds the sums of a population."""
+        return "kept" if population.standing else f"{self.memory}acc"
 
-    def _helpers(self, populations: Mapping[str, PopulationCode]) -> dict[str, tuple[tuple[str, ...], ...]]:
+    def _scratch(self, projection: ProjectionPlan) -> str:
+        """The C expression of the scratch memory of a projection."""
+        return f"net->{self.memory}scratch.{projection.name}"
+
+    def _helpers(self) -> dict[str, tuple[tuple[str, ...], ...]]:
         """The types and words for which helper functions are needed, by family."""
         needed: dict[str, set[tuple[str, ...]]] = {family: set() for family in FAMILIES}
-        for projection in (j for p in populations.values() for j in p.projections):
-            for helper in (h for view in projection.kernels for h in view.kernel.helpers):
-                needed.setdefault(helper.family, set()).add(_types(helper, projection.index_type))
+        for projection in self.plan.projections:
+            index = index_type(scratch_of(projection))
+            for helper in (h for kernel in projection.kernels for h in kernel.helpers):
+                needed.setdefault(helper.family, set()).add(_types(helper, index))
         return {family: tuple(sorted(types)) for family, types in needed.items()}
 
 
-def _source(source: planned.Source) -> SourceCode:
+def _source(source: planned.Source, shared: bool) -> SourceCode:
     buffer = source.buffer
     return SourceCode(buffer.name, comment(source.label), type_of(buffer), buffer.size, source.channels, source.places,
-                  source.history, source.plain)
-
-
-def _row(buffer: Buffer) -> Row:
-    """A buffer as the function of a projection reaches it: its argument, scratch memory, or the accumulator."""
-    text = {Lifetime.HISTORY: "src", Lifetime.PROJECTION: f"net->scratch.{buffer.owner}.{buffer.name}"}
-    return Row(text.get(buffer.lifetime, "acc"), type_of(buffer), buffer.size)
+                  source.history, source.plain, shared)
 
 
 def _types(helper: Helper, index_type: str) -> tuple[str, ...]:
     """The parts of a helper, with the C types of buffers, constants and indices of events."""
     return tuple(type_of(part) if isinstance(part, Buffer) else c_type_of(part.values) if isinstance(part, Constant)
                  else index_type if part == EVENT_INDEX else part for part in helper.parts)
-
-
-def _input_sum(update: Update, text: Callable[[Operand], str]) -> str:
-    """The C expression of a neuron's input: the sum of all accumulators times their factors."""
-    if not update.accumulators:
-        return "0"
-    kind = accumulator_type(*update.input_range)
-    parts = []
-    for accumulator, factor in zip(update.accumulators, update.factors, strict=True):
-        times = f" * {text(factor)}" if factor.constant else "" if factor.number == 1 else \
-            f" * {literal(factor.number or 0)}"
-        cast = "" if kind == "int16_t" else f"({kind})"
-        parts.append(f"{cast}{accumulator.buffer.name}[i]{times}")
-    return " + ".join(parts)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
-from snncompile.backends.c.context import KernelView, Net, PopulationCode
+from snncompile.backends.c.context import KernelView, Net, PopulationCode, UpdateView
 
 FITTED_AS = {"cortex-m3": "cortex-m4", "cortex-m4": "cortex-m4", "cortex-m7": "cortex-m4", "rv32imac": "rv32imac"}
 """The processor whose weights stand for a processor: the Cortex-M have nearly the same instructions."""
@@ -46,14 +46,16 @@ def printed(net: Net) -> dict[str, float]:
     counts["rest: reordered port"] = sum(not p.source.plain for p in (*net.inputs, *net.outputs))
     counts["rest: history"] = sum(s.history > 0 for s in net.sources)
     counts["rest: projection"] = len(net.projections)
+    counts["rest: call"] = sum(len(p.calls) for p in net.projections)
     counts["rest: loop"] = sum(loops for loops, _ in net.groups)
     for population in net.populations:
         _count_population(counts, population)
-    for projection in net.projections:
-        counts["project: projection"] += 1
-        for k in projection.kernels:
-            _count_kernel(counts, k)
-    counts["rest: wide division"] = any(_divides_wide(p) for p in net.populations)
+    for kernel in _kernels(net):
+        _count_kernel(counts, kernel)
+    updates = [f.content for f in net.functions if isinstance(f.content, UpdateView)]
+    for update in updates:
+        _count_update(counts, update)
+    counts["rest: wide division"] = any(map(_divides_wide, updates))
     counts.update(dict.fromkeys((f"helper: {name}" for name in _helpers(net)), 1))
     for parts in net.helpers["words"]:
         bits, words, outputs = map(int, parts[-1].split())
@@ -63,21 +65,25 @@ def printed(net: Net) -> dict[str, float]:
     return {what: float(count) for what, count in counts.items() if count}
 
 
+def _kernels(net: Net) -> Iterator[KernelView]:
+    """The kernels that are printed: equal ones are one function."""
+    return (f.content for f in net.functions if isinstance(f.content, KernelView))
+
+
 def _helpers(net: Net) -> Iterator[str]:
     """The helper functions that are called. Rows of weights are added by some, and multiplied by others."""
-    for projection in net.projections:
-        for k in projection.kernels:
-            families = {h.family for h in k.kernel.helpers}
-            if "add" in families:
-                small = " small" * k.small
-                yield (f"{'sums' if k.repeats else f'products{small}'} of rows, "
-                       f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
-            if "rows" in families:
-                yield (f"rows, {k.mode}, {_size(k.src.type)}, {_size(k.weight.values.dtype.name)} and "
-                       f"{_size(k.dst.type)} bits")
-            if "dot" in families:
-                yield (f"{'dot' if k.kernel.name == 'linear_dense' else 'spread'}, {_size(k.src.type)}, "
-                       f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
+    for k in _kernels(net):
+        families = {h.family for h in k.kernel.helpers}
+        if "add" in families:
+            small = " small" * k.small
+            yield (f"{'sums' if k.repeats else f'products{small}'} of rows, "
+                   f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
+        if "rows" in families:
+            yield (f"rows, {k.mode}, {_size(k.src.type)}, {_size(k.weight.values.dtype.name)} and "
+                   f"{_size(k.dst.type)} bits")
+        if "dot" in families:
+            yield (f"{'dot' if k.kernel.name == 'linear_dense' else 'spread'}, {_size(k.src.type)}, "
+                   f"{_size(k.weight.values.dtype.name)} and {_size(k.dst.type)} bits")
     for source, _, mode in net.helpers["scan"]:
         yield f"scan {mode}, {_size(source)} bits"
     for mode, source, into in net.helpers["pool"]:
@@ -91,11 +97,11 @@ def _size(kind: str) -> str:
     return kind.removeprefix("u").removeprefix("int").removesuffix("_t")
 
 
-def _divides_wide(population: PopulationCode) -> bool:
+def _divides_wide(update: UpdateView) -> bool:
     """Whether it divides numbers of 64 bits, which takes a function of the compiler's library."""
-    types = {line.name: line.type for line in population.lines}
+    types = {line.name: line.type for line in update.lines}
     return any("floor_div" in line.text and "int64_t" in (line.type, *(
-        types[word] for word in re.findall(r"\w+", line.text) if word in types)) for line in population.lines)
+        types[word] for word in re.findall(r"\w+", line.text) if word in types)) for line in update.lines)
 
 
 def _count_population(counts: Counter[str], population: PopulationCode) -> None:
@@ -103,17 +109,21 @@ def _count_population(counts: Counter[str], population: PopulationCode) -> None:
     counts["rest: first state"] += sum(s.initials is not None or bool(s.initial) for s in population.states)
     counts["rest: accumulator"] += len(population.accumulators)
     counts["rest: standing"] += population.standing
+
+
+def _count_update(counts: Counter[str], update: UpdateView) -> None:
     counts["update: function"] += 1
-    counts["update: state"] += len(population.states)
-    counts["update: nested"] += population.blocks > 1
-    for line in population.lines:
-        word = next((f", {w.strip()}" for w in ("look_up", "floor_div", "wrap", "SATURATE", "?", ">>", " * ")
+    counts["update: state"] += update.states
+    counts["update: nested"] += update.nested
+    for line in update.lines:
+        word = next((f", {w.strip()}" for w in ("look_up", "floor_div", "wrap", "saturated", "?", ">>", " * ")
                      if w in line.text), "")
         counts[f"update: {'wide ' * (line.type == 'int64_t')}statement{word}"] += 1
 
 
 def _count_kernel(counts: Counter[str], k: KernelView) -> None:
     name = "small" if k.kernel.name in SMALL else k.kernel.name
+    counts["project: function"] += 1
     counts[f"project: {name}"] += 1
     counts["project: wide kernel"] += k.dst.type == "int64_t"
     if name.startswith(("conv", "packed", "pool")):

@@ -26,7 +26,7 @@ def emit(request: Request) -> Artifact:
     processor = processor_of(request.target)
     net = lowered(request.graph, request.target, request.rates, request.program.chunk)
     use = expect_fit(net, request.target)
-    found = artifact(request.graph, net, request.golden)
+    found = artifact(request.graph, net, request.golden, request.program.weights_as or "text")
     files = {n: f for n, f in found.files.items() if n not in ("CMakeLists.txt", f"{net.prefix}_example.c")}
     for name, text in _own_files(net, processor, request.target, files).items():
         files[name] = text

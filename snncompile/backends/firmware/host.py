@@ -25,7 +25,7 @@ RUNS, EMITTED, STATES = range(3)
 
 
 def host(graph: Graph, artifact: Artifact) -> FirmwareHost | None:
-    """Build the files that were emitted for a graph; None where a tool is absent. Raises as `build.built`."""
+    """What runs the files that were emitted for a graph; None where a tool is absent. It builds them when it runs."""
     processor = processor_of(artifact)
     return None if processor.absent else FirmwareHost.of(graph, artifact, processor)
 
@@ -46,19 +46,23 @@ class FirmwareHost:
     Attributes:
         graph: the graph that it was emitted for.
         interface: the types and the order of what it reads and writes.
-        program: the path of the built program.
+        files: of the program, by name.
         processor: of the board.
     """
 
     graph: Graph
     interface: Interface
-    program: Path
+    files: Mapping[str, str | bytes]
     processor: Processor
 
     @classmethod
     def of(cls, graph: Graph, artifact: Artifact, processor: Processor) -> FirmwareHost:
-        interface = Interface.of(graph)
-        return cls(graph, interface, built(artifact.files, processor, interface.prefix, "runner"), processor)
+        return cls(graph, Interface.of(graph), artifact.files, processor)
+
+    def program(self, wanted: int) -> Path:
+        """The built program. Whole runs are those of a program in which nodes share memory, as on a device."""
+        inside = () if wanted == RUNS else ("-DSNN_INSIDE",)
+        return built(self.files, self.processor, self.interface.prefix, "runner", *inside)
 
     def run(self, x: Mapping[str, Array], progress: Progress | None = None
             ) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -104,7 +108,7 @@ class FirmwareHost:
             folder = Path(name)
             head = np.array([samples, ticks, wanted], "<u4").tobytes()
             (folder / "in").write_bytes(head + np.concatenate(inputs, 2).tobytes())
-            said = emulate(self.program, self.processor, folder)
+            said = emulate(self.program(wanted), self.processor, folder)
             found = (folder / "out").read_bytes()
         if len(found) != size:
             fail("SNN609", self.processor.qemu[0], f"{len(found):,} bytes of results {said[:200]}".strip(), f"{size:,}")

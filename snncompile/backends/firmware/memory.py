@@ -5,18 +5,14 @@ RAM follows from the buffers of the plan, and flash from its constants and an es
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snncompile.backends.c.context import Net, PopulationCode
-from snncompile.backends.c.types import DTYPES
+from snncompile.backends.c.context import Net
+from snncompile.backends.c.structs import WORD_BYTES, Field, array, scratch, struct, sums, working_memory
 from snncompile.backends.firmware.code import code_bytes
 from snncompile.diagnostics import CompileError, Diagnostic, shorten
 from snncompile.targets.target import Target
-
-WORD_BYTES = 4
-Field = tuple[int, int]
-"""Size and alignment, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class MemoryUse:
 
     Attributes:
         used: all of it.
-        by_population: what belongs to each population and input alone, by its label.
+        by_population: what each population and input needs at a time, by its label.
     """
 
     used: int
@@ -93,53 +89,14 @@ def _owner(net: Net, name: str) -> str:
 
 
 def _ram(net: Net) -> MemoryUse:
-    rows = [_array(s.type, (s.history + net.chunk) * s.size) for s in net.sources]
-    own = {s.label: size for s, (size, _) in zip(net.sources, rows, strict=True)}
+    own = {s.label: s.row_bytes(net.chunk) for s in net.sources}
     states: list[Field] = []
-    kept: list[Field] = []
-    sums: list[Field] = [(1, 1)]
     for p in net.populations:
-        state = _struct(_array(s.type, p.source.size) for s in p.states)
-        acc = _struct(_by_words(_array(a.type, p.source.size)) for a in p.accumulators)
-        scratch = max((_scratch(p, i)[0] for i in range(len(p.projections))), default=0)
-        own[p.source.label] += state[0] + acc[0] + scratch
+        state = struct(array(s.type, p.source.size) for s in p.states)
+        rows, between = own[p.source.label], max((scratch(j)[0] for j in p.projections), default=0)
+        own[p.source.label] = state[0] + sums(p.accumulators, p.source.size)[0] + (
+            max(rows, between) if net.offsets else rows + between)
         states += [state] * bool(p.states)
-        (kept if p.standing else sums).append(acc)
-    shared = [(1, 1), *(_scratch(p, i) for p in net.populations for i in range(len(p.projections)))]
-    whole = _struct([_struct(rows), _struct(states), _struct(kept), _union(sums), _union(shared)])
+    parts = working_memory(net)
+    whole = struct([parts[0], struct(states), *parts[1:]])
     return MemoryUse(whole[0], own)
-
-
-def _scratch(population: PopulationCode, number: int) -> Field:
-    """The scratch memory of a projection."""
-    projection = population.projections[number]
-    fields = [_array(r.type, r.size) for r in projection.rows]
-    if projection.scratch.events:
-        fields.append(_array(projection.index_type, projection.scratch.events + 8))
-    if projection.scratch.bit_words:
-        fields.append(_array("uint32_t", projection.scratch.bit_words))
-    return _struct(fields)
-
-
-def _array(kind: str, size: int) -> Field:
-    item = DTYPES[kind].itemsize
-    return item * size, item
-
-
-def _by_words(array: Field) -> Field:
-    """An array that begins at a whole word."""
-    return array[0], max(array[1], WORD_BYTES)
-
-
-def _struct(fields: Iterable[Field]) -> Field:
-    """A C struct of such fields: each begins at a multiple of its alignment, and so does what follows the struct."""
-    end, widest = 0, 1
-    for size, alignment in fields:
-        end = -(-end // alignment) * alignment + size
-        widest = max(widest, alignment)
-    return -(-end // widest) * widest, widest
-
-
-def _union(fields: Iterable[Field]) -> Field:
-    fields = list(fields)
-    return _struct([(max(size for size, _ in fields), max(alignment for _, alignment in fields))])

@@ -12,7 +12,10 @@ from snncompile.ir.types import Array
 
 
 class Lifetime(enum.Enum):
-    """How long the integers of a buffer are needed. Buffers of the last two kinds may share memory."""
+    """How long the integers of a buffer are needed.
+
+    Buffers of the last two kinds may share memory, and those of the first kind that no delay reaches.
+    """
 
     HISTORY = "what a node emitted, for as many ticks as the longest delay of a projection that reads it"
     STATE = "a state of a population, from one tick to the next"

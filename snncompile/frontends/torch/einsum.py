@@ -83,8 +83,7 @@ def _as_layer(ctx: CallContext, x: Value, c: Contraction, array: Weight) -> Valu
     summed = "".join(a for a in c.value if a not in c.result)
     new = "".join(a for a in c.result if a not in c.value)
     shared = "".join(a for a in c.value if a in c.constant and a in c.result)
-    if not set(summed) <= set(c.constant) or not set(new) <= set(c.constant) or set(c.constant) != {*summed, *new,
-                                                                                                  *shared}:
+    if set(c.constant) != {*summed, *new, *shared}:  # also where an axis is summed that the constant lacks
         return None
     if not summed:
         return _factor(ctx, x, c, array) if not new and c.result == c.value else None

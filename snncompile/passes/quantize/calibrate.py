@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from snncompile.diagnostics import fail, shorten
+from snncompile.ir.decisions import decide
 from snncompile.ir.graph import Graph
-from snncompile.ir.interp import Traces, run, sample_chunks
+from snncompile.ir.interp import run, sample_chunks
+from snncompile.ir.packed import Packed
 from snncompile.ir.types import Array
 from snncompile.passes.quantize.moments import Recorded
 
@@ -44,16 +46,18 @@ class Calibration:
     """The ranges of the inputs and the activity of the populations, by name; empty where there were no samples.
 
     Attributes:
-        recorded: what the inputs and populations that have readers sent on the first samples.
+        recorded: what the inputs and populations sent on the first samples.
+        decided: the class for which each sample was decided, `[sample]`; see `ir.decisions`.
     """
 
     input_low: dict[str, float] = field(default_factory=dict)
     input_high: dict[str, float] = field(default_factory=dict)
     activity: dict[str, ObservedActivity] = field(default_factory=dict)
     recorded: Recorded | None = field(default=None, compare=False)
+    decided: Array | None = field(default=None, compare=False)
 
 
-def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], None] | None = None) -> Calibration:
+def calibrate(graph: Graph, x: Mapping[str, Array], progress: Callable[[int, int], None] | None = None) -> Calibration:
     """Run a LEGAL graph on samples and record what quantization needs to know.
 
     Args:
@@ -67,40 +71,44 @@ def calibrate(graph: Graph, x: dict[str, Array], progress: Callable[[int, int], 
                               {n: float(v.max(initial=0)) for n, v in x.items()},
                               {n: ObservedActivity() for n in graph.populations})
     samples, ticks = next(iter(x.values())).shape[:2]
-    kept: dict[str, list[Array]] = {}
+    kept: dict[str, list[Packed]] = {}
+    decided = []
+
+    def watch(name: str, state: Array) -> None:
+        activity = calibration.activity[name]
+        activity.peak_state = _peak(state, activity.peak_state)
+
     for part in sample_chunks(graph, samples, ticks):
+        given = {n: v[part] for n, v in x.items()}
         with np.errstate(over="ignore", invalid="ignore"):
-            traces = run(graph, {n: v[part] for n, v in x.items()}, record=True, states=True, dtype=np.float32)
-        _keep(kept, graph, {**traces.emitted, **{n: v[part] for n, v in x.items()}})
+            traces = run(graph, given, record=True, dtype=np.float32, watch=watch)
         for name, activity in calibration.activity.items():
-            _record(activity, traces, name)
+            _record(activity, traces.emitted[name])
             if not math.isfinite(activity.peak_state + activity.peak_output):
                 fail("SNN401", f"population {shorten(name)}", "its values grow without bound on the samples",
                      help="a loop through graded populations must have a gain below 1")
+        decided.append(decide(graph, traces.outputs))
+        _keep(kept, {**given, **traces.emitted})
         if progress:
             progress(part.stop, samples)
-    calibration.recorded = Recorded({n: np.concatenate(v) for n, v in kept.items()}) if kept else None
+    calibration.recorded = Recorded({n: Packed.joined(v) for n, v in kept.items()}) if kept else None
+    calibration.decided = np.concatenate(decided) if decided else None
     return calibration
 
 
-def _keep(kept: dict[str, list[Array]], graph: Graph, sent: Mapping[str, Array]) -> None:
-    """Keep what the sources of projections sent, as long as there is room."""
-    if sum(v.nbytes for parts in kept.values() for v in parts) > MAX_RECORDED_BYTES:
+def _keep(kept: dict[str, list[Packed]], sent: Mapping[str, Array]) -> None:
+    """Keep what the inputs and populations sent, as long as there is room."""
+    if sum(part.nbytes for parts in kept.values() for part in parts) > MAX_RECORDED_BYTES:
         return
-    for name in [*graph.inputs, *graph.populations]:
-        values = sent[name]
-        whole = values.astype(np.int8) if np.abs(values).max(initial=0) < 128 else values
-        kept.setdefault(name, []).append(whole if np.array_equal(whole, values) else values.astype(np.float32))
+    for name, values in sent.items():
+        kept.setdefault(name, []).append(Packed.of(values))
 
 
-def _record(activity: ObservedActivity, traces: Traces, name: str) -> None:
-    """Add what a population did in some samples."""
-    emitted = traces.emitted[name]
+def _record(activity: ObservedActivity, emitted: Array) -> None:
+    """Add what a population emitted in some samples."""
     activity.peak_output = _peak(emitted, activity.peak_output)
     activity.emitted += float(np.abs(emitted).sum(dtype=np.float64))
     activity.opportunities += emitted.size
-    for state in traces.states.get(name, {}).values():
-        activity.peak_state = _peak(state, activity.peak_state)
 
 
 def _peak(values: Array, before: float) -> float:

@@ -136,7 +136,7 @@ class WidthSearch:
         """What the inputs and populations of `base` send on the first samples, by name."""
         recorded = self.quantize.calibration.recorded
         assert recorded is not None, "widths are chosen on samples"
-        count = min(MEASURED, len(next(iter(recorded.values.values()))))
+        count = min(MEASURED, recorded.samples)
         x = {name: values[:count] for name, values in self.x.items()}
         ticks = next(iter(x.values())).shape[1]
         parts: dict[str, list[Array]] = {}

@@ -44,9 +44,9 @@ def errors(weight: Array, codes: Array, step: Array, second: Array) -> Array:
         weight: `[row, tap]`.
         codes: the same in whole numbers.
         step: the real value of the code 1, `[row, 1]`, or `[row, tap]` where several projections meet.
-        second: H, `[tap, tap]`.
+        second: H, `[tap, tap]`, whose precision is that of the products.
     """
-    e = weight - codes * step
+    e = (weight - codes * step).astype(second.dtype, copy=False)
     return np.asarray(np.einsum("rt,rt->r", e @ second, e))
 
 
@@ -60,6 +60,7 @@ def best_steps(weight: Array, grid: WeightGrid, second: Array, per_row: bool) ->
     if not per_row:
         largest = np.full_like(largest, largest.max(initial=0))
     usual = np.broadcast_to(grid.step(weight, per_row), len(weight))
+    second = second.astype(np.float32)  # half the time, and steps that are nearly as good as each other are as good
     ratios = RATIOS if grid.largest <= FEW_CODES else RATIOS[::COARSER]
     best = _best_of(weight, grid, second, np.stack([usual, *(largest * ratio for ratio in ratios)]), per_row)
     if grid.largest <= FEW_CODES:

@@ -18,6 +18,7 @@ import numpy as np
 from snncompile.ir.expr import evaluate
 from snncompile.ir.op import Op
 from snncompile.ir.ops import Conv, Linear
+from snncompile.ir.packed import Packed
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Array, Shape
 
@@ -136,15 +137,20 @@ class Recorded:
     """What the inputs and populations of a network sent on the first samples, by name.
 
     Attributes:
-        values: `[sample, tick, *shape]` by name, in as few bytes as hold them.
+        values: `[sample, tick, *shape]` by name.
     """
 
-    values: dict[str, Array]
+    values: dict[str, Packed]
+
+    @property
+    def samples(self) -> int:
+        """How many samples were recorded."""
+        return len(next(iter(self.values.values())))
 
     @property
     def ticks(self) -> int:
         """Ticks of a sample."""
-        return int(next(iter(self.values.values())).shape[1])
+        return next(iter(self.values.values())).shape[1]
 
     def moments(self, readers: Sequence[Reader], by: Array) -> Moments | None:
         """The moments of what reaches some layers of one population, their weights one behind another.
@@ -185,7 +191,7 @@ class Recorded:
 
     def _taps(self, reader: Reader) -> Taps | None:
         sent = self.values.get(reader.source)
-        if sent is None or not sent.size or not isinstance(reader.layer, (Linear, Conv)):
+        if sent is None or not np.prod(sent.shape) or not isinstance(reader.layer, (Linear, Conv)):
             return None
         return Taps.of(reader.layer, _shape_behind(reader.before, sent.shape[2:]))
 

@@ -34,6 +34,13 @@ def firmware(graph: Graph, processor: str, rates: Mapping[str, float] | None = N
     return emit(Request(graph, target, rates=rates or {}, golden=golden))
 
 
+def on_this_machine(case: Case) -> dict[str, str | bytes]:
+    """The files of a program for a microcontroller that any machine can build: those without start-up code."""
+    files = firmware(case.graph, "cortex-m4", case.rates).files
+    return {n: f for n, f in files.items() if n.startswith(Interface.of(case.graph).prefix)
+            and not n.endswith(("_start.c", "_start.h", "_runner.c"))}
+
+
 def differences(case: Case, processor: str) -> list[str]:
     """Where firmware differs from the interpreter: in whole runs, tick by tick, in states, or in its counts."""
     host = FirmwareHost.of(case.graph, firmware(case.graph, processor, case.rates), PROCESSORS[processor])

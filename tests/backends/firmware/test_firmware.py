@@ -5,31 +5,41 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import snncompile as sc
+from snncompile.backends.c.host import Host, build, compiler
 from snncompile.backends.c.weights import weight_files
 from snncompile.backends.firmware.build import FLAGS, OPTIMIZE, built
 from snncompile.backends.firmware.lower import lowered
-from snncompile.backends.firmware.memory import constant_bytes
+from snncompile.backends.firmware.memory import constant_bytes, memory_use
 from snncompile.backends.firmware.processors import PROCESSORS
+from snncompile.backends.network_ticks import magnitudes
 from snncompile.diagnostics import CompileError
 from snncompile.ir.graph import Edge, Graph
+from snncompile.ir.op import Op
 from snncompile.ir.ops import Input, Linear, Output
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
+from snncompile.targets.layer_table import layer_table
+from snncompile.targets.load import load_target
+from snncompile.targets.memory import ram_bytes
+from snncompile.targets.sections import MAX_KIB
 from snncompile.targets.sections import PROCESSORS as NAMES
 from snncompile.targets.target import Target
 from tests.backends.exactness import random_case
-from tests.backends.firmware.running import ALL, firmware, linked, program_bytes, tools
+from tests.backends.firmware.running import ALL, firmware, linked, on_this_machine, program_bytes, tools
+from tests.backends.machines import written
 from tests.cli.running import answer, snnc
 from tests.nets import small, spikes
 from tests.strategies import random_graph
 
 DIGITS = Path(__file__).parents[3] / "examples" / "digits" / "digits.nir"
+PLAIN = ("-std=c99", "-fPIC", "-shared", "-DSNN_COUNT")
 ENOUGH = "cortex-m3 ram_kib=64"
 
 
@@ -78,9 +88,9 @@ def test_a_network_that_is_too_large_is_refused_before_it_is_compiled():
 
 
 def test_ram_is_refused_with_the_layer_that_takes_most():
-    """A byte for what each neuron emits, and two for a membrane of 16 bits."""
+    """A byte each for a membrane of any width, for a sum, and for what the neuron emits, where the input lies too."""
     (violation,) = sc.check(one_layer(40, 9000), "cortex-m3 flash_kib=1024").violations
-    assert (violation.rule, violation.used, violation.limit) == ("ram", 40 + 9000 * 3, (20 << 10) - 1024)
+    assert (violation.rule, violation.used, violation.limit) == ("ram", 9000 * 3, (20 << 10) - 1024)
     assert "27,000 of them" in violation.diagnostic.found
 
 
@@ -100,16 +110,92 @@ def test_integers_tell_the_memory_exactly():
 
 def test_help_of_a_refusal_can_be_followed():
     with pytest.raises(CompileError) as caught:
-        sc.compile(DIGITS, "cortex-m3", calibration=frames())
+        sc.compile(DIGITS, "cortex-m3 ram_kib=12", calibration=frames())
     (found,) = caught.value.diagnostics
     wanted = found.help.rpartition('--target "')[2].rstrip('"')
+    assert wanted.startswith("cortex-m3 ram_kib=")
     assert sc.compile(DIGITS, wanted, calibration=frames()).report.target == wanted
+
+
+@pytest.mark.parametrize("name", ["cortex-m3", "rv32imac"])
+def test_the_digits_fit_a_board_with_20_kib_of_ram(name):
+    """They did not before sums, scratch memory and rows shared memory."""
+    assert sc.compile(DIGITS, name, calibration=frames()).report.sizes_bytes["ram"] < 19 << 10
 
 
 def test_a_firmware_target_without_a_processor_is_refused():
     with pytest.raises(CompileError) as caught:
         sc.compile(small(), Target("mine", "Mine", "firmware"), calibration=spikes())
     assert [(d.code, d.place) for d in caught.value.diagnostics] == [("SNN404", 'target "mine", board.processor')]
+
+
+def deep(layers: int, size: int = 300) -> Graph:
+    rng = np.random.default_rng(2)
+    nodes: dict[str, Op] = {"in": Input((size,))}
+    for i in range(layers):
+        nodes[f"fc{i}"] = Linear(rng.normal(0, 0.2, (size, size)).astype(np.float32))
+        nodes[f"n{i}"] = Neuron.of("lif", Firing(), decay=0.875, threshold=1.0)
+    return Graph("deep", {**nodes, "out": Output()}, tuple(Edge(a, b) for a, b in pairwise([*nodes, "out"])))
+
+
+@tools["cortex-m4"]
+def test_a_network_that_fits_because_it_shares_memory_runs_and_is_verified():
+    """The program that the tests look into shares nothing, and takes more than the board has."""
+    x = np.random.default_rng(0).random((1, 3, 300)) < 0.1
+    model = sc.compile(deep(8), "cortex-m4 ram_kib=8 flash_kib=2048 stack_bytes=512", calibration=x)
+    apart = sum(300 * (1 + 2 + 2) for _ in range(8))  # what neurons emit, membranes and sums of 16 bits
+    assert model.report.sizes_bytes["ram"] < (8 << 10) - 512 < apart
+    assert model.verify().ok
+    np.testing.assert_array_equal(model.run(x).outputs, model.reference(x).outputs)
+
+
+def test_no_population_takes_more_than_all_and_bounds_are_bounds():
+    for seed in range(20_130, 20_142):
+        case = random_case(random_graph(seed), seed)
+        for name in ("cortex-m4", "rv32imac"):
+            target = load_target(f"{name} flash_kib={MAX_KIB} ram_kib={MAX_KIB}")
+            use = memory_use(lowered(case.graph, target, case.rates), name)
+            assert max(use.ram.by_population.values()) <= use.ram.used, f"seed {seed}"
+            assert ram_bytes(layer_table(case.graph)).sum() <= use.ram.used, f"seed {seed}"
+
+
+def test_wide_membranes_that_stay_narrow_are_not_refused():
+    """Each neuron reads one other, and keeps a membrane and whether it fired: 24 bits are allowed, and fewer used."""
+    nodes: dict[str, Op] = {"in": Input((300,))}
+    for i in range(4):
+        nodes[f"fc{i}"] = Linear(np.eye(300, dtype=np.float32) * np.float32(0.6))
+        nodes[f"n{i}"] = Neuron.of("lif", Firing(when="before-decay"), decay=0.9)
+    graph = Graph("net", {**nodes, "out": Output()}, tuple(Edge(a, b) for a, b in pairwise([*nodes, "out"])))
+    target, x = "cortex-m3 ram_kib=7 flash_kib=1024", np.random.default_rng(0).random((2, 5, 300)) < 0.3
+    assert sc.check(graph, target, membrane_bits=24).ok
+    assert sc.compile(graph, target, calibration=x, membrane_bits=24).report.sizes_bytes["ram"] <= 6144
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+@pytest.mark.parametrize("seed", range(11_000, 11_016))
+def test_shared_memory_gives_the_same_on_this_machine(seed):
+    """The program as it is for a microcontroller, built for this machine: with shared memory, and for tests."""
+    case = random_case(random_graph(seed), seed)
+    outputs, counts = Host.load(case.graph, build(on_this_machine(case), (*PLAIN, "-O3"))).run(case.x)
+    for name, wanted in case.wanted.outputs.items():
+        np.testing.assert_array_equal(outputs[name], wanted)
+    for name, emitted in case.wanted.emitted.items():
+        np.testing.assert_array_equal(counts[name], magnitudes(emitted))
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C compiler")
+def test_files_with_and_without_memory_for_tests_do_not_link(tmp_path):
+    files = sc.compile(small(), "cortex-m4", calibration=spikes()).artifact.files
+    written({n: f for n, f in files.items() if "/" not in n}, tmp_path)
+    (tmp_path / "main.c").write_text('#include "small.h"\nstatic small_t net;\nint main(void) { small_init(&net); }\n')
+    command = [*(compiler() or ()), "-std=c99", "-w", "-I."]
+    for inside, links in (("-DSNN_INSIDE", True), ("-USNN_INSIDE", False)):
+        for name, flag in (("small.c", "-DSNN_INSIDE"), ("small_weights.c", inside), ("main.c", inside)):
+            subprocess.run([*command, flag, "-c", name], cwd=tmp_path, check=True)
+        done = subprocess.run([*command, "small.o", "small_weights.o", "main.o"], cwd=tmp_path, capture_output=True,
+                              text=True, check=False)
+        assert (done.returncode == 0) == links
+        assert links or "small_init" in done.stderr
 
 
 # --- the program ------------------------------------------------------------------------------------------------
@@ -134,6 +220,19 @@ def test_make_runs_the_golden_vectors(tmp_path, name):
     assert "warning" not in said
     counted = int(said.rpartition("ticks, ")[2].split()[0])
     assert counted == pytest.approx(model.verify().instructions, rel=0.05)
+
+
+@tools["cortex-m4"]
+def test_weights_are_text_of_any_size_and_a_file_where_it_is_asked_for():
+    """Constants begin at whole words in both, so that they take the same flash."""
+    large = sc.compile(one_layer(1000, 80), "cortex-m4", calibration=np.ones((1, 2, 1000))).artifact
+    assert large.sizes_bytes["weights"] > 64 << 10
+    assert "one_weights.c" in large.files
+    text, binary = (sc.compile(small(), "cortex-m4", calibration=spikes(), weights_as=w) for w in ("text", "binary"))
+    assert {"small_weights.S", "small_weights.bin"} <= set(binary.artifact.files)
+    assert binary.verify().ok
+    assert linked(binary.mapped, binary.artifact, "cortex-m4")[".text"] == linked(
+        text.mapped, text.artifact, "cortex-m4")[".text"]
 
 
 @tools["rv32imac"]

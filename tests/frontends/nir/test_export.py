@@ -19,7 +19,21 @@ from snncompile.frontends.nir.graph import to_graph
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.op import Op
-from snncompile.ir.ops import Conv, Identity, Input, Linear, MaxPool, Output, Pad, Rectify, Reshape, Scale, Upsample
+from snncompile.ir.ops import (
+    AvgPool,
+    Conv,
+    Identity,
+    Input,
+    Linear,
+    MaxPool,
+    Output,
+    Pad,
+    Rectify,
+    Reshape,
+    Scale,
+    SumPool,
+    Upsample,
+)
 from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing, Membrane, Real, neuron_rule
 from snncompile.ir.spike_product import SpikeProduct
@@ -282,3 +296,17 @@ def test_exported_graphs_run_the_same(tmp_path: Path) -> None:
         x = inputs_for(graph)
         first, second = run(graph, x), run(to_graph(read_nir(export_nir(graph, tmp_path / "x.nir")), {}, ""), x)
         assert all(np.array_equal(first.outputs[n], second.outputs[n], equal_nan=True) for n in graph.outputs)
+
+
+@pytest.mark.parametrize("pool", [AvgPool((2,), (2,), ((0, 0),)), SumPool((2, 2), (1, 1), ((1, 0), (0, 0))),
+                                  SumPool((2, 2), (1, 1), ((0, 0), (0, 1)))])
+def test_pools_that_nir_has_no_words_for_are_refused(tmp_path: Path, pool: Op) -> None:
+    shape = (2, 6) if len(pool.kernel) == 1 else (2, 6, 6)
+    with pytest.raises(CompileError, match="pool"):
+        export_nir(line(shape, pool, Neuron.of("if")), tmp_path / "net.nir")
+
+
+def test_the_padding_of_a_pool_is_that_of_each_axis(tmp_path: Path) -> None:
+    back = again(line((2, 6, 6), SumPool((3, 2), (2, 1), ((1, 1), (0, 0))), Neuron.of("if")), tmp_path)
+    (pool,) = (op for op in back.nodes.values() if isinstance(op, SumPool))
+    assert (pool.kernel, pool.stride, pool.padding) == ((3, 2), (2, 1), ((1, 1), (0, 0)))

@@ -362,3 +362,20 @@ def test_damaged_files_of_random_networks(tmp_path: Path) -> None:
             survives(path)
             tried += 1
     assert tried > 100
+
+
+@pytest.mark.parametrize("missing", ["nodes", "edges"])
+@pytest.mark.parametrize("other", [None, "dataset", "group"])
+def test_a_graph_has_a_group_of_nodes_and_a_dataset_of_edges(tmp_path: Path, missing: str, other: str | None) -> None:
+    path = chain(tmp_path / "net.nir", (4,), lif(4), out=(4,))
+    with h5py.File(path, "a") as file:
+        del file[f"node/{missing}"]
+        if other == "dataset":
+            file[f"node/{missing}"] = np.zeros(3) if missing == "nodes" else np.zeros((0, 3))
+        elif other == "group":
+            file.create_group(f"node/{missing}")
+    with pytest.raises(CompileError) as caught:
+        load(path)
+    assert {d.code for d in caught.value.diagnostics} <= {"SNN102", "SNN104", "SNN202", "SNN201", "SNN101"}
+    if other is None or (missing, other) in (("nodes", "dataset"), ("edges", "group")):
+        assert [d.code for d in caught.value.diagnostics] == ["SNN102"]

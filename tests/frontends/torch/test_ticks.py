@@ -234,3 +234,25 @@ def test_ticks_that_are_mixed_are_refused(name):
 def test_two_reductions_over_time_are_two_outputs():
     _, graph = load(lambda m, x: (lambda s: (s.mean(0), s[-1], s))(torch.stack(m.each(x))))
     assert [end.decode for end in graph.outputs.values()] == ["rate", "last"]
+
+
+def grown(m, x):
+    """Each tick reads the sum of all ticks so far, from a list that grows."""
+    seen, out = [], []
+    for step in x:
+        seen.append(step)
+        out.append(m.lif(m.fc(torch.stack(seen).sum(0))))
+    return torch.stack(out)
+
+
+def shrunk(m, x):
+    """Each tick reads fewer of the ticks so far."""
+    out = []
+    for t in range(TICKS):
+        out.append(m.lif(m.fc(torch.cat(tuple(x[t:]), 1)[:, :4])))
+    return torch.stack(out)
+
+
+@pytest.mark.parametrize("loop", [grown, shrunk])
+def test_lists_of_another_length_in_each_tick_are_refused(loop):
+    refused(loop, "tick")

@@ -19,7 +19,7 @@ from snncompile.ir.populations import Neuron
 from snncompile.ir.rules import Firing
 from snncompile.ir.types import Array
 from snncompile.passes.pipeline import run_passes
-from snncompile.passes.quantize.given_weights import given_bits, is_given
+from snncompile.passes.quantize.given_weights import given_bits, is_given, narrowest
 from snncompile.passes.table import Choices, passes_of
 from snncompile.report.report import weight_bits
 from snncompile.targets.load import load_target
@@ -178,3 +178,13 @@ def test_folding_scales_changes_no_code_and_no_value(graph: Graph) -> None:
 def test_random_graphs_with_given_codes_are_exact_in_c(seed: int) -> None:
     graph = random_graph(seed, GIVEN)
     assert differences(random_case(graph, seed)) == []
+
+
+@pytest.mark.parametrize(("weights", "kind"), [
+    ([-128, 127], np.int8), ([-128, 128], np.int16), ([-129, 127], np.int16), ([-5, 200], np.int16),
+    ([-200, 5], np.int16),
+])
+def test_codes_keep_their_values_in_the_narrowest_type(weights, kind):
+    found = narrowest(np.array([weights], np.float64))
+    assert found.dtype == kind
+    assert found.tolist() == [weights]

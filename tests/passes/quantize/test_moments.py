@@ -10,6 +10,7 @@ import pytest
 from snncompile.ir.graph import Edge, Graph
 from snncompile.ir.interp import run
 from snncompile.ir.ops import Conv, Input, Linear, Output, SumPool
+from snncompile.ir.packed import Packed
 from snncompile.ir.populations import Neuron
 from snncompile.ir.types import Stage
 from snncompile.passes.quantize.moments import ROWS, Reader, Recorded, Taps, added_up, response
@@ -75,7 +76,7 @@ def test_moments_by_hand():
     """Two inputs, three ticks, a LIF with a decay of 0.5, one tick late."""
     sent = np.array([[[1, 0], [0, 1], [1, 1]]], np.int8)
     layer, neuron = Linear(np.ones((1, 2))), Neuron.of("lif", decay=0.5, threshold=1.0)
-    found = Recorded({"x": sent}).moments([Reader("x", 1, (), layer)], response(neuron, 3))
+    found = Recorded({"x": Packed.of(sent)}).moments([Reader("x", 1, (), layer)], response(neuron, 3))
     z = np.array([[0, 0], [1, 0], [0.5, 1]])
     np.testing.assert_allclose(found.second[0], z.T @ z / 3)
     np.testing.assert_allclose(found.added[0], z.mean(0))
@@ -87,7 +88,8 @@ def test_moments_by_hand():
 def test_operators_before_the_layer_are_applied():
     sent = RNG.integers(0, 2, (2, 4, 1, 4, 4)).astype(np.int8)
     layer = Conv(np.ones((1, 1, 1, 1)))
-    found = Recorded({"x": sent}).moments([Reader("x", 0, (SumPool((2, 2), (2, 2)),), layer)], np.eye(1, 4)[0])
+    reader = Reader("x", 0, (SumPool((2, 2), (2, 2)),), layer)
+    found = Recorded({"x": Packed.of(sent)}).moments([reader], np.eye(1, 4)[0])
     pooled = sent.reshape(2, 4, 1, 2, 2, 2, 2).sum((4, 6))
     assert float(found.second[0, 0, 0]) == pytest.approx(np.mean(pooled.astype(float) ** 2))
 
@@ -95,14 +97,14 @@ def test_operators_before_the_layer_are_applied():
 def test_large_layers_are_looked_at_in_part_and_the_same_in_every_run():
     sent = RNG.integers(0, 2, (80, 20, 2, 8, 8)).astype(np.int8)
     layer = Conv(np.ones((1, 2, 3, 3)), padding=((1, 1), (1, 1)))
-    one, two = (Recorded({"x": sent}).moments([Reader("x", 0, (), layer)], np.ones(20)) for _ in range(2))
+    one, two = (Recorded({"x": Packed.of(sent)}).moments([Reader("x", 0, (), layer)], np.ones(20)) for _ in range(2))
     assert one.rows <= ROWS < math.prod(sent.shape[:2]) * 64
     np.testing.assert_array_equal(one.second, two.second)
 
 
 def test_few_rows_for_many_weights_are_damped_more():
     sent = RNG.integers(0, 2, (1, 2, 100)).astype(np.int8)
-    found = Recorded({"x": sent}).moments([Reader("x", 0, (), Linear(np.ones((1, 100))))], np.ones(2))
+    found = Recorded({"x": Packed.of(sent)}).moments([Reader("x", 0, (), Linear(np.ones((1, 100))))], np.ones(2))
     added = np.diag(found.damped().second[0] - found.second[0])
     mean = np.trace(found.second[0]) / 100
     np.testing.assert_allclose(added, 0.02 * 100 / 2 * mean)

@@ -347,3 +347,11 @@ def test_weights_of_any_type_give_the_same_codes(dtype: Any) -> None:
 def test_random_inputs_cover_the_declared_range():
     graph = chain(IF, high=3)
     assert inputs_for(graph)["x"].max() <= 3
+
+
+@pytest.mark.parametrize(("seen", "low", "high"), [([0, 1], 0, 1), ([0, 3], 0, 3), ([0, 4], 0, 7), ([-1, 1], -2, 1),
+                                                   ([-3, 0], -4, 1), ([-5, 9], -8, 15)])
+def test_counts_have_ranges_of_whole_bits_on_both_sides(seen, low, high):
+    graph = joined({"n": Neuron.of("if")}, Edge("x", "n"), Edge("n", "y"), shape=(2,), low=-16, high=16)
+    entry = integer(graph, {"x": np.array([[seen]], float)}).inputs["x"]
+    assert (entry.low, entry.high, entry.unit) == (low, high, 1.0)

@@ -125,6 +125,18 @@ def test_spikformer_4_384_has_its_9_32_million_parameters():
     assert parameters(candidate("autost:384:8,8,8:4,4,4:4:cifar100")) == counted(384, (4,) * 3, 100)
 
 
+@pytest.mark.parametrize(("which", "depths", "first", "last", "ratios"), [
+    ("tiny", (1, 10), 192, 384, [3, 4, 5]), ("small", (2, 12), 256, 512, [3, 4, 5]),
+    ("base", (4, 15), 384, 768, [3, 4, 5, 6])])
+def test_the_spaces_of_autost_have_channels_in_steps_of_64(which, depths, first, last, ratios):
+    choices = autost.space(which).choices
+    assert (min(choices["depth"]), max(choices["depth"]), len(choices["depth"])) == (*depths, depths[1] - depths[0] + 1)
+    assert list(choices["dim"]) == list(range(first, last + 1, 64))
+    for place in range(1, depths[1] + 1):
+        assert (list(choices[f"heads{place}"]), list(choices[f"ratio{place}"])) == ([4, 8], ratios)
+    assert len(choices) == 2 + 2 * depths[1]
+
+
 def test_the_products_of_a_block_are_counted_as_pairs():
     """As the program of the search counts them: tokens squared times channels, twice."""
     graph = candidate("autospikformer:384:12:4")

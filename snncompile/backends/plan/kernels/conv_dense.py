@@ -36,7 +36,9 @@ class ConvDense(Weighted):
 
     @classmethod
     def cycles(cls, site: Site) -> float:
-        return host_time.SPREAD * site.synapses
+        g = site.geometry
+        rows = site.synapses / g.out_channels
+        return rows * (host_time.SPREAD_ROW + host_time.SPREAD * -(-g.out_channels // 16))
 
     @classmethod
     def make(cls, site: Site) -> ConvDense:

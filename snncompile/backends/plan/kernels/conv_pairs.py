@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from snncompile.backends.plan.kernels import host_time
 from snncompile.backends.plan.kernels.conv_runs import ConvRuns, taps_by_phase
 from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper, Site, WordScan
 
@@ -25,7 +26,7 @@ class ConvPairs(WordScan, ConvRuns):
     the two halves of a register. Others add one weight after another, as `ConvRuns` does.
 
     It applies to convolutions of `ConvRuns` on spikes, or on counts of up to MAX_REPEATS, whose weights have 8 bits,
-    whose sums have 16, and whose output channels are a multiple of 4. It is taken for targets whose costs name it.
+    whose sums have 16, and whose output channels are a multiple of 4. It wins there, and where runs are short.
 
     It calls the helpers "pairs" and "scan", and needs a list of events; see `EventKernel`.
 
@@ -41,6 +42,15 @@ class ConvPairs(WordScan, ConvRuns):
         low, high = int(site.weight.min(initial=0)), int(site.weight.max(initial=0))
         return (super().applies(site) and cls.counts(site.source.buffer) and site.geometry.out_channels % GROUP == 0
                 and INT8[0] <= low and high <= INT8[1] and INT16[0] <= site.dst.low and site.dst.high <= INT16[1])
+
+    @classmethod
+    def cycles(cls, site: Site) -> float:
+        g = site.geometry
+        rows, sums = g.kernel[0] / g.stride[0], -(-g.kernel[1] // g.stride[1]) * g.out_channels
+        places = g.height * g.width * (1 - (1 - min(site.source.rate, 1.0)) ** g.channels)
+        each = host_time.PAIRS_ROW + host_time.PAIRS * sums / 16
+        return (host_time.listing(site.source.buffer.size, site.events) + places * rows * host_time.PAIRS_RUN
+                + site.events * rows * each)
 
     @classmethod
     def make(cls, site: Site) -> ConvPairs:

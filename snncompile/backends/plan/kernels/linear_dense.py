@@ -32,7 +32,9 @@ class LinearDense(Weighted):
 
     @classmethod
     def cycles(cls, site: Site) -> float:
-        return host_time.DENSE * site.synapses * (1 if site.paired else host_time.UNPAIRED)
+        each = host_time.DENSE * site.synapses * (1 if site.paired else host_time.UNPAIRED)
+        odd = site.source.buffer.size % 32 if site.paired else 0
+        return each + site.dst.size * (host_time.PRODUCT + host_time.ODD_DENSE * odd)
 
     @classmethod
     def make(cls, site: Site) -> LinearDense:

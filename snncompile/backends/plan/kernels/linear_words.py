@@ -1,4 +1,4 @@
-"""Fully connected layer for small processors: words that hold several weights each are added, event by event."""
+"""Fully connected layer without wide vectors: words that hold several weights each are added, event by event."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from snncompile.backends.plan.kernels import host_time
 from snncompile.backends.plan.kernels.kernel import EVENT_INDEX, Helper, Site, WordScan
 from snncompile.ir.types import Array
 
@@ -32,7 +33,7 @@ class LinearWords(WordScan):
     8 + 12 * 2**8 + 0 * 2**16 + 5 * 2**24, so that the bytes stand in the order of the outputs 0, 2, 1, 3.
 
     It applies to fully connected layers on spikes, or on counts of up to MAX_REPEATS, whose weights lie in a range of
-    256 numbers. It is taken for targets whose costs name it: processors with wide vectors add more weights at once.
+    256 numbers. It wins on processors without wide vectors, and where there are few outputs or few events.
 
     It calls the helper "scan" and the macros of the family "words", and needs a list of events; see `EventKernel`.
 
@@ -50,13 +51,21 @@ class LinearWords(WordScan):
     @classmethod
     def applies(cls, site: Site) -> bool:
         return (site.linear and cls.counts(site.source.buffer) and site.weight.size > 0
-                and int(np.ptp(site.weight.astype(np.int64))) < 1 << WIDTHS[-1])
+                and width_of(site.weight) is not None)
+
+    @classmethod
+    def cycles(cls, site: Site) -> float:
+        bits = width_of(site.weight) or WIDTHS[-1]
+        words = -(-site.geometry.out_channels * bits // WORD)
+        blocks = -(-words * field_of(bits) // (SUMS * bits))
+        added = site.events * (blocks * host_time.WORDS_ROW + words * host_time.WORD * field_of(bits) / bits)
+        return host_time.listing(site.source.buffer.size, site.events) + blocks * host_time.WORDS + added
 
     @classmethod
     def make(cls, site: Site) -> LinearWords:
         weight = site.weight[:, :, 0, 0].T.astype(np.int64)
         least = int(weight.min())
-        bits = next(b for b in WIDTHS if int(np.ptp(weight)) < 1 << b)
+        bits = width_of(weight) or WIDTHS[-1]
         words = site.constant(as_words(weight - least, bits), "WORDS")
         return cls(site.source.buffer, site.dst, words, site.source.rate, bits, least)
 
@@ -87,6 +96,12 @@ class LinearWords(WordScan):
         return (Helper("scan", (self.src, EVENT_INDEX, self.scan)), *(
             Helper("words", (self.dst, EVENT_INDEX, f"{self.bits} {words} {outputs}"))
             for words, outputs in sorted(sizes)))
+
+
+def width_of(weight: Array) -> int | None:
+    """The bits that differences of weights to the least one take; None where that is more than WIDTHS has."""
+    span = int(weight.max()) - int(weight.min())
+    return next((bits for bits in WIDTHS if span < 1 << bits), None)
 
 
 def field_of(bits: int) -> int:
