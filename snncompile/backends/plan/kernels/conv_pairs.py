@@ -1,4 +1,4 @@
-"""Convolution by runs for small processors: two weights at once are added to two sums of 16 bits in a register."""
+"""Convolution by runs of weights in fours: small processors add two of them at once to two sums in a register."""
 
 from __future__ import annotations
 
