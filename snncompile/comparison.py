@@ -36,11 +36,11 @@ def compare(legal: Graph, integer: Graph, samples: Mapping[str, Array], labels: 
     if labels is not None:
         agreement.float_correct = agreement.integer_correct = 0
     count, ticks = next(iter(samples.values())).shape[:2]
-    runs = IntegerRuns.of(integer, samples) if inside else IntegerRuns(integer)
+    runs = IntegerRuns.of(integer, samples) if inside else None
     for part in sample_chunks(legal, count, ticks):
         x = {n: v[part] for n, v in samples.items()}
         exact, decided = _seen(legal, seen, part) or _exact(legal, x, inside)
-        found = runs.run(integers(integer, x), record=inside)
+        found = runs.run(integers(integer, x)) if runs else run(integer, integers(integer, x))
         if inside:
             agreement.count(integer, exact, found.emitted)
         _decided(agreement, decided, decide(integer, found.outputs), None if labels is None else labels[part])

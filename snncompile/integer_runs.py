@@ -45,7 +45,7 @@ class IntegerRuns:
 
     @classmethod
     def of(cls, graph: Graph, samples: Mapping[str, Array]) -> IntegerRuns:
-        """For these samples, `[sample, tick, *shape]` by input name, in real values, of which not all need be run."""
+        """For these samples, `[sample, tick, *shape]` by input name, in real values."""
         count, ticks = next(iter(samples.values())).shape[:2]
         neurons = sum(math.prod(graph.shapes[n]) for n in graph.populations)
         work = count * ticks * (sum(synapses_into(graph, n) for n in graph.populations) + UPDATE * neurons)
@@ -54,27 +54,24 @@ class IntegerRuns:
         drawn = np.random.default_rng(count).choice(count, -(-count // CHECKED_OF), replace=False)
         return cls(graph, _host(graph, samples), frozenset(map(int, drawn)))
 
-    def run(self, x: Mapping[str, Array], record: bool) -> Traces:
-        """Run the next samples: integers `[sample, tick, *shape]` by input name.
-
-        Args:
-            record: whether to give what all populations emit, beside the outputs.
+    def run(self, x: Mapping[str, Array]) -> Traces:
+        """The outputs, and what all populations emit, on the next samples: integers `[sample, tick, *shape]` by input.
 
         Raises:
             CompileError: SNN603 where emitted C computes something else than the interpreter.
         """
         if self.host is None:
-            return run(self.graph, x, record=record)
-        traces = self.host.trace(x, states=False) if record else Traces(self.host.run(x)[0])
+            return run(self.graph, x, record=True)
+        traces = self.host.trace(x, states=False)
         count = len(next(iter(x.values())))
         for i in range(count):
             if self.done + i in self.checked:
-                self._check({n: v[i:i + 1] for n, v in x.items()}, traces, i, record)
+                self._check({n: v[i:i + 1] for n, v in x.items()}, traces, i)
         self.done += count
         return traces
 
-    def _check(self, x: Mapping[str, Array], traces: Traces, i: int, record: bool) -> None:
-        wanted = run(self.graph, x, record=record)
+    def _check(self, x: Mapping[str, Array], traces: Traces, i: int) -> None:
+        wanted = run(self.graph, x, record=True)
         pairs = [(n, v, of[n]) for whole, of in ((wanted.outputs, traces.outputs), (wanted.emitted, traces.emitted))
                  for n, v in whole.items()]
         for name, value, found in pairs:
