@@ -14,9 +14,9 @@ import numpy as np
 from dataset import Split, digits
 
 import snncompile as sc
+from snncompile.comparison import compare
 from snncompile.inputs import integers
 from snncompile.model import inside_differences
-from snncompile.report.report import compare
 
 HERE = Path(__file__).parent
 CALIBRATION = 400
@@ -56,7 +56,7 @@ def show_results(model: sc.CompiledModel, held_out: Split, x: np.ndarray) -> boo
     """Accuracy and agreement; whether C and the integer reference are equal."""
     assert model.float_graph is not None
     given = integers(model.graph, x)
-    found = compare(model.float_graph, model.graph, {"input": x}, given, held_out.y)
+    found = compare(model.float_graph, model.graph, {"input": x}, held_out.y)
     result = model.run(x)
     correct = {"float": found.float_correct, "integer": found.integer_correct,
                "C" if result.backend == "c" else "interpreter": int((result.decisions == held_out.y).sum())}

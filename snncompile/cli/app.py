@@ -35,6 +35,13 @@ WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errn
 class Commands(TyperGroup):
     """The program as a group of commands, whose list is plain text: Rich takes longer to load than the rest."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Without any word, the help is what is wanted."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            ctx.exit(UNUSABLE)
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self.rich_markup_mode = None
         super().format_help(ctx, formatter)
@@ -45,7 +52,7 @@ class Commands(TyperGroup):
             formatter.write_dl([(n, self.commands[n].get_short_help_str(limit=500)) for n in self.list_commands(ctx)])
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False,
+app = typer.Typer(cls=Commands, pretty_exceptions_enable=False,
                   help="Compile spiking neural networks; every stage computes the same spikes.",
                   epilog="Exit codes: 0 fine; 1 infeasible, or verification failed; 2 input that cannot be used.",
                   context_settings={"help_option_names": ["-h", "--help"]})

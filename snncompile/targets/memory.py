@@ -339,18 +339,11 @@ def flash_bytes(table: LayerTable) -> Array:
 
 
 def ram_bytes(table: LayerTable) -> Array:
-    """Bytes of RAM that each population or input takes at least on a microcontroller.
+    """Bytes of RAM that the states of each population take at least on a microcontroller.
 
-    A state takes a byte of each neuron at least, and of integers the widest one a type of C that holds it. The
-    population that needs most also takes a byte for the sum of each neuron and one for what it emits; others may use
-    the same memory for theirs. An input takes the latter only.
+    A state takes a byte of each neuron at least, and of integers the widest one a type of C that holds it. Sums, and what
+    neurons emit, lie in memory that populations share, so that no population takes it alone.
     """
     cells = table.populations
     widest = 1 << np.ceil(np.log2(np.maximum(cells.state_bits, 8) / 8)).astype(np.int64) if table.integers else 1
-    states = np.where(cells.states > 0, cells.states - 1 + widest, 0)
-    moving = cells.neurons * np.where(cells.sources > 0, 2, 1)
-    order = np.lexsort((moving, cells.network))
-    largest = order[np.diff(cells.network[order], append=-1) != 0]
-    shared = np.zeros(len(cells), np.int64)
-    shared[largest] = moving[largest]
-    return np.asarray(shared + cells.neurons * states)
+    return np.asarray(cells.neurons * np.where(cells.states > 0, cells.states - 1 + widest, 0))

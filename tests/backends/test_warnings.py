@@ -101,7 +101,7 @@ def test_every_kernel_gives_no_warning(command: tuple[str, ...], tmp_path: Path)
         files = emit(graph, rates=rates(cases), golden=golden, costs=costs).files
         for vectors in VECTORS:
             assert warnings((command[0], "-fsyntax-only", vectors), files, tmp_path) == ""
-    assert {k.name for k in WEIGHTED} - taken == set(SMALL)
+    assert {k.name for k in WEIGHTED} - taken <= set(SMALL)
 
 
 @compilers

@@ -78,8 +78,8 @@ SIDES: dict[str, tuple[Graph, dict[str, Any], dict[str, Any]]] = {
                       {"blocks": 1, "block_widths": (8,), "block_depths": (64,)}),
     # 65 x 16 weights of 8 bits are 1,040 bytes.
     "flash": (chain(Input((65,)), Linear(np.ones((16, 65))), LIF), {"flash_kib": 2}, {"flash_kib": 1}),
-    # Membranes of 11 neurons, of unknown width, take a byte each at least, and 8 neurons two while they are updated.
-    "ram": (small(), {"ram_kib": 1, "stack_bytes": 1024 - 27}, {"ram_kib": 1, "stack_bytes": 1024 - 26}),
+    # Membranes of 11 neurons, of unknown width, take a byte each at least.
+    "ram": (small(), {"ram_kib": 1, "stack_bytes": 1024 - 11}, {"ram_kib": 1, "stack_bytes": 1024 - 10}),
     "operators": (POOLED, {"operators": ("conv", "sumpool")}, {"operators": ("conv", "linear")}),
     "graded": (GRADED, {"graded": True}, {"graded": False}),
     "real-input": (chain(Input((3,), "real"), Linear(np.ones((4, 3))), LIF), {"real_inputs": True},
