@@ -341,8 +341,8 @@ def flash_bytes(table: LayerTable) -> Array:
 def ram_bytes(table: LayerTable) -> Array:
     """Bytes of RAM that the states of each population take at least on a microcontroller.
 
-    A state takes a byte of each neuron at least, and of integers the widest one a type of C that holds it. Sums, and what
-    neurons emit, lie in memory that populations share, so that no population takes it alone.
+    A state takes a byte of each neuron at least, and of integers the widest one a type of C that holds it. Sums, and
+    what neurons emit, lie in memory that populations share, so that no population takes it alone.
     """
     cells = table.populations
     widest = 1 << np.ceil(np.log2(np.maximum(cells.state_bits, 8) / 8)).astype(np.int64) if table.integers else 1
