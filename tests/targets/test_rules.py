@@ -270,3 +270,12 @@ def test_populations_left_over_are_those_of_the_best_matching(seed):
     matched = np.count_nonzero(maximum_bipartite_matching(csr_array(able), "column") >= 0)
     left = sum(v.used for v in judge(layer_table(graph), target, "net").violations if v.rule == "layer-cores")
     assert left == len(able) - matched
+
+
+@pytest.mark.parametrize(("option", "words", "told"), [
+    ("resets", ("subtract", "none"), "reset: subtract, reset: none"), ("compare", (">",), "v > threshold"),
+    ("rules", ("cubalif", "if"), "cubalif, if")])
+def test_the_words_that_a_target_allows_are_told(option, words, told):
+    graph = fire(reset="value", compare=">=")
+    diagnostics = judge(layer_table(legal(graph)), ANY.with_(**{option: words}), "net").diagnostics
+    assert {d.expected.partition(" on any")[0] for d in diagnostics} == {told}
