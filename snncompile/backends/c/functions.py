@@ -8,7 +8,7 @@ differ, such as thresholds, become parameters; numbers that agree stay in the te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -66,6 +66,14 @@ class Body:
         words = frozenset(re.findall(r"\w+", self.text))
         return tuple(p for p in self.parameters if p.name in words)
 
+    def text_with(self, parameters: Collection[int]) -> str:
+        """The text with its numbers in it; those at these positions are parameters `nPOSITION`."""
+        def shown(mark: re.Match[str]) -> str:
+            position = int(mark[1])
+            return f"n{position}" if position in parameters else literal(self.numbers[position].value)
+
+        return MARK.sub(shown, self.text)
+
     @property
     def shape(self) -> object:
         """What two bodies have in common that one function can stand for."""
@@ -107,14 +115,9 @@ def functions(bodies: Iterable[Body], prefix: str) -> tuple[tuple[Function, ...]
         named = sorted({int(k) for k in MARK.findall(first.text)})
         differ = [k for k in named if len({every[i].numbers[k].value for i in members}) > 1]
         declared = [f"{p.kind}{p.name}" for p in first.used] + [f"const {first.numbers[k].kind} n{k}" for k in differ]
-        text = MARK.sub(lambda m, f=first, d=differ: _number(f, int(m[1]), d), first.text)  # type: ignore[misc]
-        made.append(Function(name, first.label, ", ".join(declared) or "void", text, len(members) > 1,
-                             first.content))
+        made.append(Function(name, first.label, ", ".join(declared) or "void", first.text_with(differ),
+                             len(members) > 1, first.content))
         for i in members:
             passed = [p.argument for p in every[i].used] + [literal(every[i].numbers[k].value) for k in differ]
             calls[i] = f"{name}({', '.join(passed)})"
     return tuple(made), tuple(calls)
-
-
-def _number(body: Body, position: int, parameters: list[int]) -> str:
-    return f"n{position}" if position in parameters else literal(body.numbers[position].value)
