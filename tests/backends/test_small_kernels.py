@@ -12,7 +12,7 @@ from snncompile.backends.c.emit import artifact
 from snncompile.backends.c.host import Host, build
 from snncompile.backends.c.lower import lower
 from snncompile.backends.plan.kernels.linear_bits import as_bits
-from snncompile.backends.plan.kernels.linear_words import as_words
+from snncompile.backends.plan.kernels.linear_words import as_words, width_of
 from snncompile.backends.plan.kernels.table import WEIGHTED
 from snncompile.backends.plan.plan import plan
 from snncompile.ir.ops import Conv, Linear, SumPool
@@ -137,3 +137,9 @@ def test_weights_of_4_bits_take_half_a_byte_of_flash():
 def test_where_they_do_not_apply_another_is_taken(case):
     (projection,) = plan(network([case]), {}, FORCED).projections
     assert not {k.name for k in projection.kernels} & set(SMALL)
+
+
+@pytest.mark.parametrize(("least", "most", "bits"), [(0, 3, 2), (-2, 1, 2), (-2, 2, 4), (0, 15, 4), (-8, 8, 8),
+                                                     (-128, 127, 8), (-128, 128, None)])
+def test_words_are_as_wide_as_the_difference_of_weights(least, most, bits):
+    assert width_of(np.array([[most, 0, least]])) == bits

@@ -15,7 +15,7 @@ SHAPES = st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(1, 11))
 @st.composite
 def arrays(draw, shape=None):
     shape = shape or draw(SHAPES)
-    values = draw(st.sampled_from([[0, 1], [0.0, 1.0], [-2, 0, 1, 127], [-128, 128], [0.5, 1.0], [0, 300]]))
+    values = draw(st.sampled_from([[0, 1], [0.0, 1.0], [-1, 0, 1], [-2, 0, 1, 127], [-128, 128], [0.5, 1.0], [0, 300]]))
     return np.random.default_rng(draw(st.integers(0, 99))).choice(values, shape)
 
 
